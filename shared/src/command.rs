@@ -1,0 +1,508 @@
+//! What is said over a WebSocket: a client's commands and the server's replies.
+
+use std::{borrow::Cow, num::NonZeroU32};
+
+use serde::{Deserialize, Deserializer, Serialize};
+use serde_json::{Value, value::RawValue};
+
+use crate::{After, Code, Cursor, Data, Event, EventId, EventName, Problem, Reset, Topic, wire::cbor};
+
+/// How a subscription treats events that pile up.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Policy {
+    /// Every event is delivered.
+    #[default]
+    All,
+    /// Conflation: of the events that are pending, only the newest of each topic.
+    Latest,
+}
+
+impl std::str::FromStr for Policy {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        match text {
+            "all" => Ok(Self::All),
+            "latest" => Ok(Self::Latest),
+            _ => Err("allowed are all, latest"),
+        }
+    }
+}
+
+/// A client's name for a command, echoed by the reply: 1 to 64 bytes of anything.
+pub type Ref = Box<str>;
+
+/// The longest `ref`, in bytes.
+pub const MAX_REF_BYTES: usize = 64;
+
+/// A command, parsed.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Command {
+    /// Deliver the events of these topics from now on.
+    Subscribe {
+        /// At least one, none twice.
+        topics: Vec<Topic>,
+        /// Where to begin.
+        after: After,
+        /// What to do with a backlog.
+        policy: Policy,
+    },
+    /// Stop delivering these topics.
+    Unsubscribe {
+        /// At least one.
+        topics: Vec<Topic>,
+    },
+    /// Append an event.
+    Publish {
+        /// Where to.
+        topic: Topic,
+        /// What.
+        data: Data,
+        /// The event's name.
+        name: EventName,
+        /// Makes a repeat return the first answer.
+        id: Option<EventId>,
+    },
+    /// Ask for a `pong`.
+    Ping,
+}
+
+/// A command that can't be carried out, and the `ref` that its error must echo.
+#[derive(Debug)]
+pub struct Refused {
+    /// The command's `ref`, where it could be read.
+    pub reference: Option<Ref>,
+    /// Why.
+    pub problem: Problem,
+}
+
+/// The members that a command may have, before they are checked.
+#[derive(Default, Serialize, Deserialize)]
+pub(crate) struct Members {
+    #[serde(rename = "type", skip_serializing_if = "Option::is_none")]
+    pub(crate) kind: Option<Value>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) topics: Option<Value>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) topic: Option<Value>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) after: Option<Value>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) last: Option<Value>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) policy: Option<Value>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) name: Option<Value>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) id: Option<Value>,
+    #[serde(skip_serializing_if = "Option::is_none", default, deserialize_with = "present")]
+    pub(crate) data: Option<Box<RawValue>>,
+    #[serde(rename = "ref", skip_serializing_if = "Option::is_none")]
+    pub(crate) reference: Option<Value>,
+}
+
+/// `"data":null` publishes a null; an absent member would be read the same without this.
+fn present<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Box<RawValue>>, D::Error> {
+    Box::deserialize(deserializer).map(Some)
+}
+
+impl Command {
+    /// Reads a text message.
+    ///
+    /// # Errors
+    /// Names the member at fault and what is allowed; the connection can go on.
+    pub fn from_json(text: &str) -> Result<(Self, Option<Ref>), Refused> {
+        let mut members: Members = serde_json::from_str(text).map_err(|error| Refused {
+            reference: None,
+            problem: Problem::new(
+                Code::BadCommand,
+                format!("the message is not a JSON object with a type: {error}"),
+            ),
+        })?;
+        let data = members.data.take().map(Data::Json);
+        parse(&members, data)
+    }
+
+    /// Reads a binary message.
+    ///
+    /// # Errors
+    /// As [`Self::from_json`].
+    pub fn from_cbor(bytes: &[u8]) -> Result<(Self, Option<Ref>), Refused> {
+        let (members, data) = cbor::read_members(bytes)
+            .map_err(|detail| Refused { reference: None, problem: Problem::new(Code::BadCommand, detail) })?;
+        parse(&members, data)
+    }
+
+    /// The text message that says this.
+    pub fn to_json(&self, reference: Option<&str>) -> String {
+        let text = |value: &str| Some(Value::from(value));
+        let list = |topics: &[Topic]| Some(topics.iter().map(Topic::as_str).collect());
+        let mut members = Members { reference: reference.and_then(text), ..Members::default() };
+        match self {
+            Self::Subscribe { topics, after, policy } => {
+                members.kind = text("subscribe");
+                members.topics = list(topics);
+                match after {
+                    After::Head => {}
+                    After::Earliest => members.after = text("earliest"),
+                    After::Cursor(cursor) => members.after = text(&cursor.to_string()),
+                    After::Last(count) => members.last = Some(count.get().into()),
+                }
+                members.policy = (*policy == Policy::Latest).then(|| "latest".into());
+            }
+            Self::Unsubscribe { topics } => {
+                members.kind = text("unsubscribe");
+                members.topics = list(topics);
+            }
+            Self::Publish { topic, data, name, id } => {
+                members.kind = text("publish");
+                members.topic = text(topic.as_str());
+                members.name = (*name != EventName::DEFAULT).then(|| name.as_str().into());
+                members.id = id.as_ref().map(|id| id.as_str().into());
+                members.data = Some(match data {
+                    Data::Json(raw) => raw.clone(),
+                    Data::Bytes(_) => match Data::json(data_as_base64(data).as_ref()) {
+                        Data::Json(raw) => raw,
+                        Data::Bytes(_) => RawValue::NULL.to_owned(),
+                    },
+                });
+            }
+            Self::Ping => members.kind = text("ping"),
+        }
+        serde_json::to_string(&members).unwrap_or_default()
+    }
+}
+
+fn data_as_base64(data: &Data) -> Cow<'_, str> {
+    use base64::{Engine as _, prelude::BASE64_STANDARD};
+    match data {
+        Data::Json(raw) => raw.get().into(),
+        Data::Bytes(bytes) => BASE64_STANDARD.encode(bytes).into(),
+    }
+}
+
+fn parse(members: &Members, data: Option<Data>) -> Result<(Command, Option<Ref>), Refused> {
+    let reference = match &members.reference {
+        None => None,
+        Some(Value::String(text)) if (1..=MAX_REF_BYTES).contains(&text.len()) => Some(text.as_str().into()),
+        Some(_) => {
+            let detail = format!("ref is not a text of 1 to {MAX_REF_BYTES} bytes");
+            let problem = Problem::new(Code::BadCommand, detail).field("ref");
+            return Err(Refused { reference: None, problem });
+        }
+    };
+    match body(members, data) {
+        Ok(command) => Ok((command, reference)),
+        Err(problem) => Err(Refused { reference, problem }),
+    }
+}
+
+fn body(members: &Members, data: Option<Data>) -> Result<Command, Problem> {
+    let kind = text(members.kind.as_ref(), "type")?;
+    Ok(match kind {
+        Some("subscribe") => Command::Subscribe {
+            topics: topics(members.topics.as_ref())?,
+            after: after(members.after.as_ref(), members.last.as_ref())?,
+            policy: read(members.policy.as_ref(), "policy", Code::BadParameter)?.unwrap_or_default(),
+        },
+        Some("unsubscribe") => Command::Unsubscribe { topics: topics(members.topics.as_ref())? },
+        Some("publish") => Command::Publish {
+            topic: read(members.topic.as_ref(), "topic", Code::BadTopic)?
+                .ok_or_else(|| Problem::new(Code::BadTopic, "a publish needs a topic").field("topic"))?,
+            data: data.ok_or_else(|| Problem::new(Code::BadCommand, "a publish needs data").field("data"))?,
+            name: read(members.name.as_ref(), "name", Code::BadName)?.unwrap_or_default(),
+            id: read(members.id.as_ref(), "id", Code::BadId)?,
+        },
+        Some("ping") => Command::Ping,
+        other => {
+            let found = other.map_or("there is no type".to_owned(), |kind| format!("{kind:?} is no command"));
+            let detail = format!("{found}; allowed are subscribe, unsubscribe, publish, ping");
+            return Err(Problem::new(Code::BadCommand, detail).field("type"));
+        }
+    })
+}
+
+fn text<'v>(value: Option<&'v Value>, field: &'static str) -> Result<Option<&'v str>, Problem> {
+    match value {
+        None | Some(Value::Null) => Ok(None),
+        Some(Value::String(text)) => Ok(Some(text)),
+        Some(_) => Err(Problem::new(Code::BadCommand, format!("{field} is not a text")).field(field)),
+    }
+}
+
+fn read<T: std::str::FromStr<Err: ToString>>(
+    value: Option<&Value>,
+    field: &'static str,
+    code: Code,
+) -> Result<Option<T>, Problem> {
+    text(value, field)?
+        .map(|text| text.parse().map_err(|error: T::Err| Problem::new(code, error.to_string()).field(field)))
+        .transpose()
+}
+
+fn topics(value: Option<&Value>) -> Result<Vec<Topic>, Problem> {
+    let bad = |detail: String| Problem::new(Code::BadTopic, detail).field("topics");
+    let Some(Value::Array(items)) = value else {
+        return Err(bad("topics is not a list; give at least one topic".into()));
+    };
+    let mut topics = Vec::with_capacity(items.len().min(64));
+    for item in items {
+        let Value::String(text) = item else {
+            return Err(bad("topics has an item that is not a text".into()));
+        };
+        let topic = Topic::parse(text).map_err(|error| bad(error.to_string()))?;
+        if !topics.contains(&topic) {
+            topics.push(topic);
+        }
+    }
+    if topics.is_empty() { Err(bad("topics is empty; give at least one".into())) } else { Ok(topics) }
+}
+
+fn after(after: Option<&Value>, last: Option<&Value>) -> Result<After, Problem> {
+    let after = read::<After>(after, "after", Code::BadCursor)?;
+    let last = match last {
+        None | Some(Value::Null) => None,
+        Some(value) => Some(
+            value.as_u64().and_then(|count| u32::try_from(count).ok()).and_then(NonZeroU32::new).ok_or_else(
+                || Problem::new(Code::BadParameter, "last is not a whole number from 1").field("last"),
+            )?,
+        ),
+    };
+    match (after, last) {
+        (Some(_), Some(_)) => {
+            Err(Problem::new(Code::BadParameter, "after and last exclude each other; give one").field("last"))
+        }
+        (Some(after), None) => Ok(after),
+        (None, Some(count)) => Ok(After::Last(count)),
+        (None, None) => Ok(After::Head),
+    }
+}
+
+/// A reply, as a text message says it; a binary message says the same in CBOR.
+#[derive(Clone, Debug, Serialize)]
+#[serde(tag = "type", rename_all = "snake_case")]
+pub enum Reply {
+    /// The first message of every socket.
+    Welcome {
+        /// The head of the log.
+        cursor: Cursor,
+        /// How often the server pings, in milliseconds.
+        heartbeat_ms: u64,
+    },
+    /// The answer to a subscribe: what follows the cursor is delivered.
+    Subscribed {
+        /// The topics.
+        topics: Vec<Topic>,
+        /// Where it begins.
+        cursor: Cursor,
+        /// The command's.
+        #[serde(rename = "ref", skip_serializing_if = "Option::is_none")]
+        reference: Option<Ref>,
+    },
+    /// The answer to an unsubscribe: no event of the topics follows.
+    Unsubscribed {
+        /// The topics.
+        topics: Vec<Topic>,
+        /// The command's.
+        #[serde(rename = "ref", skip_serializing_if = "Option::is_none")]
+        reference: Option<Ref>,
+    },
+    /// The answer to a publish: the engine holds the event.
+    Published {
+        /// Its place.
+        cursor: Cursor,
+        /// The command's.
+        #[serde(rename = "ref", skip_serializing_if = "Option::is_none")]
+        reference: Option<Ref>,
+    },
+    /// The answer to a ping.
+    Pong {
+        /// The server's clock, in microseconds since the Unix epoch.
+        now: u64,
+        /// The command's.
+        #[serde(rename = "ref", skip_serializing_if = "Option::is_none")]
+        reference: Option<Ref>,
+    },
+    /// A break in continuity.
+    #[serde(untagged)]
+    Reset(Reset),
+    /// A command that was refused; the connection goes on.
+    #[serde(untagged)]
+    Error(ErrorReply),
+    /// An event.
+    #[serde(untagged)]
+    Event(Event),
+}
+
+/// `{"type":"error",…}`: a problem's members (its own `type` becomes `problem`) and the command's `ref`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "type", rename = "error")]
+pub struct ErrorReply {
+    /// The URN that problem+json has as `type`.
+    pub problem: Cow<'static, str>,
+    /// As in [`Problem`].
+    pub code: Code,
+    /// As in [`Problem`].
+    pub title: Cow<'static, str>,
+    /// As in [`Problem`].
+    pub status: u16,
+    /// As in [`Problem`].
+    pub detail: String,
+    /// As in [`Problem`].
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub field: Option<Cow<'static, str>>,
+    /// The command's.
+    #[serde(rename = "ref", skip_serializing_if = "Option::is_none", default)]
+    pub reference: Option<Ref>,
+}
+
+impl From<Refused> for ErrorReply {
+    fn from(Refused { reference, problem }: Refused) -> Self {
+        let Problem { kind, code, title, status, detail, field } = problem;
+        Self { problem: kind, code, title, status, detail, field, reference }
+    }
+}
+
+impl Reply {
+    /// Reads a text message. `None`: it is none that this version knows, so a client skips it.
+    pub fn from_json(text: &str) -> Option<Self> {
+        #[derive(Deserialize)]
+        struct Kind<'a> {
+            #[serde(rename = "type", borrow)]
+            kind: Cow<'a, str>,
+        }
+        #[derive(Deserialize)]
+        struct Loose {
+            cursor: Option<Cursor>,
+            #[serde(default)]
+            topics: Vec<Topic>,
+            #[serde(default)]
+            heartbeat_ms: u64,
+            #[serde(default)]
+            now: u64,
+            #[serde(rename = "ref")]
+            reference: Option<Ref>,
+        }
+        let loose = || serde_json::from_str::<Loose>(text).ok();
+        Some(match &*serde_json::from_str::<Kind<'_>>(text).ok()?.kind {
+            "event" => Self::Event(serde_json::from_str(text).ok()?),
+            "reset" => Self::Reset(serde_json::from_str(text).ok()?),
+            "error" => Self::Error(serde_json::from_str(text).ok()?),
+            "welcome" => {
+                loose().map(|l| Some(Self::Welcome { cursor: l.cursor?, heartbeat_ms: l.heartbeat_ms }))??
+            }
+            "subscribed" => {
+                let l = loose()?;
+                Self::Subscribed { topics: l.topics, cursor: l.cursor?, reference: l.reference }
+            }
+            "unsubscribed" => {
+                let l = loose()?;
+                Self::Unsubscribed { topics: l.topics, reference: l.reference }
+            }
+            "published" => {
+                let l = loose()?;
+                Self::Published { cursor: l.cursor?, reference: l.reference }
+            }
+            "pong" => {
+                let l = loose()?;
+                Self::Pong { now: l.now, reference: l.reference }
+            }
+            _ => return None,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn refused(text: &str, code: Code, field: Option<&str>, reference: Option<&str>) {
+        let refused = Command::from_json(text).expect_err(text);
+        assert_eq!(refused.problem.code, code, "{}", refused.problem.detail);
+        assert_eq!(refused.problem.field.as_deref(), field, "{text}");
+        assert_eq!(refused.reference.as_deref(), reference, "{text}");
+    }
+
+    #[test]
+    fn a_wrong_command_names_its_member_and_keeps_its_ref() {
+        refused("", Code::BadCommand, None, None);
+        refused("[]", Code::BadCommand, None, None);
+        refused(r#"{"ref":"1"}"#, Code::BadCommand, Some("type"), Some("1"));
+        refused(r#"{"type":"fly","ref":"1"}"#, Code::BadCommand, Some("type"), Some("1"));
+        refused(r#"{"type":7,"ref":"1"}"#, Code::BadCommand, Some("type"), Some("1"));
+        refused(r#"{"type":"ping","ref":1}"#, Code::BadCommand, Some("ref"), None);
+        refused(r#"{"type":"subscribe","ref":"1"}"#, Code::BadTopic, Some("topics"), Some("1"));
+        refused(r#"{"type":"subscribe","topics":[],"ref":"1"}"#, Code::BadTopic, Some("topics"), Some("1"));
+        refused(
+            r#"{"type":"subscribe","topics":["A"],"ref":"1"}"#,
+            Code::BadTopic,
+            Some("topics"),
+            Some("1"),
+        );
+        refused(
+            r#"{"type":"subscribe","topics":["a"],"after":"x","ref":"1"}"#,
+            Code::BadCursor,
+            Some("after"),
+            Some("1"),
+        );
+        refused(r#"{"type":"subscribe","topics":["a"],"last":0}"#, Code::BadParameter, Some("last"), None);
+        refused(
+            r#"{"type":"subscribe","topics":["a"],"last":1,"after":"0-0"}"#,
+            Code::BadParameter,
+            Some("last"),
+            None,
+        );
+        refused(
+            r#"{"type":"subscribe","topics":["a"],"policy":"some"}"#,
+            Code::BadParameter,
+            Some("policy"),
+            None,
+        );
+        refused(r#"{"type":"publish","data":1}"#, Code::BadTopic, Some("topic"), None);
+        refused(r#"{"type":"publish","topic":"a"}"#, Code::BadCommand, Some("data"), None);
+        refused(
+            r#"{"type":"publish","topic":"a","data":1,"name":"error"}"#,
+            Code::BadName,
+            Some("name"),
+            None,
+        );
+        refused(r#"{"type":"publish","topic":"a","data":1,"id":"a\nb"}"#, Code::BadId, Some("id"), None);
+    }
+
+    #[test]
+    fn a_command_survives_its_text() {
+        for text in [
+            r#"{"type":"subscribe","topics":["chat.1"],"after":"k3f9-1800","ref":"1"}"#,
+            r#"{"type":"subscribe","topics":["a","b"],"last":3,"policy":"latest"}"#,
+            r#"{"type":"unsubscribe","topics":["a"]}"#,
+            r#"{"type":"publish","topic":"chat.1","name":"said","id":"c0ffee","data":{"x":1.50},"ref":"2"}"#,
+            r#"{"type":"publish","topic":"a","data":null}"#,
+            r#"{"type":"ping","ref":"9"}"#,
+        ] {
+            let (command, reference) = Command::from_json(text).unwrap();
+            assert_eq!(command.to_json(reference.as_deref()), text);
+        }
+    }
+
+    #[test]
+    fn a_reply_survives_its_text() {
+        for text in [
+            r#"{"type":"welcome","cursor":"k3f9-2","heartbeat_ms":25000}"#,
+            r#"{"type":"subscribed","topics":["chat.1"],"cursor":"k3f9-1800","ref":"1"}"#,
+            r#"{"type":"published","cursor":"k3f9-1801","ref":"2"}"#,
+            r#"{"type":"reset","reason":"retention","missed":null,"earliest":"k3f9-1500","cursor":"k3f9-1841","topics":["a"]}"#,
+            r#"{"type":"event","topic":"a","cursor":"k3f9-3","name":"message","published_at":1,"data":[1, 2]}"#,
+        ] {
+            assert_eq!(serde_json::to_string(&Reply::from_json(text).unwrap()).unwrap(), text);
+        }
+        let refused = Command::from_json(r#"{"type":"fly","ref":"1"}"#).unwrap_err();
+        let text = serde_json::to_string(&Reply::Error(refused.into())).unwrap();
+        assert!(
+            text.starts_with(r#"{"type":"error","problem":"urn:fourways:problem:bad_command","#),
+            "{text}"
+        );
+        assert!(Reply::from_json(&text).is_some() && Reply::from_json(r#"{"type":"new"}"#).is_none());
+    }
+}

@@ -1,0 +1,332 @@
+//! What is delivered: an event, a batch of them, or an explicit break in continuity.
+
+use std::{fmt, str::FromStr};
+
+use base64::{Engine as _, prelude::BASE64_STANDARD};
+use bytes::Bytes;
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de, ser};
+use serde_json::value::RawValue;
+use thiserror::Error;
+
+use crate::{Cursor, Topic};
+
+/// One event as every technique says it.
+///
+/// In JSON: `{"type":"event","topic":…,"cursor":…,"name":…,"published_at":…,"data":…}`, with `id` before
+/// `published_at` where the publisher gave one, and `"encoding":"base64"` before `data` where the data are bytes.
+#[derive(Clone, Debug)]
+pub struct Event {
+    /// The topic that it was published to.
+    pub topic: Topic,
+    /// Its place in the log.
+    pub cursor: Cursor,
+    /// What SSE calls the event's type.
+    pub name: EventName,
+    /// The publisher's idempotency key.
+    pub id: Option<EventId>,
+    /// When the server took it, in microseconds since the Unix epoch, by the server's clock.
+    pub published_at_us: u64,
+    /// What was published.
+    pub data: Data,
+}
+
+/// What was published: a JSON text, kept as it was written, or bytes.
+#[derive(Clone, Debug)]
+pub enum Data {
+    /// One JSON value, in the publisher's own spelling.
+    Json(Box<RawValue>),
+    /// Bytes; base64 in JSON, a byte string in CBOR.
+    Bytes(Bytes),
+}
+
+impl Data {
+    /// A text as a JSON string.
+    pub fn text(text: &str) -> Self {
+        Self::json(&text)
+    }
+
+    /// A value as JSON; `null` for what has no JSON form.
+    pub fn json<T: Serialize + ?Sized>(value: &T) -> Self {
+        let raw = serde_json::value::to_raw_value(value).unwrap_or_else(|_| RawValue::NULL.to_owned());
+        Self::Json(raw)
+    }
+
+    /// How many bytes were published.
+    pub fn len(&self) -> usize {
+        match self {
+            Self::Json(raw) => raw.get().len(),
+            Self::Bytes(bytes) => bytes.len(),
+        }
+    }
+
+    /// Nothing was published.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+}
+
+impl PartialEq for Data {
+    fn eq(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Json(a), Self::Json(b)) => a.get() == b.get(),
+            (Self::Bytes(a), Self::Bytes(b)) => a == b,
+            _ => false,
+        }
+    }
+}
+
+/// Why a text is no event name or id.
+#[derive(Debug, Error, PartialEq, Eq)]
+pub enum LabelError {
+    /// Empty, or too long.
+    #[error("has {0} bytes; allowed are 1 to {1}")]
+    Length(usize, usize),
+    /// A line break, another control character, or not ASCII where ASCII is asked for.
+    #[error("has {0:?} at byte {1}; allowed are {2}")]
+    Character(char, usize, &'static str),
+    /// A name that the browser's `EventSource` or the protocol itself uses.
+    #[error(
+        "{0:?} is reserved; error and open are the browser's own events, problem and reset the protocol's"
+    )]
+    Reserved(String),
+}
+
+/// The name of an event: 1 to 64 characters without control characters, and none of the reserved ones.
+///
+/// `error` and `open` would fire the browser's own `onerror` and `onopen`, so no publisher may use them.
+#[derive(Clone, PartialEq, Eq, Hash)]
+pub struct EventName(Option<Box<str>>);
+
+impl EventName {
+    /// The longest name, in bytes.
+    pub const MAX_BYTES: usize = 64;
+    /// The name of an event that got none, as in the HTML Standard 9.2.6.
+    pub const DEFAULT: Self = Self(None);
+    const RESERVED: [&str; 4] = ["error", "open", "problem", "reset"];
+
+    /// The text.
+    pub fn as_str(&self) -> &str {
+        self.0.as_deref().unwrap_or("message")
+    }
+}
+
+impl Default for EventName {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
+impl FromStr for EventName {
+    type Err = LabelError;
+
+    fn from_str(text: &str) -> Result<Self, LabelError> {
+        if text.is_empty() || text.len() > Self::MAX_BYTES {
+            return Err(LabelError::Length(text.len(), Self::MAX_BYTES));
+        }
+        if let Some((at, found)) = text.char_indices().find(|(_, c)| c.is_control()) {
+            return Err(LabelError::Character(found, at, "all but control characters"));
+        }
+        if Self::RESERVED.contains(&text) {
+            return Err(LabelError::Reserved(text.to_owned()));
+        }
+        Ok(if text == "message" { Self::DEFAULT } else { Self(Some(text.into())) })
+    }
+}
+
+/// A publisher's idempotency key: 1 to 128 visible ASCII characters.
+#[derive(Clone, PartialEq, Eq, Hash)]
+pub struct EventId(Box<str>);
+
+impl EventId {
+    /// The longest id, in bytes.
+    pub const MAX_BYTES: usize = 128;
+
+    /// The text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl FromStr for EventId {
+    type Err = LabelError;
+
+    fn from_str(text: &str) -> Result<Self, LabelError> {
+        if text.is_empty() || text.len() > Self::MAX_BYTES {
+            return Err(LabelError::Length(text.len(), Self::MAX_BYTES));
+        }
+        match text.char_indices().find(|(_, c)| !c.is_ascii_graphic()) {
+            Some((at, found)) => Err(LabelError::Character(found, at, "visible ASCII characters")),
+            None => Ok(Self(text.into())),
+        }
+    }
+}
+
+macro_rules! label {
+    ($type:ty) => {
+        impl fmt::Debug for $type {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                fmt::Debug::fmt(self.as_str(), f)
+            }
+        }
+        impl Serialize for $type {
+            fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+                serializer.serialize_str(self.as_str())
+            }
+        }
+        impl<'de> Deserialize<'de> for $type {
+            fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+                String::deserialize(deserializer)?.parse().map_err(de::Error::custom)
+            }
+        }
+    };
+}
+label!(EventName);
+label!(EventId);
+
+/// The form of an [`Event`] in JSON, borrowed or owned.
+#[derive(Serialize, Deserialize)]
+struct EventJson<T, N, I, D> {
+    #[serde(rename = "type")]
+    kind: EventTag,
+    topic: T,
+    cursor: Cursor,
+    name: N,
+    #[serde(skip_serializing_if = "Option::is_none", default = "none")]
+    id: Option<I>,
+    published_at: u64,
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    encoding: Option<Base64Tag>,
+    data: D,
+}
+
+fn none<I>() -> Option<I> {
+    None
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum EventTag {
+    Event,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum Base64Tag {
+    Base64,
+}
+
+impl Serialize for Event {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let encoded;
+        let (encoding, data): (_, &RawValue) = match &self.data {
+            Data::Json(raw) => (None, raw),
+            Data::Bytes(bytes) => {
+                let text = BASE64_STANDARD.encode(bytes);
+                encoded = serde_json::value::to_raw_value(&text).map_err(ser::Error::custom)?;
+                (Some(Base64Tag::Base64), &encoded)
+            }
+        };
+        EventJson {
+            kind: EventTag::Event,
+            topic: &self.topic,
+            cursor: self.cursor,
+            name: &self.name,
+            id: self.id.as_ref(),
+            published_at: self.published_at_us,
+            encoding,
+            data,
+        }
+        .serialize(serializer)
+    }
+}
+
+impl<'de> Deserialize<'de> for Event {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let json = EventJson::<Topic, EventName, EventId, Box<RawValue>>::deserialize(deserializer)?;
+        let data = match json.encoding {
+            None => Data::Json(json.data),
+            Some(Base64Tag::Base64) => {
+                let text: String = serde_json::from_str(json.data.get()).map_err(de::Error::custom)?;
+                Data::Bytes(BASE64_STANDARD.decode(text).map_err(de::Error::custom)?.into())
+            }
+        };
+        Ok(Self {
+            topic: json.topic,
+            cursor: json.cursor,
+            name: json.name,
+            id: json.id,
+            published_at_us: json.published_at,
+            data,
+        })
+    }
+}
+
+/// Why a subscription's continuity broke.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ResetReason {
+    /// The cursor belongs to another life of the log.
+    Epoch,
+    /// The cursor is older than what is retained.
+    Retention,
+    /// The subscriber was connected, but fell behind what is retained.
+    Lag,
+}
+
+/// An explicit break in continuity. The same on all four techniques, and never silent: a member of a poll's body,
+/// `event: reset` on SSE, a message on WebSocket. The stream goes on by itself after `cursor`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "type", rename = "reset")]
+pub struct Reset {
+    /// Why.
+    pub reason: ResetReason,
+    /// How many events of the topics are gone, where that is known.
+    pub missed: Option<u64>,
+    /// The place before the oldest retained event of the log.
+    pub earliest: Cursor,
+    /// The place that the stream goes on from: what follows it is delivered.
+    pub cursor: Cursor,
+    /// The topics of the subscription that broke.
+    pub topics: Vec<Topic>,
+}
+
+/// The body of a poll's `200`.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct PollBody {
+    /// Comes before the events in time.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub reset: Option<Reset>,
+    /// In the order of the log.
+    pub events: Vec<Event>,
+    /// What to pass as `after` next.
+    pub cursor: Cursor,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_event_reads_as_the_contract_says() {
+        let text = r#"{"type":"event","topic":"chat.1","cursor":"k3f9-1842","name":"message","published_at":1763870400000000,"data":{"a": 1.0}}"#;
+        let event: Event = serde_json::from_str(text).unwrap();
+        assert_eq!(serde_json::to_string(&event).unwrap(), text);
+    }
+
+    #[test]
+    fn bytes_travel_as_base64() {
+        let text = r#"{"type":"event","topic":"a","cursor":"0-1","name":"x","id":"k","published_at":1,"encoding":"base64","data":"AP8="}"#;
+        let event: Event = serde_json::from_str(text).unwrap();
+        assert_eq!(event.data, Data::Bytes(Bytes::from_static(&[0, 255])));
+        assert_eq!(serde_json::to_string(&event).unwrap(), text);
+    }
+
+    #[test]
+    fn a_name_can_neither_forge_a_field_nor_shadow_the_browsers_events() {
+        for text in ["", "a\nid: 1", "a\rb", "a\0", "error", "open", "problem", "reset", &"a".repeat(65)] {
+            assert!(text.parse::<EventName>().is_err(), "{text:?}");
+        }
+        assert_eq!("price".parse::<EventName>().unwrap().as_str(), "price");
+        assert!("a\r\nb".parse::<EventId>().is_err());
+    }
+}

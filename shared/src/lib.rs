@@ -1,0 +1,25 @@
+//! What both sides of the wire say, and the pure maths that both use.
+//!
+//! Read in this order: [`technique`], [`topic`], [`cursor`], [`event`] (what is delivered), [`command`] (what a
+//! WebSocket says), [`problem`] (what went wrong), [`session`] (how a client resumes), [`wire`] (bytes to types and
+//! back), [`measure`] (what the lab and the load generator compute).
+//!
+//! This crate knows neither side: no server, no browser, no I/O, and it reads no clock; time is an argument.
+
+pub mod backoff;
+pub mod command;
+pub mod cursor;
+pub mod event;
+pub mod measure;
+pub mod problem;
+pub mod session;
+pub mod technique;
+pub mod topic;
+pub mod wire;
+
+pub use command::{Command, Policy, Ref, Reply};
+pub use cursor::{After, Cursor, Epoch, Offset};
+pub use event::{Data, Event, EventId, EventName, PollBody, Reset, ResetReason};
+pub use problem::{Advice, Code, Problem};
+pub use technique::Technique;
+pub use topic::Topic;

@@ -1,0 +1,9 @@
+//! What the lab and the load generator compute from what they saw. Pure: time is an argument.
+
+mod clock_offset;
+mod ledger;
+mod percentiles;
+
+pub use clock_offset::{ClockOffset, ClockSample};
+pub use ledger::Ledger;
+pub use percentiles::Percentiles;

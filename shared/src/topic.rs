@@ -1,0 +1,118 @@
+//! The name of a filter over the log.
+
+use std::{fmt, str::FromStr, sync::Arc};
+
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
+use thiserror::Error;
+
+/// A topic: 1 to 128 characters of `a-z 0-9 . _ -`, dot-separated, the first a letter or digit.
+///
+/// A clone shares the text.
+#[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Topic(Arc<str>);
+
+/// Why a text is no topic.
+#[derive(Debug, Error, PartialEq, Eq)]
+pub enum TopicError {
+    /// It has no character.
+    #[error("topic is empty; allowed are 1 to {} characters of a-z 0-9 . _ -", Topic::MAX_BYTES)]
+    Empty,
+    /// It is longer than [`Topic::MAX_BYTES`].
+    #[error("topic has {0} bytes; allowed are 1 to {max}", max = Topic::MAX_BYTES)]
+    Long(usize),
+    /// A character that no topic has.
+    #[error("topic has {0:?} at byte {1}; allowed are a-z 0-9 . _ -")]
+    Character(char, usize),
+    /// It starts with `.`, `_` or `-`.
+    #[error("topic starts with {0:?}; allowed first are a-z 0-9")]
+    First(char),
+    /// Two dots in a row, or one at the end: a part between dots is empty.
+    #[error("topic has an empty part at byte {0}; parts between dots have at least one character")]
+    EmptyPart(usize),
+}
+
+impl Topic {
+    /// The longest topic, in bytes.
+    pub const MAX_BYTES: usize = 128;
+
+    /// Reads a topic, whole or not at all.
+    pub fn parse(text: &str) -> Result<Self, TopicError> {
+        let first = text.chars().next().ok_or(TopicError::Empty)?;
+        let legal = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || matches!(c, '.' | '_' | '-');
+        if let Some((at, found)) = text.char_indices().find(|&(_, c)| !legal(c)) {
+            return Err(TopicError::Character(found, at));
+        }
+        if text.len() > Self::MAX_BYTES {
+            return Err(TopicError::Long(text.len()));
+        }
+        if matches!(first, '.' | '_' | '-') {
+            return Err(TopicError::First(first));
+        }
+        if let Some(at) = text.find("..").map(|at| at + 1).or(text.ends_with('.').then_some(text.len())) {
+            return Err(TopicError::EmptyPart(at));
+        }
+        Ok(Self(text.into()))
+    }
+
+    /// The text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for Topic {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl fmt::Debug for Topic {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Debug::fmt(&*self.0, f)
+    }
+}
+
+impl FromStr for Topic {
+    type Err = TopicError;
+
+    fn from_str(text: &str) -> Result<Self, TopicError> {
+        Self::parse(text)
+    }
+}
+
+impl Serialize for Topic {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(&self.0)
+    }
+}
+
+impl<'de> Deserialize<'de> for Topic {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        Self::parse(&String::deserialize(deserializer)?).map_err(de::Error::custom)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn check(text: &str, expected: Result<(), TopicError>) {
+        assert_eq!(Topic::parse(text).map(|_| ()), expected, "{text:?}");
+    }
+
+    #[test]
+    fn topics_are_parsed_whole_or_not_at_all() {
+        check("host.cpu", Ok(()));
+        check("0", Ok(()));
+        check(&"a".repeat(128), Ok(()));
+        check("", Err(TopicError::Empty));
+        check(&"a".repeat(129), Err(TopicError::Long(129)));
+        check("chat.Ä", Err(TopicError::Character('Ä', 5)));
+        check("chat/1", Err(TopicError::Character('/', 4)));
+        check("a\nid: 7", Err(TopicError::Character('\n', 1)));
+        check("-a", Err(TopicError::First('-')));
+        check("a..b", Err(TopicError::EmptyPart(2)));
+        check("a.", Err(TopicError::EmptyPart(2)));
+    }
+}

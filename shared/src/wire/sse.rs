@@ -1,0 +1,197 @@
+//! Server-Sent Events (HTML Standard 9.2): blocks of `field: value` lines, ended by an empty one.
+
+use crate::{Cursor, EventName};
+
+/// Appends one event's block: `id`, `event`, and a `data` line for each line of `data`.
+///
+/// A name can't hold a line break and a cursor is letters and digits, so no publisher can forge a field; line breaks
+/// in the data start a new `data:` line, and the parser puts them back as LF (9.2.6).
+pub fn write_event(out: &mut Vec<u8>, cursor: Cursor, name: &EventName, data: &str) {
+    push(out, &["id: ", &cursor.to_string(), "\nevent: ", name.as_str(), "\n"]);
+    write_data(out, data);
+}
+
+/// Appends a block that has a name but no id, so that it doesn't move the client's cursor.
+pub fn write_control(out: &mut Vec<u8>, name: &str, data: &str) {
+    push(out, &["event: ", name, "\n"]);
+    write_data(out, data);
+}
+
+/// A block of `id` alone: it moves `Last-Event-ID` and dispatches nothing (9.2.6, empty data buffer), so that a
+/// client that is cut off before its first event resumes too. With `retry` it opens the stream; without, a comment
+/// makes it a heartbeat.
+pub fn position(cursor: Cursor, retry_ms: Option<u64>) -> Vec<u8> {
+    match retry_ms {
+        Some(retry_ms) => format!("retry: {retry_ms}\nid: {cursor}\n\n"),
+        None => format!(": heartbeat\nid: {cursor}\n\n"),
+    }
+    .into_bytes()
+}
+
+fn write_data(out: &mut Vec<u8>, data: &str) {
+    let mut rest = data;
+    loop {
+        let end = rest.find(['\r', '\n']);
+        push(out, &["data: ", &rest[..end.unwrap_or(rest.len())], "\n"]);
+        match end {
+            None => break,
+            Some(at) => rest = rest[at..].strip_prefix("\r\n").unwrap_or(&rest[at + 1..]),
+        }
+    }
+    out.push(b'\n');
+}
+
+fn push(out: &mut Vec<u8>, parts: &[&str]) {
+    for part in parts {
+        out.extend_from_slice(part.as_bytes());
+    }
+}
+
+/// One block, as a parser that follows 9.2.6 understands it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Block {
+    /// The last event id after this block, if one was ever set.
+    pub last_event_id: String,
+    /// The event's type; empty means `message`.
+    pub name: String,
+    /// The data, lines joined by LF; `None`: nothing is dispatched.
+    pub data: Option<String>,
+    /// The server's wish for the time before a reconnect, in milliseconds.
+    pub retry_ms: Option<u64>,
+}
+
+/// Reads a stream in whatever pieces it arrives.
+#[derive(Debug, Default)]
+pub struct Parser {
+    line: Vec<u8>,
+    after_cr: bool,
+    begun: bool,
+    block: Block,
+    data: String,
+    touched: bool,
+}
+
+impl Parser {
+    /// Takes a piece and calls `sink` for every block that it ends; comments alone make none.
+    pub fn push(&mut self, piece: &[u8], mut sink: impl FnMut(Block)) {
+        for &byte in piece {
+            if std::mem::take(&mut self.after_cr) && byte == b'\n' {
+                continue;
+            }
+            match byte {
+                b'\n' | b'\r' => {
+                    self.after_cr = byte == b'\r';
+                    let line = std::mem::take(&mut self.line);
+                    self.end_line(&line, &mut sink);
+                    self.line = line;
+                    self.line.clear();
+                }
+                byte => self.line.push(byte),
+            }
+        }
+    }
+
+    /// How many bytes of an unfinished line and block are held.
+    pub fn held_bytes(&self) -> usize {
+        self.line.len() + self.data.len()
+    }
+
+    fn end_line(&mut self, line: &[u8], sink: &mut impl FnMut(Block)) {
+        let line = if std::mem::replace(&mut self.begun, true) {
+            line
+        } else {
+            line.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(line)
+        };
+        let text = String::from_utf8_lossy(line);
+        if text.is_empty() {
+            return self.end_block(sink);
+        }
+        let (field, value) = text.split_once(':').unwrap_or((&text, ""));
+        let value = value.strip_prefix(' ').unwrap_or(value);
+        match field {
+            "event" => value.clone_into(&mut self.block.name),
+            "data" => {
+                self.data.push_str(value);
+                self.data.push('\n');
+            }
+            "id" if !value.contains('\0') => value.clone_into(&mut self.block.last_event_id),
+            "retry" if !value.is_empty() && value.bytes().all(|b| b.is_ascii_digit()) => {
+                self.block.retry_ms = value.parse().ok();
+            }
+            _ => return,
+        }
+        self.touched = true;
+    }
+
+    fn end_block(&mut self, sink: &mut impl FnMut(Block)) {
+        if !std::mem::take(&mut self.touched) {
+            return;
+        }
+        let mut data = std::mem::take(&mut self.data);
+        let dispatched = data.pop().is_some();
+        let last_event_id = self.block.last_event_id.clone();
+        let block = std::mem::replace(&mut self.block, Block { last_event_id, ..Block::default() });
+        sink(Block { data: dispatched.then_some(data), ..block });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::{Epoch, Offset};
+
+    fn cursor(offset: u64) -> Cursor {
+        Cursor { epoch: Epoch::from_bits(7), offset: Offset(offset) }
+    }
+
+    fn parse(stream: &[u8], piece: usize) -> Vec<Block> {
+        let (mut parser, mut blocks) = (Parser::default(), Vec::new());
+        for piece in stream.chunks(piece.max(1)) {
+            parser.push(piece, |block| blocks.push(block));
+        }
+        blocks
+    }
+
+    #[test]
+    fn blocks_are_framed_to_the_byte() {
+        let mut out = position(cursor(1), Some(2000));
+        write_event(&mut out, cursor(2), &"price".parse().unwrap(), "{\n1\r\n}\r");
+        out.extend(position(cursor(3), None));
+        write_control(&mut out, "reset", "{}");
+        assert_eq!(
+            String::from_utf8(out).unwrap(),
+            "retry: 2000\nid: 7-1\n\nid: 7-2\nevent: price\ndata: {\ndata: 1\ndata: }\ndata: \n\n\
+             : heartbeat\nid: 7-3\n\nevent: reset\ndata: {}\n\n",
+        );
+    }
+
+    #[test]
+    fn a_block_of_id_alone_moves_the_id_and_dispatches_nothing() {
+        let blocks = parse(b"\xEF\xBB\xBFid: 7-1\n\n: only a comment\n\ndata\ndata: x\n\nid\ndata:y\n\n", 1);
+        assert_eq!(blocks.len(), 3);
+        assert_eq!((blocks[0].last_event_id.as_str(), blocks[0].data.as_deref()), ("7-1", None));
+        assert_eq!((blocks[1].last_event_id.as_str(), blocks[1].data.as_deref()), ("7-1", Some("\nx")));
+        assert_eq!((blocks[2].last_event_id.as_str(), blocks[2].data.as_deref()), ("", Some("y")));
+    }
+
+    proptest! {
+        #[test]
+        fn any_text_comes_back_in_any_pieces(data in "[a-z\r\n\0\u{feff}: ä]{0,40}", piece in 1_usize..9) {
+            let mut out = Vec::new();
+            write_event(&mut out, cursor(1), &EventName::DEFAULT, &data);
+            write_event(&mut out, cursor(2), &EventName::DEFAULT, "end");
+            let blocks = parse(&out, piece);
+            let lines = data.replace("\r\n", "\n").replace('\r', "\n");
+            prop_assert_eq!(blocks.len(), 2);
+            prop_assert_eq!(blocks[0].data.as_deref(), Some(lines.as_str()));
+            prop_assert_eq!(&blocks[1].last_event_id, "7-2");
+        }
+
+        #[test]
+        fn no_bytes_panic_the_parser(bytes: Vec<u8>) {
+            let _blocks = parse(&bytes, 3);
+        }
+    }
+}
