@@ -1,0 +1,94 @@
+//! The lab's files, embedded: one binary deploys.
+
+use actix_web::{
+    HttpRequest, HttpResponse,
+    http::{Method, header},
+};
+use rust_embed::RustEmbed;
+
+use crate::problem::Failure;
+
+/// What `trunk build --release` and the packing step left in `dist`; empty in a build without the app.
+#[derive(RustEmbed)]
+#[folder = "../dist"]
+#[allow_missing = true]
+struct Files;
+
+/// A file of the app, or the app itself for every address that one of its pages may have.
+///
+/// # Errors
+/// 404 for an address of the API, and for a file that is not there.
+pub async fn handle(request: HttpRequest) -> Result<HttpResponse, Failure> {
+    let path = request.path().trim_start_matches('/');
+    let is_api = path == "v1" || path.starts_with("v1/");
+    if is_api || !matches!(*request.method(), Method::GET | Method::HEAD) {
+        return crate::problem::not_found().await;
+    }
+    if Files::get("index.html").is_none() {
+        return Ok(HttpResponse::Ok()
+            .insert_header((header::CONTENT_TYPE, "text/html; charset=utf-8"))
+            .insert_header((header::CACHE_CONTROL, "no-store"))
+            .body(NOT_BUILT));
+    }
+    // A page's address has no dot; a file's has one, and a missing file must not be answered with the app.
+    let name = if path.is_empty() || !path.contains('.') { "index.html" } else { path };
+    match serve(&request, name) {
+        Some(response) => Ok(response),
+        None => crate::problem::not_found().await,
+    }
+}
+
+/// The file in the best encoding that the client takes; its own hash as `ETag`.
+fn serve(request: &HttpRequest, name: &str) -> Option<HttpResponse> {
+    let accepted =
+        request.headers().get(header::ACCEPT_ENCODING).and_then(|value| value.to_str().ok()).unwrap_or("");
+    let accepts =
+        |coding: &str| accepted.split(',').any(|item| item.split(';').next().unwrap_or("").trim() == coding);
+    let packed = [("br", ".br"), ("gzip", ".gz")].into_iter().filter(|(coding, _)| accepts(coding));
+    let found = packed
+        .filter_map(|(coding, suffix)| Some((Some(coding), Files::get(&format!("{name}{suffix}"))?)))
+        .next();
+    let (coding, file) = found.or_else(|| Some((None, Files::get(name)?)))?;
+    let hash: String = file.metadata.sha256_hash()[..12].iter().map(|byte| format!("{byte:02x}")).collect();
+    let etag = format!("\"{hash}\"");
+    // Trunk puts a hash into every name but index.html's, so what has one never changes.
+    let caching = if name == "index.html" { "no-cache" } else { "public, max-age=31536000, immutable" };
+    let known = request.headers().get(header::IF_NONE_MATCH).and_then(|value| value.to_str().ok());
+    let mut response = if known.is_some_and(|known| known.split(',').any(|tag| tag.trim() == etag)) {
+        HttpResponse::NotModified()
+    } else {
+        HttpResponse::Ok()
+    };
+    response
+        .insert_header((header::CONTENT_TYPE, content_type(name)))
+        .insert_header((header::CACHE_CONTROL, caching))
+        .insert_header((header::ETAG, etag))
+        .insert_header((header::VARY, "Accept-Encoding"))
+        .insert_header(("X-Content-Type-Options", "nosniff"));
+    if let Some(coding) = coding {
+        response.insert_header((header::CONTENT_ENCODING, coding));
+    }
+    Some(response.body(file.data))
+}
+
+fn content_type(name: &str) -> &'static str {
+    match name.rsplit('.').next().unwrap_or_default() {
+        "html" => "text/html; charset=utf-8",
+        "css" => "text/css; charset=utf-8",
+        "js" => "text/javascript; charset=utf-8",
+        "wasm" => "application/wasm",
+        "svg" => "image/svg+xml",
+        "png" => "image/png",
+        _ => "application/octet-stream",
+    }
+}
+
+const NOT_BUILT: &str = r#"<!doctype html><html lang="en"><meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1"><title>Fourways: the app is not built in</title>
+<style>body{font:15px/1.6 system-ui,sans-serif;max-width:38rem;margin:12vh auto;padding:0 1rem;color-scheme:light dark}
+code,pre{font-family:ui-monospace,monospace}pre{padding:.75rem 1rem;border:1px solid;border-radius:6px;overflow:auto}</style>
+<h1>The server runs; the app is not built in</h1>
+<p>This binary was built without the lab. To build both and start them, run this in the project's folder:</p>
+<pre>cargo xtask start</pre>
+<p>The API works as it is: <a href="/v1/topics">/v1/topics</a> lists what there is to read, and
+<code>curl -N 'http://…/v1/stream?topic=host.cpu'</code> streams it.</p></html>"#;

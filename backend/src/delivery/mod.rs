@@ -1,0 +1,225 @@
+//! The four ways out. What they share is here: how a read is asked for. None of the four knows another.
+
+pub mod long_poll;
+pub mod short_poll;
+pub mod sse;
+pub mod websocket;
+
+use std::{num::NonZeroU32, sync::Arc, time::Duration};
+
+use actix_web::{HttpRequest, HttpResponse, Responder, http::header, web};
+use bytes::{BufMut, BytesMut};
+use fourways_shared::{After, Code, Cursor, Policy, Problem, Technique, Topic};
+
+use crate::{
+    config::Limits,
+    engine::{Shard, Tail},
+    problem::Failure,
+    subscription::{Batch, Subscription},
+};
+
+/// `GET /v1/events`: a short poll, or with a wait a long one.
+///
+/// # Errors
+/// 400 names the parameter.
+pub async fn poll(
+    request: HttpRequest,
+    tail: web::Data<Tail>,
+    shard: web::Data<Shard>,
+    limits: web::Data<Limits>,
+) -> Result<HttpResponse, Failure> {
+    let read = Read::parse(request.query_string(), &limits)?.required()?;
+    let preferred = read.wait.or_else(|| prefer_wait(&request));
+    let known = if_none_match(&request);
+    match preferred.filter(|wait| *wait > Duration::ZERO) {
+        None => Ok(short_poll::handle(&read, known, &tail, **shard)),
+        Some(wait) => {
+            let is_preference = read.wait.is_none();
+            let wait = wait.min(limits.max_wait);
+            let mut response = long_poll::handle(&read, known, wait, &tail, **shard).await;
+            if is_preference {
+                // RFC 7240 3: tells what of the preference was honoured.
+                let applied = format!("wait={}", wait.as_secs());
+                response = response
+                    .customize()
+                    .insert_header(("Preference-Applied", applied))
+                    .respond_to(&request)
+                    .map_into_boxed_body();
+            }
+            Ok(response)
+        }
+    }
+}
+
+/// What a read asks for, parsed.
+#[derive(Clone, Debug)]
+pub struct Read {
+    /// None twice.
+    pub topics: Vec<Topic>,
+    /// Where to begin; `None`: nothing was said.
+    pub after: Option<After>,
+    /// What to do with a backlog.
+    pub policy: Policy,
+    /// Most events in one answer.
+    pub limit: usize,
+    /// How long to hold.
+    pub wait: Option<Duration>,
+    /// A WebSocket's encoding, where the subprotocol can't say it.
+    pub encoding: Option<String>,
+}
+
+impl Read {
+    /// Reads the query; parameters that this version doesn't know are left alone.
+    ///
+    /// # Errors
+    /// Names the parameter and what is allowed.
+    pub fn parse(query: &str, limits: &Limits) -> Result<Self, Failure> {
+        let pairs: Vec<(String, String)> = serde_urlencoded::from_str(query)
+            .map_err(|error| Failure::new(Code::BadParameter, format!("the query can't be read: {error}")))?;
+        let mut read = Self {
+            topics: Vec::new(),
+            after: None,
+            policy: Policy::All,
+            limit: limits.max_events.min(100),
+            wait: None,
+            encoding: None,
+        };
+        let mut last = None;
+        for (key, value) in &pairs {
+            let bad = |code, detail: String, field| Err(Failure::new(code, detail).field(field));
+            match key.as_str() {
+                "topic" => match Topic::parse(value) {
+                    Ok(topic) if read.topics.contains(&topic) => {}
+                    Ok(topic) => read.topics.push(topic),
+                    Err(error) => return bad(Code::BadTopic, error.to_string(), "topic"),
+                },
+                "after" => match value.parse() {
+                    Ok(after) => read.after = Some(after),
+                    Err(error) => {
+                        let error: fourways_shared::cursor::CursorError = error;
+                        return bad(Code::BadCursor, error.to_string(), "after");
+                    }
+                },
+                "last" => match value.parse::<NonZeroU32>() {
+                    Ok(count) if count.get() as usize <= limits.max_events => last = Some(After::Last(count)),
+                    _ => {
+                        let detail = format!("last is {value:?}; allowed are 1 to {}", limits.max_events);
+                        return bad(Code::BadParameter, detail, "last");
+                    }
+                },
+                "limit" => match value.parse::<usize>() {
+                    Ok(limit) if (1..=limits.max_events).contains(&limit) => read.limit = limit,
+                    _ => {
+                        let detail = format!("limit is {value:?}; allowed are 1 to {}", limits.max_events);
+                        return bad(Code::BadParameter, detail, "limit");
+                    }
+                },
+                "wait" => match value.parse().ok().and_then(|wait| Duration::try_from_secs_f64(wait).ok()) {
+                    Some(wait) => read.wait = Some(wait),
+                    None => {
+                        let detail = format!(
+                            "wait is {value:?}; allowed are seconds from 0, held for at most {}",
+                            limits.max_wait.as_secs()
+                        );
+                        return bad(Code::BadParameter, detail, "wait");
+                    }
+                },
+                "policy" => match value.parse() {
+                    Ok(policy) => read.policy = policy,
+                    Err(allowed) => {
+                        return bad(Code::BadParameter, format!("policy is {value:?}; {allowed}"), "policy");
+                    }
+                },
+                "encoding" => read.encoding = Some(value.clone()),
+                _ => {}
+            }
+        }
+        if let (Some(_), Some(_)) = (read.after, last) {
+            return Err(
+                Failure::new(Code::BadParameter, "after and last exclude each other; give one").field("last")
+            );
+        }
+        read.after = read.after.or(last);
+        too_many(read.topics.len(), limits)?;
+        Ok(read)
+    }
+
+    /// For what makes no sense without a topic.
+    fn required(self) -> Result<Self, Failure> {
+        if self.topics.is_empty() {
+            return Err(
+                Failure::new(Code::BadTopic, "give at least one topic, as in ?topic=host.cpu").field("topic")
+            );
+        }
+        Ok(self)
+    }
+}
+
+/// Refuses more topics than one connection may have.
+pub(crate) fn too_many(topics: usize, limits: &Limits) -> Result<(), Problem> {
+    if topics <= limits.max_topics {
+        return Ok(());
+    }
+    let detail = format!("{topics} topics; allowed are at most {} on one connection", limits.max_topics);
+    Err(Problem::new(Code::BadTopic, detail).field("topic"))
+}
+
+/// RFC 7240 4.3. A preference that can't be read is no error: it is ignored (RFC 7240 2).
+fn prefer_wait(request: &HttpRequest) -> Option<Duration> {
+    let values = request.headers().get_all("Prefer").filter_map(|value| value.to_str().ok());
+    let mut preferences = values.flat_map(|value| value.split([',', ';'])).map(str::trim);
+    preferences.find_map(|preference| {
+        let (name, value) = preference.split_once('=')?;
+        let seconds = value.trim().trim_matches('"').parse().ok()?;
+        name.trim().eq_ignore_ascii_case("wait").then(|| Duration::from_secs(seconds))
+    })
+}
+
+/// The cursor that the client already has, from `If-None-Match` (RFC 9110 13.1.2; weak or strong alike).
+fn if_none_match(request: &HttpRequest) -> Option<Cursor> {
+    let value = request.headers().get(header::IF_NONE_MATCH)?.to_str().ok()?;
+    let tags = value.split(',').map(|tag| tag.trim().trim_start_matches("W/").trim_matches('"'));
+    tags.filter_map(|tag| tag.parse().ok()).next()
+}
+
+fn etag(cursor: Cursor) -> (header::HeaderName, String) {
+    (header::ETAG, format!("\"{cursor}\""))
+}
+
+/// The reader of a poll: what the client has by its `ETag` is where it begins, if it didn't say.
+fn subscribe(
+    read: &Read,
+    known: Option<Cursor>,
+    technique: Technique,
+    tail: &Arc<Tail>,
+    shard: Shard,
+) -> Subscription {
+    let after = read.after.or(known.map(After::Cursor)).unwrap_or_default();
+    Subscription::new(tail, &read.topics, after, read.policy, technique, shard)
+}
+
+/// The `200` of a poll. The events' own texts are put together, not made again.
+fn poll_body(batch: Option<Batch>, cursor: Cursor) -> HttpResponse {
+    let Batch { reset, events } = batch.unwrap_or_default();
+    let texts: Vec<_> = events.iter().map(|event| event.json()).collect();
+    let mut body = BytesMut::with_capacity(64 + texts.iter().map(|text| text.len() + 1).sum::<usize>());
+    body.put_u8(b'{');
+    if let Some(reset) = reset {
+        body.extend_from_slice(b"\"reset\":");
+        body.extend_from_slice(&serde_json::to_vec(&reset).unwrap_or_default());
+        body.put_u8(b',');
+    }
+    body.extend_from_slice(b"\"events\":[");
+    for (at, text) in texts.iter().enumerate() {
+        if at > 0 {
+            body.put_u8(b',');
+        }
+        body.extend_from_slice(text);
+    }
+    body.extend_from_slice(format!("],\"cursor\":\"{cursor}\"}}").as_bytes());
+    HttpResponse::Ok()
+        .insert_header(etag(cursor))
+        .insert_header((header::CACHE_CONTROL, "no-store"))
+        .insert_header((header::CONTENT_TYPE, "application/json"))
+        .body(body.freeze())
+}

@@ -1,0 +1,183 @@
+//! Server-Sent Events: one response that never ends (HTML Standard 9.2).
+
+use std::{
+    convert::Infallible,
+    pin::Pin,
+    task::{Context, Poll},
+    time::Duration,
+};
+
+use actix_web::{
+    HttpRequest, HttpResponse,
+    body::{BodySize, MessageBody},
+    http::{Version, header},
+    web,
+};
+use bytes::{Bytes, BytesMut};
+use fourways_shared::{
+    After, Code, Technique,
+    wire::sse::{position, write_control},
+};
+use tokio::time::{Instant, Sleep, sleep};
+
+use super::Read;
+use crate::{
+    config::Limits,
+    encoding::{Encoded, chunk},
+    engine::{Shard, Tail},
+    problem::Failure,
+    subscription::{Batch, Subscription},
+};
+
+/// Opens the stream. `Last-Event-ID` wins over `after`: the browser knows better than the address it was given once.
+///
+/// # Errors
+/// Only before the stream: 400 names the parameter or header, 406 if `Accept` names no event stream.
+pub async fn handle(
+    request: HttpRequest,
+    tail: web::Data<Tail>,
+    shard: web::Data<Shard>,
+    limits: web::Data<Limits>,
+) -> Result<HttpResponse, Failure> {
+    accepts_event_stream(&request)?;
+    let read = Read::parse(request.query_string(), &limits)?.required()?;
+    let after = last_event_id(&request)?.or(read.after).unwrap_or_default();
+    let subscription = Subscription::new(&tail, &read.topics, after, read.policy, Technique::Sse, **shard);
+    let framing = if request.version() == Version::HTTP_11 { Framing::Chunked } else { Framing::Plain };
+    let stream = EventStream {
+        opening: Some(framing.wrap(&position(subscription.cursor(), Some(millis(limits.sse_retry))))),
+        subscription,
+        framing,
+        heartbeat: limits.heartbeat,
+        next_heartbeat: Box::pin(sleep(limits.heartbeat)),
+    };
+    let mut response = HttpResponse::Ok();
+    response
+        .insert_header((header::CONTENT_TYPE, "text/event-stream"))
+        // A cache that kept the stream would replay it like a recording; a proxy that compressed it would hold it back.
+        .insert_header((header::CACHE_CONTROL, "no-cache, no-transform"))
+        // nginx buffers answers unless told otherwise.
+        .insert_header(("X-Accel-Buffering", "no"));
+    if framing == Framing::Chunked {
+        // The chunks come from the encoded events, the same bytes for all: actix must not wrap them again.
+        response.insert_header((header::TRANSFER_ENCODING, "chunked"));
+    }
+    let mut response = response.body(stream);
+    response.head_mut().no_chunking(true);
+    Ok(response)
+}
+
+/// A long backlog is read in pieces, as the client takes it.
+const BATCH_EVENTS: usize = 256;
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Framing {
+    /// HTTP/1.1 (RFC 9112 7.1).
+    Chunked,
+    /// HTTP/1.0 ends with the connection, HTTP/2 has frames of its own.
+    Plain,
+}
+
+impl Framing {
+    fn wrap(self, block: &[u8]) -> Bytes {
+        match self {
+            Self::Chunked => chunk(block),
+            Self::Plain => Bytes::copy_from_slice(block),
+        }
+    }
+
+    fn event(self, event: &Encoded) -> &Bytes {
+        match self {
+            Self::Chunked => event.sse_chunk(),
+            Self::Plain => event.sse_block(),
+        }
+    }
+}
+
+struct EventStream {
+    opening: Option<Bytes>,
+    subscription: Subscription,
+    framing: Framing,
+    heartbeat: Duration,
+    next_heartbeat: Pin<Box<Sleep>>,
+}
+
+impl EventStream {
+    /// A block that names the place tells a client that has seen nothing for long where it stands.
+    fn position(&self) -> Bytes {
+        self.framing.wrap(&position(self.subscription.cursor(), None))
+    }
+
+    /// One event is passed on as it is; what is pending together is written together.
+    fn frame(&self, batch: &Batch) -> Bytes {
+        if let (None, [event]) = (&batch.reset, &*batch.events) {
+            return self.framing.event(event).clone();
+        }
+        let mut out = BytesMut::new();
+        if let Some(reset) = &batch.reset {
+            let mut block = position(reset.cursor, None);
+            write_control(&mut block, "reset", &serde_json::to_string(reset).unwrap_or_default());
+            out.extend_from_slice(&self.framing.wrap(&block));
+        }
+        for event in &batch.events {
+            out.extend_from_slice(self.framing.event(event));
+        }
+        out.freeze()
+    }
+}
+
+impl MessageBody for EventStream {
+    type Error = Infallible;
+
+    fn size(&self) -> BodySize {
+        BodySize::Stream
+    }
+
+    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, Infallible>>> {
+        if let Some(opening) = self.opening.take() {
+            return Poll::Ready(Some(Ok(opening)));
+        }
+        if let Poll::Ready(batch) = self.subscription.poll_next(cx, BATCH_EVENTS) {
+            return Poll::Ready(Some(Ok(self.frame(&batch))));
+        }
+        if self.next_heartbeat.as_mut().poll(cx).is_ready() {
+            let next = Instant::now() + self.heartbeat;
+            self.next_heartbeat.as_mut().reset(next);
+            // Registers the timer's new end.
+            let _pending = self.next_heartbeat.as_mut().poll(cx);
+            return Poll::Ready(Some(Ok(self.position())));
+        }
+        Poll::Pending
+    }
+}
+
+fn millis(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}
+
+fn last_event_id(request: &HttpRequest) -> Result<Option<After>, Failure> {
+    let Some(value) = request.headers().get("Last-Event-ID") else { return Ok(None) };
+    let bad = |detail: String| Failure::new(Code::BadCursor, detail).field("Last-Event-ID");
+    let text = value.to_str().map_err(|_| bad("Last-Event-ID is not ASCII".to_owned()))?;
+    text.parse()
+        .map(|cursor| Some(After::Cursor(cursor)))
+        .map_err(|error: fourways_shared::cursor::CursorError| bad(error.to_string()))
+}
+
+fn accepts_event_stream(request: &HttpRequest) -> Result<(), Failure> {
+    let mut ranges =
+        request.headers().get_all(header::ACCEPT).filter_map(|value| value.to_str().ok()).peekable();
+    let accepts = ranges.peek().is_none()
+        || ranges.flat_map(|value| value.split(',')).any(|range| {
+            let range = range.split(';').next().unwrap_or_default().trim();
+            ["text/event-stream", "text/*", "*/*"].iter().any(|known| range.eq_ignore_ascii_case(known))
+        });
+    if accepts {
+        return Ok(());
+    }
+    Err(Failure::new(
+        Code::NotAcceptable,
+        "this address answers with text/event-stream; poll /v1/events for JSON",
+    )
+    .field("Accept"))
+}

@@ -1,0 +1,377 @@
+//! WebSocket: one connection, commands in, events out (RFC 6455).
+//!
+//! The socket is one response body: polled by its connection, it reads what the client sent, then writes what is
+//! pending. There is no task and no queue for each socket; a client that doesn't read is not read either.
+
+mod incoming;
+
+use std::{
+    convert::Infallible,
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll},
+    time::Duration,
+};
+
+use actix_http::ws::{self, CloseCode, HandshakeError};
+use actix_web::{
+    HttpRequest, HttpResponse,
+    body::{BodySize, MessageBody},
+    http::header,
+    web,
+};
+use bytes::{Bytes, BytesMut};
+use fourways_shared::{
+    After, Code, Command, Policy, Problem, Ref, Reply, Technique, Topic, command::Refused, wire::cbor,
+};
+use tokio::time::{Instant, Sleep, sleep};
+
+use self::incoming::{Incoming, Message};
+use super::{Read, too_many};
+use crate::{
+    config::Limits,
+    encoding::{Opcode, write_frame},
+    engine::{Append, Draft, Engine, EngineError, Shard, Tail},
+    lab::clock,
+    problem::{self, Failure},
+    subscription::{Batch, Subscription},
+};
+
+/// Upgrades the connection.
+///
+/// # Errors
+/// Only before the upgrade: 400 names the parameter or header, 426 if it was no upgrade.
+pub async fn handle(
+    request: HttpRequest,
+    payload: web::Payload,
+    engine: web::Data<dyn Engine>,
+    shard: web::Data<Shard>,
+    limits: web::Data<Limits>,
+) -> Result<HttpResponse, Failure> {
+    let mut response = ws::handshake(request.head()).map_err(|error| refused(&error))?;
+    let read = Read::parse(request.query_string(), &limits)?;
+    let encoding = Encoding::negotiate(&request, read.encoding.as_deref())?;
+    if let Some(protocol) = encoding.offered {
+        response.insert_header((header::SEC_WEBSOCKET_PROTOCOL, protocol));
+    }
+    let mut socket = Socket {
+        incoming: Incoming::new(payload, limits.max_body_bytes),
+        engine: engine.into_inner(),
+        limits: limits.into_inner(),
+        shard: **shard,
+        is_binary: encoding.is_binary,
+        subscriptions: Vec::new(),
+        outgoing: BytesMut::new(),
+        publishing: None,
+        is_alive: true,
+        timer: Box::pin(sleep(Duration::ZERO)),
+        closing: None,
+    };
+    socket.open(&read);
+    Ok(response
+        .message_body(socket)
+        .map_err(|error| Failure::new(Code::Internal, error.to_string()))?
+        .map_into_boxed_body()
+        .into())
+}
+
+/// How a socket speaks.
+struct Encoding {
+    is_binary: bool,
+    /// What the client offered and the server took.
+    offered: Option<&'static str>,
+}
+
+impl Encoding {
+    const JSON: &'static str = "fourways.v1.json";
+    const CBOR: &'static str = "fourways.v1.cbor";
+
+    /// The first offered subprotocol that is spoken here; JSON if none was offered, so that `websocat` works.
+    fn negotiate(request: &HttpRequest, asked: Option<&str>) -> Result<Self, Failure> {
+        let is_binary = match asked {
+            None | Some("json") => false,
+            Some("cbor") => true,
+            Some(other) => {
+                let detail = format!("encoding is {other:?}; allowed are json, cbor");
+                return Err(Failure::new(Code::BadParameter, detail).field("encoding"));
+            }
+        };
+        let values = request.headers().get_all(header::SEC_WEBSOCKET_PROTOCOL);
+        let mut offers =
+            values.filter_map(|v| v.to_str().ok()).flat_map(|v| v.split(',')).map(str::trim).peekable();
+        if offers.peek().is_none() {
+            return Ok(Self { is_binary, offered: None });
+        }
+        match offers.find_map(|offer| [Self::JSON, Self::CBOR].into_iter().find(|known| *known == offer)) {
+            Some(offered) => Ok(Self { is_binary: offered == Self::CBOR, offered: Some(offered) }),
+            None => {
+                let detail =
+                    format!("no offered subprotocol is spoken; allowed are {}, {}", Self::JSON, Self::CBOR);
+                Err(Failure::new(Code::BadSubprotocol, detail).field("Sec-WebSocket-Protocol"))
+            }
+        }
+    }
+}
+
+fn refused(error: &HandshakeError) -> Failure {
+    match error {
+        HandshakeError::GetMethodRequired => {
+            Failure::new(Code::MethodNotAllowed, "a WebSocket is opened with GET")
+        }
+        HandshakeError::NoWebsocketUpgrade | HandshakeError::NoConnectionUpgrade => {
+            Failure::new(Code::UpgradeRequired, "give Connection: Upgrade and Upgrade: websocket")
+                .field("Upgrade")
+        }
+        HandshakeError::NoVersionHeader | HandshakeError::UnsupportedVersion => {
+            Failure::new(Code::BadParameter, "Sec-WebSocket-Version must be 13")
+                .field("Sec-WebSocket-Version")
+        }
+        HandshakeError::BadWebsocketKey => {
+            Failure::new(Code::BadParameter, "Sec-WebSocket-Key must be 16 bytes in base64")
+                .field("Sec-WebSocket-Key")
+        }
+    }
+}
+
+/// How many events are framed in one go, and how many bytes may wait before the client's messages are left unread.
+const BATCH_EVENTS: usize = 256;
+const MAX_OUTGOING_BYTES: usize = 64 * 1024;
+/// How long a closed socket waits for the other side's close frame (RFC 6455 7.1.1).
+const CLOSE_WAIT: Duration = Duration::from_secs(2);
+
+struct Socket {
+    incoming: Incoming,
+    engine: Arc<dyn Engine>,
+    limits: Arc<Limits>,
+    shard: Shard,
+    is_binary: bool,
+    /// One for each `subscribe`; a topic is in at most one.
+    subscriptions: Vec<Subscription>,
+    /// Replies that are not written yet.
+    outgoing: BytesMut,
+    publishing: Option<Publishing>,
+    /// Something was heard since the last ping.
+    is_alive: bool,
+    /// The next ping; once closing, the end of waiting.
+    timer: Pin<Box<Sleep>>,
+    closing: Option<Closing>,
+}
+
+type Publishing = Pin<Box<dyn Future<Output = (Option<Ref>, Result<fourways_shared::Cursor, EngineError>)>>>;
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Closing {
+    /// Our close frame is out; theirs is awaited.
+    Sent,
+    /// Both are out, or waiting is over.
+    Done,
+}
+
+impl Socket {
+    fn tail(&self) -> &Arc<Tail> {
+        self.engine.tail()
+    }
+
+    fn open(&mut self, read: &Read) {
+        let next = Instant::now() + self.limits.heartbeat;
+        self.timer.as_mut().reset(next);
+        let cursor = self.tail().cursor(self.tail().head());
+        let heartbeat_ms = u64::try_from(self.limits.heartbeat.as_millis()).unwrap_or(u64::MAX);
+        self.reply(&Reply::Welcome { cursor, heartbeat_ms });
+        if !read.topics.is_empty() {
+            self.subscribe(read.topics.clone(), read.after.unwrap_or_default(), read.policy, None);
+        }
+    }
+
+    fn reply(&mut self, reply: &Reply) {
+        if self.is_binary {
+            write_frame(&mut self.outgoing, Opcode::Binary, &cbor::write_reply(reply));
+        } else {
+            write_frame(&mut self.outgoing, Opcode::Text, &serde_json::to_vec(reply).unwrap_or_default());
+        }
+    }
+
+    fn refuse(&mut self, reference: Option<Ref>, problem: Problem) {
+        self.reply(&Reply::Error(Refused { reference, problem }.into()));
+    }
+
+    /// Says goodbye; what the client still sends is read and dropped until it has answered.
+    fn close(&mut self, code: CloseCode, reason: &str) {
+        if self.closing.is_some() {
+            return;
+        }
+        let mut payload = u16::from(code).to_be_bytes().to_vec();
+        payload.extend_from_slice(reason.as_bytes());
+        write_frame(&mut self.outgoing, Opcode::Close, &payload);
+        self.finish(Closing::Sent);
+    }
+
+    fn finish(&mut self, closing: Closing) {
+        self.closing = Some(closing);
+        self.subscriptions.clear();
+        self.publishing = None;
+        self.timer.as_mut().reset(Instant::now() + CLOSE_WAIT);
+    }
+
+    fn receive(&mut self, message: Message) {
+        self.is_alive = true;
+        match message {
+            Message::Text(text) if !self.is_binary => self.command(Command::from_json(&text)),
+            Message::Binary(bytes) if self.is_binary => self.command(Command::from_cbor(&bytes)),
+            Message::Text(_) => {
+                self.close(CloseCode::Unsupported, "this socket speaks CBOR in binary messages")
+            }
+            Message::Binary(_) => {
+                self.close(CloseCode::Unsupported, "this socket speaks JSON in text messages")
+            }
+            Message::Ping(payload) => write_frame(&mut self.outgoing, Opcode::Pong, &payload),
+            Message::Pong => {}
+            Message::Close(code) => {
+                // Answers with the code it got (RFC 6455 5.5.1).
+                let payload = code.map(u16::to_be_bytes);
+                write_frame(&mut self.outgoing, Opcode::Close, payload.as_ref().map_or(&[], |code| code));
+                self.finish(Closing::Done);
+            }
+            Message::Gone => self.finish(Closing::Done),
+            Message::Violation(code, reason) => self.close(code, reason),
+        }
+    }
+
+    fn command(&mut self, command: Result<(Command, Option<Ref>), Refused>) {
+        match command {
+            Err(Refused { reference, problem }) => self.refuse(reference, problem),
+            Ok((Command::Subscribe { topics, after, policy }, reference)) => {
+                self.subscribe(topics, after, policy, reference);
+            }
+            Ok((Command::Unsubscribe { topics }, reference)) => self.unsubscribe(topics, reference),
+            Ok((Command::Publish { topic, data, name, id }, reference)) => {
+                let append = Append { topic, drafts: vec![Draft { name, data }], key: id };
+                let engine = Arc::clone(&self.engine);
+                self.publishing = Some(Box::pin(async move {
+                    let appended = engine.append(append).await.and_then(|cursors| {
+                        let none = || EngineError::Unavailable("it kept nothing".to_owned());
+                        cursors.first().copied().ok_or_else(none)
+                    });
+                    (reference, appended)
+                }));
+            }
+            Ok((Command::Ping, reference)) => self.reply(&Reply::Pong { now: clock::now_us(), reference }),
+        }
+    }
+
+    fn subscribe(&mut self, topics: Vec<Topic>, after: After, policy: Policy, reference: Option<Ref>) {
+        let held = |topic: &&Topic| {
+            self.subscriptions.iter().flat_map(Subscription::topics).any(|held| held == *topic)
+        };
+        if let Some(topic) = topics.iter().find(held) {
+            let detail = format!("the socket already has {topic}; unsubscribe first to begin elsewhere");
+            let problem = Problem::new(Code::AlreadySubscribed, detail).field("topics");
+            return self.refuse(reference, problem);
+        }
+        let count = self.subscriptions.iter().map(|s| s.topics().count()).sum::<usize>() + topics.len();
+        if let Err(problem) = too_many(count, &self.limits) {
+            return self.refuse(reference, problem.field("topics"));
+        }
+        let subscription =
+            Subscription::new(self.tail(), &topics, after, policy, Technique::Websocket, self.shard);
+        self.reply(&Reply::Subscribed { topics, cursor: subscription.cursor(), reference });
+        self.subscriptions.push(subscription);
+    }
+
+    fn unsubscribe(&mut self, topics: Vec<Topic>, reference: Option<Ref>) {
+        let is_held =
+            |topic: &&Topic| self.subscriptions.iter().any(|s| s.topics().any(|held| held == *topic));
+        if let Some(topic) = topics.iter().find(|topic| !is_held(topic)) {
+            let problem = Problem::new(Code::NotSubscribed, format!("the socket does not have {topic}"));
+            return self.refuse(reference, problem.field("topics"));
+        }
+        for subscription in &mut self.subscriptions {
+            for topic in &topics {
+                subscription.remove(topic);
+            }
+        }
+        self.subscriptions.retain(|subscription| subscription.topics().next().is_some());
+        self.reply(&Reply::Unsubscribed { topics, reference });
+    }
+
+    /// Pings, and gives up on a client from which nothing came for a whole interval after the last ping.
+    fn beat(&mut self, cx: &mut Context<'_>) {
+        if self.timer.as_mut().poll(cx).is_pending() {
+            return;
+        }
+        if self.closing.is_some() || !std::mem::take(&mut self.is_alive) {
+            return self.finish(Closing::Done);
+        }
+        write_frame(&mut self.outgoing, Opcode::Ping, &[]);
+        let next = Instant::now() + self.limits.heartbeat;
+        self.timer.as_mut().reset(next);
+        // Registers the timer's new end.
+        let _pending = self.timer.as_mut().poll(cx);
+    }
+
+    /// Commands are carried out one after the other: while one is under way, or replies pile up, none is read.
+    fn read(&mut self, cx: &mut Context<'_>) {
+        loop {
+            if let Some(publishing) = &mut self.publishing {
+                let Poll::Ready((reference, appended)) = publishing.as_mut().poll(cx) else { return };
+                self.publishing = None;
+                match appended {
+                    Ok(cursor) => self.reply(&Reply::Published { cursor, reference }),
+                    Err(error) => self.refuse(reference, problem::of_engine(&error)),
+                }
+            }
+            if self.outgoing.len() >= MAX_OUTGOING_BYTES || self.closing == Some(Closing::Done) {
+                return;
+            }
+            let Poll::Ready(message) = self.incoming.poll_message(cx) else { return };
+            match (&self.closing, message) {
+                (None, message) => self.receive(message),
+                (Some(_), Message::Close(_) | Message::Gone) => return self.finish(Closing::Done),
+                // Nothing after our close frame is answered (RFC 6455 5.5.1).
+                (Some(_), _) => {}
+            }
+        }
+    }
+
+    /// What is pending of all subscriptions; the one pending event of the common case as it is, without a copy.
+    fn write(&mut self, cx: &mut Context<'_>) -> Option<Bytes> {
+        for at in 0..self.subscriptions.len() {
+            let Poll::Ready(batch) = self.subscriptions[at].poll_next(cx, BATCH_EVENTS) else { continue };
+            let is_alone = self.subscriptions.len() == 1 && self.outgoing.is_empty() && batch.reset.is_none();
+            if let (true, [event]) = (is_alone, &*batch.events) {
+                let frame = if self.is_binary { event.websocket_binary() } else { event.websocket_text() };
+                return Some(frame.clone());
+            }
+            self.frame(batch);
+        }
+        (!self.outgoing.is_empty()).then(|| self.outgoing.split().freeze())
+    }
+
+    fn frame(&mut self, batch: Batch) {
+        if let Some(reset) = batch.reset {
+            self.reply(&Reply::Reset(*reset));
+        }
+        for event in &batch.events {
+            let frame = if self.is_binary { event.websocket_binary() } else { event.websocket_text() };
+            self.outgoing.extend_from_slice(frame);
+        }
+    }
+}
+
+impl MessageBody for Socket {
+    type Error = Infallible;
+
+    fn size(&self) -> BodySize {
+        BodySize::Stream
+    }
+
+    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, Infallible>>> {
+        self.beat(cx);
+        self.read(cx);
+        match self.write(cx) {
+            Some(bytes) => Poll::Ready(Some(Ok(bytes))),
+            None if self.closing == Some(Closing::Done) => Poll::Ready(None),
+            None => Poll::Pending,
+        }
+    }
+}

@@ -1,0 +1,196 @@
+//! An event's bytes for each technique, made at most once and shared by every subscriber.
+
+use std::sync::OnceLock;
+
+use bytes::{BufMut, Bytes, BytesMut};
+use fourways_shared::{Event, wire};
+
+/// An event in the tail with its encodings. A clone of the `Bytes` it hands out shares the memory.
+#[derive(Debug)]
+pub struct Encoded {
+    event: Event,
+    websocket_text: OnceLock<Bytes>,
+    websocket_binary: OnceLock<Bytes>,
+    sse: OnceLock<SseBytes>,
+}
+
+#[derive(Debug)]
+struct SseBytes {
+    chunk: Bytes,
+    block: Bytes,
+}
+
+impl Encoded {
+    /// Nothing is encoded yet.
+    pub const fn new(event: Event) -> Self {
+        Self {
+            event,
+            websocket_text: OnceLock::new(),
+            websocket_binary: OnceLock::new(),
+            sse: OnceLock::new(),
+        }
+    }
+
+    /// The event itself.
+    pub const fn event(&self) -> &Event {
+        &self.event
+    }
+
+    /// What it costs retention: what was published, and about what the tail and one encoding need.
+    pub fn retained_bytes(&self) -> u64 {
+        512 + 2 * self.event.data.len() as u64
+    }
+
+    /// The one JSON text that all four techniques carry: a view into the WebSocket frame.
+    pub fn json(&self) -> Bytes {
+        let frame = self.websocket_text();
+        frame.slice(header_bytes(frame)..)
+    }
+
+    /// A whole text message as a server sends it: unmasked, so the same bytes for everybody (RFC 6455 5.1, 5.2).
+    pub fn websocket_text(&self) -> &Bytes {
+        self.websocket_text.get_or_init(|| {
+            // An event has only text keys and values that serialize; an empty object keeps the frame a message.
+            let json = serde_json::to_vec(&self.event).unwrap_or_else(|_| b"{}".to_vec());
+            frame(Opcode::Text, &json)
+        })
+    }
+
+    /// A whole binary message in CBOR.
+    pub fn websocket_binary(&self) -> &Bytes {
+        self.websocket_binary.get_or_init(|| frame(Opcode::Binary, &wire::cbor::write_event(&self.event)))
+    }
+
+    /// An SSE block, inside its HTTP/1.1 chunk (RFC 9112 7.1).
+    pub fn sse_chunk(&self) -> &Bytes {
+        &self.sse().chunk
+    }
+
+    /// An SSE block, for connections that don't chunk.
+    pub fn sse_block(&self) -> &Bytes {
+        &self.sse().block
+    }
+
+    fn sse(&self) -> &SseBytes {
+        self.sse.get_or_init(|| {
+            let json = self.json();
+            let mut block = Vec::with_capacity(json.len() + 64);
+            // `json` was written by serde_json, so it is UTF-8.
+            let text = std::str::from_utf8(&json).unwrap_or("{}");
+            wire::sse::write_event(&mut block, self.event.cursor, &self.event.name, text);
+            let head = format!("{:x}\r\n", block.len()).len();
+            let chunk = chunk(&block);
+            SseBytes { block: chunk.slice(head..head + block.len()), chunk }
+        })
+    }
+}
+
+/// Wraps bytes as one chunk of a chunked body.
+pub fn chunk(bytes: &[u8]) -> Bytes {
+    let mut chunk = BytesMut::with_capacity(bytes.len() + 12);
+    chunk.extend_from_slice(format!("{:x}\r\n", bytes.len()).as_bytes());
+    chunk.extend_from_slice(bytes);
+    chunk.extend_from_slice(b"\r\n");
+    chunk.freeze()
+}
+
+/// The end of a chunked body.
+pub const LAST_CHUNK: &[u8] = b"0\r\n\r\n";
+
+/// What a frame carries (RFC 6455 11.8); the ones that this server sends.
+#[derive(Clone, Copy, Debug)]
+pub enum Opcode {
+    /// UTF-8.
+    Text = 0x1,
+    /// Bytes.
+    Binary = 0x2,
+    /// The end; a code and a reason.
+    Close = 0x8,
+    /// "Are you there?"
+    Ping = 0x9,
+    /// "I am", with the ping's own payload.
+    Pong = 0xA,
+}
+
+/// One final, unmasked frame (RFC 6455 5.2).
+pub fn frame(opcode: Opcode, payload: &[u8]) -> Bytes {
+    let mut frame = BytesMut::with_capacity(payload.len() + 10);
+    write_frame(&mut frame, opcode, payload);
+    frame.freeze()
+}
+
+/// Appends one final, unmasked frame.
+pub fn write_frame(out: &mut BytesMut, opcode: Opcode, payload: &[u8]) {
+    out.put_u8(0x80 | opcode as u8);
+    match (u8::try_from(payload.len()), u16::try_from(payload.len())) {
+        (Ok(short @ 0..126), _) => out.put_u8(short),
+        (_, Ok(medium)) => {
+            out.put_u8(126);
+            out.put_u16(medium);
+        }
+        _ => {
+            out.put_u8(127);
+            out.put_u64(payload.len() as u64);
+        }
+    }
+    out.extend_from_slice(payload);
+}
+
+fn header_bytes(frame: &[u8]) -> usize {
+    match frame[1] {
+        126 => 4,
+        127 => 10,
+        _ => 2,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use fourways_shared::{Cursor, Data, Epoch, EventName, Offset};
+
+    use super::*;
+
+    fn encoded(data: &str) -> Encoded {
+        Encoded::new(Event {
+            topic: "a".parse().unwrap(),
+            cursor: Cursor { epoch: Epoch::from_bits(7), offset: Offset(3) },
+            name: EventName::DEFAULT,
+            id: None,
+            published_at_us: 1,
+            data: Data::Json(serde_json::from_str(data).unwrap()),
+        })
+    }
+
+    #[test]
+    fn every_form_carries_the_same_json() {
+        for data in
+            ["1".to_owned(), format!("\"{}\"", "x".repeat(200)), format!("\"{}\"", "x".repeat(70_000))]
+        {
+            let encoded = encoded(&data);
+            let json = format!(
+                r#"{{"type":"event","topic":"a","cursor":"7-3","name":"message","published_at":1,"data":{data}}}"#
+            );
+            assert_eq!(encoded.json(), json);
+            let block = format!("id: 7-3\nevent: message\ndata: {json}\n\n");
+            assert_eq!(encoded.sse_block(), block.as_bytes());
+            assert_eq!(encoded.sse_chunk(), format!("{:x}\r\n{block}\r\n", block.len()).as_bytes());
+            assert!(encoded.websocket_text().ends_with(json.as_bytes()));
+        }
+    }
+
+    #[test]
+    fn a_frame_has_the_shortest_length() {
+        assert_eq!(&frame(Opcode::Text, b"hi")[..], b"\x81\x02hi");
+        assert_eq!(&frame(Opcode::Binary, &[0; 125])[..2], [0x82, 125]);
+        assert_eq!(&frame(Opcode::Text, &[0; 126])[..4], [0x81, 126, 0, 126]);
+        assert_eq!(&frame(Opcode::Text, &[0; 65_535])[..4], [0x81, 126, 255, 255]);
+        assert_eq!(&frame(Opcode::Text, &[0; 65_536])[..10], [0x81, 127, 0, 0, 0, 0, 0, 1, 0, 0]);
+    }
+
+    #[test]
+    fn data_with_line_breaks_is_one_sse_event() {
+        let block = encoded("{\n1: 2}".replace("1", "\"a\"").as_str());
+        let text = std::str::from_utf8(block.sse_block()).unwrap();
+        assert!(text.contains("\ndata: {\"type\"") && text.contains("{\ndata: \"a\": 2}}\n\n"), "{text}");
+    }
+}

@@ -1,0 +1,63 @@
+//! Who keeps the log. The contract, and beside it the engines that hold to it.
+//!
+//! An engine numbers and keeps what is published, then hands it to the [`Tail`], which is what readers touch. It
+//! knows no subscription and no delivery.
+
+mod memory;
+mod tail;
+mod waiters;
+
+use std::{future::Future, pin::Pin, sync::Arc};
+
+use fourways_shared::{Cursor, Data, EventId, EventName, Topic};
+use thiserror::Error;
+
+pub(crate) use self::tail::TopicTail;
+pub use self::{
+    memory::MemoryEngine,
+    tail::{Retention, Tail, TopicState},
+    waiters::Shard,
+};
+
+/// Keeps the log.
+///
+/// What `append` has answered can be read again until retention lets it go, in one order for everybody. All events of
+/// one append are kept, or none.
+pub trait Engine: Send + Sync + 'static {
+    /// The end of the log, where readers read.
+    fn tail(&self) -> &Arc<Tail>;
+
+    /// Keeps the events and resolves once they are kept.
+    fn append(&self, append: Append) -> Appending<'_>;
+}
+
+/// An append under way.
+pub type Appending<'a> = Pin<Box<dyn Future<Output = Result<Vec<Cursor>, EngineError>> + Send + 'a>>;
+
+/// Events to keep, all or none, in this order.
+#[derive(Debug)]
+pub struct Append {
+    /// Where to.
+    pub topic: Topic,
+    /// What; at least one.
+    pub drafts: Vec<Draft>,
+    /// A repeat of the same key on the same topic keeps nothing and returns the first answer.
+    pub key: Option<EventId>,
+}
+
+/// An event before it has a place in the log.
+#[derive(Debug)]
+pub struct Draft {
+    /// What SSE calls the event's type.
+    pub name: EventName,
+    /// What.
+    pub data: Data,
+}
+
+/// Why the engine did not keep an append. Nothing of it was kept.
+#[derive(Debug, Error)]
+pub enum EngineError {
+    /// Later, perhaps.
+    #[error("the log can't take events now: {0}")]
+    Unavailable(String),
+}

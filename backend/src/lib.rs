@@ -1,0 +1,23 @@
+//! Fourways, the server: one ordered log of events, delivered by short polling, long polling, SSE and WebSocket.
+//!
+//! An event's walk: [`publish`] parses it, an [`engine`] numbers and keeps it, the engine's [`engine::Tail`] indexes it
+//! and wakes who waits, each [`subscription::Subscription`] returns it in a batch, [`encoding`] has made its bytes at
+//! most once, and a [`delivery`] frames and writes them. Arrows one way only: the log knows no delivery, a delivery
+//! knows no engine.
+
+pub mod config;
+pub mod server;
+
+pub mod delivery;
+pub mod encoding;
+pub mod engine;
+pub mod publish;
+pub mod subscription;
+
+pub mod app;
+pub mod lab;
+pub mod problem;
+pub mod sources;
+pub mod topics;
+
+mod sync;

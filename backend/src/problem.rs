@@ -1,0 +1,96 @@
+//! The one place where an error becomes an answer: `application/problem+json` (RFC 9457).
+
+use std::fmt;
+
+use actix_web::{HttpResponse, ResponseError, error, http::StatusCode, http::header};
+use fourways_shared::{Code, Problem};
+
+use crate::engine::EngineError;
+
+/// A problem on its way out over HTTP.
+#[derive(Debug)]
+pub struct Failure(Box<Problem>);
+
+impl Failure {
+    /// What went wrong.
+    pub fn new(code: Code, detail: impl Into<String>) -> Self {
+        Problem::new(code, detail).into()
+    }
+
+    /// Names what is at fault.
+    #[must_use]
+    pub fn field(self, field: &'static str) -> Self {
+        Self(Box::new(self.0.field(field)))
+    }
+}
+
+impl From<Problem> for Failure {
+    fn from(problem: Problem) -> Self {
+        Self(Box::new(problem))
+    }
+}
+
+impl From<EngineError> for Failure {
+    fn from(error: EngineError) -> Self {
+        of_engine(&error).into()
+    }
+}
+
+/// What a publisher is told, over HTTP and WebSocket alike.
+pub(crate) fn of_engine(error: &EngineError) -> Problem {
+    match error {
+        EngineError::Unavailable(_) => Problem::new(Code::Unavailable, error.to_string()),
+    }
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.0.code.name(), self.0.detail)
+    }
+}
+
+impl ResponseError for Failure {
+    fn status_code(&self) -> StatusCode {
+        StatusCode::from_u16(self.0.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR)
+    }
+
+    fn error_response(&self) -> HttpResponse {
+        if self.status_code().is_server_error() {
+            tracing::error!(code = self.0.code.name(), detail = %self.0.detail, "request failed");
+        }
+        let mut response = HttpResponse::build(self.status_code());
+        response
+            .insert_header((header::CONTENT_TYPE, "application/problem+json"))
+            .insert_header((header::CACHE_CONTROL, "no-store"));
+        if self.0.code == Code::UpgradeRequired {
+            // RFC 9110 15.5.22: a 426 names what to upgrade to.
+            response.insert_header((header::UPGRADE, "websocket"));
+        }
+        response.body(serde_json::to_vec(&self.0).unwrap_or_default())
+    }
+}
+
+/// A body that could not be read.
+pub(crate) fn of_payload(error: &error::PayloadError, limit: usize) -> Failure {
+    match error {
+        error::PayloadError::Overflow => too_large(limit),
+        other => Failure::new(Code::BadBody, format!("the body could not be read: {other}")),
+    }
+}
+
+pub(crate) fn too_large(limit: usize) -> Failure {
+    Failure::new(Code::BodyTooLarge, format!("the body is longer than {limit} bytes, which is the limit"))
+}
+
+/// Answers an address where nothing lives.
+pub async fn not_found() -> Result<HttpResponse, Failure> {
+    Err(Failure::new(
+        Code::NotFound,
+        "no address of the API is this; GET /v1/topics lists what there is to read",
+    ))
+}
+
+/// Answers a method that the address does not have.
+pub async fn method_not_allowed() -> Result<HttpResponse, Failure> {
+    Err(Failure::new(Code::MethodNotAllowed, "publish with POST, read with GET"))
+}

@@ -1,0 +1,161 @@
+//! `POST /v1/topics/{topic}/events`: parse, append, answer.
+
+use std::sync::Arc;
+
+use actix_web::{HttpRequest, HttpResponse, http::header, web};
+use bytes::{Bytes, BytesMut};
+use fourways_shared::{Code, Cursor, Data, EventId, EventName, Topic};
+use futures_util::StreamExt as _;
+use serde::Serialize;
+use serde_json::value::RawValue;
+
+use crate::{
+    config::Limits,
+    engine::{Append, Draft, Engine},
+    problem::{self, Failure},
+};
+
+/// Publishes the body: one event, or with `application/x-ndjson` one for each line, all or none.
+///
+/// # Errors
+/// 400 names the parameter, or the line and what is wrong with it; 413 and 415 for the body as a whole.
+pub async fn handle(
+    request: HttpRequest,
+    path: web::Path<String>,
+    payload: web::Payload,
+    engine: web::Data<dyn Engine>,
+    limits: web::Data<Limits>,
+) -> Result<HttpResponse, Failure> {
+    let topic = Topic::parse(&path)
+        .map_err(|error| Failure::new(Code::BadTopic, error.to_string()).field("topic"))?;
+    let kind = Kind::of(&request)?;
+    let name = name(request.query_string())?;
+    let key = key(&request)?;
+    let body = body(payload, &request, limits.max_body_bytes).await?;
+    let drafts = kind.drafts(&body, &name)?;
+    let cursors = engine.append(Append { topic, drafts, key }).await?;
+    Ok(HttpResponse::Created()
+        .insert_header((header::CACHE_CONTROL, "no-store"))
+        .json(Answer::of(kind, cursors)))
+}
+
+#[derive(Serialize)]
+#[serde(untagged)]
+enum Answer {
+    One { cursor: Option<Cursor> },
+    Many { cursors: Vec<Cursor> },
+}
+
+impl Answer {
+    fn of(kind: Kind, cursors: Vec<Cursor>) -> Self {
+        match kind {
+            Kind::Lines => Self::Many { cursors },
+            _ => Self::One { cursor: cursors.first().copied() },
+        }
+    }
+}
+
+/// What the body is, by its `Content-Type`.
+#[derive(Clone, Copy)]
+enum Kind {
+    Json,
+    Lines,
+    Text,
+    Bytes,
+}
+
+impl Kind {
+    fn of(request: &HttpRequest) -> Result<Self, Failure> {
+        let Some(value) = request.headers().get(header::CONTENT_TYPE) else { return Ok(Self::Json) };
+        let essence = value.to_str().unwrap_or_default().split(';').next().unwrap_or_default().trim();
+        match essence.to_ascii_lowercase().as_str() {
+            "application/x-ndjson" | "application/ndjson" | "application/jsonl" => Ok(Self::Lines),
+            "text/plain" => Ok(Self::Text),
+            "application/octet-stream" => Ok(Self::Bytes),
+            json if json == "application/json" || json.ends_with("+json") => Ok(Self::Json),
+            other => Err(Failure::new(
+                Code::UnsupportedMediaType,
+                format!(
+                    "Content-Type {other:?} can't be published; allowed are application/json, application/x-ndjson, \
+                     text/plain, application/octet-stream (with curl: --json)"
+                ),
+            )
+            .field("Content-Type")),
+        }
+    }
+
+    fn drafts(self, body: &Bytes, name: &EventName) -> Result<Vec<Draft>, Failure> {
+        let draft = |data| Draft { name: name.clone(), data };
+        let bad = |detail| Failure::new(Code::BadBody, detail).field("body");
+        match self {
+            Self::Bytes => Ok(vec![draft(Data::Bytes(body.clone()))]),
+            Self::Text => {
+                let text = std::str::from_utf8(body)
+                    .map_err(|error| bad(format!("the body is not UTF-8: {error}")))?;
+                Ok(vec![draft(Data::text(text))])
+            }
+            Self::Json => {
+                let json =
+                    json(body).map_err(|error| bad(format!("the body is not one JSON value: {error}")))?;
+                Ok(vec![draft(Data::Json(json))])
+            }
+            Self::Lines => {
+                let lines = body.split(|byte| *byte == b'\n').enumerate();
+                let drafts = lines.filter(|(_, line)| !line.trim_ascii().is_empty()).map(|(at, line)| {
+                    let json = json(line).map_err(|error| {
+                        bad(format!("line {} is not one JSON value: {error}; nothing was published", at + 1))
+                    })?;
+                    Ok(draft(Data::Json(json)))
+                });
+                let drafts = drafts.collect::<Result<Vec<_>, Failure>>()?;
+                if drafts.is_empty() { Err(bad("the body has no line".to_owned())) } else { Ok(drafts) }
+            }
+        }
+    }
+}
+
+fn json(bytes: &[u8]) -> serde_json::Result<Box<RawValue>> {
+    serde_json::from_slice(bytes)
+}
+
+fn name(query: &str) -> Result<EventName, Failure> {
+    let pairs: Vec<(String, String)> = serde_urlencoded::from_str(query).unwrap_or_default();
+    match pairs.iter().find(|(key, _)| key == "name") {
+        None => Ok(EventName::DEFAULT),
+        Some((_, text)) => {
+            text.parse().map_err(|error| Failure::new(Code::BadName, format!("name {error}")).field("name"))
+        }
+    }
+}
+
+fn key(request: &HttpRequest) -> Result<Option<EventId>, Failure> {
+    let bad = |detail: String| Failure::new(Code::BadId, detail).field("Idempotency-Key");
+    let Some(value) = request.headers().get("Idempotency-Key") else { return Ok(None) };
+    let text =
+        value.to_str().map_err(|_| bad("Idempotency-Key has characters beyond visible ASCII".to_owned()))?;
+    // The header is a structured string (draft-ietf-httpapi-idempotency-key-header): quotes are its syntax.
+    let text = text.strip_prefix('"').and_then(|text| text.strip_suffix('"')).unwrap_or(text);
+    text.parse().map(Some).map_err(|error| bad(format!("Idempotency-Key {error}")))
+}
+
+async fn body(mut payload: web::Payload, request: &HttpRequest, limit: usize) -> Result<Bytes, Failure> {
+    let length =
+        request.headers().get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse().ok());
+    if length.is_some_and(|length: u64| length > limit as u64) {
+        return Err(problem::too_large(limit));
+    }
+    let mut body = BytesMut::new();
+    while let Some(piece) = payload.next().await {
+        let piece = piece.map_err(|error| problem::of_payload(&error, limit))?;
+        if body.len() + piece.len() > limit {
+            return Err(problem::too_large(limit));
+        }
+        body.extend_from_slice(&piece);
+    }
+    Ok(body.freeze())
+}
+
+/// The engine as handlers are given it.
+pub fn data(engine: Arc<dyn Engine>) -> web::Data<dyn Engine> {
+    web::Data::from(engine)
+}

@@ -1,0 +1,3 @@
+//! Events that need no publisher.
+
+pub mod host;

@@ -1,0 +1,78 @@
+//! `GET /v1/topics` and `/v1/topics/{topic}`: what there is to read, and who reads it.
+
+use actix_web::{HttpResponse, http::header, web};
+use fourways_shared::{Code, Cursor, Technique, Topic};
+use serde::Serialize;
+
+use crate::{
+    engine::{Tail, TopicState},
+    problem::Failure,
+};
+
+/// Most topics in one answer.
+const MAX_LISTED: usize = 1000;
+
+#[derive(Serialize)]
+struct Listing {
+    cursor: Cursor,
+    earliest: Cursor,
+    total: usize,
+    topics: Vec<Item>,
+}
+
+#[derive(Serialize)]
+struct Item {
+    topic: Topic,
+    cursor: Cursor,
+    events: usize,
+    earliest: Option<Cursor>,
+    newest: Option<Cursor>,
+    subscribers: Subscribers,
+}
+
+#[derive(Serialize)]
+struct Subscribers {
+    short_poll: u32,
+    long_poll: u32,
+    sse: u32,
+    websocket: u32,
+}
+
+impl Item {
+    fn of(state: TopicState, head: Cursor) -> Self {
+        let count = |technique: Technique| state.subscribers[technique.index()];
+        Self {
+            cursor: head,
+            events: state.events,
+            earliest: state.earliest,
+            newest: state.newest,
+            subscribers: Subscribers {
+                short_poll: count(Technique::ShortPoll),
+                long_poll: count(Technique::LongPoll),
+                sse: count(Technique::Sse),
+                websocket: count(Technique::Websocket),
+            },
+            topic: state.topic,
+        }
+    }
+}
+
+/// The head of the log, the place before its oldest event, and the first topics by name.
+pub async fn list(tail: web::Data<Tail>) -> HttpResponse {
+    let (states, total) = tail.topic_states(MAX_LISTED);
+    let cursor = tail.cursor(tail.head());
+    let topics = states.into_iter().map(|state| Item::of(state, cursor)).collect();
+    let listing = Listing { cursor, earliest: tail.cursor(tail.earliest()), total, topics };
+    HttpResponse::Ok().insert_header((header::CACHE_CONTROL, "no-store")).json(listing)
+}
+
+/// One topic; one that nobody knows is an empty one.
+///
+/// # Errors
+/// 400 if no topic can have that name.
+pub async fn one(path: web::Path<String>, tail: web::Data<Tail>) -> Result<HttpResponse, Failure> {
+    let topic = Topic::parse(&path)
+        .map_err(|error| Failure::new(Code::BadTopic, error.to_string()).field("topic"))?;
+    let item = Item::of(tail.topic_state(&topic), tail.cursor(tail.head()));
+    Ok(HttpResponse::Ok().insert_header((header::CACHE_CONTROL, "no-store")).json(item))
+}
