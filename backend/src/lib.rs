@@ -20,4 +20,6 @@ pub mod problem;
 pub mod sources;
 pub mod topics;
 
+pub mod cli;
+
 mod sync;

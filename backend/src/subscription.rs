@@ -34,7 +34,8 @@ pub struct Batch {
 #[derive(Debug)]
 pub struct Subscription {
     tail: Arc<Tail>,
-    topics: Vec<Place>,
+    /// One is the common case: it lies here, not behind a pointer.
+    topics: SmallVec<[Place; 1]>,
     shard: Shard,
     technique: Technique,
     policy: Policy,

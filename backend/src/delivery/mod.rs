@@ -3,6 +3,7 @@
 pub mod long_poll;
 pub mod short_poll;
 pub mod sse;
+mod timer;
 pub mod websocket;
 
 use std::{num::NonZeroU32, sync::Arc, time::Duration};

@@ -18,9 +18,8 @@ use fourways_shared::{
     After, Code, Technique,
     wire::sse::{position, write_control},
 };
-use tokio::time::{Instant, Sleep, sleep};
 
-use super::Read;
+use super::{Read, timer::Timer};
 use crate::{
     config::Limits,
     encoding::{Encoded, chunk},
@@ -48,8 +47,7 @@ pub async fn handle(
         opening: Some(framing.wrap(&position(subscription.cursor(), Some(millis(limits.sse_retry))))),
         subscription,
         framing,
-        heartbeat: limits.heartbeat,
-        next_heartbeat: Box::pin(sleep(limits.heartbeat)),
+        heartbeat: Timer::new(limits.heartbeat),
     };
     let mut response = HttpResponse::Ok();
     response
@@ -98,8 +96,7 @@ struct EventStream {
     opening: Option<Bytes>,
     subscription: Subscription,
     framing: Framing,
-    heartbeat: Duration,
-    next_heartbeat: Pin<Box<Sleep>>,
+    heartbeat: Timer,
 }
 
 impl EventStream {
@@ -140,11 +137,10 @@ impl MessageBody for EventStream {
         if let Poll::Ready(batch) = self.subscription.poll_next(cx, BATCH_EVENTS) {
             return Poll::Ready(Some(Ok(self.frame(&batch))));
         }
-        if self.next_heartbeat.as_mut().poll(cx).is_ready() {
-            let next = Instant::now() + self.heartbeat;
-            self.next_heartbeat.as_mut().reset(next);
-            // Registers the timer's new end.
-            let _pending = self.next_heartbeat.as_mut().poll(cx);
+        if self.heartbeat.poll(cx) {
+            self.heartbeat.restart();
+            // Asks for the next one at once: it may be long until the next poll.
+            let _is_due = self.heartbeat.poll(cx);
             return Poll::Ready(Some(Ok(self.position())));
         }
         Poll::Pending

@@ -24,10 +24,9 @@ use bytes::{Bytes, BytesMut};
 use fourways_shared::{
     After, Code, Command, Policy, Problem, Ref, Reply, Technique, Topic, command::Refused, wire::cbor,
 };
-use tokio::time::{Instant, Sleep, sleep};
 
 use self::incoming::{Incoming, Message};
-use super::{Read, too_many};
+use super::{Read, timer::Timer, too_many};
 use crate::{
     config::Limits,
     encoding::{Opcode, write_frame},
@@ -54,6 +53,7 @@ pub async fn handle(
     if let Some(protocol) = encoding.offered {
         response.insert_header((header::SEC_WEBSOCKET_PROTOCOL, protocol));
     }
+    let heartbeat = limits.heartbeat;
     let mut socket = Socket {
         incoming: Incoming::new(payload, limits.max_body_bytes),
         engine: engine.into_inner(),
@@ -64,7 +64,8 @@ pub async fn handle(
         outgoing: BytesMut::new(),
         publishing: None,
         is_alive: true,
-        timer: Box::pin(sleep(Duration::ZERO)),
+        timer: Timer::new(heartbeat),
+        reads_next: true,
         closing: None,
     };
     socket.open(&read);
@@ -153,7 +154,10 @@ struct Socket {
     /// Something was heard since the last ping.
     is_alive: bool,
     /// The next ping; once closing, the end of waiting.
-    timer: Pin<Box<Sleep>>,
+    timer: Timer,
+    /// Whether the client's messages come before our events in the next poll: they take turns, so that neither side
+    /// starves the other, and a poll that has an event to write does not read in vain.
+    reads_next: bool,
     closing: Option<Closing>,
 }
 
@@ -173,8 +177,6 @@ impl Socket {
     }
 
     fn open(&mut self, read: &Read) {
-        let next = Instant::now() + self.limits.heartbeat;
-        self.timer.as_mut().reset(next);
         let cursor = self.tail().cursor(self.tail().head());
         let heartbeat_ms = u64::try_from(self.limits.heartbeat.as_millis()).unwrap_or(u64::MAX);
         self.reply(&Reply::Welcome { cursor, heartbeat_ms });
@@ -210,7 +212,7 @@ impl Socket {
         self.closing = Some(closing);
         self.subscriptions.clear();
         self.publishing = None;
-        self.timer.as_mut().reset(Instant::now() + CLOSE_WAIT);
+        self.timer.set(CLOSE_WAIT);
     }
 
     fn receive(&mut self, message: Message) {
@@ -296,17 +298,16 @@ impl Socket {
 
     /// Pings, and gives up on a client from which nothing came for a whole interval after the last ping.
     fn beat(&mut self, cx: &mut Context<'_>) {
-        if self.timer.as_mut().poll(cx).is_pending() {
+        if !self.timer.poll(cx) {
             return;
         }
         if self.closing.is_some() || !std::mem::take(&mut self.is_alive) {
             return self.finish(Closing::Done);
         }
         write_frame(&mut self.outgoing, Opcode::Ping, &[]);
-        let next = Instant::now() + self.limits.heartbeat;
-        self.timer.as_mut().reset(next);
-        // Registers the timer's new end.
-        let _pending = self.timer.as_mut().poll(cx);
+        self.timer.restart();
+        // Asks for the next one at once: it may be long until the next poll.
+        let _is_due = self.timer.poll(cx);
     }
 
     /// Commands are carried out one after the other: while one is under way, or replies pile up, none is read.
@@ -366,12 +367,20 @@ impl MessageBody for Socket {
     }
 
     fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, Infallible>>> {
+        if !std::mem::replace(&mut self.reads_next, true)
+            && let Some(bytes) = self.write(cx)
+        {
+            return Poll::Ready(Some(Ok(bytes)));
+        }
         self.beat(cx);
         self.read(cx);
         match self.write(cx) {
             Some(bytes) => Poll::Ready(Some(Ok(bytes))),
             None if self.closing == Some(Closing::Done) => Poll::Ready(None),
-            None => Poll::Pending,
+            None => {
+                self.reads_next = false;
+                Poll::Pending
+            }
         }
     }
 }

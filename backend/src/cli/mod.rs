@@ -1,0 +1,5 @@
+//! The commands, one file each.
+
+pub mod publish;
+pub mod serve;
+pub mod subscribe;

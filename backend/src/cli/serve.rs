@@ -1,0 +1,18 @@
+//! `fourways serve`.
+
+use anyhow::Context as _;
+
+use crate::{config::Config, server::Server};
+
+/// Runs the server until it is told to stop.
+///
+/// # Errors
+/// One line that says what is in the way, such as a port that is taken.
+pub async fn run(config: Config) -> anyhow::Result<()> {
+    let listen = config.listen;
+    let server = Server::build(&config).with_context(|| format!("can't listen on {listen}"))?;
+    for address in server.addresses() {
+        tracing::info!("listening on http://{address}");
+    }
+    server.run().await.context("the server stopped")
+}

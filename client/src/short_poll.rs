@@ -1,0 +1,60 @@
+//! Short polling: ask once; what there is now is the answer.
+
+use std::ops::ControlFlow;
+
+use fourways_shared::{After, PollBody, session::Session};
+use reqwest::header::{ETAG, IF_NONE_MATCH, RETRY_AFTER};
+
+use crate::{Arrival, Ended, Sink, Target, break_off, deliver, moved, target};
+
+pub(crate) async fn attend(target: &Target, session: &mut Session, sink: &mut Sink<'_>) -> Ended {
+    let after = session.after();
+    let mut request = target.http.get(target.read_url("/v1/events", after)).timeout(target.silence);
+    if let After::Cursor(cursor) = after {
+        request = request.header(IF_NONE_MATCH, format!("\"{cursor}\""));
+    }
+    answer(request, session, sink).await
+}
+
+/// What both polls do with an answer.
+pub(crate) async fn answer(
+    request: reqwest::RequestBuilder,
+    session: &mut Session,
+    sink: &mut Sink<'_>,
+) -> Ended {
+    let response = match request.send().await {
+        Ok(response) => response,
+        Err(error) => return target::lost(error),
+    };
+    let status = response.status().as_u16();
+    let header = |name| response.headers().get(name).and_then(|value| value.to_str().ok());
+    let retry_after =
+        header(RETRY_AFTER).and_then(|text| text.parse().ok()).map(std::time::Duration::from_secs);
+    let tag = header(ETAG).and_then(|text| text.trim_matches('"').parse().ok());
+    let body = match response.bytes().await {
+        Ok(body) => body,
+        Err(error) => return target::lost(error),
+    };
+    let outcome = match status {
+        204 | 304 => sink(Arrival::Opened).is_continue().then(|| match tag {
+            Some(cursor) => moved(session, sink, cursor),
+            None => ControlFlow::Continue(()),
+        }),
+        200 => match serde_json::from_slice::<PollBody>(&body) {
+            Ok(body) => sink(Arrival::Opened).is_continue().then(|| take(body, session, sink)),
+            Err(error) => return target::lost(format!("the answer can't be read: {error}")),
+        },
+        _ => return target::refused(status, retry_after, &body),
+    };
+    if outcome.is_some_and(|flow| flow.is_continue()) { Ended::Answered } else { Ended::Stopped }
+}
+
+fn take(body: PollBody, session: &mut Session, sink: &mut Sink<'_>) -> ControlFlow<()> {
+    if let Some(reset) = body.reset {
+        break_off(session, sink, reset)?;
+    }
+    for event in body.events {
+        deliver(session, sink, event)?;
+    }
+    moved(session, sink, body.cursor)
+}

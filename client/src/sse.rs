@@ -1,0 +1,94 @@
+//! Server-Sent Events: one response that never ends.
+
+use std::{ops::ControlFlow, time::Duration};
+
+use fourways_shared::{
+    Advice, Cursor, Event, Problem, Reset,
+    session::Session,
+    wire::sse::{Block, Parser},
+};
+use futures_util::StreamExt as _;
+use tokio::time::timeout;
+
+use crate::{Arrival, Ended, Sink, Target, break_off, deliver, moved, target};
+
+/// A block longer than this is no event of ours: the server's limit for one is 1 MiB.
+const MAX_BLOCK_BYTES: usize = 8 << 20;
+
+pub(crate) async fn attend(target: &Target, session: &mut Session, sink: &mut Sink<'_>) -> Ended {
+    let request =
+        target.http.get(target.read_url("/v1/stream", session.after())).header("Accept", "text/event-stream");
+    let response = match timeout(target.silence, request.send()).await {
+        Err(_) => return target::lost("no answer"),
+        Ok(Err(error)) => return target::lost(error),
+        Ok(Ok(response)) => response,
+    };
+    let status = response.status().as_u16();
+    if status != 200 {
+        let body = response.bytes().await.unwrap_or_default();
+        return target::refused(status, None, &body);
+    }
+    if sink(Arrival::Opened).is_break() {
+        return Ended::Stopped;
+    }
+    let (mut stream, mut parser, mut retry) = (response.bytes_stream(), Parser::default(), Duration::ZERO);
+    loop {
+        let piece = match timeout(target.silence, stream.next()).await {
+            Err(_) => return target::lost("silence: no event and no heartbeat"),
+            Ok(Some(Ok(piece))) => piece,
+            Ok(Some(Err(error))) => return target::lost(error),
+            Ok(None) => {
+                return Ended::Failed {
+                    advice: Advice::Retry(retry),
+                    detail: "the server ended the stream".to_owned(),
+                };
+            }
+        };
+        let mut flow = ControlFlow::Continue(());
+        let mut problem = None;
+        parser.push(&piece, |block| {
+            if let Some(retry_ms) = block.retry_ms {
+                retry = Duration::from_millis(retry_ms);
+            }
+            if flow.is_continue() {
+                flow = take(&block, session, sink, &mut problem);
+            }
+        });
+        if flow.is_break() {
+            return Ended::Stopped;
+        }
+        if let Some(Problem { status, detail, .. }) = problem {
+            return Ended::Failed { advice: Advice::of_status(status, Some(retry)), detail };
+        }
+        if parser.held_bytes() > MAX_BLOCK_BYTES {
+            return target::lost("a block that does not end");
+        }
+    }
+}
+
+fn take(
+    block: &Block,
+    session: &mut Session,
+    sink: &mut Sink<'_>,
+    problem: &mut Option<Problem>,
+) -> ControlFlow<()> {
+    let Some(data) = &block.data else {
+        return match block.last_event_id.parse::<Cursor>() {
+            Ok(cursor) => moved(session, sink, cursor),
+            Err(_) => ControlFlow::Continue(()),
+        };
+    };
+    match block.name.as_str() {
+        "reset" => match serde_json::from_str::<Reset>(data) {
+            Ok(reset) => break_off(session, sink, reset),
+            Err(_) => ControlFlow::Continue(()),
+        },
+        "problem" => {
+            *problem = serde_json::from_str(data).ok();
+            ControlFlow::Continue(())
+        }
+        // What can't be read is of a later version of the protocol: not for us.
+        _ => serde_json::from_str::<Event>(data)
+            .map_or(ControlFlow::Continue(()), |event| deliver(session, sink, event)),
+    }
+}

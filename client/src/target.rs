@@ -1,0 +1,112 @@
+//! Where to, and what for.
+
+use std::time::Duration;
+
+use fourways_shared::{After, Policy, Problem, Topic};
+use reqwest::Url;
+use thiserror::Error;
+
+use crate::Ended;
+
+/// A server and what to read there.
+#[derive(Clone, Debug)]
+pub struct Target {
+    pub(crate) http: reqwest::Client,
+    base: Url,
+    topics: Vec<Topic>,
+    policy: Policy,
+    /// Time between short polls.
+    pub poll_interval: Duration,
+    /// How long the server may hold a long poll.
+    pub hold: Duration,
+    /// A stream from which nothing came for so long is taken for dead.
+    pub silence: Duration,
+}
+
+/// Why there is no such target.
+#[derive(Debug, Error)]
+pub enum TargetError {
+    /// Not `http://host[:port]`.
+    #[error("server address {0:?} is not of the form http://host:port")]
+    Address(String),
+    /// The HTTP client could not be set up.
+    #[error("the HTTP client could not be set up")]
+    Client(#[source] reqwest::Error),
+}
+
+/// What a server that answered had to say against it.
+pub(crate) fn refused(status: u16, retry_after: Option<Duration>, body: &[u8]) -> Ended {
+    let advice = fourways_shared::Advice::of_status(status, retry_after);
+    let problem = serde_json::from_slice::<Problem>(body).ok();
+    let detail = problem.map_or_else(|| format!("the server answered {status}"), |problem| problem.detail);
+    Ended::Failed { advice, detail }
+}
+
+pub(crate) fn lost(error: impl std::fmt::Display) -> Ended {
+    Ended::Failed { advice: fourways_shared::Advice::Retry(Duration::ZERO), detail: error.to_string() }
+}
+
+impl Target {
+    /// # Errors
+    /// If the address is none.
+    pub fn new(base: &str, topics: Vec<Topic>) -> Result<Self, TargetError> {
+        let bad = || TargetError::Address(base.to_owned());
+        let base = Url::parse(base).map_err(|_| bad())?;
+        if base.scheme() != "http" || base.host().is_none() {
+            return Err(bad());
+        }
+        let http = reqwest::Client::builder()
+            .connect_timeout(Duration::from_secs(10))
+            .tcp_nodelay(true)
+            // One's own proxy settings are for the web, and a proxy that buffers would break what is measured here.
+            .no_proxy()
+            .build()
+            .map_err(TargetError::Client)?;
+        Ok(Self {
+            http,
+            base,
+            topics,
+            policy: Policy::All,
+            poll_interval: Duration::from_secs(1),
+            hold: Duration::from_secs(25),
+            silence: Duration::from_secs(45),
+        })
+    }
+
+    /// Only the newest event of each topic, of those that are pending.
+    #[must_use]
+    pub const fn policy(mut self, policy: Policy) -> Self {
+        self.policy = policy;
+        self
+    }
+
+    pub(crate) fn publish_url(&self, topic: &Topic) -> Url {
+        self.url(&format!("/v1/topics/{topic}/events"))
+    }
+
+    pub(crate) fn read_url(&self, path: &str, after: After) -> Url {
+        let mut url = self.url(path);
+        {
+            let mut query = url.query_pairs_mut();
+            for topic in &self.topics {
+                query.append_pair("topic", topic.as_str());
+            }
+            match after {
+                After::Head => {}
+                After::Earliest => drop(query.append_pair("after", "earliest")),
+                After::Last(count) => drop(query.append_pair("last", &count.to_string())),
+                After::Cursor(cursor) => drop(query.append_pair("after", &cursor.to_string())),
+            }
+            if self.policy == Policy::Latest {
+                query.append_pair("policy", "latest");
+            }
+        }
+        url
+    }
+
+    fn url(&self, path: &str) -> Url {
+        let mut url = self.base.clone();
+        url.set_path(path);
+        url
+    }
+}
