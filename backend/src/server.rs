@@ -49,6 +49,7 @@ impl Server {
         let tail = Arc::clone(engine.tail());
         let next_worker = Arc::new(std::sync::atomic::AtomicUsize::new(0));
         let limits = Data::new(config.limits.clone());
+        let feeds = Data::new(lab::feed::Feeds::default());
         let factory = {
             let engine = Arc::clone(&engine);
             move || {
@@ -65,6 +66,7 @@ impl Server {
                     .app_data(Data::from(tail))
                     .app_data(Data::new(shard))
                     .app_data(limits.clone())
+                    .app_data(feeds.clone())
                     .configure(routes)
             }
         };
@@ -117,6 +119,7 @@ fn routes(app: &mut web::ServiceConfig) {
         .service(only(web::resource("/v1/stream")).route(web::get().to(sse::handle)))
         .service(only(web::resource("/v1/ws")).route(web::get().to(websocket::handle)))
         .service(only(web::resource("/v1/lab/clock")).route(web::get().to(lab::clock::handle)))
+        .service(only(web::resource("/v1/lab/feeds/{topic}")).route(web::put().to(lab::feed::put)))
         .default_service(web::to(app::handle));
 }
 

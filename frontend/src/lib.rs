@@ -1,1 +1,17 @@
+//! The lab: shows, measures and compares the four techniques on the visitor's own network.
+//!
+//! Four layers, arrows one way: `delivery` (the only one that opens connections) and `browser` tell facts, `state`
+//! (pure) makes records and lanes of them, `components` draw, `pages` put them together. A library, so that the pure
+//! parts are tested natively.
 
+mod app;
+mod browser;
+mod components;
+mod delivery;
+mod pages;
+mod state;
+
+/// Takes over the page's body.
+pub fn mount() {
+    leptos::mount::mount_to_body(app::App);
+}

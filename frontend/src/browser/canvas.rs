@@ -1,0 +1,83 @@
+//! A canvas in CSS pixels, sharp on every display, in the colours of the theme.
+
+use wasm_bindgen::JsCast as _;
+use web_sys::{CanvasRenderingContext2d, HtmlCanvasElement};
+
+/// A canvas that is ready to be drawn on, cleared.
+pub(crate) struct Surface {
+    pub(crate) context: CanvasRenderingContext2d,
+    pub(crate) width: f64,
+    pub(crate) height: f64,
+}
+
+/// The colours that drawings use, read from the element's own style: a canvas knows no CSS variables.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Palette {
+    /// The technique's, where the element stands for one.
+    pub(crate) technique: String,
+    pub(crate) text: String,
+    pub(crate) caption: String,
+    pub(crate) faint: String,
+    pub(crate) grid: String,
+    pub(crate) border: String,
+    pub(crate) danger: String,
+    pub(crate) surface: String,
+}
+
+impl Surface {
+    /// Fits the canvas's pixels to its box and clears it; `None` while it has no box.
+    pub(crate) fn begin(canvas: &HtmlCanvasElement) -> Option<Self> {
+        let context: CanvasRenderingContext2d = canvas.get_context("2d").ok().flatten()?.dyn_into().ok()?;
+        let (width, height) = (f64::from(canvas.client_width()), f64::from(canvas.client_height()));
+        if width < 1.0 || height < 1.0 {
+            return None;
+        }
+        let ratio = web_sys::window().map_or(1.0, |window| window.device_pixel_ratio()).max(1.0);
+        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a display's pixels")]
+        let (pixels_x, pixels_y) = ((width * ratio).round() as u32, (height * ratio).round() as u32);
+        if canvas.width() != pixels_x || canvas.height() != pixels_y {
+            canvas.set_width(pixels_x);
+            canvas.set_height(pixels_y);
+        }
+        context.set_transform(ratio, 0.0, 0.0, ratio, 0.0, 0.0).ok()?;
+        context.clear_rect(0.0, 0.0, width, height);
+        Some(Self { context, width, height })
+    }
+
+    pub(crate) fn line(&self, from: (f64, f64), to: (f64, f64), colour: &str, width: f64) {
+        self.context.begin_path();
+        self.context.set_stroke_style_str(colour);
+        self.context.set_line_width(width);
+        self.context.move_to(from.0, from.1);
+        self.context.line_to(to.0, to.1);
+        self.context.stroke();
+    }
+
+    pub(crate) fn text(&self, text: &str, x: f64, y: f64, colour: &str, align: &str) {
+        self.context.set_font("11px ui-monospace, \"SF Mono\", Menlo, \"DejaVu Sans Mono\", monospace");
+        self.context.set_text_align(align);
+        self.context.set_fill_style_str(colour);
+        // Text that can't be drawn has no way to be seen either.
+        drop(self.context.fill_text(text, x, y));
+    }
+}
+
+impl Palette {
+    pub(crate) fn of(element: &web_sys::Element) -> Self {
+        let style = web_sys::window().and_then(|window| window.get_computed_style(element).ok().flatten());
+        let read = |name| {
+            let value = style.as_ref().and_then(|style| style.get_property_value(name).ok());
+            value.map(|value| value.trim().to_owned()).unwrap_or_default()
+        };
+        Self {
+            technique: read("--c"),
+            text: read("--text"),
+            caption: read("--text-3"),
+            faint: read("--faint"),
+            grid: read("--grid"),
+            border: read("--border-strong"),
+            danger: read("--danger"),
+            surface: read("--surface"),
+        }
+    }
+}

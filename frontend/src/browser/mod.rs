@@ -1,0 +1,7 @@
+//! Browser bindings that open no connection: the clock, frames, storage, drawing.
+
+pub(crate) mod canvas;
+pub(crate) mod clock;
+pub(crate) mod frame;
+pub(crate) mod page;
+pub(crate) mod timer;

@@ -1,0 +1,69 @@
+//! The page around the app: theme, address, preferences.
+
+use wasm_bindgen::JsCast as _;
+use wasm_bindgen_futures::JsFuture;
+
+const THEME_KEY: &str = "fourways-theme";
+
+/// `http://host:port` of this page.
+pub(crate) fn origin() -> String {
+    web_sys::window().and_then(|window| window.location().origin().ok()).unwrap_or_default()
+}
+
+/// The theme in force: what was pinned, or what the system prefers.
+pub(crate) fn is_dark() -> bool {
+    let pinned = root().and_then(|root| root.get_attribute("data-theme"));
+    pinned.map_or_else(|| matches("(prefers-color-scheme: dark)"), |theme| theme == "dark")
+}
+
+/// Pins the theme, and keeps it.
+pub(crate) fn set_dark(dark: bool) {
+    let theme = if dark { "dark" } else { "light" };
+    if let Some(root) = root() {
+        // Setting a constant attribute can't fail, and without storage the theme lasts as long as the page.
+        drop(root.set_attribute("data-theme", theme));
+    }
+    if let Some(storage) = web_sys::window().and_then(|window| window.local_storage().ok().flatten()) {
+        drop(storage.set_item(THEME_KEY, theme));
+    }
+}
+
+/// The visitor asked for less motion.
+pub(crate) fn prefers_reduced_motion() -> bool {
+    matches("(prefers-reduced-motion: reduce)")
+}
+
+/// Puts a text on the clipboard; false if the browser doesn't let us.
+pub(crate) async fn copy(text: &str) -> bool {
+    let Some(window) = web_sys::window() else { return false };
+    let clipboard = js_sys::Reflect::get(&window.navigator(), &"clipboard".into()).ok();
+    // Browsers offer no clipboard to pages that came over plain HTTP from another host.
+    let Some(clipboard) = clipboard.and_then(|value| value.dyn_into::<web_sys::Clipboard>().ok()) else {
+        return false;
+    };
+    JsFuture::from(clipboard.write_text(text)).await.is_ok()
+}
+
+/// A few random letters, so that two pages don't share what is theirs alone.
+pub(crate) fn random_id() -> String {
+    const LETTERS: &[u8] = b"abcdefghijkmnpqrstuvwxyz23456789";
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "below 32")]
+    let letter = || LETTERS[(js_sys::Math::random() * 32.0) as usize % LETTERS.len()] as char;
+    (0..8).map(|_| letter()).collect()
+}
+
+/// A seed for jitter.
+#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "any number will do")]
+pub(crate) fn random_seed() -> u64 {
+    (js_sys::Math::random() * 9e15) as u64
+}
+
+fn root() -> Option<web_sys::Element> {
+    web_sys::window()?.document()?.document_element()
+}
+
+fn matches(query: &str) -> bool {
+    web_sys::window()
+        .and_then(|window| window.match_media(query).ok().flatten())
+        .is_some_and(|list| list.matches())
+}

@@ -1,0 +1,17 @@
+//! Waiting, in a task that its owner may end meanwhile.
+
+use wasm_bindgen_futures::JsFuture;
+
+/// Resolves after so many milliseconds. Whoever waits looks again whether it is still wanted.
+pub(crate) async fn sleep(ms: f64) {
+    let promise = js_sys::Promise::new(&mut |resolve, _| {
+        if let Some(window) = web_sys::window() {
+            #[expect(clippy::cast_possible_truncation, reason = "clamped to what setTimeout takes")]
+            let outcome = window
+                .set_timeout_with_callback_and_timeout_and_arguments_0(&resolve, ms.clamp(0.0, 2e9) as i32);
+            drop(outcome);
+        }
+    });
+    // The promise never rejects.
+    drop(JsFuture::from(promise).await);
+}

@@ -1,0 +1,56 @@
+//! Code to paste, by language.
+
+use leptos::{prelude::*, task::spawn_local};
+
+use super::segments::Segments;
+use crate::{
+    browser::page,
+    state::{
+        highlight::{Ink, highlight},
+        snippets::Snippet,
+    },
+};
+
+#[component]
+pub(crate) fn CodeCard(
+    /// One for each language; always the same number.
+    snippets: Signal<Vec<Snippet>>,
+) -> impl IntoView {
+    let chosen = RwSignal::new(1_usize);
+    let copied = RwSignal::new("Copy");
+    let languages = snippets.get_untracked().iter().enumerate().map(|(at, s)| (at, s.language)).collect();
+    let code = move || snippets.with(|all| all.get(chosen.get()).map(|s| s.code.clone()).unwrap_or_default());
+    let copy = move |_| {
+        let text = code();
+        spawn_local(async move {
+            copied.set(if page::copy(&text).await { "Copied" } else { "Press Ctrl+C" });
+            crate::browser::timer::sleep(2000.0).await;
+            let _gone = copied.try_set("Copy");
+        });
+    };
+    let pieces = move || {
+        let code = code();
+        let pieces = highlight(&code).into_iter().map(|(ink, text)| {
+            let text = text.to_owned();
+            match ink {
+                Ink::Plain => view! { <span>{text}</span> }.into_any(),
+                Ink::Comment => view! { <i>{text}</i> }.into_any(),
+                Ink::Text => view! { <em>{text}</em> }.into_any(),
+                Ink::Keyword => view! { <b>{text}</b> }.into_any(),
+            }
+        });
+        pieces.collect_view()
+    };
+    view! {
+        <section class="card o4" aria-labelledby="code-h">
+            <header>
+                <h2 id="code-h">"Code"</h2>
+                <span class="cap">"against this server"</span>
+                <span class="sp"></span>
+                <Segments label="Language" choices=languages chosen=chosen.into() choose=move |at| chosen.set(at) />
+                <button class="btn ghost" on:click=copy aria-live="polite">{copied}</button>
+            </header>
+            <pre class="code" tabindex="0" aria-label="Code">{pieces}</pre>
+        </section>
+    }
+}

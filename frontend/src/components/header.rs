@@ -1,0 +1,71 @@
+//! The top line: brand, connection, legend, theme.
+
+use fourways_shared::Technique;
+use leptos::prelude::*;
+
+use super::icon::{Glyph, Icon};
+use crate::{browser::page, pages::health::State, state::format::duration};
+
+#[component]
+pub(crate) fn Header(
+    /// Whether the server answers.
+    health: RwSignal<State>,
+) -> impl IntoView {
+    let is_dark = RwSignal::new(page::is_dark());
+    let shape = move || match health.get() {
+        State::Connected { .. } => "live",
+        State::Asking | State::Reconnecting { attempt: 1..=5, .. } => "wait",
+        State::Reconnecting { .. } => "down",
+    };
+    let word = move || match health.get() {
+        State::Asking => "Connecting",
+        State::Connected { .. } => "Connected",
+        State::Reconnecting { attempt: 1..=5, .. } => "Reconnecting",
+        State::Reconnecting { .. } => "Disconnected",
+    };
+    let round_trip = move || match health.get() {
+        State::Connected { round_trip_ms } => format!("rtt {}", duration(round_trip_ms)),
+        _ => String::new(),
+    };
+    let switch = move |_| {
+        is_dark.update(|dark| *dark = !*dark);
+        page::set_dark(is_dark.get_untracked());
+    };
+    let legend = Technique::ALL.map(|technique| {
+        view! {
+            <li data-technique=technique.name()>
+                <Glyph technique=technique />
+                <span class="l-full">{technique.label()}</span>
+                <abbr class="l-abbr" title=technique.label()>{technique.code()}</abbr>
+            </li>
+        }
+    });
+    view! {
+        <div class="top-in">
+            <a class="brand" href="/" aria-label="Fourways, overview">
+                <svg viewBox="0 0 20 20" width="20" height="20" aria-hidden="true" fill="none" stroke-width="2.6" stroke-linecap="round">
+                    <path d="M10 2v5" stroke="var(--short-poll)" />
+                    <path d="M18 10h-5" stroke="var(--long-poll)" />
+                    <path d="M10 18v-5" stroke="var(--sse)" />
+                    <path d="M2 10h5" stroke="var(--websocket)" />
+                </svg>
+                <b>"Fourways"</b>
+            </a>
+            <span class="conn" data-state=shape role="status">
+                <i aria-hidden="true"></i>
+                <span data-testid="connection">{word}</span>
+                // Changes every few seconds: not for the status region to read out.
+                <span class="mono muted" aria-hidden="true">{round_trip}</span>
+            </span>
+            <ul class="legend" aria-label="Technique legend">{legend}</ul>
+            <button
+                class="icon-btn"
+                id="theme"
+                aria-label=move || if is_dark.get() { "Switch to light theme" } else { "Switch to dark theme" }
+                on:click=switch
+            >
+                {move || if is_dark.get() { view! { <Icon name="sun" /> } } else { view! { <Icon name="moon" /> } }}
+            </button>
+        </div>
+    }
+}

@@ -1,0 +1,157 @@
+//! The lanes' pictures on the common axis: a line from published to delivered, a dot at delivery, what is on the wire
+//! below. Geometry comes from [`Axis`]; here it only becomes marks.
+
+use fourways_shared::Technique;
+
+use crate::{
+    browser::canvas::{Palette, Surface},
+    state::{
+        axis::Axis,
+        feed::Feed,
+        lane::Lane,
+        record::{Link, Outcome},
+    },
+};
+
+/// Above so many events in the window the numbers go first.
+const MAX_LABELS: usize = 40;
+const ROWS: u64 = 4;
+const WIRE_HEIGHT: f64 = 22.0;
+
+/// The publisher's row: a diamond for each event, and the axis' labels.
+pub(crate) fn draw_feed(surface: &Surface, palette: &Palette, feed: &Feed, axis: Axis) {
+    let y = 22.0;
+    grid(surface, palette, axis, surface.height);
+    surface.line((0.0, y), (surface.width, y), &palette.border, 1.0);
+    let events: Vec<_> = feed.since(axis.from_ms()).collect();
+    let mut label_end = f64::INFINITY;
+    for (offset, at) in &events {
+        let x = axis.x(*at);
+        diamond(surface, x, y, &palette.text);
+        let label = offset.to_string();
+        #[expect(clippy::cast_precision_loss, reason = "digits of a number")]
+        let half = label.len() as f64 * 3.5;
+        if events.len() <= MAX_LABELS
+            && x + half < label_end - 4.0
+            && x - half > 0.0
+            && x + half < surface.width
+        {
+            surface.text(&label, x, y - 10.0, &palette.text, "center");
+            label_end = x - half;
+        }
+    }
+    for (x, label) in axis.ticks() {
+        surface.text(&label, x, surface.height - 8.0, &palette.caption, "center");
+    }
+    surface.text("now", surface.width - 4.0, surface.height - 8.0, &palette.caption, "right");
+}
+
+/// A technique's row.
+pub(crate) fn draw_lane(surface: &Surface, palette: &Palette, lane: &Lane, feed: &Feed, axis: Axis) {
+    grid(surface, palette, axis, surface.height);
+    let area = surface.height - WIRE_HEIGHT;
+    #[expect(clippy::cast_precision_loss, reason = "a row of four")]
+    let row = |offset: u64| 12.0 + (offset % ROWS) as f64 * ((area - 16.0) / (ROWS - 1) as f64);
+    let visible = || lane.marks.iter().rev().take_while(|mark| mark.delivered_ms >= axis.from_ms());
+    let count = visible().count();
+    let radius = if count > 300 { 1.5 } else { 3.0 };
+    for mark in visible() {
+        let (x, y) = (axis.x(mark.delivered_ms), row(mark.offset));
+        surface.context.set_global_alpha(0.55);
+        surface.line((axis.x(mark.published_ms).max(0.0), y), (x, y), &palette.technique, 1.5);
+        surface.context.set_global_alpha(1.0);
+        dot(surface, x, y, radius, &palette.technique, true);
+        if count <= MAX_LABELS {
+            surface.text(&mark.offset.to_string(), x + 7.0, y + 4.0, &palette.technique, "left");
+        }
+    }
+    for (offset, at) in feed.missing(lane).take(200) {
+        let (x, y) = (axis.x(at).max(4.0), row(offset));
+        dash(surface, &[2.0, 3.0]);
+        surface.line((x, y), (surface.width, y), &palette.technique, 1.2);
+        dash(surface, &[]);
+        dot(surface, x, y, 3.0, &palette.technique, false);
+    }
+    draw_wire(surface, palette, lane, axis);
+}
+
+/// The bottom row: polls as ticks, held requests and open connections as bars, failures in red.
+fn draw_wire(surface: &Surface, palette: &Palette, lane: &Lane, axis: Axis) {
+    let y = surface.height - WIRE_HEIGHT / 2.0;
+    for span in lane.spans.iter().rev().take_while(|span| span.to_ms >= axis.from_ms()) {
+        let (from, to) = (axis.x(span.from_ms).max(0.0), axis.x(span.to_ms));
+        let colour = match span.outcome {
+            Outcome::Failed => &palette.danger,
+            Outcome::Empty => &palette.faint,
+            _ => &palette.technique,
+        };
+        match lane.technique {
+            Technique::ShortPoll => tick(surface, to, y, colour),
+            Technique::LongPoll if span.outcome == Outcome::Failed => cross(surface, to, y, colour),
+            Technique::LongPoll => bar(surface, from, to - 1.5, y, colour),
+            Technique::Sse | Technique::Websocket if span.outcome == Outcome::Failed => {
+                bar(surface, from, to, y, &palette.technique);
+                cross(surface, to, y, colour);
+            }
+            Technique::Sse | Technique::Websocket => tick(surface, to, y, colour),
+        }
+    }
+    if let Link::Held { since_ms } = lane.link {
+        bar(surface, axis.x(since_ms).max(0.0), surface.width, y, &palette.technique);
+    }
+}
+
+fn grid(surface: &Surface, palette: &Palette, axis: Axis, height: f64) {
+    for (x, _) in axis.ticks() {
+        surface.line((x, 0.0), (x, height), &palette.grid, 1.0);
+    }
+}
+
+fn diamond(surface: &Surface, x: f64, y: f64, colour: &str) {
+    let context = &surface.context;
+    context.begin_path();
+    context.move_to(x, y - 4.5);
+    context.line_to(x + 4.5, y);
+    context.line_to(x, y + 4.5);
+    context.line_to(x - 4.5, y);
+    context.set_fill_style_str(colour);
+    context.fill();
+}
+
+fn dot(surface: &Surface, x: f64, y: f64, radius: f64, colour: &str, is_full: bool) {
+    let context = &surface.context;
+    context.begin_path();
+    // A radius that is not negative is all that an arc asks for.
+    drop(context.arc(x, y, radius, 0.0, std::f64::consts::TAU));
+    if is_full {
+        context.set_fill_style_str(colour);
+        context.fill();
+    } else {
+        context.set_stroke_style_str(colour);
+        context.set_line_width(1.5);
+        context.stroke();
+    }
+}
+
+fn tick(surface: &Surface, x: f64, y: f64, colour: &str) {
+    surface.line((x, y - 5.0), (x, y + 5.0), colour, 2.0);
+}
+
+fn bar(surface: &Surface, from: f64, to: f64, y: f64, colour: &str) {
+    if to > from {
+        surface.context.set_global_alpha(0.45);
+        surface.line((from, y), (to, y), colour, 4.0);
+        surface.context.set_global_alpha(1.0);
+    }
+}
+
+fn cross(surface: &Surface, x: f64, y: f64, colour: &str) {
+    surface.line((x - 4.0, y - 4.0), (x + 4.0, y + 4.0), colour, 2.0);
+    surface.line((x - 4.0, y + 4.0), (x + 4.0, y - 4.0), colour, 2.0);
+}
+
+fn dash(surface: &Surface, pattern: &[f64]) {
+    let pattern: js_sys::Array = pattern.iter().copied().map(wasm_bindgen::JsValue::from_f64).collect();
+    // An array of numbers is what it takes.
+    drop(surface.context.set_line_dash(&pattern));
+}

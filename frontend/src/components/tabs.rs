@@ -1,0 +1,71 @@
+//! The tabs: links with the keyboard of a tab list (WAI-ARIA APG "tabs", automatic activation).
+
+use fourways_shared::Technique;
+use leptos::{ev::KeyboardEvent, prelude::*};
+use leptos_router::hooks::{use_location, use_navigate};
+use wasm_bindgen::JsCast as _;
+
+use super::icon::Glyph;
+
+/// Address, label and technique of every page, in order.
+fn pages() -> Vec<(String, &'static str, Option<Technique>)> {
+    let technique =
+        |technique: Technique| (format!("/{}", technique.slug()), technique.label(), Some(technique));
+    let mut pages = vec![("/".to_owned(), "Overview", None)];
+    pages.extend(Technique::ALL.map(technique));
+    pages.push(("/compare".to_owned(), "Compare", None));
+    pages
+}
+
+#[component]
+pub(crate) fn Tabs() -> impl IntoView {
+    let path = use_location().pathname;
+    let navigate = use_navigate();
+    let turn = move |event: KeyboardEvent| {
+        let pages = pages();
+        let here = pages.iter().position(|(href, ..)| *href == path.get_untracked()).unwrap_or(0);
+        let next = match event.key().as_str() {
+            "ArrowRight" => (here + 1) % pages.len(),
+            "ArrowLeft" => (here + pages.len() - 1) % pages.len(),
+            "Home" => 0,
+            "End" => pages.len() - 1,
+            _ => return,
+        };
+        event.prevent_default();
+        navigate(&pages[next].0, leptos_router::NavigateOptions::default());
+        let list = event.current_target().and_then(|target| target.dyn_into::<web_sys::Element>().ok());
+        let tabs = list.and_then(|list| list.query_selector_all("[role=tab]").ok());
+        #[expect(clippy::cast_possible_truncation, reason = "there are six")]
+        let tab = tabs
+            .and_then(|tabs| tabs.item(next as u32))
+            .and_then(|tab| tab.dyn_into::<web_sys::HtmlElement>().ok());
+        if let Some(tab) = tab {
+            // Focus that can't be moved stays where it is.
+            drop(tab.focus());
+        }
+    };
+    let tabs = pages().into_iter().map(move |(href, label, technique)| {
+        let target = href.clone();
+        let is_here = Memo::new(move |_| path.get() == target);
+        view! {
+            <a
+                role="tab"
+                href=href
+                id=format!("tab-{}", label.to_lowercase().replace(' ', "-"))
+                aria-selected=move || is_here.get().to_string()
+                aria-controls="main"
+                tabindex=move || if is_here.get() { "0" } else { "-1" }
+                data-technique=technique.map(Technique::name)
+            >
+                {technique.map(|technique| view! { <Glyph technique=technique /> })}
+                {label}
+            </a>
+        }
+    });
+    let tabs = tabs.collect_view();
+    view! {
+        <nav class="tabs-wrap" aria-label="Pages">
+            <div class="tabs" role="tablist" aria-label="Fourways pages" on:keydown=turn>{tabs}</div>
+        </nav>
+    }
+}

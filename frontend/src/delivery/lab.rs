@@ -1,0 +1,64 @@
+//! What the lab asks the server beside the four streams: the time, and a feed to measure with.
+
+use fourways_shared::{Topic, measure::ClockSample};
+use gloo_net::http::Request;
+use serde::Deserialize;
+
+use crate::browser::clock;
+
+/// One question about the time.
+pub(crate) async fn clock_sample() -> Option<ClockSample> {
+    #[derive(Deserialize)]
+    struct Now {
+        now: u64,
+    }
+    let sent_ms = clock::now_ms();
+    let response = Request::get("/v1/lab/clock").send().await.ok()?;
+    let received_ms = clock::now_ms();
+    let Now { now } = response.json().await.ok()?;
+    #[expect(
+        clippy::cast_precision_loss,
+        reason = "microseconds since 1970 have 51 bits until the year 2106"
+    )]
+    Some(ClockSample { sent_ms, server_ms: now as f64 / 1000.0, received_ms })
+}
+
+/// Starts, changes or prolongs this page's own feed.
+///
+/// # Errors
+/// What the server said against it, or that there was no answer.
+pub(crate) async fn wish(topic: &Topic, rate: f64, bytes: u32) -> Result<(), String> {
+    let body = serde_json::json!({ "rate": rate, "bytes": bytes }).to_string();
+    let request =
+        Request::put(&format!("/v1/lab/feeds/{topic}")).body(body).map_err(|error| error.to_string())?;
+    let response = request.send().await.map_err(|_| "the server did not answer".to_owned())?;
+    if response.ok() { Ok(()) } else { Err(response.text().await.unwrap_or_default()) }
+}
+
+/// Publishes one event over plain HTTP.
+///
+/// # Errors
+/// As [`wish`].
+pub(crate) async fn publish(topic: &Topic, text: &str) -> Result<(), String> {
+    let body = serde_json::json!({ "text": text }).to_string();
+    let request = Request::post(&format!("/v1/topics/{topic}/events"))
+        .header("Content-Type", "application/json")
+        .body(body)
+        .map_err(|error| error.to_string())?;
+    let response = request.send().await.map_err(|_| "the server did not answer".to_owned())?;
+    if response.ok() { Ok(()) } else { Err(response.text().await.unwrap_or_default()) }
+}
+
+/// The topics that there are, by name.
+pub(crate) async fn topics() -> Option<Vec<Topic>> {
+    #[derive(Deserialize)]
+    struct Listing {
+        topics: Vec<Item>,
+    }
+    #[derive(Deserialize)]
+    struct Item {
+        topic: Topic,
+    }
+    let listing: Listing = Request::get("/v1/topics").send().await.ok()?.json().await.ok()?;
+    Some(listing.topics.into_iter().map(|item| item.topic).collect())
+}

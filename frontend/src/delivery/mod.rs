@@ -1,0 +1,81 @@
+//! The four techniques in the browser: the only room that opens connections. Same shape in each: `open(request, sink)`
+//! gives a handle, and dropping the handle closes everything it holds. None of the four knows another.
+
+mod long_poll;
+mod poll;
+mod short_poll;
+mod sse;
+mod websocket;
+
+pub(crate) mod lab;
+
+use std::rc::Rc;
+
+use fourways_shared::{After, Reset, Technique, Topic};
+
+use crate::state::record::{Delivered, Note};
+
+/// Takes what a stream tells, in order, in the callback in which it happened.
+pub(crate) type Sink = Rc<dyn Fn(Note)>;
+
+/// What to read, and how.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Request {
+    pub(crate) topics: Vec<Topic>,
+    pub(crate) after: After,
+    /// Time between a short poll's answer and the next.
+    pub(crate) poll_ms: f64,
+    /// How long a long poll may be held.
+    pub(crate) hold_s: f64,
+}
+
+impl Request {
+    /// `topic=a&topic=b`
+    pub(crate) fn query(&self) -> String {
+        self.topics.iter().map(|topic| format!("topic={topic}")).collect::<Vec<_>>().join("&")
+    }
+
+    fn address(&self, path: &str, after: After) -> String {
+        let begin = match after {
+            After::Head => String::new(),
+            After::Earliest => "&after=earliest".to_owned(),
+            After::Last(count) => format!("&last={count}"),
+            After::Cursor(cursor) => format!("&after={cursor}"),
+        };
+        format!("{path}?{}{begin}", self.query())
+    }
+}
+
+/// An open stream. Dropping it closes it.
+pub(crate) enum Handle {
+    Poll { _handle: poll::Handle },
+    Sse { _handle: sse::Handle },
+    Websocket { handle: websocket::Handle },
+}
+
+impl Handle {
+    /// Publishes over the stream's own connection; false if it has none that goes up, or it isn't open.
+    pub(crate) fn publish(&self, topic: &Topic, text: &str) -> bool {
+        match self {
+            Self::Websocket { handle } => handle.publish(topic, text),
+            Self::Poll { .. } | Self::Sse { .. } => false,
+        }
+    }
+}
+
+/// Opens a stream by a technique; it resumes by itself until its handle is dropped.
+pub(crate) fn open(technique: Technique, request: Request, sink: Sink) -> Handle {
+    match technique {
+        Technique::ShortPoll => Handle::Poll { _handle: short_poll::open(request, sink) },
+        Technique::LongPoll => Handle::Poll { _handle: long_poll::open(request, sink) },
+        Technique::Sse => Handle::Sse { _handle: sse::open(request, sink) },
+        Technique::Websocket => Handle::Websocket { handle: websocket::open(request, sink) },
+    }
+}
+
+/// What an answer brought, checked against what was here before.
+#[derive(Default)]
+struct Taken {
+    events: Vec<Delivered>,
+    reset: Option<Reset>,
+}

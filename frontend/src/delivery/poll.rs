@@ -1,0 +1,267 @@
+//! What the two polls share: asking, reading the answer, and asking again.
+
+use std::{cell::Cell, rc::Rc, time::Duration};
+
+use fourways_shared::{Advice, After, PollBody, Problem, Technique, session::Session};
+use wasm_bindgen::JsCast as _;
+use wasm_bindgen_futures::{JsFuture, spawn_local};
+use web_sys::{AbortController, RequestCache, RequestInit, Response};
+
+use super::{Request, Sink, Taken};
+use crate::{
+    browser::{clock, page, timer},
+    state::record::{Bytes, Delivered, Direction, Link, Note, Outcome, Part, Raw, Record},
+};
+
+/// How one technique polls.
+#[derive(Clone, Copy)]
+pub(super) struct Manner {
+    pub(super) technique: Technique,
+    /// What to add to the address.
+    pub(super) wait_s: Option<f64>,
+    /// How long to pause after an answer.
+    pub(super) pause_ms: f64,
+}
+
+/// A poll that goes on. Dropping it aborts the request that is out.
+pub(crate) struct Handle {
+    controller: Option<AbortController>,
+    is_open: Rc<Cell<bool>>,
+}
+
+impl Drop for Handle {
+    fn drop(&mut self) {
+        self.is_open.set(false);
+        if let Some(controller) = &self.controller {
+            controller.abort();
+        }
+    }
+}
+
+pub(super) fn open(manner: Manner, request: Request, sink: Sink) -> Handle {
+    let controller = AbortController::new().ok();
+    let is_open = Rc::new(Cell::new(true));
+    let mut poller = Poller {
+        session: Session::new(request.after, page::random_seed()),
+        manner,
+        request,
+        sink,
+        controller: controller.clone(),
+        n: 0,
+    };
+    let wanted = Rc::clone(&is_open);
+    spawn_local(async move {
+        while wanted.get() {
+            let pause_ms = poller.ask(&wanted).await;
+            match pause_ms {
+                Some(ms) if wanted.get() => {
+                    if ms > 0.0 {
+                        timer::sleep(ms).await;
+                    }
+                }
+                _ => return,
+            }
+        }
+    });
+    Handle { controller, is_open }
+}
+
+struct Poller {
+    session: Session,
+    manner: Manner,
+    request: Request,
+    sink: Sink,
+    controller: Option<AbortController>,
+    n: u64,
+}
+
+/// An answer, as far as a page can see it.
+struct Answer {
+    status: u16,
+    head: String,
+    body: String,
+    retry_after: Option<Duration>,
+    etag: Option<String>,
+}
+
+impl Poller {
+    /// One request and its answer; how long to pause, `None` to stop.
+    async fn ask(&mut self, wanted: &Cell<bool>) -> Option<f64> {
+        let after = self.session.after();
+        let mut address = self.request.address("/v1/events", after);
+        if let Some(wait_s) = self.manner.wait_s {
+            address = format!("{address}&wait={wait_s}");
+        }
+        let tag = match after {
+            After::Cursor(cursor) if self.manner.wait_s.is_none() => Some(format!("\"{cursor}\"")),
+            _ => None,
+        };
+        let began_ms = clock::now_ms();
+        (self.sink)(Note::Link(match self.manner.wait_s {
+            Some(_) => Link::Held { since_ms: began_ms },
+            None => Link::Opening,
+        }));
+        let answer = fetch(&address, tag.as_deref(), self.controller.as_ref()).await;
+        // The answer is whole now: what is done with it must not count.
+        let ended_ms = clock::now_ms();
+        if !wanted.get() {
+            return None;
+        }
+        let request_head = request_head(&address, tag.as_deref());
+        self.n += 1;
+        let mut record = Record {
+            n: self.n,
+            technique: self.manner.technique,
+            direction: Direction::Both,
+            kind: "GET".to_owned(),
+            status: String::new(),
+            outcome: Outcome::Failed,
+            began_ms,
+            ended_ms,
+            bytes: Bytes { up_head: request_head.len() as u64, ..Bytes::default() },
+            raw: Raw(vec![request_part(&request_head)]),
+            events: Vec::new(),
+            reset: None,
+            cursor: None,
+        };
+        let advice = match answer {
+            Ok(answer) => self.take(answer, &mut record),
+            Err(why) => {
+                record.status = why;
+                Err(Advice::Retry(Duration::ZERO))
+            }
+        };
+        record.cursor = self.session.cursor();
+        let why = record.status.clone();
+        (self.sink)(Note::Record(Box::new(record)));
+        match advice {
+            Ok(()) => {
+                if self.manner.pause_ms > 0.0 {
+                    (self.sink)(Note::Link(Link::Idle));
+                }
+                Some(self.manner.pause_ms)
+            }
+            Err(advice) => {
+                let wait = self.session.failed(advice);
+                (self.sink)(Note::Link(match wait {
+                    Some(wait) => Link::Waiting {
+                        until_ms: ended_ms + wait.as_secs_f64() * 1000.0,
+                        attempt: self.session.attempt(),
+                        why,
+                    },
+                    None => Link::Stopped { why },
+                }));
+                wait.map(|wait| wait.as_secs_f64() * 1000.0)
+            }
+        }
+    }
+
+    fn take(&mut self, answer: Answer, record: &mut Record) -> Result<(), Advice> {
+        let Answer { status, head, body, retry_after, etag } = answer;
+        record.status = status.to_string();
+        record.bytes.down_head = head.len() as u64;
+        record.bytes.down_body = body.len() as u64;
+        let (start, headers) = head.split_once("\r\n").unwrap_or((&head, ""));
+        record.raw.0.push(Part {
+            caption: format!("Response, {} B head + {} B body", head.len(), body.len()),
+            start: start.to_owned(),
+            head: headers.replace('\r', ""),
+            body: body.clone(),
+        });
+        match status {
+            200 => {
+                let Ok(body) = serde_json::from_str::<PollBody>(&body) else {
+                    record.status = "200, but no poll's body".to_owned();
+                    return Err(Advice::Retry(Duration::ZERO));
+                };
+                let Taken { events, reset } = self.receive(body);
+                record.outcome = if events.is_empty() { Outcome::Empty } else { Outcome::Data };
+                (record.events, record.reset) = (events, reset);
+                Ok(())
+            }
+            204 | 304 => {
+                if let Some(cursor) = etag.and_then(|tag| tag.trim_matches('"').parse().ok()) {
+                    self.session.moved(cursor);
+                }
+                record.outcome = Outcome::Empty;
+                Ok(())
+            }
+            _ => {
+                if let Ok(problem) = serde_json::from_str::<Problem>(&body) {
+                    record.status = format!("{status} {}", problem.detail);
+                }
+                Err(Advice::of_status(status, retry_after))
+            }
+        }
+    }
+
+    fn receive(&mut self, body: PollBody) -> Taken {
+        if let Some(reset) = &body.reset {
+            self.session.reset(reset);
+        }
+        let events = body.events.into_iter();
+        let events =
+            events.map(|event| Delivered { is_new: self.session.accept(event.cursor), event }).collect();
+        self.session.moved(body.cursor);
+        Taken { events, reset: body.reset }
+    }
+}
+
+async fn fetch(
+    address: &str,
+    tag: Option<&str>,
+    controller: Option<&AbortController>,
+) -> Result<Answer, String> {
+    let lost = |_| "no answer".to_owned();
+    let options = RequestInit::new();
+    options.set_cache(RequestCache::NoStore);
+    if let Some(controller) = controller {
+        options.set_signal(Some(&controller.signal()));
+    }
+    let request = web_sys::Request::new_with_str_and_init(address, &options).map_err(lost)?;
+    if let Some(tag) = tag {
+        request.headers().set("If-None-Match", tag).map_err(lost)?;
+    }
+    let window = web_sys::window().ok_or("no window")?;
+    let response: Response =
+        JsFuture::from(window.fetch_with_request(&request)).await.map_err(lost)?.dyn_into().map_err(lost)?;
+    let body = JsFuture::from(response.text().map_err(lost)?).await.map_err(lost)?;
+    let header = |name| response.headers().get(name).ok().flatten();
+    Ok(Answer {
+        status: response.status(),
+        head: response_head(&response),
+        body: body.as_string().unwrap_or_default(),
+        retry_after: header("retry-after").and_then(|text| text.parse().ok()).map(Duration::from_secs),
+        etag: header("etag"),
+    })
+}
+
+/// The status line and headers as HTTP/1.1 writes them; same-origin answers hide none but cookies.
+fn response_head(response: &Response) -> String {
+    let mut head = format!("HTTP/1.1 {} {}\r\n", response.status(), response.status_text());
+    let entries = js_sys::try_iter(&response.headers()).ok().flatten();
+    for entry in entries.into_iter().flatten().filter_map(Result::ok) {
+        let pair: js_sys::Array = entry.unchecked_into();
+        if let (Some(name), Some(value)) = (pair.get(0).as_string(), pair.get(1).as_string()) {
+            head.push_str(&format!("{name}: {value}\r\n"));
+        }
+    }
+    head.push_str("\r\n");
+    head
+}
+
+fn request_head(address: &str, tag: Option<&str>) -> String {
+    let host = page::origin().split("//").nth(1).unwrap_or_default().to_owned();
+    let tag = tag.map_or(String::new(), |tag| format!("If-None-Match: {tag}\r\n"));
+    format!("GET {address} HTTP/1.1\r\nHost: {host}\r\n{tag}\r\n")
+}
+
+fn request_part(head: &str) -> Part {
+    let (start, headers) = head.split_once("\r\n").unwrap_or((head, ""));
+    Part {
+        caption: format!("Request, {} B, and what the browser adds", head.len()),
+        start: start.to_owned(),
+        head: headers.replace('\r', ""),
+        body: String::new(),
+    }
+}

@@ -1,0 +1,5 @@
+//! Mounts the lab.
+
+fn main() {
+    fourways_app::mount();
+}

@@ -1,0 +1,124 @@
+//! Whether the server answers, how far away it is, and what time it has.
+
+use fourways_shared::{
+    backoff::Backoff,
+    measure::{ClockOffset, ClockSample},
+};
+use leptos::{prelude::*, task::spawn_local};
+
+use crate::{
+    browser::{clock, page, timer},
+    components::icon::Icon,
+    delivery::lab,
+    state::format::duration,
+};
+
+/// Samples kept for the clock's estimate; older ones drift away with the clocks.
+const SAMPLES: usize = 8;
+const EVERY_MS: f64 = 5_000.0;
+
+/// What the shell shows and every page measures with.
+#[derive(Clone, Copy)]
+pub(crate) struct Health {
+    pub(crate) state: RwSignal<State>,
+    pub(crate) clock: RwSignal<ClockOffset>,
+    retry_now: RwSignal<u32>,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) enum State {
+    /// No answer yet.
+    Asking,
+    Connected {
+        round_trip_ms: f64,
+    },
+    Reconnecting {
+        attempt: u32,
+        until_ms: f64,
+    },
+}
+
+impl Health {
+    pub(crate) fn clock_error(&self) -> String {
+        let ClockOffset { error_ms, .. } = self.clock.get();
+        duration(error_ms)
+    }
+}
+
+/// Asks for the time now and then, for as long as the app lives.
+pub(crate) fn watch() -> Health {
+    let health = Health {
+        state: RwSignal::new(State::Asking),
+        clock: RwSignal::new(ClockOffset::default()),
+        retry_now: RwSignal::new(0),
+    };
+    spawn_local(async move {
+        let mut samples: Vec<ClockSample> = Vec::new();
+        let mut backoff = Backoff::new(page::random_seed());
+        loop {
+            match lab::clock_sample().await {
+                Some(sample) => {
+                    backoff.succeeded();
+                    samples.push(sample);
+                    if samples.len() > SAMPLES {
+                        samples.remove(0);
+                    }
+                    health.clock.set(ClockOffset::estimate(&samples).unwrap_or_default());
+                    let round_trip_ms = sample.received_ms - sample.sent_ms;
+                    health.state.set(State::Connected { round_trip_ms });
+                    // A few at once in the beginning: one sample alone may have been unlucky.
+                    timer::sleep(if samples.len() < 5 { 150.0 } else { EVERY_MS }).await;
+                }
+                None => {
+                    // Another server may answer next, with another clock.
+                    samples.clear();
+                    let wait_ms = backoff.next(std::time::Duration::from_millis(300)).as_secs_f64() * 1000.0;
+                    let until_ms = clock::now_ms() + wait_ms;
+                    health.state.set(State::Reconnecting { attempt: backoff.attempt(), until_ms });
+                    let asked = health.retry_now.get_untracked();
+                    while clock::now_ms() < until_ms && health.retry_now.get_untracked() == asked {
+                        timer::sleep(100.0).await;
+                    }
+                }
+            }
+        }
+    });
+    health
+}
+
+/// Under the tabs while the server does not answer; the data stay on screen.
+#[component]
+pub(crate) fn Banner(
+    /// The app's.
+    health: Health,
+) -> impl IntoView {
+    let seconds = RwSignal::new(0.0_f64);
+    let beat = set_interval_with_handle(
+        move || {
+            if let State::Reconnecting { until_ms, .. } = health.state.get_untracked() {
+                seconds.set(((until_ms - clock::now_ms()) / 1000.0).max(0.0));
+            }
+        },
+        std::time::Duration::from_millis(250),
+    );
+    on_cleanup(move || {
+        if let Ok(beat) = beat {
+            beat.clear();
+        }
+    });
+    let attempt = move || match health.state.get() {
+        State::Reconnecting { attempt, .. } => Some(attempt),
+        _ => None,
+    };
+    view! {
+        <Show when=move || attempt().is_some()>
+            <div class="banner" role="alert">
+                <Icon name="warn" />
+                <span><b>"The server does not answer. "</b> "Attempt " {move || attempt().unwrap_or(0)}
+                    ", next in " {move || format!("{:.0} s", seconds.get().ceil())}
+                    ". Each stream reconnects by itself and goes on from its cursor."</span>
+                <button class="btn" on:click=move |_| health.retry_now.update(|count| *count += 1)>"Retry now"</button>
+            </div>
+        </Show>
+    }
+}

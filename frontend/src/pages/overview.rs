@@ -1,0 +1,328 @@
+//! The overview: one feed, four subscribers, one clock.
+
+use std::time::Duration;
+
+use fourways_shared::{After, Technique, Topic};
+use leptos::{prelude::*, task::spawn_local};
+
+use super::{health::Health, streams::Streams};
+use crate::{
+    browser::{
+        canvas::{Palette, Surface},
+        clock,
+        frame::Frames,
+        page, timer,
+    },
+    components::{
+        icon::{Icon, Name},
+        segments::Segments,
+        strip::{draw_feed, draw_lane},
+    },
+    delivery::{Request, lab},
+    state::{
+        axis::Axis,
+        feed::{Behind, Published},
+        format::{bytes, duration, duration_or_dash, duration_parts, plural},
+        record::Link,
+    },
+};
+
+const WINDOW_MS: f64 = 10_000.0;
+const POLL_MS: f64 = 2_000.0;
+const HOLD_S: f64 = 20.0;
+const PAYLOAD_BYTES: u32 = 96;
+/// The feed is prolonged well before its lease of 30 s ends.
+const PROLONG_MS: f64 = 10_000.0;
+
+const WAYS: [&str; 4] = [
+    "asks every 2 s",
+    "asks, server holds the answer",
+    "one response that never ends",
+    "one socket, both directions",
+];
+
+const USE_WHEN: [&str; 4] = [
+    "freshness of seconds is fine, or clients are short-lived: any server, any proxy, any cache can serve it.",
+    "events are rare, you want them at once, and something in the path breaks streaming.",
+    "server to browser only, text, and you want reconnect with replay for free. Start here.",
+    "the client talks back often, data is binary, or every millisecond of round trip counts.",
+];
+
+#[component]
+pub(crate) fn Overview() -> impl IntoView {
+    let health = expect_context::<Health>();
+    let streams = Streams::new(health.clock);
+    let own = own_topic();
+    let rate = RwSignal::new(0.0_f64);
+    let is_paused = RwSignal::new(false);
+    let tick = RwSignal::new(0_u32);
+    let canvases: [NodeRef<leptos::html::Canvas>; 5] = std::array::from_fn(|_| NodeRef::new());
+
+    open_all(streams, &own, After::Head);
+    Effect::new(move |_| {
+        let is_paused = is_paused.get();
+        streams_follow(streams, is_paused);
+    });
+    keep_feed(own.clone(), rate, PAYLOAD_BYTES);
+    let frames = frames(streams, health, is_paused, tick, canvases);
+    let _frames = StoredValue::new_local(frames);
+
+    let message = RwSignal::new(None::<String>);
+    let publish = {
+        let own = own.clone();
+        move |_| {
+            let own = own.clone();
+            spawn_local(async move {
+                let outcome = lab::publish(&own, "hello from the overview").await;
+                let _gone = message.try_set(outcome.err());
+            });
+        }
+    };
+    let published = move || {
+        tick.track();
+        streams.view(|_, feed| feed.count).unwrap_or(0)
+    };
+    let latest = move || {
+        tick.track();
+        streams.view(|_, feed| feed.latest.clone()).unwrap_or_default()
+    };
+    let lanes = Technique::ALL.map(|technique| {
+        view! { <LaneRow technique=technique streams=streams health=health tick=tick canvas=canvases[technique.index() + 1] /> }
+    });
+    let cards = Technique::ALL.map(|technique| {
+        view! {
+            <article class="card" data-technique=technique.name()>
+                <Name technique=technique />
+                <p><b>"Use it when: "</b>{USE_WHEN[technique.index()]}</p>
+                <a class="go" href=format!("/{}", technique.slug())>"Open lab"</a>
+            </article>
+        }
+    });
+    let rates = vec![(0.0, "0/s"), (0.8, "0.8/s"), (4.0, "4/s"), (50.0, "50/s")];
+    view! {
+        <div class="page-h">
+            <div>
+                <h1>"Four ways to get fresh data to a client"</h1>
+                <p>"This server's own CPU figures once a second, and what you add: one feed, one network, four subscribers. A line is an event on its way: the longer it is, the staler that client was."</p>
+            </div>
+            <div class="acts">
+                <span class="cap">"add"</span>
+                <Segments label="Extra events a second" choices=rates chosen=rate.into() choose=move |value| rate.set(value) />
+                <button class="btn" aria-pressed=move || is_paused.get().to_string() on:click=move |_| is_paused.update(|p| *p = !*p)>
+                    {move || if is_paused.get() { view! { <Icon name="play" /> } } else { view! { <Icon name="pause" /> } }}
+                    {move || if is_paused.get() { "Resume" } else { "Pause" }}
+                </button>
+                <button class="btn pri" on:click=publish><Icon name="plus" />"Publish event"</button>
+            </div>
+        </div>
+        <Show when=move || message.with(Option::is_some)>
+            <p class="note bad-n" role="alert"><Icon name="warn" />"Not published: " {move || message.get()}</p>
+        </Show>
+        <section class="card" aria-label="Live lanes">
+            <div class="pub-row">
+                <div><h2>"Publisher"</h2><p class="cap">{move || plural(published(), "event", "events")}", last 10 s shown"</p></div>
+                <div class="strip"><canvas node_ref=canvases[0] role="img" aria-label="Events published in the last ten seconds"></canvas></div>
+                <div class="latest" aria-label="Newest events">
+                    {move || latest().into_iter().map(published_line).collect_view()}
+                </div>
+            </div>
+            {lanes}
+            <div class="read-me">
+                <span><svg viewBox="0 0 34 12" aria-hidden="true"><path d="M2 6h28" stroke="currentColor" /><circle cx="30" cy="6" r="3" fill="currentColor" /></svg>"published to delivered"</span>
+                <span><svg viewBox="0 0 34 12" aria-hidden="true"><circle cx="4" cy="6" r="3" fill="none" stroke="currentColor" /><path d="M8 6h24" stroke="currentColor" stroke-dasharray="2 3" /></svg>"published, not here yet"</span>
+                <span><svg viewBox="0 0 34 12" aria-hidden="true"><path d="M4 1v10M17 1v10M30 1v10" stroke="var(--faint)" /></svg>"empty request"</span>
+                <span><svg viewBox="0 0 34 12" aria-hidden="true"><path d="M2 6h30" stroke="var(--faint)" stroke-width="4" /></svg>"connection held open"</span>
+                <span>"Behind: age of the oldest event this client does not have yet"</span>
+            </div>
+        </section>
+        <div class="when">{cards}</div>
+    }
+}
+
+#[component]
+fn LaneRow(
+    /// Whose.
+    technique: Technique,
+    /// The page's.
+    streams: Streams,
+    /// The app's.
+    health: Health,
+    /// When to look again.
+    tick: RwSignal<u32>,
+    /// Where the page draws it.
+    canvas: NodeRef<leptos::html::Canvas>,
+) -> impl IntoView {
+    let now_ms = move || clock::now_ms() + health.clock.get_untracked().offset_ms;
+    let age_ms = move || {
+        tick.track();
+        streams.lane(technique, |lane| lane.newest_ms.map(|at| (now_ms() - at).max(0.0))).flatten()
+    };
+    let behind = move || {
+        tick.track();
+        streams.view(|lanes, feed| feed.behind(&lanes[technique.index()], now_ms())).unwrap_or_default()
+    };
+    let status = move || match behind() {
+        Behind { events, ms } if ms > 60.0 => {
+            view! { <b>{format!("{events} waiting, {} behind", duration(ms))}</b> }.into_any()
+        }
+        _ => view! { <span>{link_word(streams, technique)}</span> }.into_any(),
+    };
+    let counters = Memo::new(move |_| {
+        tick.track();
+        let read = |lane: &crate::state::lane::Lane| {
+            let c = lane.counters;
+            (
+                c.requests,
+                c.empty,
+                c.events,
+                c.bytes.up() + c.bytes.down(),
+                duration_or_dash(lane.recent_quantile_ms(0.5)),
+            )
+        };
+        streams.lane(technique, read).unwrap_or_default()
+    });
+    let gauge = move || format!("transform:scaleX({:.3})", (age_ms().unwrap_or(0.0) / 5000.0).min(1.0));
+    view! {
+        <div class="lane" data-technique=technique.name()>
+            <div class="what"><Name technique=technique /><p>{WAYS[technique.index()]}</p></div>
+            <div class="strip"><canvas node_ref=canvas role="img" aria-label=format!("Deliveries by {} in the last ten seconds", technique.label())></canvas></div>
+            <div class="clock">
+                <span class="cap">"newest event is"</span>
+                {move || match age_ms() {
+                    Some(ms) => {
+                        let (number, unit) = duration_parts(ms);
+                        view! { <b>{number}" "<small>{unit}" old"</small></b> }.into_any()
+                    }
+                    None => view! { <b>"–"</b> }.into_any(),
+                }}
+                <div class="gauge"><i style=gauge></i></div>
+                <span class="beh cap">{status}</span>
+            </div>
+            <dl class="cnt">
+                <div><dt>"Requests"</dt><dd>{move || counters.get().0}</dd></div>
+                <div><dt>"Empty"</dt><dd>{move || counters.get().1}</dd></div>
+                <div><dt>"Events"</dt><dd data-testid=format!("events-{technique}")>{move || counters.get().2}</dd></div>
+                <div><dt>"p50"</dt><dd>{move || counters.get().4}</dd></div>
+                <div class="wide"><dt>"Bytes seen"</dt><dd>{move || bytes(counters.get().3)}</dd></div>
+            </dl>
+        </div>
+    }
+}
+
+fn link_word(streams: Streams, technique: Technique) -> String {
+    let word = |link: &Link| match link {
+        Link::Idle | Link::Held { .. } => "up to date".to_owned(),
+        Link::Opening if technique == Technique::ShortPoll => "up to date".to_owned(),
+        Link::Opening => "connecting".to_owned(),
+        Link::Waiting { attempt, .. } => format!("reconnecting, attempt {attempt}"),
+        Link::Stopped { why } => format!("stopped: {why}"),
+    };
+    streams.lane(technique, |lane| word(&lane.link)).unwrap_or_default()
+}
+
+fn published_line(published: Published) -> impl IntoView {
+    view! { <span>{format!("#{} {} {}", published.offset, published.topic, published.text)}</span> }
+}
+
+/// A topic that only this page publishes to.
+pub(crate) fn own_topic() -> Topic {
+    let name = format!("lab.{}", page::random_id());
+    // Letters and digits of our own choosing; should that ever change, a topic shared with others still works.
+    Topic::parse(&name)
+        .or_else(|_| Topic::parse("lab"))
+        .unwrap_or_else(|_| unreachable!("\"lab\" is a topic"))
+}
+
+/// Keeps the page's own feed at the wished rate while the page is there.
+pub(crate) fn keep_feed(topic: Topic, rate: RwSignal<f64>, payload_bytes: u32) {
+    Effect::new(move |_| {
+        let (topic, rate_now) = (topic.clone(), rate.get());
+        spawn_local(async move {
+            let mut first = true;
+            // Ends when the page has gone, or another rate is wished and another task keeps that.
+            while (first || rate_now > 0.0) && rate.try_get_untracked() == Some(rate_now) {
+                first = false;
+                // The banner tells if the server is away; the next round asks again.
+                drop(lab::wish(&topic, rate_now, payload_bytes).await);
+                timer::sleep(PROLONG_MS).await;
+            }
+        });
+    });
+}
+
+fn open_all(streams: Streams, own: &Topic, after: After) {
+    let mut topics = vec![own.clone()];
+    topics.extend(Topic::parse("host.cpu"));
+    for technique in Technique::ALL {
+        streams.open(technique, Request { topics: topics.clone(), after, poll_ms: POLL_MS, hold_s: HOLD_S });
+    }
+}
+
+/// Pausing holds the picture; the streams go on, as they would in a page that is not looked at.
+fn streams_follow(streams: Streams, is_paused: bool) {
+    if !is_paused {
+        streams.drain();
+    }
+}
+
+fn frames(
+    streams: Streams,
+    health: Health,
+    is_paused: RwSignal<bool>,
+    tick: RwSignal<u32>,
+    canvases: [NodeRef<leptos::html::Canvas>; 5],
+) -> Frames {
+    let (mut counted_ms, mut drawn_ms, mut styled_ms) = (0.0, 0.0, 0.0);
+    let mut palettes: [Palette; 5] = Default::default();
+    Frames::start(move || {
+        let now_ms = clock::now_ms();
+        streams.drain();
+        if now_ms - counted_ms > 333.0 {
+            counted_ms = now_ms;
+            let _gone = tick.try_update(|tick| *tick = tick.wrapping_add(1));
+        }
+        let step_ms = if page::prefers_reduced_motion() { 1000.0 } else { 0.0 };
+        if is_paused.try_get_untracked().unwrap_or(true) || now_ms - drawn_ms < step_ms {
+            return;
+        }
+        drawn_ms = now_ms;
+        // The theme may change at any time; reading styles on every frame would cost more than drawing.
+        let restyle = now_ms - styled_ms > 500.0;
+        if restyle {
+            styled_ms = now_ms;
+        }
+        let server_ms = now_ms + health.clock.try_get_untracked().unwrap_or_default().offset_ms;
+        streams.view(|lanes, feed| {
+            for (at, canvas) in canvases.iter().enumerate() {
+                let Some(canvas) = canvas.try_get_untracked().flatten() else { continue };
+                if restyle {
+                    palettes[at] = Palette::of(&canvas);
+                }
+                let Some(surface) = Surface::begin(&canvas) else { continue };
+                let axis = Axis { now_ms: server_ms, window_ms: WINDOW_MS, width: surface.width };
+                match at {
+                    0 => draw_feed(&surface, &palettes[0], feed, axis),
+                    at => draw_lane(&surface, &palettes[at], &lanes[at - 1], feed, axis),
+                }
+            }
+        });
+    })
+}
+
+/// Looks again three times a second, without drawing: for pages of text and tables.
+pub(crate) fn ticker(streams: Streams) -> RwSignal<u32> {
+    let tick = RwSignal::new(0_u32);
+    let beat = set_interval_with_handle(
+        move || {
+            streams.drain();
+            tick.update(|tick| *tick = tick.wrapping_add(1));
+        },
+        Duration::from_millis(333),
+    );
+    on_cleanup(move || {
+        if let Ok(beat) = beat {
+            beat.clear();
+        }
+    });
+    tick
+}

@@ -1,0 +1,10 @@
+//! What the lab knows, in plain structs: no signal, no browser. Records come in, views go out.
+
+pub(crate) mod axis;
+pub(crate) mod experiment;
+pub(crate) mod feed;
+pub(crate) mod format;
+pub(crate) mod highlight;
+pub(crate) mod lane;
+pub(crate) mod record;
+pub(crate) mod snippets;

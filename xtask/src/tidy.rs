@@ -1,0 +1,80 @@
+//! Walls that the compiler can't hold: who may know whom, and what may stand nowhere.
+
+use std::fs;
+
+use anyhow::{Context as _, ensure};
+
+use crate::{app::files, root};
+
+/// Reads every source and fails with all breaches at once.
+pub(crate) fn check() -> anyhow::Result<()> {
+    let mut breaches = Vec::new();
+    for crate_name in ["shared", "backend", "client", "frontend", "e2e", "xtask"] {
+        for path in files(&root().join(crate_name))? {
+            if path.extension().is_none_or(|extension| extension != "rs") {
+                continue;
+            }
+            let name = path.strip_prefix(root()).unwrap_or(&path).to_string_lossy().into_owned();
+            let text = fs::read_to_string(&path).with_context(|| format!("{name} can't be read"))?;
+            breaches.extend(breaches_of(&name, &text));
+        }
+    }
+    for room in ["backend/src/delivery", "client/src", "frontend/src/delivery"] {
+        for technique in ["short_poll.rs", "long_poll.rs", "sse.rs", "websocket.rs"] {
+            if !root().join(room).join(technique).is_file() {
+                breaches.push(format!(
+                    "{room}/{technique} is missing: the four rooms have the same names everywhere"
+                ));
+            }
+        }
+    }
+    ensure!(breaches.is_empty(), "{}", breaches.join("\n"));
+    Ok(())
+}
+
+fn breaches_of(name: &str, text: &str) -> Vec<String> {
+    let mut breaches = Vec::new();
+    let mut forbid = |words: &[&str], reason: &str| {
+        for (number, line) in text.lines().enumerate() {
+            let code = line.split("//").next().unwrap_or_default();
+            if let Some(word) = words.iter().find(|word| code.contains(**word)) {
+                breaches.push(format!("{name}:{}: {word}: {reason}", number + 1));
+            }
+        }
+    };
+    if name.starts_with("shared/") || name.starts_with("frontend/src/state/") {
+        let outside =
+            ["leptos", "web_sys", "wasm_bindgen", "js_sys", "actix", "tokio", "Instant::now", "SystemTime"];
+        forbid(&outside, "pure code knows neither side and reads no clock");
+    }
+    if name.starts_with("backend/src/engine/") {
+        forbid(&["crate::delivery", "crate::subscription", "actix"], "the log knows no delivery");
+    }
+    for room in ["backend/src/delivery/", "frontend/src/delivery/"] {
+        let Some(own) = name.strip_prefix(room).map(|rest| rest.split(['/', '.']).next().unwrap_or_default())
+        else {
+            continue;
+        };
+        forbid(&["MemoryEngine"], "a delivery knows no engine");
+        let neighbours = ["short_poll", "long_poll", "sse", "websocket"]
+            .into_iter()
+            .filter(|other| *other != own && own != "mod");
+        for neighbour in neighbours {
+            forbid(
+                &[&format!("super::{neighbour}"), &format!("delivery::{neighbour}")],
+                "no delivery imports another",
+            );
+        }
+    }
+    if name.starts_with("frontend/") && !name.starts_with("frontend/src/delivery/") {
+        let doors = ["EventSource::new", "WebSocket::new", "fetch_with_", "gloo_net"];
+        forbid(&doors, "only delivery opens connections");
+    }
+    if !name.starts_with("xtask/") {
+        forbid(
+            &[".forget()", "unbounded_channel", "mpsc::unbounded"],
+            "what is opened has an owner, and a bound",
+        );
+    }
+    breaches
+}
