@@ -9,7 +9,7 @@ use std::{
     time::Instant,
 };
 
-use fourways_shared::{After, Cursor, Offset, Policy, Reset, ResetReason, Technique, Topic};
+use fourways_shared::{After, Cursor, Offset, Policy, Reset, ResetReason, ResetTag, Technique, Topic};
 use smallvec::SmallVec;
 
 use crate::{
@@ -40,7 +40,8 @@ pub struct Subscription {
     technique: Technique,
     policy: Policy,
     position: u64,
-    reset: Option<Box<Reset>>,
+    /// A break that the reader has not been told of yet, and the cursor that it came with.
+    untold: Option<(Box<Reset>, Cursor)>,
     waker: Option<Waker>,
 }
 
@@ -73,14 +74,18 @@ impl Subscription {
         });
         let topics = topics.collect();
         let tail = Arc::clone(tail);
-        let mut this = Self { tail, topics, shard, technique, policy, position: 0, reset: None, waker: None };
+        let mut this =
+            Self { tail, topics, shard, technique, policy, position: 0, untold: None, waker: None };
         this.begin(after);
         this
     }
 
     /// The place up to which everything of the topics has been returned.
+    ///
+    /// While a reset is still to be returned, that is the reader's own cursor: told the new one before the reset, a
+    /// reader that is cut off in between would come back with it and never hear of the break.
     pub fn cursor(&self) -> Cursor {
-        self.tail.cursor(Offset(self.position))
+        self.untold.as_ref().map_or_else(|| self.tail.cursor(Offset(self.position)), |(_, asked)| *asked)
     }
 
     /// The topics.
@@ -103,10 +108,10 @@ impl Subscription {
     /// What there is now; `None`: nothing.
     pub fn now(&mut self, limit: usize) -> Option<Batch> {
         let head = self.tail.head().0;
-        if self.reset.is_none() && head == self.position {
+        if self.untold.is_none() && head == self.position {
             return None;
         }
-        let mut batch = Batch { reset: self.reset.take(), ..Batch::default() };
+        let mut batch = Batch { reset: self.untold.take().map(|(reset, _)| reset), ..Batch::default() };
         if head > self.position {
             match self.policy {
                 Policy::All => self.read_all(&mut batch, head, limit),
@@ -136,7 +141,8 @@ impl Subscription {
             After::Last(count) => self.before_last(count.get() as usize, head),
             // An offset beyond the head is of a life of the log that this one doesn't know.
             After::Cursor(cursor) if cursor.epoch != self.tail.epoch() || cursor.offset.0 > head => {
-                self.break_off(ResetReason::Epoch, None);
+                let reset = self.break_off(ResetReason::Epoch, None);
+                self.untold = Some((reset, cursor));
                 return;
             }
             After::Cursor(cursor) => cursor.offset.0,
@@ -149,22 +155,32 @@ impl Subscription {
         }
         let is_behind = self.topics.iter().any(|place| place.seen.is_none());
         // What is earliest may be let go between the two reads above, and that is no break.
-        if is_behind && matches!(after, After::Cursor(_)) && self.policy == Policy::All {
-            self.break_off(ResetReason::Retention, None);
-        } else if is_behind && self.policy == Policy::All {
-            self.position = self.oldest();
+        match after {
+            _ if !is_behind || self.policy == Policy::Latest => {}
+            After::Cursor(cursor) => {
+                let reset = self.break_off(ResetReason::Retention, None);
+                self.untold = Some((reset, cursor));
+            }
+            _ => self.position = self.oldest(),
         }
     }
 
-    /// Goes on at the oldest retained event, and says so.
-    fn break_off(&mut self, reason: ResetReason, missed: Option<u64>) {
+    /// Goes on at the oldest retained event; the reader must be told.
+    fn break_off(&mut self, reason: ResetReason, missed: Option<u64>) -> Box<Reset> {
         self.position = self.oldest();
         for place in &mut self.topics {
             place.seen = None;
         }
         let earliest = self.tail.cursor(self.tail.earliest());
         let topics = self.topics().cloned().collect();
-        self.reset = Some(Box::new(Reset { reason, missed, earliest, cursor: self.cursor(), topics }));
+        self.reset = Some(Box::new(Reset {
+            kind: ResetTag::Reset,
+            reason,
+            missed,
+            earliest,
+            cursor: self.cursor(),
+            topics,
+        }));
     }
 
     /// The place before the oldest event that can still be read of all topics.
@@ -215,8 +231,7 @@ impl Subscription {
         }
         if missed != Some(0) {
             batch.events.clear();
-            self.break_off(ResetReason::Lag, missed);
-            batch.reset = self.reset.take();
+            batch.reset = Some(self.break_off(ResetReason::Lag, missed));
             return;
         }
         if self.topics.len() > 1 {
@@ -255,10 +270,7 @@ impl Subscription {
         }
         batch.events.sort_unstable_by_key(|event| event.event().cursor.offset);
         if lost && batch.reset.is_none() {
-            let position = self.position;
-            self.break_off(ResetReason::Retention, None);
-            self.position = self.position.max(position);
-            batch.reset = self.reset.take();
+            batch.reset = Some(self.break_off(ResetReason::Retention, None));
         }
         self.position = head;
     }

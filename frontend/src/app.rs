@@ -2,14 +2,14 @@
 
 use leptos::prelude::*;
 use leptos_router::{
-    components::{Route, Router, Routes},
+    components::{FlatRoutes, Route, Router},
     path,
 };
 
 use fourways_shared::Technique;
 
 use crate::{
-    components::{header::Header, tabs::Tabs},
+    components::{dynamic::text, header::Header, tabs::Tabs},
     pages::{compare::Compare, health, overview::Overview, technique::TechniquePage},
 };
 
@@ -26,18 +26,18 @@ pub(crate) fn App() -> impl IntoView {
                 <health::Banner health=health />
             </header>
             <main id="main" tabindex="-1">
-                <Routes fallback=NotFound>
+                <FlatRoutes fallback=NotFound>
                     <Route path=path!("/") view=Overview />
                     <Route path=path!("/short-polling") view=|| view! { <TechniquePage technique=Technique::ShortPoll /> } />
                     <Route path=path!("/long-polling") view=|| view! { <TechniquePage technique=Technique::LongPoll /> } />
                     <Route path=path!("/sse") view=|| view! { <TechniquePage technique=Technique::Sse /> } />
                     <Route path=path!("/websocket") view=|| view! { <TechniquePage technique=Technique::Websocket /> } />
                     <Route path=path!("/compare") view=Compare />
-                </Routes>
+                </FlatRoutes>
             </main>
             <footer class="foot">
                 <span>"Every number on this page is measured: on this machine, on this connection, now."</span>
-                <span>"Latency is corrected by a clock offset known to within " {move || health.clock_error()}</span>
+                <span>"Latency is corrected by a clock offset known to within " {text(move || health.clock_error())}</span>
             </footer>
         </Router>
     }

@@ -2,6 +2,7 @@
 
 use std::{borrow::Cow, num::NonZeroU32};
 
+use base64::{Engine as _, prelude::BASE64_STANDARD};
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::{Value, value::RawValue};
 
@@ -78,27 +79,20 @@ pub struct Refused {
 }
 
 /// The members that a command may have, before they are checked.
-#[derive(Default, Serialize, Deserialize)]
+#[derive(Default, Deserialize)]
 pub(crate) struct Members {
-    #[serde(rename = "type", skip_serializing_if = "Option::is_none")]
+    #[serde(rename = "type")]
     pub(crate) kind: Option<Value>,
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) topics: Option<Value>,
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) topic: Option<Value>,
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) after: Option<Value>,
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) last: Option<Value>,
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) policy: Option<Value>,
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) name: Option<Value>,
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) id: Option<Value>,
-    #[serde(skip_serializing_if = "Option::is_none", default, deserialize_with = "present")]
+    #[serde(default, deserialize_with = "present")]
     pub(crate) data: Option<Box<RawValue>>,
-    #[serde(rename = "ref", skip_serializing_if = "Option::is_none")]
+    #[serde(rename = "ref")]
     pub(crate) reference: Option<Value>,
 }
 
@@ -136,49 +130,81 @@ impl Command {
 
     /// The text message that says this.
     pub fn to_json(&self, reference: Option<&str>) -> String {
-        let text = |value: &str| Some(Value::from(value));
-        let list = |topics: &[Topic]| Some(topics.iter().map(Topic::as_str).collect());
-        let mut members = Members { reference: reference.and_then(text), ..Members::default() };
-        match self {
-            Self::Subscribe { topics, after, policy } => {
-                members.kind = text("subscribe");
-                members.topics = list(topics);
-                match after {
-                    After::Head => {}
-                    After::Earliest => members.after = text("earliest"),
-                    After::Cursor(cursor) => members.after = text(&cursor.to_string()),
-                    After::Last(count) => members.last = Some(count.get().into()),
-                }
-                members.policy = (*policy == Policy::Latest).then(|| "latest".into());
-            }
+        let begin = |after: &After| match after {
+            After::Head | After::Last(_) => None,
+            After::Earliest => Some("earliest".to_owned()),
+            After::Cursor(cursor) => Some(cursor.to_string()),
+        };
+        let said = match self {
+            Self::Subscribe { topics, after, policy } => Said {
+                topics: Some(topics),
+                after: begin(after),
+                last: if let After::Last(count) = after { Some(*count) } else { None },
+                policy: (*policy == Policy::Latest).then_some("latest"),
+                ..Said::of("subscribe", reference)
+            },
             Self::Unsubscribe { topics } => {
-                members.kind = text("unsubscribe");
-                members.topics = list(topics);
+                Said { topics: Some(topics), ..Said::of("unsubscribe", reference) }
             }
-            Self::Publish { topic, data, name, id } => {
-                members.kind = text("publish");
-                members.topic = text(topic.as_str());
-                members.name = (*name != EventName::DEFAULT).then(|| name.as_str().into());
-                members.id = id.as_ref().map(|id| id.as_str().into());
-                members.data = Some(match data {
+            Self::Publish { topic, data, name, id } => Said {
+                topic: Some(topic),
+                name: (*name != EventName::DEFAULT).then_some(name),
+                id: id.as_ref(),
+                data: Some(match data {
                     Data::Json(raw) => raw.clone(),
-                    Data::Bytes(_) => match Data::json(data_as_base64(data).as_ref()) {
+                    // A text message has no bytes; the publisher of some says it in CBOR.
+                    Data::Bytes(bytes) => match Data::text(&BASE64_STANDARD.encode(bytes)) {
                         Data::Json(raw) => raw,
                         Data::Bytes(_) => RawValue::NULL.to_owned(),
                     },
-                });
-            }
-            Self::Ping => members.kind = text("ping"),
-        }
-        serde_json::to_string(&members).unwrap_or_default()
+                }),
+                ..Said::of("publish", reference)
+            },
+            Self::Ping => Said::of("ping", reference),
+        };
+        serde_json::to_string(&said).unwrap_or_default()
     }
 }
 
-fn data_as_base64(data: &Data) -> Cow<'_, str> {
-    use base64::{Engine as _, prelude::BASE64_STANDARD};
-    match data {
-        Data::Json(raw) => raw.get().into(),
-        Data::Bytes(bytes) => BASE64_STANDARD.encode(bytes).into(),
+/// The members of a command that is said.
+#[derive(Serialize)]
+struct Said<'a> {
+    #[serde(rename = "type")]
+    kind: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    topics: Option<&'a [Topic]>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    topic: Option<&'a Topic>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    after: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    last: Option<NonZeroU32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    policy: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    name: Option<&'a EventName>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    id: Option<&'a EventId>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    data: Option<Box<RawValue>>,
+    #[serde(rename = "ref", skip_serializing_if = "Option::is_none")]
+    reference: Option<&'a str>,
+}
+
+impl<'a> Said<'a> {
+    const fn of(kind: &'static str, reference: Option<&'a str>) -> Self {
+        Self {
+            kind,
+            topics: None,
+            topic: None,
+            after: None,
+            last: None,
+            policy: None,
+            name: None,
+            id: None,
+            data: None,
+            reference,
+        }
     }
 }
 
@@ -335,10 +361,21 @@ pub enum Reply {
     Event(Event),
 }
 
+/// What an error's `type` says.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ErrorTag {
+    /// The only one.
+    #[default]
+    Error,
+}
+
 /// `{"type":"error",…}`: a problem's members (its own `type` becomes `problem`) and the command's `ref`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(tag = "type", rename = "error")]
 pub struct ErrorReply {
+    /// Always `error`.
+    #[serde(rename = "type", default)]
+    pub kind: ErrorTag,
     /// The URN that problem+json has as `type`.
     pub problem: Cow<'static, str>,
     /// As in [`Problem`].
@@ -360,7 +397,7 @@ pub struct ErrorReply {
 impl From<Refused> for ErrorReply {
     fn from(Refused { reference, problem }: Refused) -> Self {
         let Problem { kind, code, title, status, detail, field } = problem;
-        Self { problem: kind, code, title, status, detail, field, reference }
+        Self { kind: ErrorTag::Error, problem: kind, code, title, status, detail, field, reference }
     }
 }
 

@@ -273,11 +273,33 @@ pub enum ResetReason {
     Lag,
 }
 
+/// What a reset's `type` says.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ResetTag {
+    /// The only one.
+    #[default]
+    Reset,
+}
+
+impl ResetReason {
+    /// The word used on the wire.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Epoch => "epoch",
+            Self::Retention => "retention",
+            Self::Lag => "lag",
+        }
+    }
+}
+
 /// An explicit break in continuity. The same on all four techniques, and never silent: a member of a poll's body,
 /// `event: reset` on SSE, a message on WebSocket. The stream goes on by itself after `cursor`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(tag = "type", rename = "reset")]
 pub struct Reset {
+    /// Always `reset`.
+    #[serde(rename = "type", default)]
+    pub kind: ResetTag,
     /// Why.
     pub reason: ResetReason,
     /// How many events of the topics are gone, where that is known.

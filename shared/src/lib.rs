@@ -19,7 +19,7 @@ pub mod wire;
 
 pub use command::{Command, Policy, Ref, Reply};
 pub use cursor::{After, Cursor, Epoch, Offset};
-pub use event::{Data, Event, EventId, EventName, PollBody, Reset, ResetReason};
+pub use event::{Data, Event, EventId, EventName, PollBody, Reset, ResetReason, ResetTag};
 pub use problem::{Advice, Code, Problem};
 pub use technique::Technique;
 pub use topic::Topic;

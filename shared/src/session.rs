@@ -125,6 +125,7 @@ mod tests {
         session.moved(at(3));
         assert_eq!(session.cursor(), Some(at(9)));
         let reset = Reset {
+            kind: crate::ResetTag::Reset,
             reason: crate::ResetReason::Lag,
             missed: None,
             earliest: at(2),

@@ -16,7 +16,7 @@ use actix_web::{
 use bytes::{Bytes, BytesMut};
 use fourways_shared::{
     After, Code, Technique,
-    wire::sse::{position, write_control},
+    wire::sse::{position, write_reset},
 };
 
 use super::{Read, timer::Timer};
@@ -112,8 +112,8 @@ impl EventStream {
         }
         let mut out = BytesMut::new();
         if let Some(reset) = &batch.reset {
-            let mut block = position(reset.cursor, None);
-            write_control(&mut block, "reset", &serde_json::to_string(reset).unwrap_or_default());
+            let mut block = Vec::new();
+            write_reset(&mut block, reset.cursor, &serde_json::to_string(reset).unwrap_or_default());
             out.extend_from_slice(&self.framing.wrap(&block));
         }
         for event in &batch.events {

@@ -2,7 +2,10 @@
 
 use leptos::{prelude::*, task::spawn_local};
 
-use super::segments::Segments;
+use super::{
+    dynamic::{part, text},
+    segments::Segments,
+};
 use crate::{
     browser::page,
     state::{
@@ -31,12 +34,12 @@ pub(crate) fn CodeCard(
     let pieces = move || {
         let code = code();
         let pieces = highlight(&code).into_iter().map(|(ink, text)| {
-            let text = text.to_owned();
+            let words = text.to_owned();
             match ink {
-                Ink::Plain => view! { <span>{text}</span> }.into_any(),
-                Ink::Comment => view! { <i>{text}</i> }.into_any(),
-                Ink::Text => view! { <em>{text}</em> }.into_any(),
-                Ink::Keyword => view! { <b>{text}</b> }.into_any(),
+                Ink::Plain => view! { <span>{words}</span> }.into_any(),
+                Ink::Comment => view! { <i>{words}</i> }.into_any(),
+                Ink::Text => view! { <em>{words}</em> }.into_any(),
+                Ink::Keyword => view! { <b>{words}</b> }.into_any(),
             }
         });
         pieces.collect_view()
@@ -48,9 +51,9 @@ pub(crate) fn CodeCard(
                 <span class="cap">"against this server"</span>
                 <span class="sp"></span>
                 <Segments label="Language" choices=languages chosen=chosen.into() choose=move |at| chosen.set(at) />
-                <button class="btn ghost" on:click=copy aria-live="polite">{copied}</button>
+                <button class="btn ghost" on:click=copy aria-live="polite">{text(move || copied.get())}</button>
             </header>
-            <pre class="code" tabindex="0" aria-label="Code">{pieces}</pre>
+            <pre class="code" tabindex="0" aria-label="Code">{part(pieces)}</pre>
         </section>
     }
 }

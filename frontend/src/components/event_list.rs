@@ -2,6 +2,7 @@
 
 use leptos::prelude::*;
 
+use super::dynamic::part;
 use crate::state::format::duration;
 
 /// A line of the list.
@@ -18,13 +19,12 @@ pub(crate) fn EventList(
     /// Newest first.
     lines: Signal<Vec<Line>>,
 ) -> impl IntoView {
-    view! {
-        <Show
-            when=move || !lines.with(Vec::is_empty)
-            fallback=|| view! {
-                <p class="wait-for">"Nothing has arrived yet. The next event of the topic appears here."</p>
-            }
-        >
+    let is_empty = Memo::new(move |_| lines.with(Vec::is_empty));
+    part(move || {
+        if is_empty.get() {
+            return view! { <p class="wait-for">"Nothing has arrived yet. The next event of the topic appears here."</p> }.into_any();
+        }
+        view! {
             <ol class="events" data-testid="events">
                 <For each=move || lines.get() key=|line| line.offset let:line>
                     <li>
@@ -35,6 +35,7 @@ pub(crate) fn EventList(
                     </li>
                 </For>
             </ol>
-        </Show>
-    }
+        }
+        .into_any()
+    })
 }

@@ -3,7 +3,10 @@
 use fourways_shared::Technique;
 use leptos::prelude::*;
 
-use super::icon::{Glyph, Icon};
+use super::{
+    dynamic::text,
+    icon::{Glyph, Icon},
+};
 use crate::{browser::page, pages::health::State, state::format::duration};
 
 #[component]
@@ -51,20 +54,20 @@ pub(crate) fn Header(
                 </svg>
                 <b>"Fourways"</b>
             </a>
-            <span class="conn" data-state=shape role="status">
+            <span class="conn" data-state=text(shape) role="status">
                 <i aria-hidden="true"></i>
-                <span data-testid="connection">{word}</span>
+                <span data-testid="connection">{text(word)}</span>
                 // Changes every few seconds: not for the status region to read out.
-                <span class="mono muted" aria-hidden="true">{round_trip}</span>
+                <span class="mono muted" aria-hidden="true">{text(round_trip)}</span>
             </span>
             <ul class="legend" aria-label="Technique legend">{legend}</ul>
             <button
                 class="icon-btn"
                 id="theme"
-                aria-label=move || if is_dark.get() { "Switch to light theme" } else { "Switch to dark theme" }
+                aria-label=text(move || if is_dark.get() { "Switch to light theme" } else { "Switch to dark theme" })
                 on:click=switch
             >
-                {move || if is_dark.get() { view! { <Icon name="sun" /> } } else { view! { <Icon name="moon" /> } }}
+                <Icon name=Signal::derive(move || if is_dark.get() { "sun" } else { "moon" }) />
             </button>
         </div>
     }

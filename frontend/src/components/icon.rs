@@ -3,13 +3,16 @@
 use fourways_shared::Technique;
 use leptos::prelude::*;
 
+use super::dynamic::text;
+
 /// An icon by its name in the sprite; decoration only.
 #[component]
 pub(crate) fn Icon(
     /// Without the `i-`.
-    name: &'static str,
+    #[prop(into)]
+    name: Signal<&'static str>,
 ) -> impl IntoView {
-    view! { <svg class="icon" aria-hidden="true"><use href=format!("#i-{name}") /></svg> }
+    view! { <svg class="icon" aria-hidden="true"><use href=text(move || format!("#i-{}", name.get())) /></svg> }
 }
 
 /// A technique's glyph; decoration only.

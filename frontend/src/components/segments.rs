@@ -3,6 +3,8 @@
 use leptos::{ev::KeyboardEvent, prelude::*};
 use wasm_bindgen::JsCast as _;
 
+use super::dynamic::text;
+
 #[component]
 pub(crate) fn Segments<T: Copy + PartialEq + Send + Sync + 'static>(
     /// What is chosen, for those who don't see it.
@@ -34,17 +36,17 @@ pub(crate) fn Segments<T: Copy + PartialEq + Send + Sync + 'static>(
             drop(button.focus());
         }
     };
-    let buttons = choices.into_iter().map(move |(value, text)| {
+    let buttons = choices.into_iter().map(move |(value, label)| {
         let is_chosen = move || chosen.get() == value;
         view! {
             <button
                 type="button"
                 role="radio"
-                aria-checked=move || is_chosen().to_string()
-                tabindex=move || if is_chosen() { "0" } else { "-1" }
+                aria-checked=text(is_chosen)
+                tabindex=text(move || if is_chosen() { "0" } else { "-1" })
                 on:click=move |_| choose.run(value)
             >
-                {text}
+                {label}
             </button>
         }
     });

@@ -2,6 +2,9 @@
 
 use leptos::prelude::*;
 
+use super::dynamic::text;
+use crate::state::format::fixed;
+
 #[component]
 pub(crate) fn Slider(
     /// What it is.
@@ -21,18 +24,19 @@ pub(crate) fn Slider(
     let shown = move || dragged.get().unwrap_or_else(place);
     let read = move |text: String| text.parse::<usize>().ok().filter(|at| *at < stops.len());
     #[expect(clippy::cast_precision_loss, reason = "a share of the width")]
-    let share = move || format!("--v:{:.1}%", shown() as f64 / (stops.len() - 1).max(1) as f64 * 100.0);
+    let share =
+        move || format!("--v:{}%", fixed(shown() as f64 / (stops.len() - 1).max(1) as f64 * 100.0, 1));
     view! {
         <label class="field">
-            <span>{label}<output>{move || show(stops[shown()])}</output></span>
+            <span>{label}<output>{text(move || show(stops[shown()]))}</output></span>
             <input
                 type="range"
                 min="0"
                 max=stops.len() - 1
                 step="1"
-                prop:value=move || shown().to_string()
-                aria-valuetext=move || show(stops[shown()])
-                style=share
+                prop:value=text(shown)
+                aria-valuetext=text(move || show(stops[shown()]))
+                style=text(share)
                 on:input=move |event| dragged.set(read(event_target_value(&event)))
                 on:change=move |event| {
                     dragged.set(None);

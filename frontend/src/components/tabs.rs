@@ -5,7 +5,7 @@ use leptos::{ev::KeyboardEvent, prelude::*};
 use leptos_router::hooks::{use_location, use_navigate};
 use wasm_bindgen::JsCast as _;
 
-use super::icon::Glyph;
+use super::{dynamic::text, icon::Glyph};
 
 /// Address, label and technique of every page, in order.
 fn pages() -> Vec<(String, &'static str, Option<Technique>)> {
@@ -46,15 +46,17 @@ pub(crate) fn Tabs() -> impl IntoView {
     };
     let tabs = pages().into_iter().map(move |(href, label, technique)| {
         let target = href.clone();
+        let slug = href.strip_prefix('/').filter(|slug| !slug.is_empty()).unwrap_or("overview");
+        let id = format!("tab-{slug}");
         let is_here = Memo::new(move |_| path.get() == target);
         view! {
             <a
                 role="tab"
+                id=id
                 href=href
-                id=format!("tab-{}", label.to_lowercase().replace(' ', "-"))
-                aria-selected=move || is_here.get().to_string()
+                aria-selected=text(move || is_here.get())
                 aria-controls="main"
-                tabindex=move || if is_here.get() { "0" } else { "-1" }
+                tabindex=text(move || if is_here.get() { "0" } else { "-1" })
                 data-technique=technique.map(Technique::name)
             >
                 {technique.map(|technique| view! { <Glyph technique=technique /> })}

@@ -6,7 +6,10 @@ use std::rc::Rc;
 
 use leptos::{ev::KeyboardEvent, prelude::*};
 
-use super::segments::Segments;
+use super::{
+    dynamic::{part, text},
+    segments::Segments,
+};
 use crate::state::{
     format::{duration, plural, time_of_day},
     record::{Outcome, Part, Record},
@@ -54,7 +57,7 @@ impl Row {
         let offsets: Vec<u64> =
             record.events.iter().map(|delivered| delivered.event.cursor.offset.0).collect();
         let events = match (&*offsets, &record.reset) {
-            ([], Some(reset)) => format!("reset: {:?}", reset.reason).to_lowercase(),
+            ([], Some(reset)) => format!("reset: {}", reset.reason.name()),
             ([], None) => String::new(),
             ([one], _) => format!("#{one}"),
             ([first, .., last], _) => format!("#{first} … #{last} ({})", offsets.len()),
@@ -131,11 +134,9 @@ pub(crate) fn WireTable(
         <section class="card o3" aria-labelledby="wire-h">
             <header>
                 <h2 id="wire-h">"Wire"</h2>
-                <span class="cap">{note}</span>
+                <span class="cap">{text(note)}</span>
                 <span class="sp"></span>
-                <Show when=move || frozen.get()>
-                    <button class="btn" on:click=move |_| follow()>"Follow"</button>
-                </Show>
+                <button class="btn" hidden=Signal::derive(move || !frozen.get()) on:click=move |_| follow()>"Follow"</button>
                 <Segments label="Records" choices=filters chosen=filter.into() choose=move |f| filter.set(f) />
             </header>
             <div class="wire">
@@ -161,7 +162,7 @@ pub(crate) fn WireTable(
                     </table>
                 </div>
                 <div class="raw" tabindex="0" role="region" aria-label="Raw text">
-                    {move || shown().map(|row| row.raw.into_iter().map(part).collect_view())}
+                    {part(move || shown().map(|row| row.raw.into_iter().map(raw_part).collect_view()))}
                 </div>
             </div>
         </section>
@@ -182,7 +183,7 @@ fn WireRow(
     let is_chosen = move || chosen.with(|chosen| chosen.as_ref().is_some_and(|chosen| chosen.n == n));
     let kept = row.clone();
     view! {
-        <tr class=row.tone aria-selected=move || is_chosen().to_string() on:click=move |_| choose.run(kept.clone())>
+        <tr class=row.tone aria-selected=text(is_chosen) on:click=move |_| choose.run(kept.clone())>
             <td>{row.time}</td>
             <td class="dir"><span aria-hidden="true">{row.arrow}</span><span class="vh">{row.direction}</span></td>
             <td>{row.kind}</td>
@@ -195,7 +196,7 @@ fn WireRow(
     }
 }
 
-fn part(part: Part) -> impl IntoView {
+fn raw_part(part: Part) -> impl IntoView {
     view! {
         <span class="meta">{part.caption}</span>
         <span class="s">{part.start}</span>

@@ -4,7 +4,7 @@ use fourways_shared::{Topic, measure::ClockSample};
 use gloo_net::http::Request;
 use serde::Deserialize;
 
-use crate::browser::clock;
+use crate::{browser::clock, state::format::plain};
 
 /// One question about the time.
 pub(crate) async fn clock_sample() -> Option<ClockSample> {
@@ -28,7 +28,7 @@ pub(crate) async fn clock_sample() -> Option<ClockSample> {
 /// # Errors
 /// What the server said against it, or that there was no answer.
 pub(crate) async fn wish(topic: &Topic, rate: f64, bytes: u32) -> Result<(), String> {
-    let body = serde_json::json!({ "rate": rate, "bytes": bytes }).to_string();
+    let body = format!("{{\"rate\":{},\"bytes\":{bytes}}}", plain(rate));
     let request =
         Request::put(&format!("/v1/lab/feeds/{topic}")).body(body).map_err(|error| error.to_string())?;
     let response = request.send().await.map_err(|_| "the server did not answer".to_owned())?;
@@ -40,7 +40,7 @@ pub(crate) async fn wish(topic: &Topic, rate: f64, bytes: u32) -> Result<(), Str
 /// # Errors
 /// As [`wish`].
 pub(crate) async fn publish(topic: &Topic, text: &str) -> Result<(), String> {
-    let body = serde_json::json!({ "text": text }).to_string();
+    let body = serde_json::to_string(text).unwrap_or_default();
     let request = Request::post(&format!("/v1/topics/{topic}/events"))
         .header("Content-Type", "application/json")
         .body(body)

@@ -10,6 +10,7 @@ use web_sys::{AbortController, RequestCache, RequestInit, Response};
 use super::{Request, Sink, Taken};
 use crate::{
     browser::{clock, page, timer},
+    state::format::plain,
     state::record::{Bytes, Delivered, Direction, Link, Note, Outcome, Part, Raw, Record},
 };
 
@@ -90,7 +91,7 @@ impl Poller {
         let after = self.session.after();
         let mut address = self.request.address("/v1/events", after);
         if let Some(wait_s) = self.manner.wait_s {
-            address = format!("{address}&wait={wait_s}");
+            address = format!("{address}&wait={}", plain(wait_s));
         }
         let tag = match after {
             After::Cursor(cursor) if self.manner.wait_s.is_none() => Some(format!("\"{cursor}\"")),

@@ -200,8 +200,7 @@ impl Stream {
         let mut record = self.record(&name, "event", outcome, at_ms);
         // The block as the server framed it: the fields are all known, each line of data has its own `data: `.
         let lines = data.split('\n').count() as u64;
-        let id_bytes = if name == "reset" { 0 } else { 5 + id.len() as u64 };
-        let block = id_bytes + 8 + name.len() as u64 + lines * 7 + data.len() as u64 + 1;
+        let block = 5 + id.len() as u64 + 8 + name.len() as u64 + lines * 7 + data.len() as u64 + 1;
         let chunk = format!("{block:x}").len() as u64 + 4;
         record.bytes = Bytes {
             down_head: block - data.len() as u64 + chunk,

@@ -2,15 +2,19 @@
 
 use fourways_shared::{After, Technique};
 use leptos::{prelude::*, task::spawn_local};
+use wasm_bindgen::JsCast as _;
 
 use super::{health::Health, overview::own_topic, streams::Streams};
 use crate::{
     browser::{clock, timer},
-    components::icon::{Icon, Name},
+    components::{
+        dynamic::{part, text},
+        icon::{Icon, Name},
+    },
     delivery::{Request, lab},
     state::{
         experiment::{HEADINGS, Measured, Outcome, PRESETS, Run, Settings, row},
-        format::{duration_or_dash, plural},
+        format::{duration_or_dash, fixed, plain, plural},
         lane::Lane,
     },
 };
@@ -37,7 +41,7 @@ pub(crate) fn Compare() -> impl IntoView {
     let settings = RwSignal::new(Settings::default());
     let progress = RwSignal::new(Progress::None);
     let run = RwSignal::new(None::<Run>);
-    let is_running = Memo::new(move |_| matches!(progress.get(), Progress::Running { .. }));
+    let is_running = Signal::derive(move || matches!(progress.get(), Progress::Running { .. }));
     let start = move |_| {
         if is_running.get_untracked() {
             progress.set(Progress::None);
@@ -53,7 +57,7 @@ pub(crate) fn Compare() -> impl IntoView {
                 type="button"
                 class="preset"
                 role="radio"
-                aria-checked=move || (settings.get() == preset.settings).to_string()
+                aria-checked=text(move || settings.get() == preset.settings)
                 disabled=is_running
                 on:click=move |_| settings.set(preset.settings)
             >
@@ -76,10 +80,10 @@ pub(crate) fn Compare() -> impl IntoView {
         (Progress::Failed(why), _) => why,
         (Progress::None, Some(run)) => format!(
             "{} s, {}, {} B each, poll every {} s",
-            run.settings.seconds,
+            plain(run.settings.seconds),
             plural(run.published, "event", "events"),
             run.settings.payload_bytes,
-            run.settings.poll_s
+            plain(run.settings.poll_s)
         ),
         (Progress::None, None) => "not run yet: the claims stand alone".to_owned(),
     };
@@ -97,27 +101,27 @@ pub(crate) fn Compare() -> impl IntoView {
                     <div class="presets" role="radiogroup" aria-label="Presets">{presets}</div>
                     <hr />
                     <div class="two">
-                        <Number label="Duration, s" min=2.0 max=600.0 value=Signal::derive(move || settings.get().seconds) set=move |v| settings.update(|s| s.seconds = v) disabled=is_running.into() />
-                        <Number label="Rate, /s" min=0.1 max=500.0 value=Signal::derive(move || settings.get().rate) set=move |v| settings.update(|s| s.rate = v) disabled=is_running.into() />
+                        <Number label="Duration, s" min=2.0 max=600.0 value=Signal::derive(move || settings.get().seconds) set=move |v| settings.update(|s| s.seconds = v) disabled=is_running />
+                        <Number label="Rate, /s" min=0.1 max=500.0 value=Signal::derive(move || settings.get().rate) set=move |v| settings.update(|s| s.rate = v) disabled=is_running />
                     </div>
                     <div class="two">
-                        <Number label="Payload, B" min=20.0 max=16384.0 value=Signal::derive(move || f64::from(settings.get().payload_bytes)) set=move |v| settings.update(|s| s.payload_bytes = whole(v)) disabled=is_running.into() />
-                        <Number label="Poll every, s" min=0.1 max=30.0 value=Signal::derive(move || settings.get().poll_s) set=move |v| settings.update(|s| s.poll_s = v) disabled=is_running.into() />
+                        <Number label="Payload, B" min=20.0 max=16384.0 value=Signal::derive(move || f64::from(settings.get().payload_bytes)) set=move |v| settings.update(|s| s.payload_bytes = whole(v)) disabled=is_running />
+                        <Number label="Poll every, s" min=0.1 max=30.0 value=Signal::derive(move || settings.get().poll_s) set=move |v| settings.update(|s| s.poll_s = v) disabled=is_running />
                     </div>
                     <button class="btn pri" data-testid="run" on:click=start>
-                        {move || if is_running.get() { view! { <Icon name="x" /> } } else { view! { <Icon name="play" /> } }}
-                        {move || if is_running.get() { "Cancel" } else { "Run experiment" }}
+                        <Icon name=Signal::derive(move || if is_running.get() { "x" } else { "play" }) />
+                        {text(move || if is_running.get() { "Cancel" } else { "Run experiment" })}
                     </button>
                 </div>
             </section>
             <div class="col">
-                <section class="card" aria-labelledby="claims-h" aria-busy=move || is_running.get().to_string()>
+                <section class="card" aria-labelledby="claims-h" aria-busy=text(move || is_running.get())>
                     <header>
                         <h2 id="claims-h">"Claims and measurements"</h2>
-                        <div class="prog" role="progressbar" aria-label="Progress" aria-valuemin="0" aria-valuemax="100" aria-valuenow=move || format!("{:.0}", share() * 100.0)>
-                            <i style=move || format!("transform:scaleX({:.3})", share())></i>
+                        <div class="prog" role="progressbar" aria-label="Progress" aria-valuemin="0" aria-valuemax="100" aria-valuenow=text(move || fixed(share() * 100.0, 0))>
+                            <i style=text(move || format!("transform:scaleX({})", fixed(share(), 3)))></i>
                         </div>
-                        <span class="cap mono" data-testid="progress">{state}</span>
+                        <span class="cap mono" data-testid="progress">{text(state)}</span>
                         <span class="sp"></span>
                         <span class="cap">"grey: the textbook. "<b class="mono">"mono"</b>": this run"</span>
                     </header>
@@ -125,12 +129,12 @@ pub(crate) fn Compare() -> impl IntoView {
                         <table class="claims">
                             <thead><tr><th scope="col">"Technique"</th>{HEADINGS.map(|h| view! { <th scope="col">{h}</th> })}</tr></thead>
                             <tbody>
-                                {Technique::ALL.map(|technique| view! { <ClaimRow technique=technique run=run is_running=is_running.into() /> })}
+                                {Technique::ALL.map(|technique| view! { <ClaimRow technique=technique run=run is_running=is_running /> })}
                             </tbody>
                         </table>
                     </div>
                 </section>
-                <Delivery run=run is_running=is_running.into() />
+                <Delivery run=run is_running=is_running />
             </div>
         </div>
     }
@@ -152,20 +156,15 @@ fn Number(
     /// A run goes on.
     disabled: Signal<bool>,
 ) -> impl IntoView {
-    let change = move |event| {
-        let text = event_target_value(&event);
-        set.run(
-            text.parse::<f64>()
-                .ok()
-                .filter(|v| v.is_finite())
-                .unwrap_or(value.get_untracked())
-                .clamp(min, max),
-        );
+    let change = move |event: leptos::ev::Event| {
+        let input = event.target().and_then(|target| target.dyn_into::<web_sys::HtmlInputElement>().ok());
+        let typed = input.map(|input| input.value_as_number()).filter(|typed| typed.is_finite());
+        set.run(typed.unwrap_or(value.get_untracked()).clamp(min, max));
     };
     view! {
         <label class="field">
             <span>{label}</span>
-            <input type="number" min=min max=max step="any" prop:value=move || value.get().to_string() disabled=disabled on:change=change />
+            <input type="number" min=plain(min) max=plain(max) step="any" prop:value=text(move || plain(value.get())) disabled=disabled on:change=change />
         </label>
     }
 }
@@ -195,7 +194,7 @@ fn ClaimRow(
             })
             .collect_view()
     };
-    view! { <tr data-technique=technique.name()><th scope="row"><Name technique=technique /></th>{cells}</tr> }
+    view! { <tr data-technique=technique.name()><th scope="row"><Name technique=technique /></th>{part(cells)}</tr> }
 }
 
 fn got(measured: Measured) -> impl IntoView {
@@ -229,43 +228,50 @@ fn Delivery(
             duration_or_dash(Some(error))
         )
     };
+    let body = move || {
+        if is_running.get() {
+            return view! { <p class="wait-for">"Running: what each technique delivered comes here."</p> }
+                .into_any();
+        }
+        if run.with(Option::is_none) {
+            return view! { <p class="wait-for">"Run the experiment to see what each technique delivered, lost and repeated."</p> }.into_any();
+        }
+        view! {
+            <div class="x-scroll">
+                <table class="loss" data-testid="delivery">
+                    <thead><tr>{COLUMNS.map(|heading| view! { <th scope="col">{heading}</th> })}</tr></thead>
+                    <tbody>{rows()}</tbody>
+                </table>
+            </div>
+            <p class="cap card-b">{note()}"Bytes are what the page can see: bodies, frames, response heads; what the browser adds to a request is not in it."</p>
+        }
+        .into_any()
+    };
     view! {
         <section class="card" aria-labelledby="delivery-h">
-            <header><h2 id="delivery-h">"Delivery"</h2><span class="cap">{move || run.get().map(|run| format!("{} published", run.published))}</span></header>
-            <Show
-                when=move || run.with(Option::is_some) && !is_running.get()
-                fallback=move || view! {
-                    <p class="wait-for">{move || if is_running.get() { "Running: what each technique delivered comes here." } else { "Run the experiment to see what each technique delivered, lost and repeated." }}</p>
-                }
-            >
-                <div class="x-scroll">
-                    <table class="loss" data-testid="delivery">
-                        <thead><tr>
-                            {["Technique", "Delivered", "Lost", "Repeated", "Requests", "Empty", "p50", "p95", "p99", "Bytes/event"].map(|h| view! { <th scope="col">{h}</th> })}
-                        </tr></thead>
-                        <tbody>{rows}</tbody>
-                    </table>
-                </div>
-                <p class="cap card-b">{note}"Bytes are what the page can see: bodies, frames, response heads; what the browser adds to a request is not in it."</p>
-            </Show>
+            <header><h2 id="delivery-h">"Delivery"</h2><span class="cap">{text(move || run.get().map_or(String::new(), |run| format!("{} published", run.published)))}</span></header>
+            {part(body)}
         </section>
     }
 }
+
+const COLUMNS: [&str; 10] =
+    ["Technique", "Delivered", "Lost", "Repeated", "Requests", "Empty", "p50", "p95", "p99", "Bytes/event"];
 
 fn delivery_row(outcome: Outcome) -> impl IntoView {
     let bad = |count: u64| if count > 0 { "bad-n" } else { "" };
     view! {
         <tr>
             <th scope="row"><Name technique=outcome.technique /></th>
-            <td>{outcome.delivered}</td>
-            <td class=bad(outcome.lost)>{outcome.lost}</td>
-            <td class=bad(outcome.repeated)>{outcome.repeated}</td>
-            <td>{outcome.requests}</td>
-            <td>{outcome.empty}</td>
+            <td>{outcome.delivered.to_string()}</td>
+            <td class=bad(outcome.lost)>{outcome.lost.to_string()}</td>
+            <td class=bad(outcome.repeated)>{outcome.repeated.to_string()}</td>
+            <td>{outcome.requests.to_string()}</td>
+            <td>{outcome.empty.to_string()}</td>
             <td>{duration_or_dash(outcome.p50_ms)}</td>
             <td>{duration_or_dash(outcome.p95_ms)}</td>
             <td>{duration_or_dash(outcome.p99_ms)}</td>
-            <td>{outcome.bytes_per_event.map_or("–".to_owned(), |bytes| format!("{bytes:.0} B"))}</td>
+            <td>{outcome.bytes_per_event.map_or("–".to_owned(), |bytes| fixed(bytes, 0) + " B")}</td>
         </tr>
     }
 }

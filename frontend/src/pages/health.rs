@@ -8,9 +8,12 @@ use leptos::{prelude::*, task::spawn_local};
 
 use crate::{
     browser::{clock, page, timer},
-    components::icon::Icon,
+    components::{
+        dynamic::{part, text},
+        icon::Icon,
+    },
     delivery::lab,
-    state::format::duration,
+    state::format::{duration, fixed},
 };
 
 /// Samples kept for the clock's estimate; older ones drift away with the clocks.
@@ -110,15 +113,16 @@ pub(crate) fn Banner(
         State::Reconnecting { attempt, .. } => Some(attempt),
         _ => None,
     };
-    view! {
-        <Show when=move || attempt().is_some()>
+    let is_away = Memo::new(move |_| attempt().is_some());
+    part(move || {
+        is_away.get().then(|| view! {
             <div class="banner" role="alert">
                 <Icon name="warn" />
-                <span><b>"The server does not answer. "</b> "Attempt " {move || attempt().unwrap_or(0)}
-                    ", next in " {move || format!("{:.0} s", seconds.get().ceil())}
+                <span><b>"The server does not answer. "</b> "Attempt " {text(move || attempt().unwrap_or(0))}
+                    ", next in " {text(move || fixed(seconds.get().ceil(), 0) + " s")}
                     ". Each stream reconnects by itself and goes on from its cursor."</span>
                 <button class="btn" on:click=move |_| health.retry_now.update(|count| *count += 1)>"Retry now"</button>
             </div>
-        </Show>
-    }
+        })
+    })
 }

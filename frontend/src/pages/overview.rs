@@ -14,6 +14,7 @@ use crate::{
         page, timer,
     },
     components::{
+        dynamic::{part, text},
         icon::{Icon, Name},
         segments::Segments,
         strip::{draw_feed, draw_lane},
@@ -22,7 +23,7 @@ use crate::{
     state::{
         axis::Axis,
         feed::{Behind, Published},
-        format::{bytes, duration, duration_or_dash, duration_parts, plural},
+        format::{bytes, duration, duration_or_dash, duration_parts, fixed, plural},
         record::Link,
     },
 };
@@ -108,22 +109,22 @@ pub(crate) fn Overview() -> impl IntoView {
             <div class="acts">
                 <span class="cap">"add"</span>
                 <Segments label="Extra events a second" choices=rates chosen=rate.into() choose=move |value| rate.set(value) />
-                <button class="btn" aria-pressed=move || is_paused.get().to_string() on:click=move |_| is_paused.update(|p| *p = !*p)>
-                    {move || if is_paused.get() { view! { <Icon name="play" /> } } else { view! { <Icon name="pause" /> } }}
-                    {move || if is_paused.get() { "Resume" } else { "Pause" }}
+                <button class="btn" aria-pressed=text(move || is_paused.get()) on:click=move |_| is_paused.update(|p| *p = !*p)>
+                    <Icon name=Signal::derive(move || if is_paused.get() { "play" } else { "pause" }) />
+                    {text(move || if is_paused.get() { "Resume" } else { "Pause" })}
                 </button>
                 <button class="btn pri" on:click=publish><Icon name="plus" />"Publish event"</button>
             </div>
         </div>
-        <Show when=move || message.with(Option::is_some)>
-            <p class="note bad-n" role="alert"><Icon name="warn" />"Not published: " {move || message.get()}</p>
-        </Show>
+        {part(move || message.get().map(|why| view! {
+            <p class="note bad-n" role="alert"><Icon name="warn" />"Not published: " {why}</p>
+        }))}
         <section class="card" aria-label="Live lanes">
             <div class="pub-row">
-                <div><h2>"Publisher"</h2><p class="cap">{move || plural(published(), "event", "events")}", last 10 s shown"</p></div>
+                <div><h2>"Publisher"</h2><p class="cap">{text(move || plural(published(), "event", "events"))}", last 10 s shown"</p></div>
                 <div class="strip"><canvas node_ref=canvases[0] role="img" aria-label="Events published in the last ten seconds"></canvas></div>
                 <div class="latest" aria-label="Newest events">
-                    {move || latest().into_iter().map(published_line).collect_view()}
+                    {part(move || latest().into_iter().map(published_line).collect_view())}
                 </div>
             </div>
             {lanes}
@@ -181,29 +182,25 @@ fn LaneRow(
         };
         streams.lane(technique, read).unwrap_or_default()
     });
-    let gauge = move || format!("transform:scaleX({:.3})", (age_ms().unwrap_or(0.0) / 5000.0).min(1.0));
+    let gauge =
+        move || format!("transform:scaleX({})", fixed((age_ms().unwrap_or(0.0) / 5000.0).min(1.0), 3));
     view! {
         <div class="lane" data-technique=technique.name()>
             <div class="what"><Name technique=technique /><p>{WAYS[technique.index()]}</p></div>
             <div class="strip"><canvas node_ref=canvas role="img" aria-label=format!("Deliveries by {} in the last ten seconds", technique.label())></canvas></div>
             <div class="clock">
                 <span class="cap">"newest event is"</span>
-                {move || match age_ms() {
-                    Some(ms) => {
-                        let (number, unit) = duration_parts(ms);
-                        view! { <b>{number}" "<small>{unit}" old"</small></b> }.into_any()
-                    }
-                    None => view! { <b>"–"</b> }.into_any(),
-                }}
-                <div class="gauge"><i style=gauge></i></div>
-                <span class="beh cap">{status}</span>
+                <b>{text(move || age_ms().map_or("–".to_owned(), |ms| duration_parts(ms).0))}
+                    <small>{text(move || age_ms().map_or(String::new(), |ms| format!(" {} old", duration_parts(ms).1)))}</small></b>
+                <div class="gauge"><i style=text(gauge)></i></div>
+                <span class="beh cap">{part(status)}</span>
             </div>
             <dl class="cnt">
-                <div><dt>"Requests"</dt><dd>{move || counters.get().0}</dd></div>
-                <div><dt>"Empty"</dt><dd>{move || counters.get().1}</dd></div>
-                <div><dt>"Events"</dt><dd data-testid=format!("events-{technique}")>{move || counters.get().2}</dd></div>
-                <div><dt>"p50"</dt><dd>{move || counters.get().4}</dd></div>
-                <div class="wide"><dt>"Bytes seen"</dt><dd>{move || bytes(counters.get().3)}</dd></div>
+                <div><dt>"Requests"</dt><dd>{text(move || counters.get().0)}</dd></div>
+                <div><dt>"Empty"</dt><dd>{text(move || counters.get().1)}</dd></div>
+                <div><dt>"Events"</dt><dd data-testid=format!("events-{technique}")>{text(move || counters.get().2)}</dd></div>
+                <div><dt>"p50"</dt><dd>{text(move || counters.get().4)}</dd></div>
+                <div class="wide"><dt>"Bytes seen"</dt><dd>{text(move || bytes(counters.get().3))}</dd></div>
             </dl>
         </div>
     }

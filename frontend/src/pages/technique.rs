@@ -12,6 +12,7 @@ use crate::{
     browser::{clock, page},
     components::{
         code_card::CodeCard,
+        dynamic::{part, text},
         event_list::{EventList, Line},
         icon::{Glyph, Icon},
         slider::Slider,
@@ -19,7 +20,7 @@ use crate::{
     },
     delivery::{Request, lab},
     state::{
-        format::{bytes, duration, duration_or_dash},
+        format::{bytes, duration, duration_or_dash, fixed, plain},
         lane::Lane,
         record::Link,
         snippets::snippets,
@@ -122,11 +123,11 @@ pub(crate) fn TechniquePage(
                     <section class="card o1" aria-labelledby="events-h">
                         <header>
                             <h2 id="events-h">"Live events"</h2>
-                            <span class="cap" data-testid="link">{move || { tick.track(); streams.lane(technique, |l| link_text(&l.link, clock::now_ms())).unwrap_or_default() }}</span>
+                            <span class="cap" data-testid="link">{text(move || lane(|l| link_text(&l.link, clock::now_ms())))}</span>
                             <span class="sp"></span>
-                            <button class="btn" aria-pressed=move || controls.is_paused.get().to_string() on:click=move |_| controls.is_paused.update(|p| *p = !*p)>
-                                {move || if controls.is_paused.get() { view! { <Icon name="play" /> } } else { view! { <Icon name="pause" /> } }}
-                                {move || if controls.is_paused.get() { "Resume" } else { "Pause" }}
+                            <button class="btn" aria-pressed=text(move || controls.is_paused.get()) on:click=move |_| controls.is_paused.update(|p| *p = !*p)>
+                                <Icon name=Signal::derive(move || if controls.is_paused.get() { "play" } else { "pause" }) />
+                                {text(move || if controls.is_paused.get() { "Resume" } else { "Pause" })}
                             </button>
                         </header>
                         <EventList lines=lines.into() />
@@ -161,24 +162,24 @@ fn Stats(
         _ => lane(|l| l.counters.empty.to_string()),
     };
     let share = move || {
-        let empty = |l: &Lane| format!("{:.0} %", percent(l.counters.empty, l.counters.requests));
+        let empty = |l: &Lane| fixed(percent(l.counters.empty, l.counters.requests), 0) + " %";
         if is_poll { lane(empty) } else { String::new() }
     };
     let down_up = |l: &Lane| format!("{} / {}", bytes(l.counters.bytes.down()), bytes(l.counters.bytes.up()));
     let reconnects = |l: &Lane| format!("{} / {}", l.counters.reconnects, l.ledger.repeated);
-    let per_event = |l: &Lane| l.bytes_per_event().map_or("–".to_owned(), |bytes| format!("{bytes:.0} B"));
+    let per_event = |l: &Lane| l.bytes_per_event().map_or("–".to_owned(), |bytes| fixed(bytes, 0) + " B");
     view! {
         <dl class="stats">
-            <div class="stat"><dt>{if is_poll { "Requests" } else { "Opened" }}</dt><dd>{move || lane(|l| l.counters.requests.to_string())}</dd></div>
-            <div class="stat"><dt>{second}</dt><dd>{second_value}" "<small>{share}</small></dd></div>
-            <div class="stat"><dt>"Events"</dt><dd data-testid="count">{move || lane(|l| l.counters.events.to_string())}</dd></div>
+            <div class="stat"><dt>{if is_poll { "Requests" } else { "Opened" }}</dt><dd>{text(move || lane(|l| l.counters.requests.to_string()))}</dd></div>
+            <div class="stat"><dt>{second}</dt><dd>{text(second_value)}" "<small>{text(share)}</small></dd></div>
+            <div class="stat"><dt>"Events"</dt><dd data-testid="count">{text(move || lane(|l| l.counters.events.to_string()))}</dd></div>
             <div class="stat"><dt>"p50 / p95 / p99"</dt><dd>
-                {move || lane(|l| duration_or_dash(l.recent_quantile_ms(0.5)))}
-                <small>" / "{move || lane(|l| duration_or_dash(l.recent_quantile_ms(0.95)))}" / "{move || lane(|l| duration_or_dash(l.recent_quantile_ms(0.99)))}</small>
+                {text(move || lane(|l| duration_or_dash(l.recent_quantile_ms(0.5))))}
+                <small>" / "{text(move || lane(|l| duration_or_dash(l.recent_quantile_ms(0.95))))}" / "{text(move || lane(|l| duration_or_dash(l.recent_quantile_ms(0.99))))}</small>
             </dd></div>
-            <div class="stat"><dt>"Bytes ↓ / ↑"</dt><dd><small class="big">{move || lane(down_up)}</small></dd></div>
-            <div class="stat"><dt>"Bytes/event"</dt><dd>{move || lane(per_event)}</dd></div>
-            <div class="stat"><dt>"Cuts / repeated"</dt><dd>{move || lane(reconnects)}</dd></div>
+            <div class="stat"><dt>"Bytes ↓ / ↑"</dt><dd><small class="big">{text(move || lane(down_up))}</small></dd></div>
+            <div class="stat"><dt>"Bytes/event"</dt><dd>{text(move || lane(per_event))}</dd></div>
+            <div class="stat"><dt>"Cuts / repeated"</dt><dd>{text(move || lane(reconnects))}</dd></div>
         </dl>
     }
 }
@@ -217,9 +218,9 @@ fn ControlCard(
             options.push((own.to_string(), "this page's own generator".to_owned()));
             options
                 .into_iter()
-                .map(|(value, text)| {
+                .map(|(value, label)| {
                     let is_here = value == here.as_str();
-                    view! { <option value=value selected=is_here>{text}</option> }
+                    view! { <option value=value selected=is_here>{label}</option> }
                 })
                 .collect_view()
         }
@@ -247,18 +248,16 @@ fn ControlCard(
         <section class="card o2" aria-labelledby="controls-h">
             <header><h2 id="controls-h">"Controls"</h2><span class="sp"></span><button class="btn ghost" on:click=reset>"Reset"</button></header>
             <div class="card-b ctl">
-                <label class="field"><span>"Topic"</span><select on:change=pick>{options}</select></label>
-                <Show when=move || technique == Technique::ShortPoll>
+                <label class="field"><span>"Topic"</span><select on:change=pick>{part(options)}</select></label>
+                {(technique == Technique::ShortPoll).then(|| view! {
                     <Slider label="Poll interval" stops=POLLS value=controls.poll_s.into() change=move |v| controls.poll_s.set(v) show=seconds />
-                </Show>
-                <Show when=move || technique == Technique::LongPoll>
+                })}
+                {(technique == Technique::LongPoll).then(|| view! {
                     <Slider label="Hold time" stops=HOLDS value=controls.hold_s.into() change=move |v| controls.hold_s.set(v) show=seconds />
-                </Show>
+                })}
                 <Slider label="Event rate" stops=RATES value=controls.rate.into() change=set_rate show=per_second />
                 <p class="cap">"The rate drives this page's own generator on the server; moving it switches the topic to it."</p>
-                <Show when=move || technique == Technique::Websocket>
-                    <SendBox controls=controls streams=streams />
-                </Show>
+                {(technique == Technique::Websocket).then(|| view! { <SendBox controls=controls streams=streams /> })}
             </div>
         </section>
     }
@@ -271,22 +270,22 @@ fn SendBox(
     /// Whose socket carries it.
     streams: Streams,
 ) -> impl IntoView {
-    let text = RwSignal::new("hello".to_owned());
+    let words = RwSignal::new("hello".to_owned());
     let failed = RwSignal::new(false);
     let send = move |event: leptos::ev::SubmitEvent| {
         event.prevent_default();
         let topic = controls.topic.get_untracked();
-        failed.set(!streams.publish(Technique::Websocket, &topic, &text.get_untracked()));
+        failed.set(!streams.publish(Technique::Websocket, &topic, &words.get_untracked()));
     };
     view! {
         <hr />
         <form class="field" on:submit=send>
             <label for="send"><span>"Publish over the socket"</span></label>
             <div class="sendbox">
-                <input id="send" class="input" autocomplete="off" maxlength="1000" prop:value=text on:input=move |e| text.set(event_target_value(&e)) />
+                <input id="send" class="input" autocomplete="off" maxlength="1000" prop:value=words on:input=move |e| words.set(event_target_value(&e)) />
                 <button class="btn pri">"Send"</button>
             </div>
-            <Show when=move || failed.get()><p class="cap bad-n" role="alert">"The socket is not open; nothing was sent."</p></Show>
+            {part(move || failed.get().then(|| view! { <p class="cap bad-n" role="alert">"The socket is not open; nothing was sent."</p> }))}
         </form>
     }
 }
@@ -361,11 +360,11 @@ fn host_topics() -> Vec<Topic> {
 }
 
 fn seconds(value: f64) -> String {
-    format!("{value} s")
+    plain(value) + " s"
 }
 
 fn per_second(value: f64) -> String {
-    if value == 0.0 { "off".to_owned() } else { format!("{value}/s") }
+    if value == 0.0 { "off".to_owned() } else { plain(value) + "/s" }
 }
 
 #[expect(clippy::cast_precision_loss, reason = "a share for people")]

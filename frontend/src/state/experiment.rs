@@ -3,7 +3,7 @@
 use fourways_shared::Technique;
 
 use super::{
-    format::{bytes, duration, plural},
+    format::{bytes, duration, fixed, plural},
     lane::Lane,
     snippets::client_lines,
 };
@@ -212,7 +212,7 @@ fn overhead(outcome: &Outcome, run: &Run) -> Option<Measured> {
         Technique::Websocket => whole <= least,
     };
     let detail = match outcome.technique {
-        Technique::ShortPoll | Technique::LongPoll => format!("/event, {:.0} % empty", empty * 100.0),
+        Technique::ShortPoll | Technique::LongPoll => format!("/event, {} % empty", fixed(empty * 100.0, 0)),
         Technique::Sse | Technique::Websocket => "/event".to_owned(),
     };
     #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "bytes of one event")]

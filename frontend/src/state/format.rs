@@ -1,12 +1,38 @@
 //! Figures for people.
+//!
+//! Decimals are made from whole numbers: the standard library's printing of floating-point numbers, exact for every
+//! one of them, would be a twentieth of the app.
+
+/// A number with so many digits after the point, at most 3, rounded half away from zero.
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "figures for people stay far below 2^53"
+)]
+pub(crate) fn fixed(value: f64, decimals: u32) -> String {
+    let scale = 10_u64.pow(decimals);
+    let scaled = (value.abs() * f64::from(10_u32.pow(decimals))).round() as u64;
+    let sign = if value < 0.0 && scaled > 0 { "-" } else { "" };
+    let (whole, rest) = (scaled / scale, scaled % scale);
+    match decimals {
+        0 => format!("{sign}{whole}"),
+        decimals => format!("{sign}{whole}.{rest:0width$}", width = decimals as usize),
+    }
+}
+
+/// A setting as it would be typed: up to three decimals, no zeros at the end.
+pub(crate) fn plain(value: f64) -> String {
+    let text = fixed(value, 3);
+    text.trim_end_matches('0').trim_end_matches('.').to_owned()
+}
 
 /// A number with its unit, apart so that the unit can be set smaller.
 pub(crate) fn duration_parts(ms: f64) -> (String, &'static str) {
     match ms {
-        ms if ms < 10.0 => (format!("{ms:.1}"), "ms"),
-        ms if ms < 999.5 => (format!("{ms:.0}"), "ms"),
-        ms if ms < 60_000.0 => (format!("{:.2}", ms / 1000.0), "s"),
-        ms => (format!("{:.1}", ms / 60_000.0), "min"),
+        ms if ms < 10.0 => (fixed(ms, 1), "ms"),
+        ms if ms < 999.5 => (fixed(ms, 0), "ms"),
+        ms if ms < 60_000.0 => (fixed(ms / 1000.0, 2), "s"),
+        ms => (fixed(ms / 60_000.0, 1), "min"),
     }
 }
 
@@ -25,10 +51,10 @@ pub(crate) fn bytes(count: u64) -> String {
     let count_f = count as f64;
     match count {
         0..1000 => format!("{count} B"),
-        1000..10_000 => format!("{:.2} kB", count_f / 1e3),
-        10_000..1_000_000 => format!("{:.1} kB", count_f / 1e3),
-        1_000_000..1_000_000_000 => format!("{:.2} MB", count_f / 1e6),
-        _ => format!("{:.2} GB", count_f / 1e9),
+        1000..10_000 => fixed(count_f / 1e3, 2) + " kB",
+        10_000..1_000_000 => fixed(count_f / 1e3, 1) + " kB",
+        1_000_000..1_000_000_000 => fixed(count_f / 1e6, 2) + " MB",
+        _ => fixed(count_f / 1e9, 2) + " GB",
     }
 }
 
@@ -48,6 +74,15 @@ pub(crate) fn time_of_day(ms: f64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn decimals_are_those_of_the_standard_library() {
+        for value in [0.0, 0.05, 0.25, 0.999, 1.005, 9.96, -3.21, 1234.5678, 999_999.949] {
+            assert_eq!(fixed(value, 3), format!("{value:.3}"));
+        }
+        assert_eq!([fixed(0.6, 0), fixed(99.95, 1), fixed(-0.01, 1)], ["1", "100.0", "0.0"]);
+        assert_eq!([plain(2.0), plain(0.25), plain(10.5), plain(100.0)], ["2", "0.25", "10.5", "100"]);
+    }
 
     #[test]
     fn figures_keep_three_digits() {

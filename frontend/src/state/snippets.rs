@@ -2,6 +2,8 @@
 
 use fourways_shared::Technique;
 
+use super::format::plain;
+
 /// One way to say it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Snippet {
@@ -27,9 +29,9 @@ pub(crate) fn snippets(
         text.replace("ORIGIN", origin)
             .replace("SOCKET", &origin.replacen("http", "ws", 1))
             .replace("QUERY", query)
-            .replace("POLL_MS", &format!("{:.0}", poll_s * 1000.0))
-            .replace("POLL_S", &format!("{poll_s}"))
-            .replace("HOLD_S", &format!("{hold_s:.0}"))
+            .replace("POLL_MS", &plain(poll_s * 1000.0))
+            .replace("POLL_S", &plain(poll_s))
+            .replace("HOLD_S", &plain(hold_s))
     };
     let [curl, javascript, rust] = texts.map(fill);
     [

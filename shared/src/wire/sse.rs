@@ -11,9 +11,9 @@ pub fn write_event(out: &mut Vec<u8>, cursor: Cursor, name: &EventName, data: &s
     write_data(out, data);
 }
 
-/// Appends a block that has a name but no id, so that it doesn't move the client's cursor.
-pub fn write_control(out: &mut Vec<u8>, name: &str, data: &str) {
-    push(out, &["event: ", name, "\n"]);
+/// Appends a reset. It names its place in the same block, so that a client has both or neither.
+pub fn write_reset(out: &mut Vec<u8>, cursor: Cursor, data: &str) {
+    push(out, &["id: ", &cursor.to_string(), "\nevent: reset\n"]);
     write_data(out, data);
 }
 
@@ -159,11 +159,11 @@ mod tests {
         let mut out = position(cursor(1), Some(2000));
         write_event(&mut out, cursor(2), &"price".parse().unwrap(), "{\n1\r\n}\r");
         out.extend(position(cursor(3), None));
-        write_control(&mut out, "reset", "{}");
+        write_reset(&mut out, cursor(4), "{}");
         assert_eq!(
             String::from_utf8(out).unwrap(),
             "retry: 2000\nid: 7-1\n\nid: 7-2\nevent: price\ndata: {\ndata: 1\ndata: }\ndata: \n\n\
-             : heartbeat\nid: 7-3\n\nevent: reset\ndata: {}\n\n",
+             : heartbeat\nid: 7-3\n\nid: 7-4\nevent: reset\ndata: {}\n\n",
         );
     }
 

@@ -1,0 +1,12 @@
+//! The server as its clients meet it, over real sockets.
+//!
+//! `server` is the harness; `contract` holds the wire contract line by line, `bad_input` what is refused and how,
+//! `resume` what every technique promises, `frames` the rules of RFC 6455, `leaving` that nobody is kept.
+#![cfg(not(feature = "shuttle"))]
+
+mod bad_input;
+mod contract;
+mod frames;
+mod leaving;
+mod resume;
+mod server;
