@@ -173,14 +173,8 @@ impl Subscription {
         }
         let earliest = self.tail.cursor(self.tail.earliest());
         let topics = self.topics().cloned().collect();
-        self.reset = Some(Box::new(Reset {
-            kind: ResetTag::Reset,
-            reason,
-            missed,
-            earliest,
-            cursor: self.cursor(),
-            topics,
-        }));
+        let cursor = self.tail.cursor(Offset(self.position));
+        Box::new(Reset { kind: ResetTag::Reset, reason, missed, earliest, cursor, topics })
     }
 
     /// The place before the oldest event that can still be read of all topics.
