@@ -1,15 +1,16 @@
 //! The shell: header, tabs, the page in between, and whether the server answers.
 
 use leptos::prelude::*;
-use leptos_router::{
-    components::{FlatRoutes, Route, Router},
-    path,
-};
+use leptos_router::{components::Router, hooks::use_location};
 
 use fourways_shared::Technique;
 
 use crate::{
-    components::{dynamic::text, header::Header, tabs::Tabs},
+    components::{
+        dynamic::{part, text},
+        header::Header,
+        tabs::Tabs,
+    },
     pages::{compare::Compare, health, overview::Overview, technique::TechniquePage},
 };
 
@@ -26,14 +27,7 @@ pub(crate) fn App() -> impl IntoView {
                 <health::Banner health=health />
             </header>
             <main id="main" tabindex="-1">
-                <FlatRoutes fallback=NotFound>
-                    <Route path=path!("/") view=Overview />
-                    <Route path=path!("/short-polling") view=|| view! { <TechniquePage technique=Technique::ShortPoll /> } />
-                    <Route path=path!("/long-polling") view=|| view! { <TechniquePage technique=Technique::LongPoll /> } />
-                    <Route path=path!("/sse") view=|| view! { <TechniquePage technique=Technique::Sse /> } />
-                    <Route path=path!("/websocket") view=|| view! { <TechniquePage technique=Technique::Websocket /> } />
-                    <Route path=path!("/compare") view=Compare />
-                </FlatRoutes>
+                <Page />
             </main>
             <footer class="foot">
                 <span>"Every number on this page is measured: on this machine, on this connection, now."</span>
@@ -41,6 +35,24 @@ pub(crate) fn App() -> impl IntoView {
             </footer>
         </Router>
     }
+}
+
+/// The page of the address. Six fixed addresses need no patterns, and the router's matching of patterns, with the
+/// asynchronous loading that comes with it, would be a tenth of the app.
+#[component]
+fn Page() -> impl IntoView {
+    let path = use_location().pathname;
+    part(move || match path.get().trim_end_matches('/') {
+        "" => view! { <Overview /> }.into_any(),
+        "/compare" => view! { <Compare /> }.into_any(),
+        other => match Technique::ALL
+            .into_iter()
+            .find(|technique| other.strip_prefix('/') == Some(technique.slug()))
+        {
+            Some(technique) => view! { <TechniquePage technique=technique /> }.into_any(),
+            None => view! { <NotFound /> }.into_any(),
+        },
+    })
 }
 
 #[component]

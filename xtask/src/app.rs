@@ -2,6 +2,7 @@
 
 use std::{
     collections::hash_map::DefaultHasher,
+    ffi::OsStr,
     fs,
     hash::Hasher as _,
     io::Write as _,
@@ -47,11 +48,37 @@ pub(crate) fn build() -> anyhow::Result<()> {
     step("Building the app (the first time about 3 minutes)");
     // Trunk hands `--offline` on to cargo, so what it needs is fetched first.
     check(&mut command("cargo fetch --locked"))?;
-    check(command("trunk build --release --offline").env("PATH", path))?;
+    check(command("trunk build --release --offline").env("PATH", &path))?;
+    squeeze(&dist, &path)?;
     let gzipped = pack(&dist)?;
     say(&format!("the app is {gzipped} bytes of wasm and JavaScript, gzipped (limit {MAX_GZIPPED})"));
     anyhow::ensure!(gzipped <= MAX_GZIPPED, "the app is larger than its limit");
     fs::write(stamp, sources).context("dist can't be written")
+}
+
+/// Makes what trunk left smaller: WebAssembly once more with its loops untangled, JavaScript without comments.
+fn squeeze(dist: &Path, path: &OsStr) -> anyhow::Result<()> {
+    step("Squeezing the app");
+    for file in files(dist)? {
+        let name = file.to_string_lossy();
+        let line = match file.extension().and_then(OsStr::to_str) {
+            Some("wasm") => format!(
+                "wasm-opt --flatten --rereloop -Oz -Oz --enable-bulk-memory --enable-nontrapping-float-to-int \
+                 --enable-sign-ext --enable-mutable-globals --enable-reference-types --enable-multivalue -o"
+            ),
+            Some("js") => "esbuild --log-level=warning --minify --format=esm --allow-overwrite".to_owned(),
+            _ => continue,
+        };
+        let mut tool = command(&line);
+        tool.env("PATH", path);
+        if line.starts_with("wasm") {
+            tool.args([&*name, &*name])
+        } else {
+            tool.arg(&*name).arg(format!("--outfile={name}"))
+        };
+        check(&mut tool)?;
+    }
+    Ok(())
 }
 
 /// Writes a `.br` and a `.gz` beside every file, and returns what wasm and JavaScript come to.

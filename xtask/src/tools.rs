@@ -13,6 +13,8 @@ use crate::{
 const TRUNK: &str = "0.21.14";
 /// Debian's binaryen is too old for what today's compiler writes; this one is a Node program and needs only Node.
 const BINARYEN: &str = "132.0.0";
+/// Trunk's own minifier does not understand the JavaScript that wasm-bindgen writes.
+const ESBUILD: &str = "0.28.2";
 /// The npm packages that the README's Node clients use, and their tests.
 const NODE_CLIENTS: [&str; 2] = ["ws@8.23.0", "eventsource@4.1.1"];
 
@@ -25,6 +27,7 @@ pub(crate) fn for_app() -> anyhow::Result<OsString> {
         // Must equal the crate's version. `--locked` would ask for a version of a dependency that was withdrawn.
         cargo_tool("wasm-bindgen-cli", &bindgen, "", "2 to 3 minutes")?,
         npm_tool("binaryen", BINARYEN)?,
+        npm_tool("esbuild", ESBUILD)?,
     ];
     folders.extend(std::env::split_paths(&std::env::var_os("PATH").unwrap_or_default()));
     std::env::join_paths(folders).context("PATH can't be put together")

@@ -21,7 +21,7 @@ pub(crate) fn CodeCard(
 ) -> impl IntoView {
     let chosen = RwSignal::new(1_usize);
     let copied = RwSignal::new("Copy");
-    let languages = snippets.get_untracked().iter().enumerate().map(|(at, s)| (at, s.language)).collect();
+    let languages = snippets.get_untracked().iter().map(|snippet| snippet.language).collect();
     let code = move || snippets.with(|all| all.get(chosen.get()).map(|s| s.code.clone()).unwrap_or_default());
     let copy = move |_| {
         let text = code();

@@ -26,16 +26,20 @@ pub(crate) fn EventList(
         }
         view! {
             <ol class="events" data-testid="events">
-                <For each=move || lines.get() key=|line| line.offset let:line>
-                    <li>
-                        <span class="ev mono">{format!("#{}", line.offset)}</span>
-                        <span class="muted">{line.topic}</span>
-                        <code>{line.data}</code>
-                        <span class="mono muted r">{duration(line.latency_ms)}</span>
-                    </li>
-                </For>
+                {part(move || lines.get().into_iter().map(item).collect_view())}
             </ol>
         }
         .into_any()
     })
+}
+
+fn item(line: Line) -> impl IntoView {
+    view! {
+        <li>
+            <span class="ev mono">{format!("#{}", line.offset)}</span>
+            <span class="muted">{line.topic}</span>
+            <code>{line.data}</code>
+            <span class="mono muted r">{duration(line.latency_ms)}</span>
+        </li>
+    }
 }

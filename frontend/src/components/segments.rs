@@ -6,27 +6,27 @@ use wasm_bindgen::JsCast as _;
 use super::dynamic::text;
 
 #[component]
-pub(crate) fn Segments<T: Copy + PartialEq + Send + Sync + 'static>(
+pub(crate) fn Segments(
     /// What is chosen, for those who don't see it.
     label: &'static str,
-    /// Value and text of each.
-    choices: Vec<(T, &'static str)>,
-    /// The chosen one.
-    chosen: Signal<T>,
-    /// Called with another one.
+    /// The texts.
+    choices: Vec<&'static str>,
+    /// The place of the chosen one.
+    chosen: Signal<usize>,
+    /// Called with another place.
     #[prop(into)]
-    choose: Callback<T>,
+    choose: Callback<usize>,
 ) -> impl IntoView {
-    let values: Vec<T> = choices.iter().map(|(value, _)| *value).collect();
+    let count = choices.len();
     let turn = move |event: KeyboardEvent| {
-        let here = values.iter().position(|value| *value == chosen.get_untracked()).unwrap_or(0);
+        let here = chosen.get_untracked();
         let next = match event.key().as_str() {
-            "ArrowRight" | "ArrowDown" => (here + 1) % values.len(),
-            "ArrowLeft" | "ArrowUp" => (here + values.len() - 1) % values.len(),
+            "ArrowRight" | "ArrowDown" => (here + 1) % count,
+            "ArrowLeft" | "ArrowUp" => (here + count - 1) % count,
             _ => return,
         };
         event.prevent_default();
-        choose.run(values[next]);
+        choose.run(next);
         let group = event.current_target().and_then(|target| target.dyn_into::<web_sys::Element>().ok());
         let buttons = group.and_then(|group| group.query_selector_all("[role=radio]").ok());
         #[expect(clippy::cast_possible_truncation, reason = "there are a few")]
@@ -36,7 +36,7 @@ pub(crate) fn Segments<T: Copy + PartialEq + Send + Sync + 'static>(
             drop(button.focus());
         }
     };
-    let buttons = choices.into_iter().map(move |(value, label)| {
+    let buttons = choices.into_iter().enumerate().map(move |(value, label)| {
         let is_chosen = move || chosen.get() == value;
         view! {
             <button

@@ -24,6 +24,8 @@ pub(crate) enum Filter {
 }
 
 impl Filter {
+    const ALL: [(Self, &str); 3] = [(Self::All, "All"), (Self::Data, "Data"), (Self::Control, "Control")];
+
     pub(crate) fn takes(self, record: &Record) -> bool {
         match self {
             Self::All => true,
@@ -129,7 +131,9 @@ pub(crate) fn WireTable(
         })
     };
     let shown = move || chosen.get().or_else(|| rows.with(|rows| rows.first().cloned()));
-    let filters = vec![(Filter::All, "All"), (Filter::Data, "Data"), (Filter::Control, "Control")];
+    let filters = Filter::ALL.map(|(_, label)| label).to_vec();
+    let chosen_filter =
+        Signal::derive(move || Filter::ALL.iter().position(|(f, _)| *f == filter.get()).unwrap_or(0));
     view! {
         <section class="card o3" aria-labelledby="wire-h">
             <header>
@@ -137,7 +141,7 @@ pub(crate) fn WireTable(
                 <span class="cap">{text(note)}</span>
                 <span class="sp"></span>
                 <button class="btn" hidden=Signal::derive(move || !frozen.get()) on:click=move |_| follow()>"Follow"</button>
-                <Segments label="Records" choices=filters chosen=filter.into() choose=move |f| filter.set(f) />
+                <Segments label="Records" choices=filters chosen=chosen_filter choose=move |at: usize| filter.set(Filter::ALL[at].0) />
             </header>
             <div class="wire">
                 <div class="scroll" tabindex="0" role="region" aria-label="Wire records" on:keydown=step>
@@ -155,9 +159,7 @@ pub(crate) fn WireTable(
                             </tr>
                         </thead>
                         <tbody data-testid="wire">
-                            <For each=move || rows.get() key=|row| row.n let:row>
-                                <WireRow row=row chosen=chosen choose=choose />
-                            </For>
+                            {part(move || rows.get().into_iter().map(|row| view! { <WireRow row=row chosen=chosen choose=choose /> }).collect_view())}
                         </tbody>
                     </table>
                 </div>

@@ -24,6 +24,7 @@ use crate::{
         axis::Axis,
         feed::{Behind, Published},
         format::{bytes, duration, duration_or_dash, duration_parts, fixed, plural},
+        lane::Lane,
         record::Link,
     },
 };
@@ -34,6 +35,9 @@ const HOLD_S: f64 = 20.0;
 const PAYLOAD_BYTES: u32 = 96;
 /// The feed is prolonged well before its lease of 30 s ends.
 const PROLONG_MS: f64 = 10_000.0;
+
+/// What a visitor may add to the feed, in events a second.
+const RATES: [(f64, &str); 4] = [(0.0, "0/s"), (0.8, "0.8/s"), (4.0, "4/s"), (50.0, "50/s")];
 
 const WAYS: [&str; 4] = [
     "asks every 2 s",
@@ -99,7 +103,9 @@ pub(crate) fn Overview() -> impl IntoView {
             </article>
         }
     });
-    let rates = vec![(0.0, "0/s"), (0.8, "0.8/s"), (4.0, "4/s"), (50.0, "50/s")];
+    let chosen_rate =
+        Signal::derive(move || RATES.iter().position(|(value, _)| *value >= rate.get()).unwrap_or(0));
+    let rates = RATES.map(|(_, label)| label).to_vec();
     view! {
         <div class="page-h">
             <div>
@@ -108,7 +114,7 @@ pub(crate) fn Overview() -> impl IntoView {
             </div>
             <div class="acts">
                 <span class="cap">"add"</span>
-                <Segments label="Extra events a second" choices=rates chosen=rate.into() choose=move |value| rate.set(value) />
+                <Segments label="Extra events a second" choices=rates chosen=chosen_rate choose=move |at: usize| rate.set(RATES[at].0) />
                 <button class="btn" aria-pressed=text(move || is_paused.get()) on:click=move |_| is_paused.update(|p| *p = !*p)>
                     <Icon name=Signal::derive(move || if is_paused.get() { "play" } else { "pause" }) />
                     {text(move || if is_paused.get() { "Resume" } else { "Pause" })}
@@ -168,20 +174,12 @@ fn LaneRow(
         }
         _ => view! { <span>{link_word(streams, technique)}</span> }.into_any(),
     };
-    let counters = Memo::new(move |_| {
-        tick.track();
-        let read = |lane: &crate::state::lane::Lane| {
-            let c = lane.counters;
-            (
-                c.requests,
-                c.empty,
-                c.events,
-                c.bytes.up() + c.bytes.down(),
-                duration_or_dash(lane.recent_quantile_ms(0.5)),
-            )
-        };
-        streams.lane(technique, read).unwrap_or_default()
-    });
+    let count = move |read: fn(&Lane) -> String| {
+        text(move || {
+            tick.track();
+            streams.lane(technique, read).unwrap_or_default()
+        })
+    };
     let gauge =
         move || format!("transform:scaleX({})", fixed((age_ms().unwrap_or(0.0) / 5000.0).min(1.0), 3));
     view! {
@@ -196,11 +194,11 @@ fn LaneRow(
                 <span class="beh cap">{part(status)}</span>
             </div>
             <dl class="cnt">
-                <div><dt>"Requests"</dt><dd>{text(move || counters.get().0)}</dd></div>
-                <div><dt>"Empty"</dt><dd>{text(move || counters.get().1)}</dd></div>
-                <div><dt>"Events"</dt><dd data-testid=format!("events-{technique}")>{text(move || counters.get().2)}</dd></div>
-                <div><dt>"p50"</dt><dd>{text(move || counters.get().4)}</dd></div>
-                <div class="wide"><dt>"Bytes seen"</dt><dd>{text(move || bytes(counters.get().3))}</dd></div>
+                <div><dt>"Requests"</dt><dd>{count(|lane| lane.counters.requests.to_string())}</dd></div>
+                <div><dt>"Empty"</dt><dd>{count(|lane| lane.counters.empty.to_string())}</dd></div>
+                <div><dt>"Events"</dt><dd data-testid=format!("events-{technique}")>{count(|lane| lane.counters.events.to_string())}</dd></div>
+                <div><dt>"p50"</dt><dd>{count(|lane| duration_or_dash(lane.recent_quantile_ms(0.5)))}</dd></div>
+                <div class="wide"><dt>"Bytes seen"</dt><dd>{count(|lane| bytes(lane.counters.bytes.up() + lane.counters.bytes.down()))}</dd></div>
             </dl>
         </div>
     }

@@ -85,7 +85,7 @@ pub(crate) fn TechniquePage(
         tick.track();
         streams.lane(technique, look).unwrap_or_default()
     };
-    let lines = Memo::new(move |_| {
+    let lines = Signal::derive(move || {
         tick.track();
         streams.lane(technique, event_lines).unwrap_or_default()
     });
@@ -99,11 +99,11 @@ pub(crate) fn TechniquePage(
             _ => streams.lane(technique, |lane| wire_rows(lane, filter)).unwrap_or_default(),
         }
     });
-    let newest = Memo::new(move |_| {
+    let newest = Signal::derive(move || {
         tick.track();
         streams.lane(technique, |lane| lane.records.back().map_or(0, |record| record.n)).unwrap_or(0)
     });
-    let code = Memo::new(move |_| {
+    let code = Signal::derive(move || {
         let query = format!("topic={}", controls.topic.get());
         snippets(technique, &page::origin(), &query, controls.poll_s.get(), controls.hold_s.get()).to_vec()
     });
@@ -130,10 +130,10 @@ pub(crate) fn TechniquePage(
                                 {text(move || if controls.is_paused.get() { "Resume" } else { "Pause" })}
                             </button>
                         </header>
-                        <EventList lines=lines.into() />
+                        <EventList lines=lines />
                     </section>
-                    <WireTable rows=rows.into() newest=newest.into() filter=filter frozen=frozen />
-                    <CodeCard snippets=code.into() />
+                    <WireTable rows=rows.into() newest=newest filter=filter frozen=frozen />
+                    <CodeCard snippets=code />
                 </div>
                 <div class="col">
                     <ControlCard technique=technique controls=controls own=own streams=streams />

@@ -1,0 +1,100 @@
+//! The server as its own process, so that it can be killed.
+
+use std::{
+    io::{BufRead as _, BufReader},
+    process::{Child, Command, Stdio},
+    time::Duration,
+};
+
+use anyhow::{Context as _, bail};
+use serde_json::Value;
+
+use crate::DEADLINE;
+
+/// A running `fourways serve`; killed when dropped.
+#[derive(Debug)]
+pub struct Server {
+    child: Child,
+    /// `127.0.0.1:port`
+    pub address: String,
+}
+
+impl Server {
+    /// Starts it on this address; port 0 takes a free one.
+    ///
+    /// # Errors
+    /// If it does not say where it listens.
+    pub fn start(address: &str) -> anyhow::Result<Self> {
+        let binary = std::env::var_os("FOURWAYS_BINARY")
+            .context("FOURWAYS_BINARY is not set: run `cargo xtask test`")?;
+        let mut command = Command::new(binary);
+        command.args(["serve", "--listen", address, "--source-rate", "4"]).stderr(Stdio::piped());
+        let mut child = command.spawn().context("the server could not be started")?;
+        let lines = BufReader::new(child.stderr.take().context("no standard error")?);
+        let mut lines = lines.lines();
+        let found = lines
+            .by_ref()
+            .map_while(Result::ok)
+            .find_map(|line| line.split("http://").nth(1).map(str::to_owned));
+        // The pipe is emptied until the server ends, so that it never blocks on it.
+        std::thread::spawn(move || lines.for_each(drop));
+        match found {
+            Some(address) => Ok(Self { child, address }),
+            None => bail!("the server ended: {:?}", child.wait()),
+        }
+    }
+
+    /// `http://127.0.0.1:port`
+    pub fn url(&self) -> String {
+        format!("http://{}", self.address)
+    }
+
+    /// Kills it as `kill -9` does.
+    ///
+    /// # Errors
+    /// If it was gone already.
+    pub fn kill(mut self) -> anyhow::Result<String> {
+        self.child.kill()?;
+        self.child.wait()?;
+        Ok(self.address.clone())
+    }
+
+    /// How many read by each technique, over all topics.
+    ///
+    /// # Errors
+    /// If the server does not answer.
+    pub async fn subscribers(&self, technique: &str) -> anyhow::Result<u64> {
+        let listing: Value =
+            serde_json::from_slice(&reqwest::get(format!("{}/v1/topics", self.url())).await?.bytes().await?)?;
+        let topics = listing["topics"].as_array().context("no topics")?;
+        Ok(topics.iter().filter_map(|topic| topic["subscribers"][technique].as_u64()).sum())
+    }
+
+    /// Waits until nobody holds a connection any more by the techniques that hold one.
+    ///
+    /// # Errors
+    /// If somebody still does at the deadline.
+    pub async fn await_no_subscribers(&self) -> anyhow::Result<()> {
+        let waiting = async {
+            loop {
+                let mut held = 0;
+                for technique in ["long_poll", "sse", "websocket"] {
+                    held += self.subscribers(technique).await.unwrap_or(1);
+                }
+                if held == 0 {
+                    return;
+                }
+                tokio::time::sleep(Duration::from_millis(50)).await;
+            }
+        };
+        tokio::time::timeout(DEADLINE, waiting).await.context("connections are still held")
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        // Gone already is what is wanted.
+        drop(self.child.kill());
+        drop(self.child.wait());
+    }
+}

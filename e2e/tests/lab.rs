@@ -1,0 +1,177 @@
+//! The lab as a person uses it, in Chromium.
+
+use fourways_e2e::{Browser, Server};
+use thirtyfour::{By, Key};
+
+const PAGES: [&str; 6] = ["/", "/short-polling", "/long-polling", "/sse", "/websocket", "/compare"];
+const TECHNIQUES: [&str; 4] = ["short_poll", "long_poll", "sse", "websocket"];
+
+fn run(test: impl AsyncFnOnce() -> anyhow::Result<()>) {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    runtime.block_on(test()).unwrap();
+}
+
+#[test]
+fn every_tab_is_alive_and_the_console_has_no_error() {
+    run(async || {
+        let server = Server::start("127.0.0.1:0")?;
+        let browser = Browser::open(&server.url(), 1440).await?;
+        browser.go("/").await?;
+        for technique in TECHNIQUES {
+            browser.count_above(&format!("[data-testid=events-{technique}]"), 3).await?;
+        }
+        for page in &PAGES[1..5] {
+            // By the tab, as a person would, without loading the app again.
+            browser.find(&format!("[role=tab][href='{page}']")).await?.click().await?;
+            browser.count_above("[data-testid=count]", 3).await?;
+            let rows = browser.driver.find_all(By::Css("[data-testid=wire] tr")).await?;
+            anyhow::ensure!(rows.len() > 2, "{page} shows its wire");
+            // A deep link and a reload show the same page.
+            browser.go(page).await?;
+            browser.driver.refresh().await?;
+            browser.count_above("[data-testid=count]", 1).await?;
+        }
+        browser.text_when("[data-testid=connection]", |text| text == "Connected").await?;
+        anyhow::ensure!(browser.console_errors().await?.is_empty(), "{:?}", browser.console_errors().await?);
+        browser.close().await
+    });
+}
+
+#[test]
+fn every_technique_recovers_when_the_server_is_killed_and_started_again() {
+    run(async || {
+        let server = Server::start("127.0.0.1:0")?;
+        let browser = Browser::open(&server.url(), 1440).await?;
+        browser.go("/").await?;
+        let counter = |technique: &str| format!("[data-testid=events-{technique}]");
+        for technique in TECHNIQUES {
+            browser.count_above(&counter(technique), 3).await?;
+        }
+        let address = server.kill()?;
+        browser.text_when("[data-testid=connection]", |text| text != "Connected").await?;
+        let mut before = Vec::new();
+        for technique in TECHNIQUES {
+            before.push(browser.count_above(&counter(technique), 3).await?);
+        }
+        let restarted = Server::start(&address)?;
+        for (technique, before) in TECHNIQUES.into_iter().zip(before) {
+            browser.count_above(&counter(technique), before + 3).await?;
+        }
+        browser.text_when("[data-testid=connection]", |text| text == "Connected").await?;
+        drop(restarted);
+        browser.close().await
+    });
+}
+
+#[test]
+fn a_tab_that_is_left_closes_its_connections() {
+    run(async || {
+        let server = Server::start("127.0.0.1:0")?;
+        let browser = Browser::open(&server.url(), 1440).await?;
+        browser.go("/").await?;
+        for technique in TECHNIQUES {
+            browser.count_above(&format!("[data-testid=events-{technique}]"), 1).await?;
+        }
+        for page in ["/long-polling", "/sse", "/websocket"] {
+            browser.find(&format!("[role=tab][href='{page}']")).await?.click().await?;
+            browser.count_above("[data-testid=count]", 1).await?;
+            browser.find("[role=tab][href='/compare']").await?.click().await?;
+            server.await_no_subscribers().await?;
+            browser.driver.back().await?;
+            browser.count_above("[data-testid=count]", 1).await?;
+        }
+        browser.close().await
+    });
+}
+
+#[test]
+fn a_comparison_measures_all_four_and_loses_nothing() {
+    run(async || {
+        let server = Server::start("127.0.0.1:0")?;
+        let browser = Browser::open(&server.url(), 1440).await?;
+        browser.go("/compare").await?;
+        let duration = browser.find("input[type=number]").await?;
+        duration.clear().await?;
+        duration.send_keys("3" + Key::Tab).await?;
+        browser.find("[data-testid=run]").await?.click().await?;
+        browser.find("[data-testid=delivery] tbody tr").await?;
+        let rows = browser.driver.find_all(By::Css("[data-testid=delivery] tbody tr")).await?;
+        anyhow::ensure!(rows.len() == 4, "a row for each technique");
+        for row in rows {
+            let mut cells = Vec::new();
+            for cell in row.find_all(By::Css("td")).await? {
+                cells.push(cell.text().await?);
+            }
+            let [delivered, lost, repeated, requests, ..] = &cells[..] else { anyhow::bail!("{cells:?}") };
+            anyhow::ensure!(delivered.parse::<u64>()? >= 10, "{cells:?}");
+            anyhow::ensure!(lost == "0" && repeated == "0", "{cells:?}");
+            anyhow::ensure!(requests.parse::<u64>()? >= 1, "{cells:?}");
+        }
+        let measured = browser.driver.find_all(By::Css(".claims .got.ok, .claims .got.off")).await?;
+        anyhow::ensure!(measured.len() == 20, "every claim has a measurement: {}", measured.len());
+        server.await_no_subscribers().await?;
+        anyhow::ensure!(browser.console_errors().await?.is_empty(), "{:?}", browser.console_errors().await?);
+        browser.close().await
+    });
+}
+
+#[test]
+fn what_is_sent_over_the_socket_comes_back_as_an_event() {
+    run(async || {
+        let server = Server::start("127.0.0.1:0")?;
+        let browser = Browser::open(&server.url(), 1440).await?;
+        browser.go("/websocket").await?;
+        browser.count_above("[data-testid=count]", 0).await?;
+        let field = browser.find("#send").await?;
+        field.clear().await?;
+        field.send_keys("over the socket" + Key::Enter).await?;
+        browser.text_when("[data-testid=events]", |text| text.contains("over the socket")).await?;
+        browser.text_when("[data-testid=wire]", |text| text.contains('↑')).await?;
+        browser.close().await
+    });
+}
+
+#[test]
+fn tabs_and_theme_work_by_keyboard_and_the_back_button_goes_back() {
+    run(async || {
+        let server = Server::start("127.0.0.1:0")?;
+        let browser = Browser::open(&server.url(), 1440).await?;
+        browser.go("/").await?;
+        browser.find("#tab-overview").await?.send_keys(Key::Right + "").await?;
+        browser.find("#tab-short-polling[aria-selected=true]").await?.send_keys(Key::End + "").await?;
+        browser.find("#tab-compare[aria-selected=true]").await?;
+        browser.driver.back().await?;
+        browser.find("#tab-short-polling[aria-selected=true]").await?;
+        browser.find("#theme").await?.send_keys(Key::Enter + "").await?;
+        let theme = browser.find("html").await?.attr("data-theme").await?;
+        browser.driver.refresh().await?;
+        anyhow::ensure!(
+            theme.is_some() && browser.find("html").await?.attr("data-theme").await? == theme,
+            "it is kept"
+        );
+        browser.close().await
+    });
+}
+
+#[test]
+fn no_page_scrolls_sideways_on_a_telephone() {
+    run(async || {
+        let server = Server::start("127.0.0.1:0")?;
+        let browser = Browser::open(&server.url(), 500).await?;
+        // Chromium's windows end at 500 pixels; the page itself is made narrower.
+        let narrow = serde_json::json!({"width": 380, "height": 900, "deviceScaleFactor": 1, "mobile": true});
+        browser.driver.cdp().send_raw("Emulation.setDeviceMetricsOverride", narrow).await?;
+        for page in PAGES {
+            browser.go(page).await?;
+            browser.find("h1").await?;
+            if page != "/compare" {
+                let counter = if page == "/" { "[data-testid=events-sse]" } else { "[data-testid=count]" };
+                browser.count_above(counter, 1).await?;
+            }
+            let width = browser.driver.execute("return document.documentElement.scrollWidth", vec![]).await?;
+            let width = width.json().as_u64().unwrap_or(u64::MAX);
+            anyhow::ensure!(width <= 380, "{page} is {width} pixels wide");
+        }
+        browser.close().await
+    });
+}
