@@ -91,7 +91,7 @@ fn a_comparison_measures_all_four_and_loses_nothing() {
         let browser = Browser::open(&server.url(), 1440).await?;
         browser.go("/compare").await?;
         let duration = browser.find("input[type=number]").await?;
-        duration.clear().await?;
+        duration.send_keys(Key::Control + "a").await?;
         duration.send_keys("3" + Key::Tab).await?;
         browser.find("[data-testid=run]").await?.click().await?;
         browser.find("[data-testid=delivery] tbody tr").await?;

@@ -11,7 +11,8 @@ pub(crate) struct Line {
     pub(crate) offset: u64,
     pub(crate) topic: String,
     pub(crate) data: String,
-    pub(crate) latency_ms: f64,
+    /// `None`: it was replayed.
+    pub(crate) latency_ms: Option<f64>,
 }
 
 #[component]
@@ -39,7 +40,7 @@ fn item(line: Line) -> impl IntoView {
             <span class="ev mono">{format!("#{}", line.offset)}</span>
             <span class="muted">{line.topic}</span>
             <code>{line.data}</code>
-            <span class="mono muted r">{duration(line.latency_ms)}</span>
+            <span class="mono muted r">{line.latency_ms.map_or("replayed".to_owned(), duration)}</span>
         </li>
     }
 }

@@ -15,7 +15,7 @@ use crate::{
 
 /// Above so many events in the window the numbers go first.
 const MAX_LABELS: usize = 40;
-const ROWS: u64 = 4;
+const ROWS: usize = 4;
 const WIRE_HEIGHT: f64 = 22.0;
 
 /// The publisher's row: a diamond for each event, and the axis' labels.
@@ -29,8 +29,7 @@ pub(crate) fn draw_feed(surface: &Surface, palette: &Palette, feed: &Feed, axis:
         let x = axis.x(*at);
         diamond(surface, x, y, &palette.text);
         let label = offset.to_string();
-        #[expect(clippy::cast_precision_loss, reason = "digits of a number")]
-        let half = label.len() as f64 * 3.5;
+        let half = width_of(&label) / 2.0;
         if events.len() <= MAX_LABELS
             && x + half < label_end - 4.0
             && x - half > 0.0
@@ -51,28 +50,46 @@ pub(crate) fn draw_lane(surface: &Surface, palette: &Palette, lane: &Lane, feed:
     grid(surface, palette, axis, surface.height);
     let area = surface.height - WIRE_HEIGHT;
     #[expect(clippy::cast_precision_loss, reason = "a row of four")]
-    let row = |offset: u64| 12.0 + (offset % ROWS) as f64 * ((area - 16.0) / (ROWS - 1) as f64);
+    let y_of = |row: usize| 12.0 + row as f64 * ((area - 16.0) / (ROWS - 1) as f64);
     let visible = || lane.marks.iter().rev().take_while(|mark| mark.delivered_ms >= axis.from_ms());
     let count = visible().count();
     let radius = if count > 300 { 1.5 } else { 3.0 };
+    // Rightmost first: a label must end before the next dot of its row begins.
+    let mut free_until = [f64::INFINITY; ROWS];
     for mark in visible() {
-        let (x, y) = (axis.x(mark.delivered_ms), row(mark.offset));
+        let row = row_of(feed.n(mark.offset));
+        let (x, y) = (axis.x(mark.delivered_ms), y_of(row));
         surface.context.set_global_alpha(0.55);
         surface.line((axis.x(mark.published_ms).max(0.0), y), (x, y), &palette.technique, 1.5);
         surface.context.set_global_alpha(1.0);
         dot(surface, x, y, radius, &palette.technique, true);
         if count <= MAX_LABELS {
-            surface.text(&mark.offset.to_string(), x + 7.0, y + 4.0, &palette.technique, "left");
+            let label = mark.offset.to_string();
+            if x + 7.0 + width_of(&label) < free_until[row] {
+                surface.text(&label, x + 7.0, y + 4.0, &palette.technique, "left");
+            }
+            free_until[row] = x - 5.0;
         }
     }
-    for (offset, at) in feed.missing(lane).take(200) {
-        let (x, y) = (axis.x(at).max(4.0), row(offset));
+    for (_, place) in feed.missing(lane).take(200) {
+        let (x, y) = (axis.x(place.published_ms).max(4.0), y_of(row_of(place.n)));
         dash(surface, &[2.0, 3.0]);
         surface.line((x, y), (surface.width, y), &palette.technique, 1.2);
         dash(surface, &[]);
         dot(surface, x, y, 3.0, &palette.technique, false);
     }
     draw_wire(surface, palette, lane, axis);
+}
+
+/// Events that come together lie below each other.
+fn row_of(n: u64) -> usize {
+    usize::try_from(n % ROWS as u64).unwrap_or(0)
+}
+
+/// In the drawing's font, whose characters are all 7 pixels wide.
+#[expect(clippy::cast_precision_loss, reason = "digits of a number")]
+fn width_of(label: &str) -> f64 {
+    label.len() as f64 * 7.0
 }
 
 /// The bottom row: polls as ticks, held requests and open connections as bars, failures in red.

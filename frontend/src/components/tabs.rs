@@ -2,7 +2,6 @@
 
 use fourways_shared::Technique;
 use leptos::{ev::KeyboardEvent, prelude::*};
-use leptos_router::hooks::{use_location, use_navigate};
 use wasm_bindgen::JsCast as _;
 
 use super::{dynamic::text, icon::Glyph};
@@ -18,12 +17,16 @@ fn pages() -> Vec<(String, &'static str, Option<Technique>)> {
 }
 
 #[component]
-pub(crate) fn Tabs() -> impl IntoView {
-    let path = use_location().pathname;
-    let navigate = use_navigate();
+pub(crate) fn Tabs(
+    /// Where the page is, without a slash at the end.
+    path: Signal<String>,
+) -> impl IntoView {
     let turn = move |event: KeyboardEvent| {
         let pages = pages();
-        let here = pages.iter().position(|(href, ..)| *href == path.get_untracked()).unwrap_or(0);
+        let here = pages
+            .iter()
+            .position(|(href, ..)| href.trim_end_matches('/') == path.get_untracked())
+            .unwrap_or(0);
         let next = match event.key().as_str() {
             "ArrowRight" => (here + 1) % pages.len(),
             "ArrowLeft" => (here + pages.len() - 1) % pages.len(),
@@ -32,7 +35,6 @@ pub(crate) fn Tabs() -> impl IntoView {
             _ => return,
         };
         event.prevent_default();
-        navigate(&pages[next].0, leptos_router::NavigateOptions::default());
         let list = event.current_target().and_then(|target| target.dyn_into::<web_sys::Element>().ok());
         let tabs = list.and_then(|list| list.query_selector_all("[role=tab]").ok());
         #[expect(clippy::cast_possible_truncation, reason = "there are six")]
@@ -42,12 +44,12 @@ pub(crate) fn Tabs() -> impl IntoView {
         if let Some(tab) = tab {
             // Focus that can't be moved stays where it is.
             drop(tab.focus());
+            tab.click();
         }
     };
     let tabs = pages().into_iter().map(move |(href, label, technique)| {
-        let target = href.clone();
-        let slug = href.strip_prefix('/').filter(|slug| !slug.is_empty()).unwrap_or("overview");
-        let id = format!("tab-{slug}");
+        let target = href.trim_end_matches('/').to_owned();
+        let id = format!("tab-{}", target.strip_prefix('/').unwrap_or("overview"));
         let is_here = Memo::new(move |_| path.get() == target);
         view! {
             <a
@@ -67,7 +69,9 @@ pub(crate) fn Tabs() -> impl IntoView {
     let tabs = tabs.collect_view();
     view! {
         <nav class="tabs-wrap" aria-label="Pages">
-            <div class="tabs" role="tablist" aria-label="Fourways pages" on:keydown=turn>{tabs}</div>
+            <div class="tabs" role="tablist" aria-label="Fourways pages" on:keydown=turn>
+                {tabs}
+            </div>
         </nav>
     }
 }

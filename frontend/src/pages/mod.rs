@@ -1,5 +1,6 @@
 //! The pages: state in signals, streams they own, components put together.
 
+pub(crate) mod address;
 pub(crate) mod compare;
 pub(crate) mod health;
 pub(crate) mod overview;

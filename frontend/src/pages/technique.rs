@@ -325,8 +325,7 @@ fn event_lines(lane: &Lane) -> Vec<Line> {
         .take(SHOWN_EVENTS)
         .map(|(_, delivered)| {
             let event = &delivered.event;
-            let latency_ms =
-                marks.next().map_or(0.0, |mark| (mark.delivered_ms - mark.published_ms).max(0.0));
+            let latency_ms = marks.next().and_then(|mark| lane.latency_of(mark));
             let data = match &event.data {
                 fourways_shared::Data::Json(raw) => raw.get().chars().take(200).collect(),
                 fourways_shared::Data::Bytes(bytes) => format!("{} bytes", bytes.len()),

@@ -11,8 +11,8 @@ const MAX_EVENTS: usize = 6000;
 #[derive(Debug, Default)]
 pub(crate) struct Feed {
     epoch: Option<Epoch>,
-    /// Offset to published at, by the server's clock in milliseconds.
-    events: BTreeMap<u64, f64>,
+    /// By offset.
+    events: BTreeMap<u64, Place>,
     pub(crate) count: u64,
     /// The last few, for people: topic, name and size.
     pub(crate) latest: Vec<Published>,
@@ -23,6 +23,15 @@ pub(crate) struct Published {
     pub(crate) offset: u64,
     pub(crate) topic: String,
     pub(crate) text: String,
+}
+
+/// Where an event is drawn.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) struct Place {
+    /// By the server's clock, in milliseconds.
+    pub(crate) published_ms: f64,
+    /// Counted from the first event that the page knows of: offsets count other topics too.
+    pub(crate) n: u64,
 }
 
 /// How far a lane is behind the feed.
@@ -39,7 +48,7 @@ impl Feed {
         let Note::Record(record) = note else { return };
         for delivered in &record.events {
             let event = &delivered.event;
-            let Self { epoch, events, .. } = self;
+            let Self { epoch, events, count, .. } = &mut *self;
             if *epoch != Some(event.cursor.epoch) {
                 *epoch = Some(event.cursor.epoch);
                 events.clear();
@@ -49,8 +58,9 @@ impl Feed {
                 reason = "microseconds since 1970 have 51 bits until the year 2106"
             )]
             let published_ms = event.published_at_us as f64 / 1000.0;
-            if events.insert(event.cursor.offset.0, published_ms).is_none() {
-                self.count += 1;
+            if !events.contains_key(&event.cursor.offset.0) {
+                *count += 1;
+                events.insert(event.cursor.offset.0, Place { published_ms, n: *count });
                 let text = match &event.data {
                     fourways_shared::Data::Json(raw) => raw.get().chars().take(60).collect(),
                     fourways_shared::Data::Bytes(bytes) => format!("{} bytes", bytes.len()),
@@ -66,24 +76,29 @@ impl Feed {
         }
     }
 
+    /// Which event of the page's this is.
+    pub(crate) fn n(&self, offset: u64) -> u64 {
+        self.events.get(&offset).map_or(offset, |place| place.n)
+    }
+
     /// Offset and time of the events that were published since then.
     pub(crate) fn since(&self, from_ms: f64) -> impl Iterator<Item = (u64, f64)> + '_ {
-        let recent = self.events.iter().rev().take_while(move |(_, at)| **at >= from_ms);
-        recent.map(|(offset, at)| (*offset, *at))
+        let recent = self.events.iter().rev().take_while(move |(_, place)| place.published_ms >= from_ms);
+        recent.map(|(offset, place)| (*offset, place.published_ms))
     }
 
     /// What is published and not yet in the lane.
-    pub(crate) fn missing<'a>(&'a self, lane: &Lane) -> impl Iterator<Item = (u64, f64)> + 'a {
+    pub(crate) fn missing<'a>(&'a self, lane: &Lane) -> impl Iterator<Item = (u64, Place)> + 'a {
         let here = lane.marks.back().map(|mark| mark.offset);
         let from = here.map_or(u64::MAX, |offset| offset + 1);
-        self.events.range(from..).map(|(offset, at)| (*offset, *at))
+        self.events.range(from..).map(|(offset, place)| (*offset, *place))
     }
 
     pub(crate) fn behind(&self, lane: &Lane, now_ms: f64) -> Behind {
         let mut missing = self.missing(lane);
-        missing.next().map_or_else(Behind::default, |(_, at)| Behind {
+        missing.next().map_or_else(Behind::default, |(_, place)| Behind {
             events: 1 + missing.count(),
-            ms: (now_ms - at).max(0.0),
+            ms: (now_ms - place.published_ms).max(0.0),
         })
     }
 }

@@ -29,6 +29,8 @@ pub(crate) struct Lane {
     pub(crate) cursor: Option<Cursor>,
     /// When the newest event that is here was published, by the server's clock in milliseconds.
     pub(crate) newest_ms: Option<f64>,
+    /// When the stream was first asked for, by the server's clock: what is older was replayed, not delivered live.
+    began_ms: Option<f64>,
     recent_ms: VecDeque<f64>,
 }
 
@@ -72,6 +74,7 @@ impl Lane {
             latency: Percentiles::default(),
             cursor: None,
             newest_ms: None,
+            began_ms: None,
             recent_ms: VecDeque::with_capacity(RECENT),
         }
     }
@@ -117,6 +120,7 @@ impl Lane {
         bytes.down_head += record.bytes.down_head;
         bytes.down_body += record.bytes.down_body;
         let delivered_ms = record.ended_ms + clock.offset_ms;
+        let began_ms = *self.began_ms.get_or_insert(record.began_ms + clock.offset_ms);
         if let Some(reset) = &record.reset {
             self.ledger.reset(reset);
         }
@@ -131,9 +135,11 @@ impl Lane {
                 reason = "microseconds since 1970 have 51 bits until the year 2106"
             )]
             let published_ms = delivered.event.published_at_us as f64 / 1000.0;
-            let latency_ms = clock.latency_ms(published_ms, record.ended_ms);
-            self.latency.record_ms(latency_ms);
-            push(&mut self.recent_ms, latency_ms, RECENT);
+            if published_ms >= began_ms {
+                let latency_ms = clock.latency_ms(published_ms, record.ended_ms);
+                self.latency.record_ms(latency_ms);
+                push(&mut self.recent_ms, latency_ms, RECENT);
+            }
             self.newest_ms = Some(published_ms);
             let mark = Mark { offset: delivered.event.cursor.offset.0, published_ms, delivered_ms };
             push(&mut self.marks, mark, MAX_MARKS);
@@ -148,6 +154,12 @@ impl Lane {
         }
         self.cursor = record.cursor.or(self.cursor);
         push(&mut self.records, Rc::new(record), MAX_RECORDS);
+    }
+
+    /// How long an event was on its way; `None` if it was published before the stream was first asked for.
+    pub(crate) fn latency_of(&self, mark: &Mark) -> Option<f64> {
+        let is_live = self.began_ms.is_some_and(|began_ms| mark.published_ms >= began_ms);
+        is_live.then(|| (mark.delivered_ms - mark.published_ms).max(0.0))
     }
 
     /// The share of the last deliveries that took at most so long; `None` before the first.
@@ -225,6 +237,8 @@ pub(crate) mod tests {
         let mut lane = Lane::new(Technique::ShortPoll);
         let clock = ClockOffset { offset_ms: 5.0, error_ms: 0.0 };
         lane.observe(record(Technique::ShortPoll, Outcome::Empty, 90.0, vec![]), clock);
+        let replayed = Mark { offset: 0, published_ms: 50.0, delivered_ms: 95.0 };
+        assert_eq!(lane.latency_of(&replayed), None, "a replay is no latency");
         let events = vec![(event(1, 100), true), (event(2, 105), true)];
         lane.observe(record(Technique::ShortPoll, Outcome::Data, 110.0, events), clock);
         lane.observe(record(Technique::ShortPoll, Outcome::Data, 120.0, vec![(event(2, 105), false)]), clock);

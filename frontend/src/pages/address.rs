@@ -1,0 +1,81 @@
+//! Which page the address names, kept by leptos_router's history.
+//!
+//! Six fixed addresses need no patterns, and the router's matching of patterns, with the asynchronous loading that
+//! comes with it, would be a tenth of the app: so its `Router` and `Routes` stay out, and its links, history and back
+//! button are used as they are.
+
+use fourways_shared::Technique;
+use leptos::prelude::*;
+use leptos_router::location::{BrowserUrl, LocationProvider as _};
+
+use super::{compare::Compare, overview::Overview, technique::TechniquePage};
+use crate::components::dynamic::part;
+
+/// The address of the page, followed. Copies are the same.
+#[derive(Clone)]
+pub(crate) struct Address {
+    provider: Option<BrowserUrl>,
+    /// Without a slash at the end; the overview's is empty.
+    pub(crate) path: Signal<String>,
+}
+
+impl Address {
+    /// Follows clicks on links and the back button for as long as the calling owner lives.
+    pub(crate) fn follow() -> Self {
+        // Without an address there is no page to be on; the overview is as good as any.
+        let provider = BrowserUrl::new().ok();
+        if let Some(provider) = &provider {
+            provider.init(None);
+        }
+        let url = provider.as_ref().map(|provider| provider.as_url().clone());
+        let path = move || {
+            url.as_ref().map(|url| url.read().path().trim_end_matches('/').to_owned()).unwrap_or_default()
+        };
+        Self { provider, path: Signal::derive(path) }
+    }
+
+    /// The new page is there: the address bar may say so.
+    fn arrived(&self) {
+        if let Some(provider) = &self.provider {
+            provider.ready_to_complete();
+        }
+    }
+}
+
+/// The page of the address.
+#[component]
+pub(crate) fn Page(
+    /// The app's.
+    address: Address,
+) -> impl IntoView {
+    let path = Memo::new({
+        let path = address.path;
+        move |_| path.get()
+    });
+    part(move || {
+        let path = path.get();
+        address.arrived();
+        match path.as_str() {
+            "" => view! { <Overview /> }.into_any(),
+            "/compare" => view! { <Compare /> }.into_any(),
+            other => match Technique::ALL
+                .into_iter()
+                .find(|technique| other.strip_prefix('/') == Some(technique.slug()))
+            {
+                Some(technique) => view! { <TechniquePage technique=technique /> }.into_any(),
+                None => view! { <NotFound /> }.into_any(),
+            },
+        }
+    })
+}
+
+#[component]
+fn NotFound() -> impl IntoView {
+    view! {
+        <section class="card blank">
+            <b>"There is no page here"</b>
+            <p>"The lab has an overview, a page for each technique, and a comparison."</p>
+            <a class="btn" href="/">"Go to the overview"</a>
+        </section>
+    }
+}
