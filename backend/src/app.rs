@@ -44,13 +44,12 @@ fn serve(request: &HttpRequest, name: &str) -> Option<HttpResponse> {
         request.headers().get(header::ACCEPT_ENCODING).and_then(|value| value.to_str().ok()).unwrap_or("");
     let accepts =
         |coding: &str| accepted.split(',').any(|item| item.split(';').next().unwrap_or("").trim() == coding);
-    let packed = [("br", ".br"), ("gzip", ".gz")].into_iter().filter(|(coding, _)| accepts(coding));
-    let found = packed
-        .filter_map(|(coding, suffix)| Some((Some(coding), Files::get(&format!("{name}{suffix}"))?)))
-        .next();
+    let mut packed = [("br", ".br"), ("gzip", ".gz")].into_iter().filter(|(coding, _)| accepts(coding));
+    let found =
+        packed.find_map(|(coding, suffix)| Some((Some(coding), Files::get(&format!("{name}{suffix}"))?)));
     let (coding, file) = found.or_else(|| Some((None, Files::get(name)?)))?;
-    let hash: String = file.metadata.sha256_hash()[..12].iter().map(|byte| format!("{byte:02x}")).collect();
-    let etag = format!("\"{hash}\"");
+    let hash = u128::from_be_bytes(std::array::from_fn(|at| file.metadata.sha256_hash()[at]));
+    let etag = format!("\"{hash:032x}\"");
     // Trunk puts a hash into every name but index.html's, so what has one never changes.
     let caching = if name == "index.html" { "no-cache" } else { "public, max-age=31536000, immutable" };
     let known = request.headers().get(header::IF_NONE_MATCH).and_then(|value| value.to_str().ok());

@@ -183,13 +183,13 @@ mod tests {
         assert_eq!(&frame(Opcode::Text, b"hi")[..], b"\x81\x02hi");
         assert_eq!(&frame(Opcode::Binary, &[0; 125])[..2], [0x82, 125]);
         assert_eq!(&frame(Opcode::Text, &[0; 126])[..4], [0x81, 126, 0, 126]);
-        assert_eq!(&frame(Opcode::Text, &[0; 65_535])[..4], [0x81, 126, 255, 255]);
-        assert_eq!(&frame(Opcode::Text, &[0; 65_536])[..10], [0x81, 127, 0, 0, 0, 0, 0, 1, 0, 0]);
+        assert_eq!(&frame(Opcode::Text, &vec![0; 65_535])[..4], [0x81, 126, 255, 255]);
+        assert_eq!(&frame(Opcode::Text, &vec![0; 65_536])[..10], [0x81, 127, 0, 0, 0, 0, 0, 1, 0, 0]);
     }
 
     #[test]
     fn data_with_line_breaks_is_one_sse_event() {
-        let block = encoded("{\n1: 2}".replace("1", "\"a\"").as_str());
+        let block = encoded("{\n1: 2}".replace('1', "\"a\"").as_str());
         let text = std::str::from_utf8(block.sse_block()).unwrap();
         assert!(text.contains("\ndata: {\"type\"") && text.contains("{\ndata: \"a\": 2}}\n\n"), "{text}");
     }

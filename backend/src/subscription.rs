@@ -142,7 +142,7 @@ impl Subscription {
             // An offset beyond the head is of a life of the log that this one doesn't know.
             After::Cursor(cursor) if cursor.epoch != self.tail.epoch() || cursor.offset.0 > head => {
                 let reset = self.break_off(ResetReason::Epoch, None);
-                self.untold = Some((reset, cursor));
+                self.untold = Some((Box::new(reset), cursor));
                 return;
             }
             After::Cursor(cursor) => cursor.offset.0,
@@ -159,14 +159,14 @@ impl Subscription {
             _ if !is_behind || self.policy == Policy::Latest => {}
             After::Cursor(cursor) => {
                 let reset = self.break_off(ResetReason::Retention, None);
-                self.untold = Some((reset, cursor));
+                self.untold = Some((Box::new(reset), cursor));
             }
             _ => self.position = self.oldest(),
         }
     }
 
     /// Goes on at the oldest retained event; the reader must be told.
-    fn break_off(&mut self, reason: ResetReason, missed: Option<u64>) -> Box<Reset> {
+    fn break_off(&mut self, reason: ResetReason, missed: Option<u64>) -> Reset {
         self.position = self.oldest();
         for place in &mut self.topics {
             place.seen = None;
@@ -174,7 +174,7 @@ impl Subscription {
         let earliest = self.tail.cursor(self.tail.earliest());
         let topics = self.topics().cloned().collect();
         let cursor = self.tail.cursor(Offset(self.position));
-        Box::new(Reset { kind: ResetTag::Reset, reason, missed, earliest, cursor, topics })
+        Reset { kind: ResetTag::Reset, reason, missed, earliest, cursor, topics }
     }
 
     /// The place before the oldest event that can still be read of all topics.
@@ -225,7 +225,7 @@ impl Subscription {
         }
         if missed != Some(0) {
             batch.events.clear();
-            batch.reset = Some(self.break_off(ResetReason::Lag, missed));
+            batch.reset = Some(Box::new(self.break_off(ResetReason::Lag, missed)));
             return;
         }
         if self.topics.len() > 1 {
@@ -264,7 +264,7 @@ impl Subscription {
         }
         batch.events.sort_unstable_by_key(|event| event.event().cursor.offset);
         if lost && batch.reset.is_none() {
-            batch.reset = Some(self.break_off(ResetReason::Retention, None));
+            batch.reset = Some(Box::new(self.break_off(ResetReason::Retention, None)));
         }
         self.position = head;
     }

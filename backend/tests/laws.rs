@@ -1,6 +1,13 @@
 //! Laws of the log, against a model that is too simple to be wrong: any interleaving of publishing, reading, letting go
 //! and resuming loses nothing silently, repeats nothing, keeps order.
 #![cfg(not(feature = "shuttle"))]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    unreachable_pub,
+    reason = "a test fails by panicking"
+)]
 
 use std::{collections::BTreeMap, ops::Bound, sync::Arc};
 

@@ -2,6 +2,13 @@
 //! twice, and nobody sleeps for ever. (Other servers got this race wrong by reading the history first and registering
 //! afterwards, or the other way round without comparing offsets.)
 #![cfg(feature = "shuttle")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    unreachable_pub,
+    reason = "a test fails by panicking"
+)]
 
 use std::sync::Arc;
 

@@ -99,10 +99,7 @@ impl Browser {
         let began = std::time::Instant::now();
         loop {
             // An element may be made anew between the two calls.
-            let text = match self.find(css).await?.text().await {
-                Ok(text) => text,
-                Err(_) => continue,
-            };
+            let Ok(text) = self.find(css).await?.text().await else { continue };
             if wanted(&text) {
                 return Ok(text);
             }

@@ -1,4 +1,11 @@
 //! Clients that are not ours, as the README shows them: Node's `ws`, and the `eventsource` package.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    unreachable_pub,
+    reason = "a test fails by panicking"
+)]
 
 use std::process::Command;
 
@@ -21,7 +28,7 @@ fn node(script: &str, server: &Server) -> anyhow::Result<()> {
 fn node_ws_subscribes_publishes_and_is_refused_no_more_than_compression() {
     let server = Server::start("127.0.0.1:0").unwrap();
     node(
-        r#"
+        r"
         const WebSocket = require('ws');
         const socket = new WebSocket('ws://SERVER/v1/ws?topic=chat.1', 'fourways.v1.json');
         socket.on('message', data => {
@@ -35,7 +42,7 @@ fn node_ws_subscribes_publishes_and_is_refused_no_more_than_compression() {
           }
         });
         socket.on('close', code => { if (code === 1000) console.log('done'); });
-        "#,
+        ",
         &server,
     )
     .unwrap();
@@ -45,7 +52,7 @@ fn node_ws_subscribes_publishes_and_is_refused_no_more_than_compression() {
 fn node_eventsource_receives_and_resumes() {
     let server = Server::start("127.0.0.1:0").unwrap();
     node(
-        r#"
+        r"
         const { EventSource } = require('eventsource');
         const seen = [];
         const source = new EventSource('http://SERVER/v1/stream?topic=host.cpu');
@@ -55,7 +62,7 @@ fn node_eventsource_receives_and_resumes() {
           seen.push(cursor);
           if (seen.length === 3) { source.close(); console.log('done'); }
         };
-        "#,
+        ",
         &server,
     )
     .unwrap();

@@ -4,6 +4,9 @@
 //! (pure) makes records and lanes of them, `components` draw, `pages` put them together. A library, so that the pure
 //! parts are tested natively.
 
+#![allow(unreachable_pub, reason = "the component macro writes public items")]
+#![allow(clippy::needless_pass_by_value, reason = "a component owns its props")]
+
 mod app;
 mod browser;
 mod components;

@@ -62,10 +62,8 @@ fn squeeze(dist: &Path, path: &OsStr) -> anyhow::Result<()> {
     for file in files(dist)? {
         let name = file.to_string_lossy();
         let line = match file.extension().and_then(OsStr::to_str) {
-            Some("wasm") => format!(
-                "wasm-opt --flatten --rereloop -Oz -Oz --enable-bulk-memory --enable-nontrapping-float-to-int \
-                 --enable-sign-ext --enable-mutable-globals --enable-reference-types --enable-multivalue -o"
-            ),
+            Some("wasm") => "wasm-opt --flatten --rereloop -Oz -Oz --enable-bulk-memory --enable-nontrapping-float-to-int \
+                 --enable-sign-ext --enable-mutable-globals --enable-reference-types --enable-multivalue -o".to_string(),
             Some("js") => "esbuild --log-level=warning --minify --format=esm --allow-overwrite".to_owned(),
             _ => continue,
         };

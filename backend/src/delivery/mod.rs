@@ -179,8 +179,8 @@ fn prefer_wait(request: &HttpRequest) -> Option<Duration> {
 /// The cursor that the client already has, from `If-None-Match` (RFC 9110 13.1.2; weak or strong alike).
 fn if_none_match(request: &HttpRequest) -> Option<Cursor> {
     let value = request.headers().get(header::IF_NONE_MATCH)?.to_str().ok()?;
-    let tags = value.split(',').map(|tag| tag.trim().trim_start_matches("W/").trim_matches('"'));
-    tags.filter_map(|tag| tag.parse().ok()).next()
+    let mut tags = value.split(',').map(|tag| tag.trim().trim_start_matches("W/").trim_matches('"'));
+    tags.find_map(|tag| tag.parse().ok())
 }
 
 fn etag(cursor: Cursor) -> (header::HeaderName, String) {

@@ -47,7 +47,7 @@ pub async fn handle(
     shard: web::Data<Shard>,
     limits: web::Data<Limits>,
 ) -> Result<HttpResponse, Failure> {
-    let mut response = ws::handshake(request.head()).map_err(|error| refused(&error))?;
+    let mut response = ws::handshake(request.head()).map_err(refused)?;
     let read = Read::parse(request.query_string(), &limits)?;
     let encoding = Encoding::negotiate(&request, read.encoding.as_deref())?;
     if let Some(protocol) = encoding.offered {
@@ -114,7 +114,7 @@ impl Encoding {
     }
 }
 
-fn refused(error: &HandshakeError) -> Failure {
+fn refused(error: HandshakeError) -> Failure {
     match error {
         HandshakeError::GetMethodRequired => {
             Failure::new(Code::MethodNotAllowed, "a WebSocket is opened with GET")
@@ -221,10 +221,10 @@ impl Socket {
             Message::Text(text) if !self.is_binary => self.command(Command::from_json(&text)),
             Message::Binary(bytes) if self.is_binary => self.command(Command::from_cbor(&bytes)),
             Message::Text(_) => {
-                self.close(CloseCode::Unsupported, "this socket speaks CBOR in binary messages")
+                self.close(CloseCode::Unsupported, "this socket speaks CBOR in binary messages");
             }
             Message::Binary(_) => {
-                self.close(CloseCode::Unsupported, "this socket speaks JSON in text messages")
+                self.close(CloseCode::Unsupported, "this socket speaks JSON in text messages");
             }
             Message::Ping(payload) => write_frame(&mut self.outgoing, Opcode::Pong, &payload),
             Message::Pong => {}

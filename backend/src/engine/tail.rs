@@ -35,12 +35,12 @@ pub struct Retention {
 impl Default for Retention {
     /// 100,000 events, 256 MiB, one hour: a reader may be away for an hour at 27 events a second.
     fn default() -> Self {
-        Self { events: 100_000, bytes: 256 << 20, age: Duration::from_secs(3600) }
+        Self { events: 100_000, bytes: 256 << 20, age: Duration::from_hours(1) }
     }
 }
 
 /// How long an idempotency key is remembered, and how many are at most.
-const KEY_WINDOW: Duration = Duration::from_secs(300);
+const KEY_WINDOW: Duration = Duration::from_mins(5);
 const MAX_KEYS: usize = 100_000;
 
 /// The end of the log. Shared by `Arc`; every reader and the engine hold it.
@@ -286,6 +286,10 @@ impl Tail {
 
     /// Drops the topic's index if it is empty and this was the last handle, so that topics that came and went cost
     /// nothing. A reader that comes back with an older cursor gets a reset, since nobody knows any more what it missed.
+    #[expect(
+        clippy::needless_pass_by_value,
+        reason = "the handle is given up: a reader that kept it could go on reading"
+    )]
     pub(crate) fn forget(&self, topic: Arc<TopicTail>) {
         let mut topics = self.topics.write().unwrap_or_else(PoisonError::into_inner);
         // Two: the map's and this one. Nobody can take another while the map is locked.

@@ -76,11 +76,11 @@ fn masked(first: u8, payload: &[u8]) -> Vec<u8> {
     match payload.len() {
         short @ 0..126 => frame.push(0x80 | u8::try_from(short).unwrap()),
         medium @ 126..65_536 => {
-            frame.push(0x80 | 126);
+            frame.push(0x80 | 0x7E);
             frame.extend(u16::try_from(medium).unwrap().to_be_bytes());
         }
         long => {
-            frame.push(0x80 | 127);
+            frame.push(0x80 | 0x7F);
             frame.extend((long as u64).to_be_bytes());
         }
     }
@@ -224,12 +224,6 @@ fn a_message_over_the_limit_closes_with_1009() {
     let mut whole = Socket::json(&server);
     whole.send(0x81, &vec![b' '; 1001]);
     whole.closes_with(1009);
-    let mut pieces = Socket::json(&server);
-    for _ in 0..11 {
-        pieces.send(if pieces.0.stream.peer_addr().is_ok() { 0x00 } else { 0x80 }, b"");
-        break;
-    }
-    pieces.closes_with(1002);
     let mut pieces = Socket::json(&server);
     pieces.send(0x01, &[b' '; 900]);
     pieces.send(0x00, &[b' '; 200]);

@@ -3,6 +3,13 @@
 //! `server` is the harness; `contract` holds the wire contract line by line, `bad_input` what is refused and how,
 //! `resume` what every technique promises, `frames` the rules of RFC 6455, `leaving` that nobody is kept.
 #![cfg(not(feature = "shuttle"))]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    unreachable_pub,
+    reason = "a test fails by panicking"
+)]
 
 mod bad_input;
 mod contract;

@@ -21,7 +21,6 @@ pub(crate) struct Palette {
     pub(crate) grid: String,
     pub(crate) border: String,
     pub(crate) danger: String,
-    pub(crate) surface: String,
 }
 
 impl Surface {
@@ -77,7 +76,6 @@ impl Palette {
             grid: read("--grid"),
             border: read("--border-strong"),
             danger: read("--danger"),
-            surface: read("--surface"),
         }
     }
 }

@@ -41,3 +41,52 @@ impl Drop for Frames {
         drop(Rc::clone(&self.callback));
     }
 }
+
+#[cfg(all(test, target_arch = "wasm32"))]
+mod tests {
+    use std::{cell::Cell, rc::Rc};
+
+    use wasm_bindgen_test::{wasm_bindgen_test, wasm_bindgen_test_configure};
+
+    use super::Frames;
+    use crate::browser::timer;
+
+    wasm_bindgen_test_configure!(run_in_browser);
+
+    /// Waits until it has been called more often than this.
+    async fn above(count: &Cell<u32>, than: u32) {
+        while count.get() <= than {
+            timer::sleep(5.0).await;
+        }
+    }
+
+    #[wasm_bindgen_test]
+    async fn frames_come_until_they_are_dropped() {
+        let count = Rc::new(Cell::new(0));
+        let counted = Rc::clone(&count);
+        let frames = Frames::start(move || counted.set(counted.get() + 1));
+        above(&count, 2).await;
+        drop(frames);
+        assert_eq!(Rc::strong_count(&count), 1, "the closure went with the handle");
+        // Another loop's frames show that time goes on while the dropped one's do not.
+        let (ended_at, other) = (count.get(), Rc::new(Cell::new(0)));
+        let counted = Rc::clone(&other);
+        let _others = Frames::start(move || counted.set(counted.get() + 1));
+        above(&other, 3).await;
+        assert_eq!(count.get(), ended_at);
+    }
+
+    #[wasm_bindgen_test]
+    async fn frames_may_be_dropped_by_their_own_call() {
+        let count = Rc::new(Cell::new(0));
+        let own = Rc::new(Cell::new(None));
+        let (counted, dropped) = (Rc::clone(&count), Rc::clone(&own));
+        own.set(Some(Frames::start(move || {
+            counted.set(counted.get() + 1);
+            drop(dropped.take());
+        })));
+        above(&count, 0).await;
+        timer::sleep(50.0).await;
+        assert_eq!(count.get(), 1);
+    }
+}

@@ -23,7 +23,7 @@ pub(crate) fn draw_feed(surface: &Surface, palette: &Palette, feed: &Feed, axis:
     let y = 22.0;
     grid(surface, palette, axis, surface.height);
     surface.line((0.0, y), (surface.width, y), &palette.border, 1.0);
-    let events: Vec<_> = feed.since(axis.from_ms()).collect();
+    let events: Vec<_> = feed.since(axis.begin_ms()).collect();
     let mut label_end = f64::INFINITY;
     for (offset, at) in &events {
         let x = axis.x(*at);
@@ -51,7 +51,7 @@ pub(crate) fn draw_lane(surface: &Surface, palette: &Palette, lane: &Lane, feed:
     let area = surface.height - WIRE_HEIGHT;
     #[expect(clippy::cast_precision_loss, reason = "a row of four")]
     let y_of = |row: usize| 12.0 + row as f64 * ((area - 16.0) / (ROWS - 1) as f64);
-    let visible = || lane.marks.iter().rev().take_while(|mark| mark.delivered_ms >= axis.from_ms());
+    let visible = || lane.marks.iter().rev().take_while(|mark| mark.delivered_ms >= axis.begin_ms());
     let count = visible().count();
     let radius = if count > 300 { 1.5 } else { 3.0 };
     // Rightmost first: a label must end before the next dot of its row begins.
@@ -95,7 +95,7 @@ fn width_of(label: &str) -> f64 {
 /// The bottom row: polls as ticks, held requests and open connections as bars, failures in red.
 fn draw_wire(surface: &Surface, palette: &Palette, lane: &Lane, axis: Axis) {
     let y = surface.height - WIRE_HEIGHT / 2.0;
-    for span in lane.spans.iter().rev().take_while(|span| span.to_ms >= axis.from_ms()) {
+    for span in lane.spans.iter().rev().take_while(|span| span.to_ms >= axis.begin_ms()) {
         let (from, to) = (axis.x(span.from_ms).max(0.0), axis.x(span.to_ms));
         let colour = match span.outcome {
             Outcome::Failed => &palette.danger,
@@ -103,14 +103,13 @@ fn draw_wire(surface: &Surface, palette: &Palette, lane: &Lane, axis: Axis) {
             _ => &palette.technique,
         };
         match lane.technique {
-            Technique::ShortPoll => tick(surface, to, y, colour),
             Technique::LongPoll if span.outcome == Outcome::Failed => cross(surface, to, y, colour),
             Technique::LongPoll => bar(surface, from, to - 1.5, y, colour),
             Technique::Sse | Technique::Websocket if span.outcome == Outcome::Failed => {
                 bar(surface, from, to, y, &palette.technique);
                 cross(surface, to, y, colour);
             }
-            Technique::Sse | Technique::Websocket => tick(surface, to, y, colour),
+            Technique::ShortPoll | Technique::Sse | Technique::Websocket => tick(surface, to, y, colour),
         }
     }
     if let Link::Held { since_ms } = lane.link {

@@ -172,7 +172,7 @@ impl Poller {
         match status {
             200 => {
                 let Ok(body) = serde_json::from_str::<PollBody>(&body) else {
-                    record.status = "200, but no poll's body".to_owned();
+                    "200, but no poll's body".clone_into(&mut record.status);
                     return Err(Advice::Retry(Duration::ZERO));
                 };
                 let Taken { events, reset } = self.receive(body);
@@ -244,7 +244,7 @@ fn response_head(response: &Response) -> String {
     for entry in entries.into_iter().flatten().filter_map(Result::ok) {
         let pair: js_sys::Array = entry.unchecked_into();
         if let (Some(name), Some(value)) = (pair.get(0).as_string(), pair.get(1).as_string()) {
-            head.push_str(&format!("{name}: {value}\r\n"));
+            head.extend([&name, ": ", &value, "\r\n"]);
         }
     }
     head.push_str("\r\n");

@@ -1,4 +1,4 @@
-//! Which page the address names, kept by leptos_router's history.
+//! Which page the address names, kept by `leptos_router`'s history.
 //!
 //! Six fixed addresses need no patterns, and the router's matching of patterns, with the asynchronous loading that
 //! comes with it, would be a tenth of the app: so its `Router` and `Routes` stay out, and its links, history and back

@@ -35,6 +35,7 @@ enum Progress {
 }
 
 #[component]
+#[expect(clippy::too_many_lines, reason = "most of it is the page itself")]
 pub(crate) fn Compare() -> impl IntoView {
     let health = expect_context::<Health>();
     let streams = Streams::new(health.clock);

@@ -59,29 +59,26 @@ pub(crate) fn watch() -> Health {
         let mut samples: Vec<ClockSample> = Vec::new();
         let mut backoff = Backoff::new(page::random_seed());
         loop {
-            match lab::clock_sample().await {
-                Some(sample) => {
-                    backoff.succeeded();
-                    samples.push(sample);
-                    if samples.len() > SAMPLES {
-                        samples.remove(0);
-                    }
-                    health.clock.set(ClockOffset::estimate(&samples).unwrap_or_default());
-                    let round_trip_ms = sample.received_ms - sample.sent_ms;
-                    health.state.set(State::Connected { round_trip_ms });
-                    // A few at once in the beginning: one sample alone may have been unlucky.
-                    timer::sleep(if samples.len() < 5 { 150.0 } else { EVERY_MS }).await;
+            if let Some(sample) = lab::clock_sample().await {
+                backoff.succeeded();
+                samples.push(sample);
+                if samples.len() > SAMPLES {
+                    samples.remove(0);
                 }
-                None => {
-                    // Another server may answer next, with another clock.
-                    samples.clear();
-                    let wait_ms = backoff.next(std::time::Duration::from_millis(300)).as_secs_f64() * 1000.0;
-                    let until_ms = clock::now_ms() + wait_ms;
-                    health.state.set(State::Reconnecting { attempt: backoff.attempt(), until_ms });
-                    let asked = health.retry_now.get_untracked();
-                    while clock::now_ms() < until_ms && health.retry_now.get_untracked() == asked {
-                        timer::sleep(100.0).await;
-                    }
+                health.clock.set(ClockOffset::estimate(&samples).unwrap_or_default());
+                let round_trip_ms = sample.received_ms - sample.sent_ms;
+                health.state.set(State::Connected { round_trip_ms });
+                // A few at once in the beginning: one sample alone may have been unlucky.
+                timer::sleep(if samples.len() < 5 { 150.0 } else { EVERY_MS }).await;
+            } else {
+                // Another server may answer next, with another clock.
+                samples.clear();
+                let wait_ms = backoff.next(std::time::Duration::from_millis(300)).as_secs_f64() * 1000.0;
+                let until_ms = clock::now_ms() + wait_ms;
+                health.state.set(State::Reconnecting { attempt: backoff.attempt(), until_ms });
+                let asked = health.retry_now.get_untracked();
+                while clock::now_ms() < until_ms && health.retry_now.get_untracked() == asked {
+                    timer::sleep(100.0).await;
                 }
             }
         }

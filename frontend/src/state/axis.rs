@@ -13,7 +13,7 @@ impl Axis {
         self.width - (self.now_ms - at_ms) / self.window_ms * self.width
     }
 
-    pub(crate) fn from_ms(&self) -> f64 {
+    pub(crate) fn begin_ms(&self) -> f64 {
         self.now_ms - self.window_ms
     }
 
@@ -41,7 +41,7 @@ mod tests {
     #[test]
     fn now_is_at_the_right_edge_and_labels_keep_apart() {
         let axis = Axis { now_ms: 50_000.0, window_ms: 10_000.0, width: 700.0 };
-        assert!((axis.x(50_000.0) - 700.0).abs() < 1e-9 && axis.x(axis.from_ms()).abs() < 1e-9);
+        assert!((axis.x(50_000.0) - 700.0).abs() < 1e-9 && axis.x(axis.begin_ms()).abs() < 1e-9);
         let ticks = axis.ticks();
         assert!(ticks.windows(2).all(|pair| pair[0].0 - pair[1].0 >= 60.0));
         assert_eq!(ticks[0].1, "−1 s");

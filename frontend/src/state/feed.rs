@@ -58,9 +58,9 @@ impl Feed {
                 reason = "microseconds since 1970 have 51 bits until the year 2106"
             )]
             let published_ms = event.published_at_us as f64 / 1000.0;
-            if !events.contains_key(&event.cursor.offset.0) {
+            if let std::collections::btree_map::Entry::Vacant(e) = events.entry(event.cursor.offset.0) {
                 *count += 1;
-                events.insert(event.cursor.offset.0, Place { published_ms, n: *count });
+                e.insert(Place { published_ms, n: *count });
                 let text = match &event.data {
                     fourways_shared::Data::Json(raw) => raw.get().chars().take(60).collect(),
                     fourways_shared::Data::Bytes(bytes) => format!("{} bytes", bytes.len()),

@@ -107,8 +107,7 @@ impl Lane {
     fn take(&mut self, record: Record, clock: ClockOffset) {
         let Counters { requests, empty, events, frames_up, frames_down, bytes, .. } = &mut self.counters;
         match (record.technique, record.outcome) {
-            (_, Outcome::Opened) => *requests += 1,
-            (Technique::ShortPoll | Technique::LongPoll, _) => *requests += 1,
+            (_, Outcome::Opened) | (Technique::ShortPoll | Technique::LongPoll, _) => *requests += 1,
             (Technique::Websocket, Outcome::Data | Outcome::Control | Outcome::Empty) => {
                 if record.bytes.up() > 0 { *frames_up += 1 } else { *frames_down += 1 }
             }
