@@ -94,9 +94,6 @@ pub fn chunk(bytes: &[u8]) -> Bytes {
     chunk.freeze()
 }
 
-/// The end of a chunked body.
-pub const LAST_CHUNK: &[u8] = b"0\r\n\r\n";
-
 /// What a frame carries (RFC 6455 11.8); the ones that this server sends.
 #[derive(Clone, Copy, Debug)]
 pub enum Opcode {

@@ -55,6 +55,9 @@ impl Answer {
     }
 }
 
+/// Most lines of one request: they are appended under one lock, and others wait.
+const MAX_LINES: usize = 10_000;
+
 /// What the body is, by its `Content-Type`.
 #[derive(Clone, Copy)]
 enum Kind {
@@ -108,7 +111,13 @@ impl Kind {
                     Ok(draft(Data::Json(json)))
                 });
                 let drafts = drafts.collect::<Result<Vec<_>, Failure>>()?;
-                if drafts.is_empty() { Err(bad("the body has no line".to_owned())) } else { Ok(drafts) }
+                match drafts.len() {
+                    0 => Err(bad("the body has no line".to_owned())),
+                    1..=MAX_LINES => Ok(drafts),
+                    more => {
+                        Err(bad(format!("the body has {more} lines; allowed are {MAX_LINES} in one request")))
+                    }
+                }
             }
         }
     }

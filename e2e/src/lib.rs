@@ -3,9 +3,10 @@
 //! `FOURWAYS_BINARY` names the server that has the app built in; `cargo xtask test` sets it.
 
 mod browser;
+mod refusal;
 mod server;
 
-pub use self::{browser::Browser, server::Server};
+pub use self::{browser::Browser, refusal::refuse_once, server::Server};
 
 use std::time::Duration;
 

@@ -56,25 +56,23 @@ pub(crate) fn build() -> anyhow::Result<()> {
     fs::write(stamp, sources).context("dist can't be written")
 }
 
-/// Makes what trunk left smaller: WebAssembly once more with its loops untangled, JavaScript without comments.
+/// Once more, with loops untangled first, which trunk's own call can't ask for.
+const WASM_OPT: &str = "wasm-opt --flatten --rereloop -Oz -Oz --enable-bulk-memory --enable-nontrapping-float-to-int \
+                        --enable-sign-ext --enable-mutable-globals --enable-reference-types --enable-multivalue";
+const ESBUILD: &str = "esbuild --log-level=warning --minify --format=esm --allow-overwrite";
+
+/// Makes what trunk left smaller, in place.
 fn squeeze(dist: &Path, path: &OsStr) -> anyhow::Result<()> {
     step("Squeezing the app");
     for file in files(dist)? {
-        let name = file.to_string_lossy();
-        let line = match file.extension().and_then(OsStr::to_str) {
-            Some("wasm") => "wasm-opt --flatten --rereloop -Oz -Oz --enable-bulk-memory --enable-nontrapping-float-to-int \
-                 --enable-sign-ext --enable-mutable-globals --enable-reference-types --enable-multivalue -o".to_string(),
-            Some("js") => "esbuild --log-level=warning --minify --format=esm --allow-overwrite".to_owned(),
+        // Relative to the workspace, so that a space in the path above it can't split the command.
+        let name = file.strip_prefix(root()).unwrap_or(&file).to_string_lossy().into_owned();
+        let mut tool = match file.extension().and_then(OsStr::to_str) {
+            Some("wasm") => command(&format!("{WASM_OPT} {name} -o {name}")),
+            Some("js") => command(&format!("{ESBUILD} {name} --outfile={name}")),
             _ => continue,
         };
-        let mut tool = command(&line);
-        tool.env("PATH", path);
-        if line.starts_with("wasm") {
-            tool.args([&*name, &*name])
-        } else {
-            tool.arg(&*name).arg(format!("--outfile={name}"))
-        };
-        check(&mut tool)?;
+        check(tool.env("PATH", path))?;
     }
     Ok(())
 }

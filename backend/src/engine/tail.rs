@@ -62,7 +62,8 @@ struct Order {
     events: VecDeque<(Arc<TopicTail>, Arc<Encoded>)>,
     bytes: u64,
     published_at_us: u64,
-    keys: HashMap<(Topic, EventId), Vec<Cursor>>,
+    /// The first answer to a key: its first offset and how many followed. An append is in one piece.
+    keys: HashMap<(Topic, EventId), (u64, usize)>,
     key_ages: VecDeque<(u64, (Topic, EventId))>,
 }
 
@@ -181,8 +182,8 @@ impl Tail {
         let mut order = lock(&self.order);
         let now = now_us().max(order.published_at_us);
         let key = key.map(|key| (topic.clone(), key));
-        if let Some(first_answer) = key.as_ref().and_then(|key| order.keys.get(key)) {
-            return first_answer.clone();
+        if let Some((first, count)) = key.as_ref().and_then(|key| order.keys.get(key)) {
+            return (*first..).take(*count).map(|offset| self.cursor(Offset(offset))).collect();
         }
         order.published_at_us = now;
         let index = self.topic(&topic);
@@ -210,7 +211,9 @@ impl Tail {
         }
         self.head.store(offset, Ordering::SeqCst);
         if let Some(key) = key {
-            order.keys.insert(key.clone(), cursors.clone());
+            order
+                .keys
+                .insert(key.clone(), (cursors.first().map_or(0, |first| first.offset.0), cursors.len()));
             order.key_ages.push_back((now, key));
         }
         self.trim(&mut order, now);

@@ -56,6 +56,8 @@ fn a_wrong_body_publishes_nothing() {
     check(&post("a/events", json, b"\"\xff\""), 400, "bad_body", "body", "not one JSON value");
     check(&post("a/events", lines, b"1\n2\n{\n4\n"), 400, "bad_body", "body", "line 3");
     check(&post("a/events", lines, b"\n\n"), 400, "bad_body", "body", "no line");
+    let many = "1\n".repeat(10_001);
+    check(&post("a/events", lines, many.as_bytes()), 400, "bad_body", "body", "10000 in one request");
     check(&post("a/events", "Content-Type: text/plain", b"\xff"), 400, "bad_body", "body", "not UTF-8");
     check(&post("A/events", json, b"1"), 400, "bad_topic", "topic", "a-z 0-9 . _ -");
     let form = "Content-Type: application/x-www-form-urlencoded";

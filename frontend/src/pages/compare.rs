@@ -13,7 +13,7 @@ use crate::{
     },
     delivery::{Request, lab},
     state::{
-        experiment::{HEADINGS, Measured, Outcome, PRESETS, Run, Settings, row},
+        experiment::{HEADINGS, Measured, Outcome, PRESETS, Run, Settings, Verdict, row},
         format::{duration_or_dash, fixed, plain, plural},
         lane::Lane,
     },
@@ -199,10 +199,10 @@ fn ClaimRow(
 }
 
 fn got(measured: Measured) -> impl IntoView {
-    let (class, icon, word) = if measured.agrees {
-        ("got ok", "check", "The run agrees: ")
-    } else {
-        ("got off", "warn", "The run disagrees: ")
+    let (class, icon, word) = match measured.verdict {
+        Verdict::Agrees => ("got ok", "check", "The run agrees: "),
+        Verdict::Disagrees => ("got off", "warn", "The run disagrees: "),
+        Verdict::Untested => ("got", "pause", "The run did not test it: "),
     };
     view! {
         <span class=class><Icon name=icon /><span class="vh">{word}</span>

@@ -126,8 +126,22 @@ pub(crate) struct Cell {
 pub(crate) struct Measured {
     pub(crate) value: String,
     pub(crate) detail: String,
-    /// The run agrees with the claim.
-    pub(crate) agrees: bool,
+    pub(crate) verdict: Verdict,
+}
+
+/// What a run says of a claim.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Verdict {
+    Agrees,
+    Disagrees,
+    /// Nothing happened in the run that would tell.
+    Untested,
+}
+
+impl Verdict {
+    const fn of(agrees: bool) -> Self {
+        if agrees { Self::Agrees } else { Self::Disagrees }
+    }
 }
 
 pub(crate) const HEADINGS: [&str; 5] = ["Direction", "Latency", "Overhead", "Complexity", "Auto-reconnect"];
@@ -178,7 +192,7 @@ fn direction(outcome: &Outcome) -> Measured {
         Technique::Sse => (plural(*requests, "open", "opens"), *frames_up == 0),
         Technique::Websocket => (format!("{frames_up} ↑"), true),
     };
-    Measured { value: format!("{delivered} ↓"), detail, agrees }
+    Measured { value: format!("{delivered} ↓"), detail, verdict: Verdict::of(agrees) }
 }
 
 fn latency(outcome: &Outcome, run: &Run) -> Option<Measured> {
@@ -196,7 +210,11 @@ fn latency(outcome: &Outcome, run: &Run) -> Option<Measured> {
         Technique::Websocket if p50 <= sse + margin => (false, " ties SSE"),
         Technique::Websocket => (false, " SSE is faster"),
     };
-    Some(Measured { value: duration(p50), detail: format!("p95 {}{note}", duration(p95)), agrees })
+    Some(Measured {
+        value: duration(p50),
+        detail: format!("p95 {}{note}", duration(p95)),
+        verdict: Verdict::of(agrees),
+    })
 }
 
 fn overhead(outcome: &Outcome, run: &Run) -> Option<Measured> {
@@ -216,7 +234,7 @@ fn overhead(outcome: &Outcome, run: &Run) -> Option<Measured> {
         Technique::Sse | Technique::Websocket => "/event".to_owned(),
     };
     #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "bytes of one event")]
-    Some(Measured { value: bytes(whole.round() as u64), detail, agrees })
+    Some(Measured { value: bytes(whole.round() as u64), detail, verdict: Verdict::of(agrees) })
 }
 
 fn complexity(technique: Technique) -> Measured {
@@ -227,14 +245,22 @@ fn complexity(technique: Technique) -> Measured {
         Technique::LongPoll => lines.iter().any(|other| *other < mine),
         Technique::Websocket => lines.iter().all(|other| *other <= mine),
     };
-    Measured { value: plural(mine as u64, "line", "lines"), detail: "client".to_owned(), agrees }
+    Measured {
+        value: plural(mine as u64, "line", "lines"),
+        detail: "client".to_owned(),
+        verdict: Verdict::of(agrees),
+    }
 }
 
 fn reconnect(outcome: &Outcome) -> Measured {
     let Outcome { reconnects, lost, repeated, .. } = outcome;
     let detail = format!("{lost} lost, {repeated} repeated");
     let value = if *reconnects == 0 { "not cut".to_owned() } else { plural(*reconnects, "cut", "cuts") };
-    Measured { value, detail, agrees: *lost == 0 }
+    let verdict = match (*lost, *reconnects) {
+        (0, 0) => Verdict::Untested,
+        (lost, _) => Verdict::of(lost == 0),
+    };
+    Measured { value, detail, verdict }
 }
 
 #[cfg(test)]
@@ -277,16 +303,21 @@ mod tests {
         };
         let websocket = row(d, Some(&run));
         let latency = websocket[1].measured.clone().unwrap();
-        assert!(!latency.agrees && latency.detail.ends_with("ties SSE"), "{latency:?}");
-        assert!(websocket[2].measured.as_ref().unwrap().agrees);
+        assert!(latency.verdict == Verdict::Disagrees && latency.detail.ends_with("ties SSE"), "{latency:?}");
+        assert_eq!(websocket[2].measured.as_ref().unwrap().verdict, Verdict::Agrees);
         let short_poll = row(a, Some(&run));
-        assert!(short_poll.iter().all(|cell| cell.measured.as_ref().unwrap().agrees), "{short_poll:?}");
+        let verdicts: Vec<_> =
+            short_poll.iter().map(|cell| cell.measured.as_ref().unwrap().verdict).collect();
+        assert_eq!(verdicts[..4], [Verdict::Agrees; 4], "{short_poll:?}");
+        assert_eq!(verdicts[4], Verdict::Untested, "nobody was cut, so nobody reconnected");
         assert!(row(c, None)[1].measured.is_none());
     }
 
     #[test]
     fn a_loss_is_never_called_auto_reconnect() {
         let lossy = Outcome { lost: 2, ..outcome(Technique::Sse, 1.0, 1.0) };
-        assert!(!reconnect(&lossy).agrees);
+        assert_eq!(reconnect(&lossy).verdict, Verdict::Disagrees);
+        let cut = Outcome { reconnects: 1, ..outcome(Technique::Sse, 1.0, 1.0) };
+        assert_eq!(reconnect(&cut).verdict, Verdict::Agrees);
     }
 }
