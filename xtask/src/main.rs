@@ -5,6 +5,7 @@
 
 mod app;
 mod cost;
+mod dev;
 mod run;
 mod start;
 mod test;
@@ -16,6 +17,7 @@ use std::{path::PathBuf, process::ExitCode};
 const HELP: &str = "\
 cargo xtask start [flags of `fourways serve`]   build everything and serve the lab
 cargo xtask app                                 build only the app, into dist
+cargo xtask dev [flags of `trunk serve`]        serve the app with live reload, before a running server
 cargo xtask test                                every check: format, lints, walls, unit, integration, race, wasm, browser
 cargo xtask cost --fanout DIR [--runs 3]        what a delivery costs, beside the floor and nchan";
 
@@ -26,6 +28,7 @@ fn main() -> ExitCode {
     let outcome = match command {
         "start" => start::run(rest),
         "app" => app::build(),
+        "dev" => dev::run(rest),
         "test" => test::run(),
         "cost" => cost::run(rest),
         _ => {
