@@ -8,13 +8,17 @@ use crate::{
     state::{
         axis::Axis,
         feed::Feed,
-        lane::Lane,
+        lane::{Lane, Mark},
         record::{Link, Outcome},
     },
 };
 
 /// Above so many events in the window the numbers go first.
 const MAX_LABELS: usize = 40;
+/// Above so many dots are drawn as ticks, and their rows taken from their offsets.
+const DENSE: usize = 300;
+/// What is nearer to its neighbour than so many pixels can't be told from it.
+const MIN_STEP: f64 = 2.0;
 const ROWS: usize = 4;
 const WIRE_HEIGHT: f64 = 22.0;
 
@@ -24,17 +28,21 @@ pub(crate) fn draw_feed(surface: &Surface, palette: &Palette, feed: &Feed, axis:
     grid(surface, palette, axis, surface.height);
     surface.line((0.0, y), (surface.width, y), &palette.border, 1.0);
     let events: Vec<_> = feed.since(axis.begin_ms()).collect();
-    let mut label_end = f64::INFINITY;
-    for (offset, at) in &events {
+    let (mut label_end, mut drawn) = (f64::INFINITY, f64::INFINITY);
+    surface.context.begin_path();
+    for (_, at) in &events {
         let x = axis.x(*at);
-        diamond(surface, x, y, &palette.text);
-        let label = offset.to_string();
+        if drawn - x >= MIN_STEP {
+            drawn = x;
+            diamond(surface, x, y);
+        }
+    }
+    surface.context.set_fill_style_str(&palette.text);
+    surface.context.fill();
+    for (offset, at) in events.iter().take(if events.len() <= MAX_LABELS { MAX_LABELS } else { 0 }) {
+        let (x, label) = (axis.x(*at), offset.to_string());
         let half = width_of(&label) / 2.0;
-        if events.len() <= MAX_LABELS
-            && x + half < label_end - 4.0
-            && x - half > 0.0
-            && x + half < surface.width
-        {
+        if x + half < label_end - 4.0 && x - half > 0.0 && x + half < surface.width {
             surface.text(&label, x, y - 10.0, &palette.text, "center");
             label_end = x - half;
         }
@@ -51,32 +59,32 @@ pub(crate) fn draw_lane(surface: &Surface, palette: &Palette, lane: &Lane, feed:
     let area = surface.height - WIRE_HEIGHT;
     #[expect(clippy::cast_precision_loss, reason = "a row of four")]
     let y_of = |row: usize| 12.0 + row as f64 * ((area - 16.0) / (ROWS - 1) as f64);
-    let visible = || lane.marks.iter().rev().take_while(|mark| mark.delivered_ms >= axis.begin_ms());
-    let count = visible().count();
-    let radius = if count > 300 { 1.5 } else { 3.0 };
-    // Rightmost first: a label must end before the next dot of its row begins.
-    let mut free_until = [f64::INFINITY; ROWS];
-    for mark in visible() {
-        let row = row_of(feed.n(mark.offset));
-        let (x, y) = (axis.x(mark.delivered_ms), y_of(row));
-        surface.context.set_global_alpha(0.55);
-        surface.line((axis.x(mark.published_ms).max(0.0), y), (x, y), &palette.technique, 1.5);
-        surface.context.set_global_alpha(1.0);
-        dot(surface, x, y, radius, &palette.technique, true);
-        if count <= MAX_LABELS {
-            let label = mark.offset.to_string();
-            if x + 7.0 + width_of(&label) < free_until[row] {
-                surface.text(&label, x + 7.0, y + 4.0, &palette.technique, "left");
-            }
-            free_until[row] = x - 5.0;
-        }
+    let recent = lane.marks.iter().rev().take_while(|mark| mark.delivered_ms >= axis.begin_ms());
+    let count = recent.clone().count();
+    let is_dense = count > DENSE;
+    // A mark that would lie on the one before it in its row is not drawn: what is seen is the same.
+    let mut drawn = [f64::INFINITY; ROWS];
+    let marks: Vec<Spot<'_>> = recent
+        .filter_map(|mark| {
+            let row = row_of(if is_dense { mark.offset } else { feed.n(mark.offset) });
+            let x = axis.x(mark.delivered_ms);
+            (drawn[row] - x >= MIN_STEP).then(|| {
+                drawn[row] = x;
+                Spot { mark, row, x, y: y_of(row) }
+            })
+        })
+        .collect();
+    draw_ways(surface, palette, axis, &marks);
+    draw_dots(surface, palette, &marks, is_dense);
+    if count <= MAX_LABELS {
+        draw_labels(surface, palette, &marks);
     }
-    for (_, place) in feed.missing(lane).take(200) {
+    for (_, place) in feed.missing(lane).take(MAX_LABELS) {
         let (x, y) = (axis.x(place.published_ms).max(4.0), y_of(row_of(place.n)));
         dash(surface, &[2.0, 3.0]);
         surface.line((x, y), (surface.width, y), &palette.technique, 1.2);
         dash(surface, &[]);
-        dot(surface, x, y, 3.0, &palette.technique, false);
+        ring(surface, x, y, &palette.technique);
     }
     draw_wire(surface, palette, lane, axis);
 }
@@ -90,6 +98,60 @@ fn row_of(n: u64) -> usize {
 #[expect(clippy::cast_precision_loss, reason = "digits of a number")]
 fn width_of(label: &str) -> f64 {
     label.len() as f64 * 7.0
+}
+
+/// A mark and where it lies.
+struct Spot<'a> {
+    mark: &'a Mark,
+    row: usize,
+    x: f64,
+    y: f64,
+}
+
+/// From published to delivered, all in one path: a stroke for each would cost more than the frame has.
+fn draw_ways(surface: &Surface, palette: &Palette, axis: Axis, marks: &[Spot<'_>]) {
+    let context = &surface.context;
+    context.begin_path();
+    for spot in marks {
+        let from = axis.x(spot.mark.published_ms).max(0.0);
+        if spot.x - from >= MIN_STEP {
+            context.move_to(from, spot.y);
+            context.line_to(spot.x, spot.y);
+        }
+    }
+    context.set_global_alpha(0.55);
+    context.set_stroke_style_str(&palette.technique);
+    context.set_line_width(1.5);
+    context.stroke();
+    context.set_global_alpha(1.0);
+}
+
+fn draw_dots(surface: &Surface, palette: &Palette, marks: &[Spot<'_>], is_dense: bool) {
+    let context = &surface.context;
+    context.begin_path();
+    for Spot { x, y, .. } in marks {
+        if is_dense {
+            context.rect(x - 1.0, y - 1.5, 2.0, 3.0);
+        } else {
+            context.move_to(x + 3.0, *y);
+            // A radius that is not negative is all that an arc asks for.
+            drop(context.arc(*x, *y, 3.0, 0.0, std::f64::consts::TAU));
+        }
+    }
+    context.set_fill_style_str(&palette.technique);
+    context.fill();
+}
+
+/// Rightmost first: a label must end before the next dot of its row begins.
+fn draw_labels(surface: &Surface, palette: &Palette, marks: &[Spot<'_>]) {
+    let mut free_until = [f64::INFINITY; ROWS];
+    for Spot { mark, row, x, y } in marks {
+        let label = mark.offset.to_string();
+        if x + 7.0 + width_of(&label) < free_until[*row] {
+            surface.text(&label, x + 7.0, y + 4.0, &palette.technique, "left");
+        }
+        free_until[*row] = x - 5.0;
+    }
 }
 
 /// The bottom row: polls as ticks, held requests and open connections as bars, failures in red.
@@ -123,30 +185,23 @@ fn grid(surface: &Surface, palette: &Palette, axis: Axis, height: f64) {
     }
 }
 
-fn diamond(surface: &Surface, x: f64, y: f64, colour: &str) {
+/// Adds a diamond to the path.
+fn diamond(surface: &Surface, x: f64, y: f64) {
     let context = &surface.context;
-    context.begin_path();
     context.move_to(x, y - 4.5);
     context.line_to(x + 4.5, y);
     context.line_to(x, y + 4.5);
     context.line_to(x - 4.5, y);
-    context.set_fill_style_str(colour);
-    context.fill();
 }
 
-fn dot(surface: &Surface, x: f64, y: f64, radius: f64, colour: &str, is_full: bool) {
+fn ring(surface: &Surface, x: f64, y: f64, colour: &str) {
     let context = &surface.context;
     context.begin_path();
     // A radius that is not negative is all that an arc asks for.
-    drop(context.arc(x, y, radius, 0.0, std::f64::consts::TAU));
-    if is_full {
-        context.set_fill_style_str(colour);
-        context.fill();
-    } else {
-        context.set_stroke_style_str(colour);
-        context.set_line_width(1.5);
-        context.stroke();
-    }
+    drop(context.arc(x, y, 3.0, 0.0, std::f64::consts::TAU));
+    context.set_stroke_style_str(colour);
+    context.set_line_width(1.5);
+    context.stroke();
 }
 
 fn tick(surface: &Surface, x: f64, y: f64, colour: &str) {
