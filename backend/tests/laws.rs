@@ -9,7 +9,12 @@
     reason = "a test fails by panicking"
 )]
 
-use std::{collections::BTreeMap, ops::Bound, sync::Arc};
+use std::{
+    collections::BTreeMap,
+    ops::Bound,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use fourways::{
     engine::{Append, Draft, Engine, MemoryEngine, Retention, Shard, Tail},
@@ -199,4 +204,36 @@ fn subscribers_are_counted_while_they_are_there() {
     let mut two = two;
     assert!(two.remove(&topic(0)) && !two.remove(&topic(0)));
     assert_eq!(count(), 0);
+}
+
+#[test]
+fn retention_lets_go_by_bytes() {
+    let retention = Retention { bytes: 10_000, ..Retention::default() };
+    let engine = MemoryEngine::new(Epoch::from_bits(1), retention, 1);
+    for _ in 0..50 {
+        let draft = Draft { name: EventName::DEFAULT, data: Data::text(&"x".repeat(1000)) };
+        let append = Append { topic: topic(0), drafts: vec![draft], key: None };
+        engine.append(append).now_or_never().unwrap().unwrap();
+    }
+    let state = engine.tail().topic_state(&topic(0));
+    assert!((1..10).contains(&state.events), "{state:?}");
+    assert_eq!(state.newest.unwrap().offset, Offset(50), "the newest stays");
+    assert_eq!(engine.tail().earliest().0, 50 - state.events as u64);
+}
+
+#[test]
+fn retention_lets_go_by_age_though_nothing_is_published() {
+    let age = Duration::from_millis(50);
+    let engine = MemoryEngine::new(Epoch::from_bits(1), Retention { age, ..Retention::default() }, 1);
+    let first = publish(&engine, 0, 3)[0];
+    let mut connected =
+        subscribe(engine.tail(), After::Cursor(Cursor { offset: Offset(0), ..first }), Policy::All);
+    let began = Instant::now();
+    while engine.tail().topic_state(&topic(0)).events > 0 {
+        assert!(began.elapsed() < Duration::from_secs(20), "the sweep lets go what is too old");
+        engine.tail().sweep();
+        std::thread::yield_now();
+    }
+    let reset = connected.now(10).unwrap().reset.unwrap();
+    assert_eq!((reset.reason, reset.missed), (fourways_shared::ResetReason::Lag, Some(3)));
 }
