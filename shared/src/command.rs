@@ -1,12 +1,12 @@
-//! What is said over a WebSocket: a client's commands and the server's replies.
+//! What a client says over a WebSocket.
 
-use std::{borrow::Cow, num::NonZeroU32};
+use std::num::NonZeroU32;
 
 use base64::{Engine as _, prelude::BASE64_STANDARD};
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::{Value, value::RawValue};
 
-use crate::{After, Code, Cursor, Data, Event, EventId, EventName, Problem, Reset, Topic, wire::cbor};
+use crate::{After, Code, Data, EventId, EventName, Problem, Topic, wire::cbor};
 
 /// How a subscription treats events that pile up.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -305,151 +305,6 @@ fn after(after: Option<&Value>, last: Option<&Value>) -> Result<After, Problem> 
     }
 }
 
-/// A reply, as a text message says it; a binary message says the same in CBOR.
-#[derive(Clone, Debug, Serialize)]
-#[serde(tag = "type", rename_all = "snake_case")]
-pub enum Reply {
-    /// The first message of every socket.
-    Welcome {
-        /// The head of the log.
-        cursor: Cursor,
-        /// How often the server pings, in milliseconds.
-        heartbeat_ms: u64,
-    },
-    /// The answer to a subscribe: what follows the cursor is delivered.
-    Subscribed {
-        /// The topics.
-        topics: Vec<Topic>,
-        /// Where it begins.
-        cursor: Cursor,
-        /// The command's.
-        #[serde(rename = "ref", skip_serializing_if = "Option::is_none")]
-        reference: Option<Ref>,
-    },
-    /// The answer to an unsubscribe: no event of the topics follows.
-    Unsubscribed {
-        /// The topics.
-        topics: Vec<Topic>,
-        /// The command's.
-        #[serde(rename = "ref", skip_serializing_if = "Option::is_none")]
-        reference: Option<Ref>,
-    },
-    /// The answer to a publish: the engine holds the event.
-    Published {
-        /// Its place.
-        cursor: Cursor,
-        /// The command's.
-        #[serde(rename = "ref", skip_serializing_if = "Option::is_none")]
-        reference: Option<Ref>,
-    },
-    /// The answer to a ping.
-    Pong {
-        /// The server's clock, in microseconds since the Unix epoch.
-        now: u64,
-        /// The command's.
-        #[serde(rename = "ref", skip_serializing_if = "Option::is_none")]
-        reference: Option<Ref>,
-    },
-    /// A break in continuity.
-    #[serde(untagged)]
-    Reset(Reset),
-    /// A command that was refused; the connection goes on.
-    #[serde(untagged)]
-    Error(ErrorReply),
-    /// An event.
-    #[serde(untagged)]
-    Event(Event),
-}
-
-/// What an error's `type` says.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum ErrorTag {
-    /// The only one.
-    #[default]
-    Error,
-}
-
-/// `{"type":"error",…}`: a problem's members (its own `type` becomes `problem`) and the command's `ref`.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct ErrorReply {
-    /// Always `error`.
-    #[serde(rename = "type", default)]
-    pub kind: ErrorTag,
-    /// The URN that problem+json has as `type`.
-    pub problem: Cow<'static, str>,
-    /// As in [`Problem`].
-    pub code: Code,
-    /// As in [`Problem`].
-    pub title: Cow<'static, str>,
-    /// As in [`Problem`].
-    pub status: u16,
-    /// As in [`Problem`].
-    pub detail: String,
-    /// As in [`Problem`].
-    #[serde(skip_serializing_if = "Option::is_none", default)]
-    pub field: Option<Cow<'static, str>>,
-    /// The command's.
-    #[serde(rename = "ref", skip_serializing_if = "Option::is_none", default)]
-    pub reference: Option<Ref>,
-}
-
-impl From<Refused> for ErrorReply {
-    fn from(Refused { reference, problem }: Refused) -> Self {
-        let Problem { kind, code, title, status, detail, field } = problem;
-        Self { kind: ErrorTag::Error, problem: kind, code, title, status, detail, field, reference }
-    }
-}
-
-impl Reply {
-    /// Reads a text message. `None`: it is none that this version knows, so a client skips it.
-    pub fn from_json(text: &str) -> Option<Self> {
-        #[derive(Deserialize)]
-        struct Kind<'a> {
-            #[serde(rename = "type", borrow)]
-            kind: Cow<'a, str>,
-        }
-        #[derive(Deserialize)]
-        struct Loose {
-            cursor: Option<Cursor>,
-            #[serde(default)]
-            topics: Vec<Topic>,
-            #[serde(default)]
-            heartbeat_ms: u64,
-            #[serde(default)]
-            now: u64,
-            #[serde(rename = "ref")]
-            reference: Option<Ref>,
-        }
-        let loose = || serde_json::from_str::<Loose>(text).ok();
-        Some(match &*serde_json::from_str::<Kind<'_>>(text).ok()?.kind {
-            "event" => Self::Event(serde_json::from_str(text).ok()?),
-            "reset" => Self::Reset(serde_json::from_str(text).ok()?),
-            "error" => Self::Error(serde_json::from_str(text).ok()?),
-            "welcome" => {
-                loose().map(|l| Some(Self::Welcome { cursor: l.cursor?, heartbeat_ms: l.heartbeat_ms }))??
-            }
-            "subscribed" => {
-                let l = loose()?;
-                Self::Subscribed { topics: l.topics, cursor: l.cursor?, reference: l.reference }
-            }
-            "unsubscribed" => {
-                let l = loose()?;
-                Self::Unsubscribed { topics: l.topics, reference: l.reference }
-            }
-            "published" => {
-                let l = loose()?;
-                Self::Published { cursor: l.cursor?, reference: l.reference }
-            }
-            "pong" => {
-                let l = loose()?;
-                Self::Pong { now: l.now, reference: l.reference }
-            }
-            _ => return None,
-        })
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -521,25 +376,5 @@ mod tests {
             let (command, reference) = Command::from_json(text).unwrap();
             assert_eq!(command.to_json(reference.as_deref()), text);
         }
-    }
-
-    #[test]
-    fn a_reply_survives_its_text() {
-        for text in [
-            r#"{"type":"welcome","cursor":"k3f9-2","heartbeat_ms":25000}"#,
-            r#"{"type":"subscribed","topics":["chat.1"],"cursor":"k3f9-1800","ref":"1"}"#,
-            r#"{"type":"published","cursor":"k3f9-1801","ref":"2"}"#,
-            r#"{"type":"reset","reason":"retention","missed":null,"earliest":"k3f9-1500","cursor":"k3f9-1841","topics":["a"]}"#,
-            r#"{"type":"event","topic":"a","cursor":"k3f9-3","name":"message","published_at":1,"data":[1, 2]}"#,
-        ] {
-            assert_eq!(serde_json::to_string(&Reply::from_json(text).unwrap()).unwrap(), text);
-        }
-        let refused = Command::from_json(r#"{"type":"fly","ref":"1"}"#).unwrap_err();
-        let text = serde_json::to_string(&Reply::Error(refused.into())).unwrap();
-        assert!(
-            text.starts_with(r#"{"type":"error","problem":"urn:fourways:problem:bad_command","#),
-            "{text}"
-        );
-        assert!(Reply::from_json(&text).is_some() && Reply::from_json(r#"{"type":"new"}"#).is_none());
     }
 }

@@ -1,8 +1,8 @@
 //! What both sides of the wire say, and the pure maths that both use.
 //!
-//! Read in this order: [`technique`], [`topic`], [`cursor`], [`event`] (what is delivered), [`command`] (what a
-//! WebSocket says), [`problem`] (what went wrong), [`session`] (how a client resumes), [`wire`] (bytes to types and
-//! back), [`measure`] (what the lab and the load generator compute).
+//! Read in this order: [`technique`], [`topic`], [`cursor`], [`event`] (what is delivered), [`command`] and [`reply`]
+//! (what a WebSocket says), [`problem`] (what went wrong), [`session`] (how a client resumes), [`wire`] (bytes to types
+//! and back), [`measure`] (what the lab computes).
 //!
 //! This crate knows neither side: no server, no browser, no I/O, and it reads no clock; time is an argument.
 
@@ -12,14 +12,16 @@ pub mod cursor;
 pub mod event;
 pub mod measure;
 pub mod problem;
+pub mod reply;
 pub mod session;
 pub mod technique;
 pub mod topic;
 pub mod wire;
 
-pub use command::{Command, Policy, Ref, Reply};
+pub use command::{Command, Policy, Ref};
 pub use cursor::{After, Cursor, Epoch, Offset};
 pub use event::{Data, Event, EventId, EventName, PollBody, Reset, ResetReason, ResetTag};
 pub use problem::{Advice, Code, Problem};
+pub use reply::Reply;
 pub use technique::Technique;
 pub use topic::Topic;
