@@ -62,19 +62,21 @@ pub(crate) fn draw_lane(surface: &Surface, palette: &Palette, lane: &Lane, feed:
     let recent = lane.marks.iter().rev().take_while(|mark| mark.delivered_ms >= axis.begin_ms());
     let count = recent.clone().count();
     let is_dense = count > DENSE;
-    // A mark that would lie on the one before it in its row is not drawn: what is seen is the same.
-    let mut drawn = [f64::INFINITY; ROWS];
-    let marks: Vec<Spot<'_>> = recent
-        .filter_map(|mark| {
-            let row = row_of(if is_dense { mark.offset } else { feed.n(mark.offset) });
-            let x = axis.x(mark.delivered_ms);
-            (drawn[row] - x >= MIN_STEP).then(|| {
-                drawn[row] = x;
-                Spot { mark, row, x, y: y_of(row) }
-            })
-        })
-        .collect();
-    draw_ways(surface, palette, axis, &marks);
+    // A mark that would lie on the one before it in its row is not drawn; only its way may be the longer one.
+    let mut newest: [Option<usize>; ROWS] = [None; ROWS];
+    let mut marks: Vec<Spot<'_>> = Vec::new();
+    for mark in recent {
+        let row = row_of(if is_dense { mark.offset } else { feed.n(mark.offset) });
+        let (x, from) = (axis.x(mark.delivered_ms), axis.x(mark.published_ms).max(0.0));
+        match newest[row].and_then(|at| marks.get_mut(at)) {
+            Some(drawn) if drawn.x - x < MIN_STEP => drawn.from = drawn.from.min(from),
+            _ => {
+                newest[row] = Some(marks.len());
+                marks.push(Spot { mark, row, x, y: y_of(row), from });
+            }
+        }
+    }
+    draw_ways(surface, palette, &marks);
     draw_dots(surface, palette, &marks, is_dense);
     if count <= MAX_LABELS {
         draw_labels(surface, palette, &marks);
@@ -106,16 +108,17 @@ struct Spot<'a> {
     row: usize,
     x: f64,
     y: f64,
+    /// Where its way begins.
+    from: f64,
 }
 
 /// From published to delivered, all in one path: a stroke for each would cost more than the frame has.
-fn draw_ways(surface: &Surface, palette: &Palette, axis: Axis, marks: &[Spot<'_>]) {
+fn draw_ways(surface: &Surface, palette: &Palette, marks: &[Spot<'_>]) {
     let context = &surface.context;
     context.begin_path();
     for spot in marks {
-        let from = axis.x(spot.mark.published_ms).max(0.0);
-        if spot.x - from >= MIN_STEP {
-            context.move_to(from, spot.y);
+        if spot.x - spot.from >= MIN_STEP {
+            context.move_to(spot.from, spot.y);
             context.line_to(spot.x, spot.y);
         }
     }
@@ -145,7 +148,7 @@ fn draw_dots(surface: &Surface, palette: &Palette, marks: &[Spot<'_>], is_dense:
 /// Rightmost first: a label must end before the next dot of its row begins.
 fn draw_labels(surface: &Surface, palette: &Palette, marks: &[Spot<'_>]) {
     let mut free_until = [f64::INFINITY; ROWS];
-    for Spot { mark, row, x, y } in marks {
+    for Spot { mark, row, x, y, .. } in marks {
         let label = mark.offset.to_string();
         if x + 7.0 + width_of(&label) < free_until[*row] {
             surface.text(&label, x + 7.0, y + 4.0, &palette.technique, "left");

@@ -12,7 +12,7 @@ use super::record::{Bytes, Link, Note, Outcome, Record};
 /// Records kept for the wire table, marks and spans kept for drawing.
 const MAX_RECORDS: usize = 1400;
 const MAX_MARKS: usize = 6000;
-const MAX_SPANS: usize = 400;
+const MAX_SPANS: usize = 1500;
 /// p50 and p95 speak of the last deliveries, so that they follow when a setting is changed.
 const RECENT: usize = 200;
 
