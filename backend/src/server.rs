@@ -1,22 +1,32 @@
 //! Puts the parts together: the whole route table, and what runs beside it.
 
-use std::{io, net::SocketAddr, sync::Arc, time::Duration};
+use std::{
+    future::ready,
+    io,
+    net::{SocketAddr, TcpListener},
+    sync::Arc,
+    time::Duration,
+};
 
+use actix_http::{HttpService, Protocol, error::DispatchError};
+use actix_service::{ServiceFactoryExt as _, fn_service, map_config};
 use actix_web::{
-    App, HttpServer, Resource,
-    dev::{Server as Running, ServerHandle},
+    App, Resource,
+    dev::{AppConfig, Server as Running, ServerHandle},
     rt,
     web::{self, Data},
 };
 use fourways_shared::Epoch;
-use tokio::task::JoinHandle;
+use socket2::{Domain, Socket, Type};
+use tokio::{net::TcpStream, task::JoinHandle};
 
 use crate::{
     app,
     config::{Config, Source},
     delivery::{self, sse, websocket},
     engine::{Engine, MemoryEngine, Shard, Tail},
-    lab, problem, publish, sources, topics,
+    lab::{self, tap::Tap, visitors::Visitors},
+    problem, publish, sources, topics,
 };
 
 /// A server that is bound and not yet running.
@@ -50,8 +60,9 @@ impl Server {
         let next_worker = Arc::new(std::sync::atomic::AtomicUsize::new(0));
         let limits = Data::new(config.limits.clone());
         let feeds = Data::new(lab::feed::Feeds::default());
-        let factory = {
-            let engine = Arc::clone(&engine);
+        let visitors = Arc::new(Visitors::default());
+        let app = {
+            let (engine, visitors) = (Arc::clone(&engine), Arc::clone(&visitors));
             move || {
                 let worker = next_worker.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
                 // More than `workers` would be a restarted one: it works too, without a relay of its own.
@@ -67,25 +78,47 @@ impl Server {
                     .app_data(Data::new(shard))
                     .app_data(limits.clone())
                     .app_data(feeds.clone())
+                    .app_data(lab::channel::data(Arc::clone(&visitors)))
                     .configure(routes)
             }
         };
-        let server = HttpServer::new(factory)
-            .workers(workers)
-            // Without it Nagle's algorithm holds small events back until the one before is acknowledged.
-            .tcp_nodelay(true)
-            .backlog(4096)
-            // A client that closed its side gets no more: a quiet stream would be held until the next heartbeat.
-            .h1_allow_half_closed(false)
-            .keep_alive(Duration::from_secs(75))
-            .shutdown_timeout(1)
-            .bind(config.listen)?;
-        let addresses = server.addrs();
-        let mut beside = vec![Owned(rt::spawn(sweep(tail)))];
+        let listener = listen(config.listen)?;
+        let addresses = vec![listener.local_addr()?];
+        let builder = Running::build().workers(workers).shutdown_timeout(1);
+        let stopping = builder.graceful_shutdown_signal();
+        let tapped = Arc::clone(&visitors);
+        let running = builder
+            .listen("fourways", listener, move || {
+                let stopping = stopping.clone();
+                let visitors = Arc::clone(&tapped);
+                let http = HttpService::build()
+                    .graceful_shutdown_signal(move || {
+                        let stopping = stopping.clone();
+                        async move { stopping.notified().await }
+                    })
+                    // A client that closed its side gets no more: a quiet stream would be held until the next heartbeat.
+                    .h1_allow_half_closed(false)
+                    .keep_alive(Duration::from_secs(75))
+                    .finish(map_config(app(), |()| AppConfig::default()));
+                fn_service(move |stream: TcpStream| {
+                    // Without it Nagle's algorithm holds small events back until the one before is acknowledged.
+                    // A socket that refuses is slower, and works.
+                    drop(stream.set_nodelay(true));
+                    let peer = stream.peer_addr().ok();
+                    ready(Ok::<_, DispatchError>((
+                        Tap::new(stream, Arc::clone(&visitors)),
+                        Protocol::Http1,
+                        peer,
+                    )))
+                })
+                .and_then(http)
+            })?
+            .run();
+        let mut beside = vec![Owned(rt::spawn(sweep(tail, visitors)))];
         if config.source == Source::Host {
             beside.push(Owned(rt::spawn(sources::host::run(engine, config.source_rate))));
         }
-        Ok(Self { running: server.run(), addresses, beside })
+        Ok(Self { running, addresses, beside })
     }
 
     /// Where it listens.
@@ -119,14 +152,28 @@ fn routes(app: &mut web::ServiceConfig) {
         .service(only(web::resource("/v1/stream")).route(web::get().to(sse::handle)))
         .service(only(web::resource("/v1/ws")).route(web::get().to(websocket::handle)))
         .service(only(web::resource("/v1/lab/clock")).route(web::get().to(lab::clock::handle)))
+        .service(only(web::resource("/v1/lab/ws")).route(web::get().to(lab::channel::handle)))
         .service(only(web::resource("/v1/lab/feeds/{topic}")).route(web::put().to(lab::feed::put)))
         .default_service(web::to(app::handle));
 }
 
-async fn sweep(tail: Arc<Tail>) {
+fn listen(address: SocketAddr) -> io::Result<TcpListener> {
+    let socket = Socket::new(Domain::for_address(address), Type::STREAM, None)?;
+    // A server that restarts finds its old connections' ends still in the kernel.
+    socket.set_reuse_address(true)?;
+    socket.bind(&address.into())?;
+    socket.listen(BACKLOG)?;
+    Ok(socket.into())
+}
+
+/// Connections that the kernel holds until they are accepted: after a restart all clients come at once.
+const BACKLOG: i32 = 4096;
+
+async fn sweep(tail: Arc<Tail>, visitors: Arc<Visitors>) {
     let mut ticks = tokio::time::interval(Duration::from_secs(1));
     loop {
         ticks.tick().await;
         tail.sweep();
+        visitors.sweep();
     }
 }

@@ -2,7 +2,7 @@
 //!
 //! Read in this order: [`technique`], [`topic`], [`cursor`], [`event`] (what is delivered), [`command`] and [`reply`]
 //! (what a WebSocket says), [`problem`] (what went wrong), [`session`] (how a client resumes), [`wire`] (bytes to types
-//! and back), [`measure`] (what the lab computes).
+//! and back), [`lab`] (what the lab says beside the streams), [`measure`] (what it computes).
 //!
 //! This crate knows neither side: no server, no browser, no I/O, and it reads no clock; time is an argument.
 
@@ -10,6 +10,7 @@ pub mod backoff;
 pub mod command;
 pub mod cursor;
 pub mod event;
+pub mod lab;
 pub mod measure;
 pub mod problem;
 pub mod reply;

@@ -16,7 +16,7 @@ pub(crate) fn run() -> anyhow::Result<()> {
     step("Walls between rooms");
     tidy::check()?;
     let path = tools::for_app()?;
-    tools::for_browser_tests()?;
+    tools::for_tests()?;
     step("Lints, native and WebAssembly");
     check(&mut command("cargo clippy --locked --workspace --all-targets -- -D warnings"))?;
     check(&mut command(

@@ -33,9 +33,9 @@ pub(crate) fn for_app() -> anyhow::Result<OsString> {
     std::env::join_paths(folders).context("PATH can't be put together")
 }
 
-/// What browser tests run in.
-pub(crate) fn for_browser_tests() -> anyhow::Result<()> {
-    apt(&[("chromium", "chromium"), ("chromedriver", "chromium-driver")])
+/// What tests run in, and what they ask: a browser, and the kernel's counters of a socket.
+pub(crate) fn for_tests() -> anyhow::Result<()> {
+    apt(&[("chromium", "chromium"), ("chromedriver", "chromium-driver"), ("ss", "iproute2")])
 }
 
 /// The peers that a delivery's cost is compared with.

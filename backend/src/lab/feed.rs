@@ -14,7 +14,7 @@ use fourways_shared::{Code, Data, EventName, Topic};
 use serde::{Deserialize, Serialize};
 use tokio::{
     sync::watch,
-    time::{Instant, MissedTickBehavior, interval_at, timeout},
+    time::{Instant, sleep_until, timeout},
 };
 
 use crate::{
@@ -37,11 +37,43 @@ pub struct Feeds {
 /// What a page wants published.
 #[derive(Clone, Copy, Debug, PartialEq, Deserialize)]
 pub struct Wish {
-    /// Events a second, evenly spaced; 0 to [`MAX_RATE`].
+    /// Events a second in the mean; 0 to [`MAX_RATE`].
     rate: f64,
     /// Bytes of each event's data.
     #[serde(default = "default_bytes")]
     bytes: usize,
+    /// How they are spread.
+    #[serde(default)]
+    arrivals: Arrivals,
+}
+
+/// How a feed's events are spread over time.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum Arrivals {
+    /// Evenly.
+    #[default]
+    Steady,
+    /// Independent of each other, as what many people do: exponential gaps around the mean.
+    Poisson,
+    /// Five at once, then quiet, as a chat goes: the mean is the rate.
+    Burst,
+}
+
+impl Arrivals {
+    /// How long from one event to the next; `n` counts them.
+    fn gap(self, rate: f64, n: u64) -> Duration {
+        let mean = 1.0 / rate;
+        let seconds = match self {
+            Self::Steady => mean,
+            // Without randomness they are even.
+            Self::Poisson => getrandom::u32()
+                .map_or(mean, |bits| -(1.0 - f64::from(bits) / (f64::from(u32::MAX) + 1.0)).ln() * mean),
+            Self::Burst if n.is_multiple_of(5) => mean * 4.8,
+            Self::Burst => mean * 0.05,
+        };
+        Duration::from_secs_f64(seconds)
+    }
 }
 
 const fn default_bytes() -> usize {
@@ -54,7 +86,7 @@ struct Tick<'a> {
     pad: &'a str,
 }
 
-/// `PUT /v1/lab/feeds/{topic}` with `{"rate":4,"bytes":96}`: starts, changes or prolongs the feed.
+/// `PUT /v1/lab/feeds/{topic}` with `{"rate":4,"bytes":96,"arrivals":"steady"}`: starts, changes or prolongs the feed.
 ///
 /// # Errors
 /// 400 names the member; 503 if too many feeds run.
@@ -118,10 +150,9 @@ async fn run(topic: &Topic, mut wishes: watch::Receiver<Wish>, engine: Arc<dyn E
     loop {
         let wish = *wishes.borrow_and_update();
         let is_over = if wish.rate > 0.0 {
-            let period = Duration::from_secs_f64(1.0 / wish.rate);
             tokio::select! {
                 is_over = another(&mut wishes, wish) => is_over,
-                () = publish(topic, wish.bytes, period, &mut n, engine.as_ref()) => true,
+                () = publish(topic, wish, &mut n, engine.as_ref()) => true,
             }
         } else {
             another(&mut wishes, wish).await
@@ -143,12 +174,13 @@ async fn another(wishes: &mut watch::Receiver<Wish>, wish: Wish) -> bool {
     }
 }
 
-async fn publish(topic: &Topic, bytes: usize, period: Duration, n: &mut u64, engine: &dyn Engine) {
-    let mut ticks = interval_at(Instant::now() + period, period);
-    ticks.set_missed_tick_behavior(MissedTickBehavior::Burst);
-    let pad = "x".repeat(bytes);
+async fn publish(topic: &Topic, wish: Wish, n: &mut u64, engine: &dyn Engine) {
+    let mut due = Instant::now();
+    let (bytes, pad) = (wish.bytes, "x".repeat(wish.bytes));
     loop {
-        ticks.tick().await;
+        // From when it was due, not from when it came: late ones are made up for, and the rate holds.
+        due += wish.arrivals.gap(wish.rate, *n);
+        sleep_until(due).await;
         *n += 1;
         // The rest of the object takes about 18 bytes, more with every digit of n.
         let frame = serde_json::json!({ "n": *n, "pad": "" }).to_string().len();
@@ -161,5 +193,20 @@ async fn publish(topic: &Topic, bytes: usize, period: Duration, n: &mut u64, eng
         if let Err(error) = engine.append(append).await {
             tracing::warn!(%error, %topic, "a feed's event was not published");
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_way_of_arriving_keeps_the_rate() {
+        for arrivals in [Arrivals::Steady, Arrivals::Poisson, Arrivals::Burst] {
+            let total: Duration = (0..10_000).map(|n| arrivals.gap(10.0, n)).sum();
+            // The sum of 10,000 exponential gaps is off by a hundredth in the mean.
+            assert!((950.0..1050.0).contains(&total.as_secs_f64()), "{arrivals:?} {total:?}");
+        }
+        assert!(Arrivals::Burst.gap(10.0, 1) < Arrivals::Burst.gap(10.0, 5));
     }
 }

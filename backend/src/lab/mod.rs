@@ -1,4 +1,11 @@
 //! What only the lab asks for; a push server works without.
 
+pub mod channel;
 pub mod clock;
 pub mod feed;
+pub mod tap;
+pub mod visitors;
+
+mod dissect;
+mod meter;
+mod pipe;

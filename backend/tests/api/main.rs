@@ -1,7 +1,8 @@
 //! The server as its clients meet it, over real sockets.
 //!
 //! `server` is the harness; `contract` holds the wire contract line by line, `bad_input` what is refused and how,
-//! `resume` what every technique promises, `frames` the rules of RFC 6455, `leaving` that nobody is kept.
+//! `resume` what every technique promises, `frames` the rules of RFC 6455, `leaving` that nobody is kept, `lab` what the
+//! lab counts and breaks.
 #![cfg(not(feature = "shuttle"))]
 #![allow(
     clippy::unwrap_used,
@@ -14,6 +15,7 @@
 mod bad_input;
 mod contract;
 mod frames;
+mod lab;
 mod leaving;
 mod resume;
 mod server;

@@ -1,0 +1,161 @@
+//! `GET /v1/lab/ws?lab=id`: the lab's own channel with a page. Its traffic is in no figure.
+
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use actix_web::{HttpRequest, HttpResponse, rt, web};
+use actix_ws::{AggregatedMessage, MessageStream, Session};
+use fourways_shared::{
+    Code,
+    lab::{LabCommand, LabId, LabNews, WireRecord, write_records},
+};
+use futures_util::StreamExt as _;
+use tokio::{
+    sync::mpsc,
+    time::{MissedTickBehavior, interval, timeout},
+};
+
+use super::{
+    clock,
+    visitors::{Visit, Visitors},
+};
+use crate::problem::Failure;
+
+/// How often what changed is told.
+const EVERY: Duration = Duration::from_millis(200);
+/// A page that takes nothing for so long is gone.
+const WRITE_DEADLINE: Duration = Duration::from_secs(10);
+/// A page says nothing when it wants nothing: whether it is there is asked with pings.
+const PING_EVERY: Duration = Duration::from_secs(15);
+const MAX_COMMAND_BYTES: usize = 4 * 1024;
+/// Records in one message.
+const MAX_BATCH: usize = 512;
+
+/// Opens the channel of the page whose id is in the query.
+///
+/// # Errors
+/// 400 if the id is none, 503 if too many pages are here.
+pub async fn handle(
+    request: HttpRequest,
+    payload: web::Payload,
+    visitors: web::Data<Visitors>,
+) -> Result<HttpResponse, Failure> {
+    let bad = |detail: String| Failure::new(Code::BadParameter, detail).field("lab");
+    let query: Vec<(String, String)> = serde_urlencoded::from_str(request.query_string()).unwrap_or_default();
+    let id = query.iter().find(|(name, _)| name == "lab").map(|(_, value)| value.parse::<LabId>());
+    let id = id.ok_or_else(|| bad("give the page's id, as in ?lab=…".to_owned()))?;
+    let id = id.map_err(|error| bad(error.to_string()))?;
+    let Some((visit, records)) = visitors.into_inner().arrive(id) else {
+        return Err(Failure::new(Code::Unavailable, "too many pages use the lab; try again later"));
+    };
+    let (response, session, messages) =
+        actix_ws::handle(&request, payload).map_err(|error| bad(error.to_string()))?;
+    // Ends with the connection, or when the page takes nothing any more.
+    rt::spawn(serve(visit, records, session, messages));
+    Ok(response)
+}
+
+async fn serve(
+    visit: Visit,
+    mut records: mpsc::Receiver<WireRecord>,
+    mut session: Session,
+    messages: MessageStream,
+) {
+    let mut messages = messages
+        .max_frame_size(MAX_COMMAND_BYTES)
+        .aggregate_continuations()
+        .max_continuation_size(MAX_COMMAND_BYTES);
+    let mut ticks = interval(EVERY);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut told = LabNews::default();
+    let (mut heard_at, mut pinged_at) = (Instant::now(), Instant::now());
+    let mut batch = Vec::new();
+    loop {
+        let sent = tokio::select! {
+            message = messages.next() => {
+                heard_at = Instant::now();
+                match message {
+                    Some(Ok(AggregatedMessage::Text(text))) => match carry_out(&visit, &text) {
+                        Ok(()) => continue,
+                        Err(why) => tell(&mut session, &LabNews { now: clock::now_us(), refused: Some(why), ..LabNews::default() }).await,
+                    },
+                    Some(Ok(AggregatedMessage::Ping(payload))) => within(session.pong(&payload)).await,
+                    Some(Ok(AggregatedMessage::Pong(_))) => continue,
+                    Some(Ok(AggregatedMessage::Binary(_) | AggregatedMessage::Close(_)) | Err(_)) | None => false,
+                }
+            }
+            count = records.recv_many(&mut batch, MAX_BATCH) => {
+                // Another channel of the same page has taken the records over.
+                if count == 0 { break }
+                let message = write_records(&mut batch);
+                batch.clear();
+                within(session.binary(message)).await
+            }
+            _ = ticks.tick() => {
+                let is_silent = heard_at.elapsed() > PING_EVERY * 2;
+                let is_fine = if pinged_at.elapsed() > PING_EVERY {
+                    pinged_at = Instant::now();
+                    within(session.ping(b"")).await
+                } else {
+                    true
+                };
+                !is_silent && is_fine && match news(&visit, &mut told) {
+                    Some(news) => tell(&mut session, &news).await,
+                    None => true,
+                }
+            }
+        };
+        if !sent {
+            break;
+        }
+    }
+    // A connection that is gone can't be closed in order.
+    drop(timeout(WRITE_DEADLINE, session.close(None)).await);
+}
+
+fn carry_out(visit: &Visit, text: &str) -> Result<(), String> {
+    let command: LabCommand =
+        serde_json::from_str(text).map_err(|error| format!("no command of the lab: {error}"))?;
+    let visitor = &visit.visitor;
+    match command {
+        LabCommand::Watch(techniques) => visitor.watch(techniques),
+        LabCommand::Fault { techniques, fault } => {
+            fault.check()?;
+            visitor.begin(&techniques, fault);
+        }
+        LabCommand::Heal(techniques) => visitor.heal(&techniques),
+        LabCommand::Zero(techniques) => visitor.zero(&techniques),
+    }
+    Ok(())
+}
+
+/// What the page does not know yet.
+fn news(visit: &Visit, told: &mut LabNews) -> Option<LabNews> {
+    let visitor = &visit.visitor;
+    let (counts, faults, left_out) = (Some(visitor.counts()), Some(visitor.active()), visitor.left_out());
+    let news = LabNews {
+        now: clock::now_us(),
+        counts: counts.filter(|_| counts != told.counts),
+        faults: faults.clone().filter(|_| faults != told.faults),
+        left_out,
+        refused: None,
+    };
+    let is_new = news.counts.is_some() || news.faults.is_some() || left_out != told.left_out;
+    *told = LabNews { counts, faults, left_out, ..LabNews::default() };
+    is_new.then_some(news)
+}
+
+async fn tell(session: &mut Session, news: &LabNews) -> bool {
+    within(session.text(serde_json::to_string(news).unwrap_or_default())).await
+}
+
+async fn within(sending: impl Future<Output = Result<(), actix_ws::Closed>>) -> bool {
+    matches!(timeout(WRITE_DEADLINE, sending).await, Ok(Ok(())))
+}
+
+/// The registry as handlers are given it.
+pub fn data(visitors: Arc<Visitors>) -> web::Data<Visitors> {
+    web::Data::from(visitors)
+}

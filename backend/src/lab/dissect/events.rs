@@ -1,0 +1,138 @@
+//! An event stream in chunks (RFC 9112 7.1; HTML Standard 9.2.6).
+
+use fourways_shared::lab::{Part, Unit};
+
+use super::Sink;
+
+/// Chunks that come in pieces. This server writes whole blocks into each, so a chunk is a unit.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Chunks {
+    at: At,
+    lines: Lines,
+    is_over: bool,
+}
+
+#[derive(Clone, Debug, Default)]
+enum At {
+    /// In the line that says how long it is; its hexadecimal digits so far.
+    #[default]
+    Size,
+    SizeOf(u64),
+    Data(u64),
+    /// In the line end after the data.
+    End,
+    /// In the lines after the last chunk.
+    Trailer,
+}
+
+impl Chunks {
+    pub(super) const fn is_over(&self) -> bool {
+        self.is_over
+    }
+
+    pub(super) fn take(&mut self, bytes: &mut &[u8], sink: &mut dyn Sink) {
+        while let (false, Some(byte)) = (self.is_over, bytes.first().copied()) {
+            if let At::Data(left) = &mut self.at {
+                let length = usize::try_from(*left).unwrap_or(usize::MAX).min(bytes.len());
+                self.lines.take(&bytes[..length], sink);
+                *left -= length as u64;
+                *bytes = &bytes[length..];
+                if *left == 0 {
+                    self.at = At::End;
+                }
+                continue;
+            }
+            sink.part(Part::Chunk, &bytes[..1]);
+            *bytes = &bytes[1..];
+            let so_far = if let At::SizeOf(size) = self.at { size } else { 0 };
+            match (&self.at, byte) {
+                (At::Size | At::SizeOf(_), b'\n') if so_far == 0 => self.at = At::Trailer,
+                (At::Size | At::SizeOf(_), b'\n') => self.at = At::Data(so_far),
+                (At::Size | At::SizeOf(_), byte) => {
+                    if let Some(digit) = char::from(byte).to_digit(16) {
+                        self.at = At::SizeOf(so_far.saturating_mul(16).saturating_add(u64::from(digit)));
+                    }
+                }
+                (At::End, b'\n') => {
+                    let has_data = std::mem::take(&mut self.lines.has_data);
+                    sink.end(if has_data { Unit::Event } else { Unit::Comment }, 0);
+                    self.at = At::Size;
+                }
+                (At::Trailer, b'\n') => {
+                    sink.end(Unit::End, 0);
+                    self.is_over = true;
+                }
+                _ => {}
+            }
+        }
+    }
+}
+
+/// Lines of an event stream.
+#[derive(Clone, Debug, Default)]
+struct Lines {
+    at: Line,
+    has_data: bool,
+}
+
+#[derive(Clone, Debug, Default)]
+enum Line {
+    /// So much of `data:` was seen at its beginning.
+    Name(usize),
+    /// After the colon of `data:`: one space is skipped.
+    Colon,
+    Data,
+    /// In another field or a comment.
+    #[default]
+    Begin,
+    Other,
+}
+
+const DATA: &[u8] = b"data:";
+
+impl Lines {
+    fn take(&mut self, bytes: &[u8], sink: &mut dyn Sink) {
+        let mut from = 0;
+        let mut part_of_run = None;
+        for (at, byte) in bytes.iter().enumerate() {
+            let part = self.step(*byte);
+            if part_of_run.is_some_and(|run| run != part) {
+                sink.part(part_of_run.unwrap_or(part), &bytes[from..at]);
+                from = at;
+            }
+            part_of_run = Some(part);
+        }
+        if let Some(part) = part_of_run {
+            sink.part(part, &bytes[from..]);
+        }
+    }
+
+    fn step(&mut self, byte: u8) -> Part {
+        if byte == b'\n' {
+            self.at = Line::Begin;
+            return Part::Field;
+        }
+        let seen = match self.at {
+            Line::Begin => 0,
+            Line::Name(seen) => seen,
+            Line::Colon if byte == b' ' => {
+                self.at = Line::Data;
+                return Part::Field;
+            }
+            Line::Colon | Line::Data => {
+                self.at = Line::Data;
+                return Part::Payload;
+            }
+            Line::Other => return Part::Field,
+        };
+        self.at = match (DATA.get(seen) == Some(&byte), seen + 1 == DATA.len()) {
+            (false, _) => Line::Other,
+            (true, false) => Line::Name(seen + 1),
+            (true, true) => {
+                self.has_data = true;
+                Line::Colon
+            }
+        };
+        Part::Field
+    }
+}

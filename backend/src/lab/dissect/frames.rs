@@ -1,0 +1,111 @@
+//! WebSocket frames (RFC 6455 5.2).
+
+use fourways_shared::lab::{Part, Unit};
+
+use super::Sink;
+
+/// How the messages that carry an event begin; all others are the protocol's own.
+const EVENTS: [&[u8]; 2] = [br#"{"type":"event""#, br#"{"type":"publish""#];
+const PEEK: usize = 17;
+
+/// Frames that come in pieces.
+#[derive(Clone, Debug)]
+pub(super) enum Frames {
+    Head(Vec<u8>),
+    /// The payload's first bytes, as many as it takes to know what it is.
+    Peek {
+        opcode: u8,
+        mask: [u8; 4],
+        left: u64,
+        seen: Vec<u8>,
+    },
+    Payload {
+        opcode: u8,
+        part: Part,
+        left: u64,
+    },
+}
+
+impl Default for Frames {
+    fn default() -> Self {
+        Self::Head(Vec::new())
+    }
+}
+
+impl Frames {
+    pub(super) fn take(&mut self, bytes: &mut &[u8], sink: &mut dyn Sink) {
+        match self {
+            Self::Head(head) => {
+                while let Some(byte) = bytes.first() {
+                    head.push(*byte);
+                    *bytes = &bytes[1..];
+                    if let Some(next) = after(head, sink) {
+                        *self = next;
+                        return;
+                    }
+                }
+            }
+            Self::Peek { opcode, mask, left, seen } => {
+                let wanted = usize::try_from(*left).unwrap_or(usize::MAX).min(PEEK);
+                let length = bytes.len().min(wanted - seen.len());
+                seen.extend_from_slice(&bytes[..length]);
+                *bytes = &bytes[length..];
+                if seen.len() < wanted {
+                    return;
+                }
+                let clear: Vec<u8> =
+                    seen.iter().zip(mask.iter().cycle()).map(|(byte, mask)| byte ^ mask).collect();
+                let is_event = EVENTS.iter().any(|begin| clear.starts_with(begin)) || *opcode == 2;
+                let part = if is_event { Part::Payload } else { Part::Control };
+                sink.part(part, seen);
+                let left = *left - wanted as u64;
+                *self = Self::payload(*opcode, part, left, sink);
+            }
+            Self::Payload { opcode, part, left } => {
+                let length = usize::try_from(*left).unwrap_or(usize::MAX).min(bytes.len());
+                sink.part(*part, &bytes[..length]);
+                *bytes = &bytes[length..];
+                let left = *left - length as u64;
+                *self = Self::payload(*opcode, *part, left, sink);
+            }
+        }
+    }
+
+    fn payload(opcode: u8, part: Part, left: u64, sink: &mut dyn Sink) -> Self {
+        if left > 0 {
+            return Self::Payload { opcode, part, left };
+        }
+        sink.end(Unit::Frame, u16::from(opcode));
+        Self::default()
+    }
+}
+
+/// What follows a head once it is whole.
+fn after(head: &[u8], sink: &mut dyn Sink) -> Option<Frames> {
+    let [first, second, rest @ ..] = head else { return None };
+    let is_masked = second & 0x80 != 0;
+    let extended = match second & 0x7f {
+        126 => 2,
+        127 => 8,
+        _ => 0,
+    };
+    if rest.len() < extended + if is_masked { 4 } else { 0 } {
+        return None;
+    }
+    let (length, mask) = rest.split_at(extended);
+    let left = match extended {
+        0 => u64::from(second & 0x7f),
+        _ => length.iter().fold(0, |sum, byte| sum << 8 | u64::from(*byte)),
+    };
+    sink.part(Part::FrameHead, &head[..2 + extended]);
+    if is_masked {
+        sink.part(Part::Mask, mask);
+    }
+    let opcode = first & 0x0f;
+    let is_control = opcode >= 8;
+    Some(match left {
+        0 => Frames::payload(opcode, Part::Control, 0, sink),
+        left if is_control => Frames::Payload { opcode, part: Part::Control, left },
+        left => Frames::Peek { opcode, mask: mask.try_into().unwrap_or_default(), left, seen: Vec::new() },
+    })
+}

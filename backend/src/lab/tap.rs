@@ -1,0 +1,143 @@
+//! Every connection of the server goes through a tap. It passes bytes on, and for a visitor's streams it counts them
+//! part by part and lets the visitor's own faults happen to them.
+//!
+//! It stands between the socket and HTTP, as a proxy would, so that what is counted is what the kernel counts, and no
+//! delivery knows of faults. A connection whose requests carry no lab id costs one comparison for each read.
+
+mod visit;
+
+use std::{
+    io,
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll, ready},
+};
+
+use tokio::{
+    io::{AsyncRead, AsyncWrite, ReadBuf},
+    net::TcpStream,
+};
+
+use self::visit::{Said, Visit};
+use super::visitors::Visitors;
+
+/// A connection.
+#[derive(Debug)]
+pub struct Tap<T: Socket> {
+    io: T,
+    visitors: Arc<Visitors>,
+    /// Only while the last request was a visitor's.
+    visit: Option<Box<Visit>>,
+}
+
+/// What a tap needs of a connection beside reading and writing.
+pub trait Socket: AsyncRead + AsyncWrite + Unpin {
+    /// Dropping it sends a TCP reset from now on, instead of an orderly end.
+    fn reset_on_drop(&self);
+}
+
+impl Socket for TcpStream {
+    fn reset_on_drop(&self) {
+        // A socket that can't be told is closed in order; that is a cut too.
+        drop(self.set_zero_linger());
+    }
+}
+
+impl<T: Socket> Tap<T> {
+    /// Taps a connection.
+    pub const fn new(io: T, visitors: Arc<Visitors>) -> Self {
+        Self { io, visitors, visit: None }
+    }
+
+    fn cut<V>(&self) -> Poll<io::Result<V>> {
+        self.io.reset_on_drop();
+        Poll::Ready(Err(io::ErrorKind::ConnectionReset.into()))
+    }
+}
+
+impl<T: Socket> AsyncRead for Tap<T> {
+    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        let this = self.get_mut();
+        loop {
+            let before = buf.filled().len();
+            if let Some(visit) = &mut this.visit {
+                visit.attend(cx);
+                if visit.is_cut() {
+                    return this.cut();
+                }
+                if visit.give(buf) {
+                    return Poll::Ready(Ok(()));
+                }
+                if visit.is_deaf() {
+                    visit.wait(cx);
+                    return Poll::Pending;
+                }
+            }
+            if Pin::new(&mut this.io).poll_read(cx, buf)?.is_pending() {
+                if let Some(visit) = &mut this.visit {
+                    visit.wait(cx);
+                }
+                return Poll::Pending;
+            }
+            let read = &buf.filled()[before..];
+            match Visit::hear(&mut this.visit, &this.visitors, read) {
+                Said::PassOn => return Poll::Ready(Ok(())),
+                Said::Later => buf.set_filled(before),
+                Said::Refused => {
+                    buf.set_filled(before);
+                    if let Some(visit) = &mut this.visit {
+                        visit.refuse();
+                        if let Poll::Ready(done) = visit.drain(cx, &mut this.io) {
+                            done?;
+                        }
+                    }
+                }
+                Said::Cut => return this.cut(),
+            }
+        }
+    }
+}
+
+impl<T: Socket> AsyncWrite for Tap<T> {
+    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        let this = self.get_mut();
+        let Some(visit) = &mut this.visit else { return Pin::new(&mut this.io).poll_write(cx, bytes) };
+        visit.attend(cx);
+        if visit.is_cut() {
+            return this.cut();
+        }
+        if visit.is_straight() {
+            let count = ready!(Pin::new(&mut this.io).poll_write(cx, bytes))?;
+            visit.wrote(&bytes[..count]);
+            return Poll::Ready(Ok(count));
+        }
+        if visit.is_full() {
+            ready!(visit.drain(cx, &mut this.io))?;
+        }
+        visit.hold(bytes);
+        if let Poll::Ready(done) = visit.drain(cx, &mut this.io) {
+            done?;
+        }
+        Poll::Ready(Ok(bytes.len()))
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let this = self.get_mut();
+        if let Some(visit) = &mut this.visit {
+            visit.attend(cx);
+            if visit.is_cut() {
+                return this.cut();
+            }
+            ready!(visit.drain(cx, &mut this.io))?;
+        }
+        Pin::new(&mut this.io).poll_flush(cx)
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let this = self.get_mut();
+        if let Some(visit) = &mut this.visit {
+            ready!(visit.drain(cx, &mut this.io))?;
+        }
+        Pin::new(&mut this.io).poll_shutdown(cx)
+    }
+}

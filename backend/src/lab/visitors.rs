@@ -1,0 +1,242 @@
+//! The pages that are here: what was counted for each, and the faults that each wants for itself.
+//!
+//! A visitor is known from when its page opens the lab's channel until [`GRACE`] after it closed it. Connections on
+//! any worker look it up by the id in their requests; a page's id is in no other page's hands.
+
+use std::{
+    collections::HashMap,
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicU32, AtomicU64, Ordering},
+    },
+    task::Waker,
+    time::{Duration, Instant},
+};
+
+use fourways_shared::{
+    Technique,
+    lab::{Active, Counts, Fault, FaultKind, LabId, WireRecord},
+};
+use tokio::sync::mpsc;
+
+use super::clock;
+
+/// How long a visitor is remembered after its channel closed: a channel that was cut comes back sooner.
+const GRACE: Duration = Duration::from_secs(30);
+const MAX_VISITORS: usize = 1_000;
+/// Records that may wait for the channel; more are left out, and the page is told how many.
+const MAX_RECORDS: usize = 2_048;
+
+/// All visitors of the server.
+#[derive(Debug, Default)]
+pub struct Visitors {
+    known: Mutex<HashMap<LabId, Known>>,
+    connections: AtomicU32,
+}
+
+#[derive(Debug)]
+struct Known {
+    visitor: Arc<Visitor>,
+    channels: usize,
+    left_at: Instant,
+}
+
+/// One page.
+#[derive(Debug, Default)]
+pub(super) struct Visitor {
+    state: Mutex<State>,
+    /// Changes with every change of a fault; who has seen it need not take the lock.
+    generation: AtomicU64,
+    left_out: AtomicU64,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    counts: [Counts; 4],
+    faults: [Option<Running>; 4],
+    /// How often each technique's connections were told to go.
+    cuts: [u64; 4],
+    wakers: HashMap<u32, Waker>,
+    watched: Vec<Technique>,
+    records: Option<mpsc::Sender<WireRecord>>,
+}
+
+/// A fault that has begun.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Running {
+    pub(super) fault: Fault,
+    pub(super) until: Instant,
+    from_us: u64,
+}
+
+impl Visitors {
+    /// A number for a connection, unlike any other's.
+    pub(super) fn number(&self) -> u32 {
+        self.connections.fetch_add(1, Ordering::Relaxed)
+    }
+
+    pub(super) fn find(&self, id: LabId) -> Option<Arc<Visitor>> {
+        self.lock().get(&id).map(|known| Arc::clone(&known.visitor))
+    }
+
+    /// The page opens its channel; `None` if too many are here.
+    pub(super) fn arrive(self: &Arc<Self>, id: LabId) -> Option<(Visit, mpsc::Receiver<WireRecord>)> {
+        let mut known = self.lock();
+        if known.len() >= MAX_VISITORS && !known.contains_key(&id) {
+            return None;
+        }
+        let entry = known.entry(id).or_insert_with(|| Known {
+            visitor: Arc::default(),
+            channels: 0,
+            left_at: Instant::now(),
+        });
+        entry.channels += 1;
+        let (sender, records) = mpsc::channel(MAX_RECORDS);
+        entry.visitor.lock().records = Some(sender);
+        Some((Visit { id, visitors: Arc::clone(self), visitor: Arc::clone(&entry.visitor) }, records))
+    }
+
+    /// Forgets who is gone for long.
+    pub fn sweep(&self) {
+        self.lock().retain(|_, known| known.channels > 0 || known.left_at.elapsed() < GRACE);
+    }
+
+    fn lock(&self) -> MutexGuard<'_, HashMap<LabId, Known>> {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A page's channel is open; dropping it says that it is closed.
+pub(super) struct Visit {
+    id: LabId,
+    visitors: Arc<Visitors>,
+    pub(super) visitor: Arc<Visitor>,
+}
+
+impl Drop for Visit {
+    fn drop(&mut self) {
+        if let Some(known) = self.visitors.lock().get_mut(&self.id) {
+            known.channels -= 1;
+            known.left_at = Instant::now();
+            if known.channels == 0 {
+                // Faults don't outlive the page that could end them.
+                known.visitor.heal(&Technique::ALL);
+            }
+        }
+    }
+}
+
+impl Visitor {
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn counts(&self) -> [Counts; 4] {
+        self.lock().counts
+    }
+
+    /// Changes a technique's counts.
+    pub(super) fn count(&self, technique: Technique, change: impl FnOnce(&mut Counts)) {
+        change(&mut self.lock().counts[technique.index()]);
+    }
+
+    pub(super) fn zero(&self, techniques: &[Technique]) {
+        let mut state = self.lock();
+        for technique in techniques {
+            state.counts[technique.index()] = Counts::default();
+        }
+    }
+
+    pub(super) fn watch(&self, techniques: Vec<Technique>) {
+        self.lock().watched = techniques;
+    }
+
+    pub(super) fn is_watched(&self, technique: Technique) -> bool {
+        self.lock().watched.contains(&technique)
+    }
+
+    pub(super) fn record(&self, record: WireRecord) {
+        let state = self.lock();
+        let is_sent = state.records.as_ref().is_some_and(|records| records.try_send(record).is_ok());
+        if !is_sent {
+            self.left_out.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    /// Records that were left out until now.
+    pub(super) fn left_out(&self) -> u64 {
+        self.left_out.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn begin(&self, techniques: &[Technique], fault: Fault) {
+        let running = Running {
+            fault,
+            until: Instant::now() + Duration::from_millis(u64::from(fault.ms)),
+            from_us: clock::now_us(),
+        };
+        self.change(|state| {
+            for technique in techniques {
+                if matches!(fault.kind, FaultKind::Drop | FaultKind::Restart) {
+                    state.cuts[technique.index()] += 1;
+                }
+                state.faults[technique.index()] = Some(running);
+            }
+        });
+    }
+
+    pub(super) fn heal(&self, techniques: &[Technique]) {
+        self.change(|state| {
+            for technique in techniques {
+                state.faults[technique.index()] = None;
+            }
+        });
+    }
+
+    /// Changes faults, and has every connection look again.
+    fn change(&self, change: impl FnOnce(&mut State)) {
+        let wakers: Vec<Waker> = {
+            let mut state = self.lock();
+            change(&mut state);
+            self.generation.fetch_add(1, Ordering::Release);
+            state.wakers.values().cloned().collect()
+        };
+        for waker in wakers {
+            waker.wake();
+        }
+    }
+
+    /// The technique's fault, as long as it lasts.
+    pub(super) fn fault(&self, technique: Technique) -> Option<Running> {
+        let running = self.lock().faults[technique.index()];
+        running.filter(|running| Instant::now() < running.until)
+    }
+
+    pub(super) fn cuts(&self, technique: Technique) -> u64 {
+        self.lock().cuts[technique.index()]
+    }
+
+    /// What is on now, for the page.
+    pub(super) fn active(&self) -> Vec<Active> {
+        let running = |technique| Some((technique, self.fault(technique)?));
+        let tell = |(technique, Running { fault, from_us, .. }): (Technique, Running)| Active {
+            technique,
+            fault,
+            from: from_us,
+            until: from_us + u64::from(fault.ms) * 1000,
+        };
+        Technique::ALL.into_iter().filter_map(running).map(tell).collect()
+    }
+
+    pub(super) fn generation(&self) -> u64 {
+        self.generation.load(Ordering::Acquire)
+    }
+
+    /// The connection is to be woken when a fault changes.
+    pub(super) fn attend(&self, connection: u32, waker: &Waker) {
+        self.lock().wakers.insert(connection, waker.clone());
+    }
+
+    pub(super) fn gone(&self, connection: u32) {
+        self.lock().wakers.remove(&connection);
+    }
+}

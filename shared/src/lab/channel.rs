@@ -1,0 +1,83 @@
+//! The lab's own WebSocket, `GET /v1/lab/ws?lab=id`: the page's wishes up, what the server counted down.
+//!
+//! News are JSON in text messages; wire records are binary messages ([`super::write_records`]).
+
+use serde::{Deserialize, Serialize};
+
+use super::{Counts, Fault};
+use crate::Technique;
+
+/// What a page may ask for.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum LabCommand {
+    /// Send wire records of these techniques, and of no others.
+    Watch(Vec<Technique>),
+    /// Begin a fault on these techniques, in place of the one that each may have.
+    Fault {
+        /// Whose connections.
+        techniques: Vec<Technique>,
+        /// What happens to them.
+        fault: Fault,
+    },
+    /// End whatever fault these techniques have.
+    Heal(Vec<Technique>),
+    /// Count these techniques from zero again.
+    Zero(Vec<Technique>),
+}
+
+/// What the server tells of the page's own streams: whatever changed.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LabNews {
+    /// The server's clock, µs since the Unix epoch.
+    pub now: u64,
+    /// Bytes since the first request, in the order of [`Technique::ALL`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub counts: Option<[Counts; 4]>,
+    /// The faults that are on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub faults: Option<Vec<Active>>,
+    /// Wire records that were left out because the page did not take them in time.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub left_out: u64,
+    /// Why the last command was not carried out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub refused: Option<String>,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks so")]
+const fn is_zero(count: &u64) -> bool {
+    *count == 0
+}
+
+/// A fault that is on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Active {
+    /// Whose connections.
+    pub technique: Technique,
+    /// What happens to them.
+    pub fault: Fault,
+    /// When it began, µs since the Unix epoch.
+    pub from: u64,
+    /// When it ends by itself, µs since the Unix epoch.
+    pub until: u64,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::lab::FaultKind;
+
+    #[test]
+    fn commands_are_short_json() {
+        let fault = Fault::new(FaultKind::Drop, 0);
+        let told: LabCommand =
+            serde_json::from_str(r#"{"fault":{"techniques":["sse"],"fault":{"kind":"drop","ms":0}}}"#)
+                .unwrap();
+        assert_eq!(told, LabCommand::Fault { techniques: vec![Technique::Sse], fault });
+        let watch = LabCommand::Watch(vec![Technique::LongPoll]);
+        assert_eq!(serde_json::to_string(&watch).unwrap(), r#"{"watch":["long_poll"]}"#);
+        let news = LabNews { now: 1, ..LabNews::default() };
+        assert_eq!(serde_json::to_string(&news).unwrap(), r#"{"now":1}"#);
+    }
+}
