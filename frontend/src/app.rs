@@ -7,6 +7,7 @@ use crate::{
     pages::{
         address::{Address, Page},
         health,
+        lab::Lab,
     },
 };
 
@@ -14,6 +15,7 @@ use crate::{
 pub(crate) fn App() -> impl IntoView {
     let health = health::watch();
     provide_context(health);
+    provide_context(Lab::open());
     let address = Address::follow();
     view! {
         <a class="skip" href="#main">"Skip to content"</a>

@@ -77,10 +77,11 @@ async fn serve(
             message = messages.next() => {
                 heard_at = Instant::now();
                 match message {
-                    Some(Ok(AggregatedMessage::Text(text))) => match carry_out(&visit, &text) {
-                        Ok(()) => continue,
-                        Err(why) => tell(&mut session, &LabNews { now: clock::now_us(), refused: Some(why), ..LabNews::default() }).await,
-                    },
+                    Some(Ok(AggregatedMessage::Text(text))) => {
+                        told.commands += 1;
+                        let refused = carry_out(&visit, &text).err();
+                        tell(&mut session, &news(&visit, &mut told, refused)).await
+                    }
                     Some(Ok(AggregatedMessage::Ping(payload))) => within(session.pong(&payload)).await,
                     Some(Ok(AggregatedMessage::Pong(_))) => continue,
                     Some(Ok(AggregatedMessage::Binary(_) | AggregatedMessage::Close(_)) | Err(_)) | None => false,
@@ -101,10 +102,10 @@ async fn serve(
                 } else {
                     true
                 };
-                !is_silent && is_fine && match news(&visit, &mut told) {
-                    Some(news) => tell(&mut session, &news).await,
-                    None => true,
-                }
+                let is_old = visit.visitor.counts() == told.counts
+                    && visit.visitor.active() == told.faults
+                    && visit.visitor.left_out() == told.left_out;
+                !is_silent && is_fine && (is_old || tell(&mut session, &news(&visit, &mut told, None)).await)
             }
         };
         if !sent {
@@ -131,20 +132,14 @@ fn carry_out(visit: &Visit, text: &str) -> Result<(), String> {
     Ok(())
 }
 
-/// What the page does not know yet.
-fn news(visit: &Visit, told: &mut LabNews) -> Option<LabNews> {
+/// How things stand.
+fn news(visit: &Visit, told: &mut LabNews, refused: Option<String>) -> LabNews {
     let visitor = &visit.visitor;
-    let (counts, faults, left_out) = (Some(visitor.counts()), Some(visitor.active()), visitor.left_out());
-    let news = LabNews {
-        now: clock::now_us(),
-        counts: counts.filter(|_| counts != told.counts),
-        faults: faults.clone().filter(|_| faults != told.faults),
-        left_out,
-        refused: None,
-    };
-    let is_new = news.counts.is_some() || news.faults.is_some() || left_out != told.left_out;
-    *told = LabNews { counts, faults, left_out, ..LabNews::default() };
-    is_new.then_some(news)
+    told.now = clock::now_us();
+    told.counts = visitor.counts();
+    told.faults = visitor.active();
+    told.left_out = visitor.left_out();
+    LabNews { refused, ..told.clone() }
 }
 
 async fn tell(session: &mut Session, news: &LabNews) -> bool {

@@ -56,8 +56,8 @@ impl<'a> Page<'a> {
                 Message::Text(text) => {
                     let news: LabNews = serde_json::from_str(&text).unwrap();
                     assert_eq!((news.left_out, &news.refused), (0, &None));
-                    self.counts = news.counts.unwrap_or(self.counts);
-                    self.faults = news.faults.map_or(self.faults, |faults| faults.len());
+                    self.counts = news.counts;
+                    self.faults = news.faults.len();
                 }
                 Message::Binary(message) => self.records.extend(read_records(&message).unwrap()),
                 _ => {}

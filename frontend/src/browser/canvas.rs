@@ -52,12 +52,30 @@ impl Surface {
         self.context.stroke();
     }
 
+    /// From now on lines are dashed so; an empty pattern ends it.
+    pub(crate) fn dash(&self, pattern: &[f64]) {
+        let pattern: js_sys::Array = pattern.iter().copied().map(wasm_bindgen::JsValue::from_f64).collect();
+        // An array of numbers is what it takes.
+        drop(self.context.set_line_dash(&pattern));
+    }
+
     pub(crate) fn text(&self, text: &str, x: f64, y: f64, colour: &str, align: &str) {
         self.context.set_font("11px ui-monospace, \"SF Mono\", Menlo, \"DejaVu Sans Mono\", monospace");
         self.context.set_text_align(align);
         self.context.set_fill_style_str(colour);
         // Text that can't be drawn has no way to be seen either.
         drop(self.context.fill_text(text, x, y));
+    }
+}
+
+impl Surface {
+    /// Text on a ground of its own, so that marks under it don't make it unreadable.
+    pub(crate) fn label(&self, text: &str, x: f64, y: f64, colour: &str) {
+        // All characters of the drawing's font are 7 pixels wide.
+        #[expect(clippy::cast_precision_loss, reason = "a word")]
+        let width = text.len() as f64 * 7.0;
+        self.context.clear_rect(x - 2.0, y - 10.0, width + 4.0, 13.0);
+        self.text(text, x, y, colour, "left");
     }
 }
 

@@ -28,6 +28,11 @@ pub(crate) fn set_dark(dark: bool) {
     }
 }
 
+/// Another tab is in front of this one.
+pub(crate) fn is_hidden() -> bool {
+    web_sys::window().and_then(|window| window.document()).is_some_and(|document| document.hidden())
+}
+
 /// The visitor asked for less motion.
 pub(crate) fn prefers_reduced_motion() -> bool {
     matches("(prefers-reduced-motion: reduce)")
@@ -44,12 +49,49 @@ pub(crate) async fn copy(text: &str) -> bool {
     JsFuture::from(clipboard.write_text(text)).await.is_ok()
 }
 
+/// Offers a text as a file.
+pub(crate) fn save(name: &str, mime: &str, text: &str) {
+    let parts = js_sys::Array::of1(&text.into());
+    let options = web_sys::BlobPropertyBag::new();
+    options.set_type(mime);
+    if let Ok(blob) = web_sys::Blob::new_with_str_sequence_and_options(&parts, &options) {
+        save_blob(name, &blob);
+    }
+}
+
+/// Offers bytes as a file.
+pub(crate) fn save_blob(name: &str, blob: &web_sys::Blob) {
+    let Ok(address) = web_sys::Url::create_object_url_with_blob(blob) else { return };
+    let document = web_sys::window().and_then(|window| window.document());
+    let link = document.and_then(|document| document.create_element("a").ok());
+    if let Some(link) = link.and_then(|link| link.dyn_into::<web_sys::HtmlAnchorElement>().ok()) {
+        link.set_href(&address);
+        link.set_download(name);
+        link.click();
+    }
+    // What was clicked is being read already; an address that is gone needs no revoking.
+    drop(web_sys::Url::revoke_object_url(&address));
+}
+
 /// A few random letters, so that two pages don't share what is theirs alone.
 pub(crate) fn random_id() -> String {
     const LETTERS: &[u8] = b"abcdefghijkmnpqrstuvwxyz23456789";
     #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "below 32")]
     let letter = || LETTERS[(js_sys::Math::random() * 32.0) as usize % LETTERS.len()] as char;
     (0..8).map(|_| letter()).collect()
+}
+
+/// Random bytes that nobody can guess.
+pub(crate) fn random_bytes() -> [u8; 16] {
+    let mut bytes = [0; 16];
+    let crypto = web_sys::window().and_then(|window| window.crypto().ok());
+    let is_filled = crypto.is_some_and(|crypto| crypto.get_random_values_with_u8_array(&mut bytes).is_ok());
+    if !is_filled {
+        for byte in &mut bytes {
+            *byte = random_seed().to_le_bytes()[0];
+        }
+    }
+    bytes
 }
 
 /// A seed for jitter.

@@ -83,9 +83,9 @@ pub(crate) fn draw_lane(surface: &Surface, palette: &Palette, lane: &Lane, feed:
     }
     for (_, place) in feed.missing(lane).take(MAX_LABELS) {
         let (x, y) = (axis.x(place.published_ms).max(4.0), y_of(row_of(place.n)));
-        dash(surface, &[2.0, 3.0]);
+        surface.dash(&[2.0, 3.0]);
         surface.line((x, y), (surface.width, y), &palette.technique, 1.2);
-        dash(surface, &[]);
+        surface.dash(&[]);
         ring(surface, x, y, &palette.technique);
     }
     draw_wire(surface, palette, lane, axis);
@@ -222,10 +222,4 @@ fn bar(surface: &Surface, from: f64, to: f64, y: f64, colour: &str) {
 fn cross(surface: &Surface, x: f64, y: f64, colour: &str) {
     surface.line((x - 4.0, y - 4.0), (x + 4.0, y + 4.0), colour, 2.0);
     surface.line((x - 4.0, y + 4.0), (x + 4.0, y - 4.0), colour, 2.0);
-}
-
-fn dash(surface: &Surface, pattern: &[f64]) {
-    let pattern: js_sys::Array = pattern.iter().copied().map(wasm_bindgen::JsValue::from_f64).collect();
-    // An array of numbers is what it takes.
-    drop(surface.context.set_line_dash(&pattern));
 }

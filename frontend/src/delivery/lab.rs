@@ -1,6 +1,6 @@
 //! What the lab asks the server beside the four streams: the time, and a feed to measure with.
 
-use fourways_shared::{Topic, measure::ClockSample};
+use fourways_shared::{Cursor, Event, PollBody, Topic, measure::ClockSample};
 use gloo_net::http::Request;
 use serde::Deserialize;
 
@@ -47,6 +47,16 @@ pub(crate) async fn publish(topic: &Topic, text: &str) -> Result<(), String> {
         .map_err(|error| error.to_string())?;
     let response = request.send().await.map_err(|_| "the server did not answer".to_owned())?;
     if response.ok() { Ok(()) } else { Err(response.text().await.unwrap_or_default()) }
+}
+
+/// A topic's events after a place, at most as many as one answer carries: offset, and when it was published by the
+/// server's clock in milliseconds.
+#[expect(clippy::cast_precision_loss, reason = "microseconds since 1970 have 51 bits until the year 2106")]
+pub(crate) async fn log(topic: &Topic, after: Cursor) -> Option<Vec<(u64, f64)>> {
+    let address = format!("/v1/events?topic={topic}&after={after}&limit=1000");
+    let body: PollBody = Request::get(&address).send().await.ok()?.json().await.ok()?;
+    let entry = |event: Event| (event.cursor.offset.0, event.published_at_us as f64 / 1000.0);
+    Some(body.events.into_iter().map(entry).collect())
 }
 
 /// The topics that there are, by name.

@@ -7,11 +7,15 @@ mod short_poll;
 mod sse;
 mod websocket;
 
+pub(crate) mod channel;
 pub(crate) mod lab;
 
-use std::rc::Rc;
+use std::{cell::Cell, rc::Rc};
 
-use fourways_shared::{After, Reset, Technique, Topic};
+use fourways_shared::{
+    After, Reset, Technique, Topic,
+    lab::{LabId, Tag},
+};
 
 use crate::state::record::{Delivered, Note};
 
@@ -19,7 +23,7 @@ use crate::state::record::{Delivered, Note};
 pub(crate) type Sink = Rc<dyn Fn(Note)>;
 
 /// What to read, and how.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug)]
 pub(crate) struct Request {
     pub(crate) topics: Vec<Topic>,
     pub(crate) after: After,
@@ -27,6 +31,27 @@ pub(crate) struct Request {
     pub(crate) poll_ms: f64,
     /// How long a long poll may be held.
     pub(crate) hold_s: f64,
+    /// Whose requests they are, so that the server counts them and breaks them for this page alone.
+    /// Without it they are neither counted nor broken.
+    pub(crate) label: Option<Label>,
+}
+
+/// The page's id, and the count of what it asked for by one technique. Copies count on.
+#[derive(Clone, Debug)]
+pub(crate) struct Label {
+    id: LabId,
+    asked: Rc<Cell<u32>>,
+}
+
+impl Label {
+    pub(crate) fn new(id: LabId) -> Self {
+        Self { id, asked: Rc::default() }
+    }
+
+    fn next(&self) -> Tag {
+        self.asked.set(self.asked.get() + 1);
+        Tag { id: self.id, n: self.asked.get() }
+    }
 }
 
 impl Request {
@@ -35,14 +60,17 @@ impl Request {
         self.topics.iter().map(|topic| format!("topic={topic}")).collect::<Vec<_>>().join("&")
     }
 
-    fn address(&self, path: &str, after: After) -> String {
+    /// Where to ask for what follows, and the number of the request.
+    fn address(&self, path: &str, after: After) -> (String, u32) {
         let begin = match after {
             After::Head => String::new(),
             After::Earliest => "&after=earliest".to_owned(),
             After::Last(count) => format!("&last={count}"),
             After::Cursor(cursor) => format!("&after={cursor}"),
         };
-        format!("{path}?{}{begin}", self.query())
+        let tag = self.label.as_ref().map(Label::next);
+        let lab = tag.map_or(String::new(), |tag| format!("&lab={tag}"));
+        (format!("{path}?{}{begin}{lab}", self.query()), tag.map_or(0, |tag| tag.n))
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::{cell::Cell, rc::Rc, time::Duration};
 
-use fourways_shared::{Advice, After, PollBody, Problem, Technique, session::Session};
+use fourways_shared::{Advice, After, PollBody, Problem, Technique, lab::Part, session::Session};
 use wasm_bindgen::JsCast as _;
 use wasm_bindgen_futures::{JsFuture, spawn_local};
 use web_sys::{AbortController, RequestCache, RequestInit, Response};
@@ -11,7 +11,7 @@ use super::{Request, Sink, Taken};
 use crate::{
     browser::{clock, page, timer},
     state::format::plain,
-    state::record::{Bytes, Delivered, Direction, Link, Note, Outcome, Part, Raw, Record},
+    state::record::{Delivered, Link, Note, Outcome, Record, head},
 };
 
 /// How one technique polls.
@@ -48,7 +48,6 @@ pub(super) fn open(manner: Manner, request: Request, sink: Sink) -> Handle {
         request,
         sink,
         controller: controller.clone(),
-        n: 0,
     };
     let wanted = Rc::clone(&is_open);
     spawn_local(async move {
@@ -73,7 +72,6 @@ struct Poller {
     request: Request,
     sink: Sink,
     controller: Option<AbortController>,
-    n: u64,
 }
 
 /// An answer, as far as a page can see it.
@@ -89,7 +87,7 @@ impl Poller {
     /// One request and its answer; how long to pause, `None` to stop.
     async fn ask(&mut self, wanted: &Cell<bool>) -> Option<f64> {
         let after = self.session.after();
-        let mut address = self.request.address("/v1/events", after);
+        let (mut address, n) = self.request.address("/v1/events", after);
         if let Some(wait_s) = self.manner.wait_s {
             address = format!("{address}&wait={}", plain(wait_s));
         }
@@ -108,22 +106,10 @@ impl Poller {
         if !wanted.get() {
             return None;
         }
-        let request_head = request_head(&address, tag.as_deref());
-        self.n += 1;
         let mut record = Record {
-            n: self.n,
-            technique: self.manner.technique,
-            direction: Direction::Both,
-            kind: "GET".to_owned(),
-            status: String::new(),
-            outcome: Outcome::Failed,
             began_ms,
-            ended_ms,
-            bytes: Bytes { up_head: request_head.len() as u64, ..Bytes::default() },
-            raw: Raw(vec![request_part(&request_head)]),
-            events: Vec::new(),
-            reset: None,
-            cursor: None,
+            up: head(&request_head(&address, tag.as_deref())),
+            ..Record::new(self.manner.technique, n, Outcome::Failed, ended_ms)
         };
         let advice = match answer {
             Ok(answer) => self.take(answer, &mut record),
@@ -158,17 +144,11 @@ impl Poller {
     }
 
     fn take(&mut self, answer: Answer, record: &mut Record) -> Result<(), Advice> {
-        let Answer { status, head, body, retry_after, etag } = answer;
+        let Answer { status, head: lines, body, retry_after, etag } = answer;
         record.status = status.to_string();
-        record.bytes.down_head = head.len() as u64;
-        record.bytes.down_body = body.len() as u64;
-        let (start, headers) = head.split_once("\r\n").unwrap_or((&head, ""));
-        record.raw.0.push(Part {
-            caption: format!("Response, {} B head + {} B body", head.len(), body.len()),
-            start: start.to_owned(),
-            head: headers.replace('\r', ""),
-            body: body.clone(),
-        });
+        record.code = status;
+        record.down = head(&lines);
+        record.down.push((Part::Payload, body.clone().into_bytes()));
         match status {
             200 => {
                 let Ok(body) = serde_json::from_str::<PollBody>(&body) else {
@@ -255,14 +235,4 @@ fn request_head(address: &str, tag: Option<&str>) -> String {
     let host = page::origin().split("//").nth(1).unwrap_or_default().to_owned();
     let tag = tag.map_or(String::new(), |tag| format!("If-None-Match: {tag}\r\n"));
     format!("GET {address} HTTP/1.1\r\nHost: {host}\r\n{tag}\r\n")
-}
-
-fn request_part(head: &str) -> Part {
-    let (start, headers) = head.split_once("\r\n").unwrap_or((head, ""));
-    Part {
-        caption: format!("Request, {} B, and what the browser adds", head.len()),
-        start: start.to_owned(),
-        head: headers.replace('\r', ""),
-        body: String::new(),
-    }
 }

@@ -5,7 +5,7 @@
 
 use std::{cell::RefCell, rc::Rc, time::Duration};
 
-use fourways_shared::{Advice, Event, Reset, Technique, session::Session};
+use fourways_shared::{Advice, Event, Reset, Technique, lab::Part, session::Session};
 use wasm_bindgen::{JsCast as _, closure::Closure};
 use wasm_bindgen_futures::spawn_local;
 use web_sys::{EventSource, MessageEvent};
@@ -13,7 +13,7 @@ use web_sys::{EventSource, MessageEvent};
 use super::{Request, Sink, Taken};
 use crate::{
     browser::{clock, page, timer},
-    state::record::{Bytes, Delivered, Direction, Link, Note, Outcome, Part, Raw, Record},
+    state::record::{Delivered, Link, Note, Outcome, Record, head},
 };
 
 /// A stream that goes on. Dropping it closes the connection.
@@ -40,7 +40,8 @@ struct Stream {
     sink: Sink,
     session: Session,
     source: Option<Source>,
-    n: u64,
+    /// The request that is out.
+    n: u32,
     is_wanted: bool,
 }
 
@@ -64,8 +65,10 @@ impl Drop for Source {
 
 fn connect(stream: &Rc<RefCell<Stream>>) {
     let (address, sink) = {
-        let this = stream.borrow();
-        (this.request.address("/v1/stream", this.session.after()), Rc::clone(&this.sink))
+        let mut this = stream.borrow_mut();
+        let (address, n) = this.request.address("/v1/stream", this.session.after());
+        this.n = n;
+        (address, Rc::clone(&this.sink))
     };
     sink(Note::Link(Link::Opening));
     let Ok(source) = EventSource::new(&address) else {
@@ -150,46 +153,26 @@ fn changed(stream: &Rc<RefCell<Stream>>, at_ms: f64) {
 }
 
 impl Stream {
-    fn record(&mut self, kind: &str, status: &str, outcome: Outcome, ended_ms: f64) -> Record {
-        self.n += 1;
-        Record {
-            n: self.n,
-            technique: Technique::Sse,
-            direction: Direction::Down,
-            kind: kind.to_owned(),
-            status: status.to_owned(),
-            outcome,
-            began_ms: ended_ms,
-            ended_ms,
-            bytes: Bytes::default(),
-            raw: Raw::default(),
-            events: Vec::new(),
-            reset: None,
-            cursor: self.session.cursor(),
-        }
+    fn record(&self, outcome: Outcome, at_ms: f64) -> Record {
+        Record { cursor: self.session.cursor(), ..Record::new(Technique::Sse, self.n, outcome, at_ms) }
     }
 
     fn opened(&mut self, at_ms: f64) -> Record {
         let (address, asked_ms) =
             self.source.as_ref().map(|source| (source.address.clone(), source.asked_ms)).unwrap_or_default();
-        let head = format!("GET {address} HTTP/1.1");
-        let mut record = self.record("GET", "200", Outcome::Opened, at_ms);
-        record.direction = Direction::Both;
-        record.began_ms = asked_ms;
-        record.bytes.up_head = head.len() as u64 + 2;
-        let fields =
-            "Accept: text/event-stream\nLast-Event-ID: sent by the browser when it reconnects".to_owned();
-        record.raw.0.push(Part {
-            caption: "Request; EventSource shows no header, sent or received".to_owned(),
-            start: head,
-            head: fields,
-            body: String::new(),
-        });
-        record
+        // EventSource shows no header, sent or received.
+        let request = format!("GET {address} HTTP/1.1\r\nAccept: text/event-stream\r\n\r\n");
+        Record {
+            code: 200,
+            began_ms: asked_ms,
+            up: head(&request),
+            down: head("HTTP/1.1 200 OK\r\n\r\n"),
+            ..self.record(Outcome::Opened, at_ms)
+        }
     }
 
     fn failed(&mut self, why: &str, at_ms: f64) -> Record {
-        self.record("error", why, Outcome::Failed, at_ms)
+        Record { status: why.to_owned(), ..self.record(Outcome::Failed, at_ms) }
     }
 
     fn take(&mut self, event: &MessageEvent, at_ms: f64) -> Record {
@@ -197,28 +180,12 @@ impl Stream {
         let (name, id) = (event.type_(), event.last_event_id());
         let Taken { events, reset } = self.receive(&name, &data);
         let outcome = if events.is_empty() { Outcome::Control } else { Outcome::Data };
-        let mut record = self.record(&name, "event", outcome, at_ms);
-        // The block as the server framed it: the fields are all known, each line of data has its own `data: `.
-        let lines = data.split('\n').count() as u64;
-        let block = 5 + id.len() as u64 + 8 + name.len() as u64 + lines * 7 + data.len() as u64 + 1;
-        let chunk = format!("{block:x}").len() as u64 + 4;
-        record.bytes = Bytes {
-            down_head: block - data.len() as u64 + chunk,
-            down_body: data.len() as u64,
-            ..Bytes::default()
-        };
-        record.raw.0.push(Part {
-            caption: format!(
-                "Event block, {} B fields and chunk + {} B data",
-                record.bytes.down_head,
-                data.len()
-            ),
-            start: String::new(),
-            head: format!("id: {id}\nevent: {name}"),
-            body: data.split('\n').map(|line| format!("data: {line}")).collect::<Vec<_>>().join("\n"),
-        });
-        (record.events, record.reset) = (events, reset);
-        record
+        let down = vec![
+            (Part::Field, format!("id: {id}\nevent: {name}\ndata: ").into_bytes()),
+            (Part::Payload, data.into_bytes()),
+            (Part::Field, b"\n\n".to_vec()),
+        ];
+        Record { down, events, reset, ..self.record(outcome, at_ms) }
     }
 
     fn receive(&mut self, name: &str, data: &str) -> Taken {

@@ -3,7 +3,9 @@
 
 use std::{cell::RefCell, rc::Rc, time::Duration};
 
-use fourways_shared::{Advice, Command, Data, EventName, Reply, Technique, Topic, session::Session};
+use fourways_shared::{
+    Advice, Command, Data, EventName, Reply, Technique, Topic, lab::Part, session::Session,
+};
 use wasm_bindgen::{JsCast as _, closure::Closure};
 use wasm_bindgen_futures::spawn_local;
 use web_sys::{CloseEvent, MessageEvent, WebSocket};
@@ -11,7 +13,7 @@ use web_sys::{CloseEvent, MessageEvent, WebSocket};
 use super::{Request, Sink, Taken};
 use crate::{
     browser::{clock, page, timer},
-    state::record::{Bytes, Delivered, Direction, Link, Note, Outcome, Part, Raw, Record},
+    state::record::{Delivered, Link, Note, Outcome, Record, Spans, head},
 };
 
 /// Asks for a sign of life after so much silence, and gives up after as much again. A browser shows no ping frames,
@@ -56,7 +58,8 @@ struct Stream {
     sink: Sink,
     session: Session,
     socket: Option<Socket>,
-    n: u64,
+    /// The request that is out.
+    n: u32,
     references: u64,
     heard_ms: f64,
     is_wanted: bool,
@@ -84,8 +87,10 @@ impl Drop for Socket {
 
 fn connect(stream: &Rc<RefCell<Stream>>) {
     let (path, sink) = {
-        let this = stream.borrow();
-        (this.request.address("/v1/ws", this.session.after()), Rc::clone(&this.sink))
+        let mut this = stream.borrow_mut();
+        let (path, n) = this.request.address("/v1/ws", this.session.after());
+        this.n = n;
+        (path, Rc::clone(&this.sink))
     };
     sink(Note::Link(Link::Opening));
     let Ok(socket) = WebSocket::new(&format!("{}{path}", page::origin().replacen("http", "ws", 1))) else {
@@ -145,7 +150,7 @@ fn ended(stream: &Rc<RefCell<Stream>>, advice: Advice, why: &str, at_ms: f64) {
         let wait = this.session.failed(advice);
         (
             Rc::clone(&this.sink),
-            this.record(Direction::Down, "close", why, Outcome::Failed, at_ms),
+            Record { status: why.to_owned(), ..this.record(Outcome::Failed, at_ms) },
             wait,
             this.session.attempt(),
         )
@@ -196,11 +201,10 @@ fn send(stream: &Rc<RefCell<Stream>>, command: &Command) -> bool {
         if !is_sent {
             return false;
         }
-        let mut record = this.record(Direction::Up, "text", "fin", Outcome::Control, clock::now_ms());
-        // A client's frame has a mask of four bytes (RFC 6455 5.3).
-        let head = frame_head(text.len()) + 4;
-        record.bytes = Bytes { up_head: head, up_body: text.len() as u64, ..Bytes::default() };
-        record.raw.0.push(frame_part(head, text, true));
+        let record = Record {
+            up: frame(text, matches!(command, Command::Publish { .. })),
+            ..this.record(Outcome::Control, clock::now_ms())
+        };
         (Rc::clone(&this.sink), record)
     };
     sink(Note::Record(Box::new(record)));
@@ -208,53 +212,28 @@ fn send(stream: &Rc<RefCell<Stream>>, command: &Command) -> bool {
 }
 
 impl Stream {
-    fn record(
-        &mut self,
-        direction: Direction,
-        kind: &str,
-        status: &str,
-        outcome: Outcome,
-        at_ms: f64,
-    ) -> Record {
-        self.n += 1;
-        Record {
-            n: self.n,
-            technique: Technique::Websocket,
-            direction,
-            kind: kind.to_owned(),
-            status: status.to_owned(),
-            outcome,
-            began_ms: at_ms,
-            ended_ms: at_ms,
-            bytes: Bytes::default(),
-            raw: Raw::default(),
-            events: Vec::new(),
-            reset: None,
-            cursor: self.session.cursor(),
-        }
+    fn record(&self, outcome: Outcome, at_ms: f64) -> Record {
+        Record { cursor: self.session.cursor(), ..Record::new(Technique::Websocket, self.n, outcome, at_ms) }
     }
 
     fn opened(&mut self, at_ms: f64) -> Record {
         let (address, asked_ms) =
             self.socket.as_ref().map(|socket| (socket.address.clone(), socket.asked_ms)).unwrap_or_default();
-        let head = format!("GET {address} HTTP/1.1");
-        let mut record = self.record(Direction::Both, "GET", "101", Outcome::Opened, at_ms);
-        record.began_ms = asked_ms;
-        record.bytes.up_head = head.len() as u64 + 2;
-        record.raw.0.push(Part {
-            caption: "Upgrade; a page sees no header of it, sent or received".to_owned(),
-            start: head,
-            head: "Connection: Upgrade\nUpgrade: websocket\nSec-WebSocket-Version: 13\nSec-WebSocket-Key: made by the browser"
-                .to_owned(),
-            body: String::new(),
-        });
-        record
+        // A page sees no header of an upgrade, sent or received.
+        let request = format!("GET {address} HTTP/1.1\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n");
+        Record {
+            code: 101,
+            began_ms: asked_ms,
+            up: head(&request),
+            down: head("HTTP/1.1 101 Switching Protocols\r\n\r\n"),
+            ..self.record(Outcome::Opened, at_ms)
+        }
     }
 
     fn take(&mut self, text: &str, at_ms: f64) -> Record {
         let reply = Reply::from_json(text);
         let mut taken = Taken::default();
-        let mut status = "fin".to_owned();
+        let mut status = String::new();
         match reply {
             Some(Reply::Event(event)) => {
                 taken.events.push(Delivered { is_new: self.session.accept(event.cursor), event });
@@ -268,30 +247,26 @@ impl Stream {
             _ => {}
         }
         let outcome = if taken.events.is_empty() { Outcome::Control } else { Outcome::Data };
-        let mut record = self.record(Direction::Down, "text", &status, outcome, at_ms);
-        let head = frame_head(text.len());
-        record.bytes = Bytes { down_head: head, down_body: text.len() as u64, ..Bytes::default() };
-        record.raw.0.push(frame_part(head, text.to_owned(), false));
-        (record.events, record.reset) = (taken.events, taken.reset);
-        record
+        let down = frame(text.to_owned(), outcome == Outcome::Data);
+        Record { status, down, events: taken.events, reset: taken.reset, ..self.record(outcome, at_ms) }
     }
 }
 
-/// RFC 6455 5.2: two bytes, and two or eight more for a longer payload.
-const fn frame_head(payload: usize) -> u64 {
-    match payload {
-        0..126 => 2,
-        126..65_536 => 4,
-        _ => 10,
+/// A text frame as the server writes it (RFC 6455 5.2); a browser's has a mask too, which it does not tell.
+fn frame(text: String, is_event: bool) -> Spans {
+    let length = text.len() as u64;
+    let mut head = vec![0x81];
+    match length {
+        0..126 => head.push(text.len().to_le_bytes()[0]),
+        126..65_536 => {
+            head.push(126);
+            head.extend_from_slice(&length.to_be_bytes()[6..]);
+        }
+        _ => {
+            head.push(127);
+            head.extend_from_slice(&length.to_be_bytes());
+        }
     }
-}
-
-fn frame_part(head: u64, body: String, is_masked: bool) -> Part {
-    let mask = u8::from(is_masked);
-    Part {
-        caption: format!("Frame, {head} B framing + {} B payload", body.len()),
-        start: String::new(),
-        head: format!("FIN 1   opcode 0x1 text\nMASK {mask}  length {}", body.len()),
-        body,
-    }
+    let part = if is_event { Part::Payload } else { Part::Control };
+    vec![(Part::FrameHead, head), (part, text.into_bytes())]
 }

@@ -4,14 +4,18 @@ use fourways_shared::{After, Technique};
 use leptos::{prelude::*, task::spawn_local};
 use wasm_bindgen::JsCast as _;
 
-use super::{health::Health, overview::own_topic, streams::Streams};
+use super::{
+    health::Health,
+    overview::own_topic,
+    streams::{Ask, Streams},
+};
 use crate::{
     browser::{clock, timer},
     components::{
         dynamic::{part, text},
         icon::{Icon, Name},
     },
-    delivery::{Request, lab},
+    delivery::lab,
     state::{
         experiment::{HEADINGS, Measured, Outcome, PRESETS, Run, Settings, Verdict, row},
         format::{duration_or_dash, fixed, plain, plural},
@@ -38,7 +42,7 @@ enum Progress {
 #[expect(clippy::too_many_lines, reason = "most of it is the page itself")]
 pub(crate) fn Compare() -> impl IntoView {
     let health = expect_context::<Health>();
-    let streams = Streams::new(health.clock);
+    let streams = Streams::new(health.clock, None);
     let settings = RwSignal::new(Settings::default());
     let progress = RwSignal::new(Progress::None);
     let run = RwSignal::new(None::<Run>);
@@ -286,16 +290,16 @@ async fn measure(
     run: RwSignal<Option<Run>>,
 ) {
     let topic = own_topic();
-    streams.clear();
+    streams.fresh().await;
     for technique in Technique::ALL {
-        let request = Request {
+        let ask = Ask {
             topics: vec![topic.clone()],
             // From the beginning: the topic is new, and all four then have the same events to deliver.
             after: After::Earliest,
             poll_ms: settings.poll_s * 1000.0,
             hold_s: 20.0,
         };
-        streams.open(technique, request);
+        streams.open(technique, ask);
     }
     // Time for the streams to open: what they cost then is in the count, what they miss then would not be fair.
     timer::sleep(400.0).await;

@@ -1,11 +1,13 @@
 //! The overview: one feed, four subscribers, one clock.
 
-use std::time::Duration;
-
 use fourways_shared::{After, Technique, Topic};
 use leptos::{prelude::*, task::spawn_local};
 
-use super::{health::Health, streams::Streams};
+use super::{
+    health::Health,
+    lab::Lab,
+    streams::{Ask, Streams},
+};
 use crate::{
     browser::{
         canvas::{Palette, Surface},
@@ -19,7 +21,7 @@ use crate::{
         segments::Segments,
         strip::{draw_feed, draw_lane},
     },
-    delivery::{Request, lab},
+    delivery::lab,
     state::{
         axis::Axis,
         feed::{Behind, Published},
@@ -56,14 +58,14 @@ const USE_WHEN: [&str; 4] = [
 #[component]
 pub(crate) fn Overview() -> impl IntoView {
     let health = expect_context::<Health>();
-    let streams = Streams::new(health.clock);
-    let own = own_topic();
+    let streams = Streams::new(health.clock, None);
+    let own = expect_context::<Lab>().topic.get_value();
     let rate = RwSignal::new(0.0_f64);
     let is_paused = RwSignal::new(false);
     let tick = RwSignal::new(0_u32);
     let canvases: [NodeRef<leptos::html::Canvas>; 5] = std::array::from_fn(|_| NodeRef::new());
 
-    open_all(streams, &own, After::Head);
+    open_all(streams, own.clone());
     Effect::new(move |_| {
         let is_paused = is_paused.get();
         streams_follow(streams, is_paused);
@@ -180,6 +182,13 @@ fn LaneRow(
             streams.lane(technique, read).unwrap_or_default()
         })
     };
+    // Counted at the server; while it can't tell, what the page can see.
+    let spent = move || match streams.counts(technique) {
+        Some(counts) => bytes(counts.total_up() + counts.total_down()),
+        None => streams
+            .lane(technique, |lane| bytes(lane.counters.up.total() + lane.counters.down.total()))
+            .unwrap_or_default(),
+    };
     let gauge =
         move || format!("transform:scaleX({})", fixed((age_ms().unwrap_or(0.0) / 5000.0).min(1.0), 3));
     view! {
@@ -198,7 +207,7 @@ fn LaneRow(
                 <div><dt>"Empty"</dt><dd>{count(|lane| lane.counters.empty.to_string())}</dd></div>
                 <div><dt>"Events"</dt><dd data-testid=format!("events-{technique}")>{count(|lane| lane.counters.events.to_string())}</dd></div>
                 <div><dt>"p50"</dt><dd>{count(|lane| duration_or_dash(lane.recent_quantile_ms(0.5)))}</dd></div>
-                <div class="wide"><dt>"Bytes seen"</dt><dd>{count(|lane| bytes(lane.counters.bytes.up() + lane.counters.bytes.down()))}</dd></div>
+                <div class="wide"><dt>"Bytes"</dt><dd>{text(spent)}</dd></div>
             </dl>
         </div>
     }
@@ -245,12 +254,15 @@ pub(crate) fn keep_feed(topic: Topic, rate: RwSignal<f64>, payload_bytes: u32) {
     });
 }
 
-fn open_all(streams: Streams, own: &Topic, after: After) {
-    let mut topics = vec![own.clone()];
-    topics.extend(Topic::parse("host.cpu"));
-    for technique in Technique::ALL {
-        streams.open(technique, Request { topics: topics.clone(), after, poll_ms: POLL_MS, hold_s: HOLD_S });
-    }
+fn open_all(streams: Streams, own: Topic) {
+    spawn_local(async move {
+        streams.fresh().await;
+        let topics: Vec<_> = [Some(own), Topic::parse("host.cpu").ok()].into_iter().flatten().collect();
+        for technique in Technique::ALL {
+            let ask = Ask { topics: topics.clone(), after: After::Head, poll_ms: POLL_MS, hold_s: HOLD_S };
+            streams.open(technique, ask);
+        }
+    });
 }
 
 /// Pausing holds the picture; the streams go on, as they would in a page that is not looked at.
@@ -302,22 +314,4 @@ fn frames(
             }
         });
     })
-}
-
-/// Looks again three times a second, without drawing: for pages of text and tables.
-pub(crate) fn ticker(streams: Streams) -> RwSignal<u32> {
-    let tick = RwSignal::new(0_u32);
-    let beat = set_interval_with_handle(
-        move || {
-            streams.drain();
-            tick.update(|tick| *tick = tick.wrapping_add(1));
-        },
-        Duration::from_millis(333),
-    );
-    on_cleanup(move || {
-        if let Ok(beat) = beat {
-            beat.clear();
-        }
-    });
-    tick
 }

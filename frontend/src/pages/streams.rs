@@ -5,12 +5,18 @@
 
 use std::{cell::RefCell, rc::Rc};
 
-use fourways_shared::{Technique, Topic, measure::ClockOffset};
+use fourways_shared::{After, Technique, Topic, lab::Counts, measure::ClockOffset};
 use leptos::prelude::*;
 
+use super::lab::Lab;
 use crate::{
-    delivery::{self, Handle, Request},
-    state::{feed::Feed, lane::Lane, record::Note},
+    delivery::{self, Handle, Label, Request},
+    state::{
+        feed::Feed,
+        lane::Lane,
+        record::{Note, Outcome},
+        wire::{Entry, Wire},
+    },
 };
 
 /// A hidden tab gets no frames: then the buffer is emptied when it is full.
@@ -21,39 +27,85 @@ const MAX_PENDING: usize = 2000;
 pub(crate) struct Streams {
     inner: StoredValue<Inner, LocalStorage>,
     clock: RwSignal<ClockOffset>,
+    lab: Lab,
 }
 
 struct Inner {
     told: Rc<RefCell<Told>>,
     handles: [Option<Handle>; 4],
+    labels: [Label; 4],
+    twin: Option<Handle>,
+}
+
+/// What to read, and how.
+#[derive(Clone, Debug)]
+pub(crate) struct Ask {
+    pub(crate) topics: Vec<Topic>,
+    pub(crate) after: After,
+    /// Time between a short poll's answer and the next.
+    pub(crate) poll_ms: f64,
+    /// How long a long poll may be held.
+    pub(crate) hold_s: f64,
 }
 
 struct Told {
     pending: Vec<(Technique, Note)>,
     lanes: [Lane; 4],
     feed: Feed,
+    /// What an unlabelled stream told, which no fault touches.
+    twin: Option<Lane>,
+    /// Of the technique whose wire is looked at.
+    wire: Option<(Technique, Wire)>,
 }
 
 impl Streams {
-    /// None is open.
-    pub(crate) fn new(clock: RwSignal<ClockOffset>) -> Self {
-        let told = Told { pending: Vec::new(), lanes: Technique::ALL.map(Lane::new), feed: Feed::default() };
-        let inner = Inner { told: Rc::new(RefCell::new(told)), handles: [None, None, None, None] };
-        Self { inner: StoredValue::new_local(inner), clock }
+    /// None is open. With `watched`, the wire of that technique is kept.
+    pub(crate) fn new(clock: RwSignal<ClockOffset>, watched: Option<Technique>) -> Self {
+        let lab = expect_context::<Lab>();
+        lab.watch(watched);
+        let told = Told {
+            pending: Vec::new(),
+            lanes: Technique::ALL.map(Lane::new),
+            feed: Feed::default(),
+            twin: None,
+            wire: watched.map(|technique| (technique, Wire::default())),
+        };
+        let inner = Inner {
+            told: Rc::new(RefCell::new(told)),
+            handles: [None, None, None, None],
+            labels: Technique::ALL.map(|_| Label::new(lab.id)),
+            twin: None,
+        };
+        Self { inner: StoredValue::new_local(inner), clock, lab }
+    }
+
+    /// Counts from zero, here and at the server; resolves when that is done, or the server is not there in time.
+    pub(crate) async fn fresh(self) {
+        self.lab.zeroed(&Technique::ALL).await;
+        self.clear();
+    }
+
+    /// What the server counted for a technique; `None` while it can't tell.
+    pub(crate) fn counts(&self, technique: Technique) -> Option<Counts> {
+        self.lab.is_open.get().then(|| self.lab.counts.get()[technique.index()])
     }
 
     /// Opens a stream in place of the technique's old one.
-    pub(crate) fn open(&self, technique: Technique, request: Request) {
-        let Some(told) = self.inner.try_with_value(|inner| Rc::clone(&inner.told)) else { return };
+    pub(crate) fn open(&self, technique: Technique, ask: Ask) {
+        let at = technique.index();
+        let kept = self.inner.try_with_value(|inner| (Rc::clone(&inner.told), inner.labels[at].clone()));
+        let Some((told, label)) = kept else { return };
         self.close(technique);
-        let clock = self.clock;
+        let (clock, lab) = (self.clock, self.lab);
         let sink = Rc::new(move |note| {
             let mut told = told.borrow_mut();
             told.pending.push((technique, note));
             if told.pending.len() >= MAX_PENDING {
-                told.drain(clock.try_get_untracked().unwrap_or_default());
+                told.drain(clock.try_get_untracked().unwrap_or_default(), lab);
             }
         });
+        let Ask { topics, after, poll_ms, hold_s } = ask;
+        let request = Request { topics, after, poll_ms, hold_s, label: Some(label) };
         let handle = delivery::open(technique, request, sink);
         self.inner.try_update_value(|inner| inner.handles[technique.index()] = Some(handle));
     }
@@ -83,7 +135,9 @@ impl Streams {
             told.pending.clear();
             told.lanes = Technique::ALL.map(Lane::new);
             told.feed = Feed::default();
+            told.wire = told.wire.take().map(|(technique, _)| (technique, Wire::default()));
         });
+        drop(self.lab.take_records());
     }
 
     /// Publishes over the technique's own connection; see [`Handle::publish`].
@@ -96,7 +150,7 @@ impl Streams {
     /// Takes what came since the last frame into the lanes.
     pub(crate) fn drain(&self) {
         let clock = self.clock.try_get_untracked().unwrap_or_default();
-        self.inner.try_with_value(|inner| inner.told.borrow_mut().drain(clock));
+        self.inner.try_with_value(|inner| inner.told.borrow_mut().drain(clock, self.lab));
     }
 
     /// Looks at the lanes and the feed; `None` after the page has gone.
@@ -113,11 +167,72 @@ impl Streams {
     }
 }
 
+impl Streams {
+    /// Opens a second stream of the same kind that no fault touches and no figure contains.
+    pub(crate) fn open_twin(&self, technique: Technique, ask: Ask) {
+        let Some(told) = self.inner.try_with_value(|inner| Rc::clone(&inner.told)) else { return };
+        told.borrow_mut().twin = Some(Lane::new(technique));
+        let clock = self.clock;
+        let sink = Rc::new(move |note| {
+            if let Some(twin) = &mut told.borrow_mut().twin {
+                twin.observe(note, clock.try_get_untracked().unwrap_or_default());
+            }
+        });
+        let Ask { topics, after, poll_ms, hold_s } = ask;
+        let request = Request { topics, after, poll_ms, hold_s, label: None };
+        let handle = delivery::open(technique, request, sink);
+        self.inner.try_update_value(|inner| inner.twin = Some(handle));
+    }
+
+    /// Looks at the twin.
+    pub(crate) fn twin<T>(&self, look: impl FnOnce(&Lane) -> T) -> Option<T> {
+        self.inner.try_with_value(|inner| inner.told.borrow().twin.as_ref().map(look)).flatten()
+    }
+
+    /// Closes the twin, and forgets it.
+    pub(crate) fn close_twin(&self) {
+        let handle = self.inner.try_update_value(|inner| inner.twin.take());
+        drop(handle);
+        self.inner.try_with_value(|inner| inner.told.borrow_mut().twin = None);
+    }
+
+    /// Looks at the wire, or changes what of it is shown.
+    pub(crate) fn wire<T>(&self, look: impl FnOnce(&mut Wire) -> T) -> Option<T> {
+        let look = |inner: &Inner| inner.told.borrow_mut().wire.as_mut().map(|(_, wire)| look(wire));
+        self.inner.try_with_value(look).flatten()
+    }
+
+    /// Looks at the lane and the wire of the technique that is watched.
+    pub(crate) fn watched<T>(&self, look: impl FnOnce(&Lane, &Wire, &Feed) -> T) -> Option<T> {
+        let look = |inner: &Inner| {
+            let told = inner.told.borrow();
+            let (technique, wire) = told.wire.as_ref()?;
+            Some(look(&told.lanes[technique.index()], wire, &told.feed))
+        };
+        self.inner.try_with_value(look).flatten()
+    }
+}
+
 impl Told {
-    fn drain(&mut self, clock: ClockOffset) {
+    fn drain(&mut self, clock: ClockOffset, lab: Lab) {
+        let is_told = lab.is_open.try_get_untracked().unwrap_or(false);
         for (technique, note) in self.pending.drain(..) {
             self.feed.observe(&note);
+            if let (Some((watched, wire)), Note::Record(record)) = (&mut self.wire, &note)
+                && *watched == technique
+            {
+                // What the server tells better is not told twice; what failed it may never have seen.
+                let is_failure = record.outcome == Outcome::Failed;
+                let entries = Entry::of_page(record, clock.offset_ms).into_iter();
+                entries
+                    .filter(|entry| !is_told || (is_failure && entry.failure.is_some()))
+                    .for_each(|entry| wire.push(entry));
+            }
             self.lanes[technique.index()].observe(note, clock);
+        }
+        if let Some((watched, wire)) = &mut self.wire {
+            let records = lab.take_records().into_iter().filter(|record| record.technique == *watched);
+            records.for_each(|record| wire.push(Entry::of_server(record)));
         }
     }
 }

@@ -4,10 +4,11 @@ use std::{collections::VecDeque, rc::Rc};
 
 use fourways_shared::{
     Cursor, Technique,
+    lab::Split,
     measure::{ClockOffset, Ledger, Percentiles},
 };
 
-use super::record::{Bytes, Link, Note, Outcome, Record};
+use super::record::{Link, Note, Outcome, Record, split};
 
 /// Records kept for the wire table, marks and spans kept for drawing.
 const MAX_RECORDS: usize = 1400;
@@ -27,6 +28,8 @@ pub(crate) struct Lane {
     pub(crate) ledger: Ledger,
     pub(crate) latency: Percentiles,
     pub(crate) cursor: Option<Cursor>,
+    /// What to add to the page's times to get the server's, as of the last note.
+    pub(crate) offset_ms: f64,
     /// When the newest event that is here was published, by the server's clock in milliseconds.
     pub(crate) newest_ms: Option<f64>,
     /// When the stream was first asked for, by the server's clock: what is older was replayed, not delivered live.
@@ -58,7 +61,9 @@ pub(crate) struct Counters {
     pub(crate) frames_up: u64,
     pub(crate) frames_down: u64,
     pub(crate) reconnects: u64,
-    pub(crate) bytes: Bytes,
+    /// As far as the page can see.
+    pub(crate) up: Split,
+    pub(crate) down: Split,
 }
 
 impl Lane {
@@ -73,6 +78,7 @@ impl Lane {
             ledger: Ledger::default(),
             latency: Percentiles::default(),
             cursor: None,
+            offset_ms: 0.0,
             newest_ms: None,
             began_ms: None,
             recent_ms: VecDeque::with_capacity(RECENT),
@@ -81,6 +87,7 @@ impl Lane {
 
     /// Takes what the stream told. `clock` turns the page's times into the server's.
     pub(crate) fn observe(&mut self, note: Note, clock: ClockOffset) {
+        self.offset_ms = clock.offset_ms;
         match note {
             Note::Link(link) => self.turn(link, clock),
             Note::Record(record) => self.take(*record, clock),
@@ -105,19 +112,17 @@ impl Lane {
     }
 
     fn take(&mut self, record: Record, clock: ClockOffset) {
-        let Counters { requests, empty, events, frames_up, frames_down, bytes, .. } = &mut self.counters;
+        let Counters { requests, empty, events, frames_up, frames_down, up, down, .. } = &mut self.counters;
         match (record.technique, record.outcome) {
             (_, Outcome::Opened) | (Technique::ShortPoll | Technique::LongPoll, _) => *requests += 1,
             (Technique::Websocket, Outcome::Data | Outcome::Control | Outcome::Empty) => {
-                if record.bytes.up() > 0 { *frames_up += 1 } else { *frames_down += 1 }
+                if record.up.is_empty() { *frames_down += 1 } else { *frames_up += 1 }
             }
             _ => {}
         }
         *empty += u64::from(record.outcome == Outcome::Empty);
-        bytes.up_head += record.bytes.up_head;
-        bytes.up_body += record.bytes.up_body;
-        bytes.down_head += record.bytes.down_head;
-        bytes.down_body += record.bytes.down_body;
+        add(up, split(&record.up));
+        add(down, split(&record.down));
         let delivered_ms = record.ended_ms + clock.offset_ms;
         let began_ms = *self.began_ms.get_or_insert(record.began_ms + clock.offset_ms);
         if let Some(reset) = &record.reset {
@@ -143,7 +148,7 @@ impl Lane {
             let mark = Mark { offset: delivered.event.cursor.offset.0, published_ms, delivered_ms };
             push(&mut self.marks, mark, MAX_MARKS);
         }
-        if matches!(record.technique, Technique::ShortPoll | Technique::LongPoll) || record.bytes.up() > 0 {
+        if matches!(record.technique, Technique::ShortPoll | Technique::LongPoll) || !record.up.is_empty() {
             let span = Span {
                 from_ms: record.began_ms + clock.offset_ms,
                 to_ms: delivered_ms,
@@ -178,9 +183,15 @@ impl Lane {
     /// Bytes of everything on the wire for each delivered event; `None` before the first.
     #[expect(clippy::cast_precision_loss, reason = "a quotient for people")]
     pub(crate) fn bytes_per_event(&self) -> Option<f64> {
-        let Counters { bytes, events, .. } = self.counters;
-        (events > 0).then(|| (bytes.up() + bytes.down()) as f64 / events as f64)
+        let Counters { up, down, events, .. } = self.counters;
+        (events > 0).then(|| (up.total() + down.total()) as f64 / events as f64)
     }
+}
+
+const fn add(sum: &mut Split, more: Split) {
+    sum.headers += more.headers;
+    sum.framing += more.framing;
+    sum.payload += more.payload;
 }
 
 fn push<T>(queue: &mut VecDeque<T>, item: T, limit: usize) {
@@ -195,7 +206,9 @@ pub(crate) mod tests {
     use fourways_shared::{Data, Epoch, Event, EventName, Offset};
 
     use super::*;
-    use crate::state::record::{Delivered, Direction, Raw};
+    use fourways_shared::lab::Part;
+
+    use crate::state::record::Delivered;
 
     pub(crate) fn event(offset: u64, published_ms: u64) -> Event {
         Event {
@@ -215,19 +228,13 @@ pub(crate) mod tests {
         events: Vec<(Event, bool)>,
     ) -> Note {
         Note::Record(Box::new(Record {
-            n: 1,
-            technique,
-            direction: Direction::Both,
-            kind: "GET".into(),
-            status: "200".into(),
-            outcome,
+            code: 200,
             began_ms: ended_ms - 1.0,
-            ended_ms,
-            bytes: Bytes { up_head: 10, up_body: 0, down_head: 20, down_body: 30 },
-            raw: Raw::default(),
+            up: vec![(Part::Headers, vec![0; 10])],
+            down: vec![(Part::Headers, vec![0; 20]), (Part::Payload, vec![0; 30])],
             cursor: events.last().map(|(event, _)| event.cursor),
             events: events.into_iter().map(|(event, is_new)| Delivered { event, is_new }).collect(),
-            reset: None,
+            ..Record::new(technique, 1, outcome, ended_ms)
         }))
     }
 

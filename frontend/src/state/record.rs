@@ -1,55 +1,70 @@
 //! What happened on the wire, in one shape for all four techniques.
 
-use fourways_shared::{Cursor, Event, Reset, Technique};
+use fourways_shared::{
+    Cursor, Event, Reset, Technique,
+    lab::{Part, Split},
+};
 
 /// One request with its answer, one event, or one frame.
 #[derive(Clone, Debug)]
 pub(crate) struct Record {
-    /// Counted from 1 for each stream.
-    pub(crate) n: u64,
+    /// Which of the technique's requests it belongs to.
+    pub(crate) n: u32,
     pub(crate) technique: Technique,
-    pub(crate) direction: Direction,
-    /// `GET`, `message`, `text`: what the technique calls it.
-    pub(crate) kind: String,
-    /// `200`, `fin`: how it came out.
+    /// The answer's status; 0 for what is no answer.
+    pub(crate) code: u16,
+    /// How it came out, in words.
     pub(crate) status: String,
     pub(crate) outcome: Outcome,
     /// When it was asked for or sent, by the page's clock, in milliseconds since the Unix epoch.
     pub(crate) began_ms: f64,
     /// When it was here whole.
     pub(crate) ended_ms: f64,
-    pub(crate) bytes: Bytes,
-    /// Literally what was on the wire, as far as a page can see it.
-    pub(crate) raw: Raw,
+    /// What went up and what came down, as far as a page can see it: what the browser adds it doesn't tell.
+    pub(crate) up: Spans,
+    pub(crate) down: Spans,
     pub(crate) events: Vec<Delivered>,
     pub(crate) reset: Option<Reset>,
     /// The place up to which everything has been seen.
     pub(crate) cursor: Option<Cursor>,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Direction {
-    Up,
-    Down,
-    Both,
+/// Bytes of the wire, and what they are.
+pub(crate) type Spans = Vec<(Part, Vec<u8>)>;
+
+impl Record {
+    /// An empty record of this time.
+    pub(crate) const fn new(technique: Technique, n: u32, outcome: Outcome, at_ms: f64) -> Self {
+        Self {
+            n,
+            technique,
+            code: 0,
+            status: String::new(),
+            outcome,
+            began_ms: at_ms,
+            ended_ms: at_ms,
+            up: Vec::new(),
+            down: Vec::new(),
+            events: Vec::new(),
+            reset: None,
+            cursor: None,
+        }
+    }
 }
 
-impl Direction {
-    pub(crate) const fn arrow(self) -> &'static str {
-        match self {
-            Self::Up => "↑",
-            Self::Down => "↓",
-            Self::Both => "⇅",
-        }
+/// So many bytes of each class.
+pub(crate) fn split(spans: &Spans) -> Split {
+    let mut split = Split::default();
+    for (part, bytes) in spans {
+        split.add(part.class(), bytes.len() as u64);
     }
+    split
+}
 
-    pub(crate) const fn label(self) -> &'static str {
-        match self {
-            Self::Up => "to the server",
-            Self::Down => "from the server",
-            Self::Both => "request and answer",
-        }
-    }
+/// A head in its parts: the first line, and the rest.
+pub(crate) fn head(text: &str) -> Spans {
+    let end = text.find('\n').map_or(text.len(), |at| at + 1);
+    vec![(Part::StartLine, text.as_bytes()[..end].to_vec()), (Part::Headers, text.as_bytes()[end..].to_vec())]
 }
 
 /// What a record was good for.
@@ -65,41 +80,6 @@ pub(crate) enum Outcome {
     Control,
     /// It failed, or the connection ended.
     Failed,
-}
-
-/// Bytes as far as a page can see them. What the browser adds to a request it doesn't tell.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Bytes {
-    /// Request line and the headers that the page set; a frame's header and mask.
-    pub(crate) up_head: u64,
-    pub(crate) up_body: u64,
-    /// Status line and headers; chunk size and SSE fields; a frame's header.
-    pub(crate) down_head: u64,
-    pub(crate) down_body: u64,
-}
-
-impl Bytes {
-    pub(crate) const fn up(self) -> u64 {
-        self.up_head + self.up_body
-    }
-
-    pub(crate) const fn down(self) -> u64 {
-        self.down_head + self.down_body
-    }
-}
-
-/// Text of the wire in parts, each with a caption.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Raw(pub(crate) Vec<Part>);
-
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Part {
-    pub(crate) caption: String,
-    /// The line that says what it is.
-    pub(crate) start: String,
-    /// Headers, fields, bits.
-    pub(crate) head: String,
-    pub(crate) body: String,
 }
 
 /// An event of a record.

@@ -26,28 +26,22 @@ pub enum LabCommand {
     Zero(Vec<Technique>),
 }
 
-/// What the server tells of the page's own streams: whatever changed.
+/// How things stand with the page's own streams; told when something changed, and after each command.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LabNews {
     /// The server's clock, µs since the Unix epoch.
     pub now: u64,
     /// Bytes since the first request, in the order of [`Technique::ALL`].
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub counts: Option<[Counts; 4]>,
+    pub counts: [Counts; 4],
     /// The faults that are on.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub faults: Option<Vec<Active>>,
+    pub faults: Vec<Active>,
+    /// Commands of this connection that were carried out or refused; what is told with it is from after the last.
+    pub commands: u64,
     /// Wire records that were left out because the page did not take them in time.
-    #[serde(default, skip_serializing_if = "is_zero")]
     pub left_out: u64,
     /// Why the last command was not carried out.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub refused: Option<String>,
-}
-
-#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks so")]
-const fn is_zero(count: &u64) -> bool {
-    *count == 0
 }
 
 /// A fault that is on.
@@ -77,7 +71,7 @@ mod tests {
         assert_eq!(told, LabCommand::Fault { techniques: vec![Technique::Sse], fault });
         let watch = LabCommand::Watch(vec![Technique::LongPoll]);
         assert_eq!(serde_json::to_string(&watch).unwrap(), r#"{"watch":["long_poll"]}"#);
-        let news = LabNews { now: 1, ..LabNews::default() };
-        assert_eq!(serde_json::to_string(&news).unwrap(), r#"{"now":1}"#);
+        let news = LabNews { now: 1, commands: 2, ..LabNews::default() };
+        assert_eq!(serde_json::from_str::<LabNews>(&serde_json::to_string(&news).unwrap()).unwrap(), news);
     }
 }

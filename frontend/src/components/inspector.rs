@@ -1,0 +1,214 @@
+//! The wire inspector: every unit of a technique's wire in a windowed table, newest first, and the bytes of the chosen.
+//!
+//! It follows until a row is chosen, the table is scrolled or it is paused; then it stands still and counts what is
+//! newer. Only the rows in sight exist.
+
+use leptos::{ev::KeyboardEvent, prelude::*};
+
+use super::{
+    anatomy::Anatomy,
+    dynamic::{part, text},
+    icon::Icon,
+    segments::Segments,
+};
+use crate::{
+    browser::page,
+    pages::streams::Streams,
+    state::{
+        export::{har::har, ndjson::ndjson},
+        format::plural,
+        row::Row,
+        wire::{Filter, Kind},
+    },
+};
+
+const ROW_PX: f64 = 25.0;
+/// Rows above and below those in sight, so that scrolling meets no blank.
+const SPARE: usize = 8;
+const SHOWN: usize = 16;
+
+#[component]
+#[expect(clippy::too_many_lines, reason = "most of it is the table itself")]
+pub(crate) fn Inspector(
+    /// The page's; one of its techniques is watched.
+    streams: Streams,
+    /// When to look again.
+    tick: RwSignal<u32>,
+    /// The chosen entry.
+    chosen: RwSignal<Option<u64>>,
+) -> impl IntoView {
+    let filter = RwSignal::new(Filter::default());
+    let end = RwSignal::new(None::<u64>);
+    let top = RwSignal::new(0_usize);
+    let list = NodeRef::<leptos::html::Div>::new();
+    let freeze = move || {
+        if end.with_untracked(Option::is_none) {
+            end.set(streams.wire(|wire| wire.count()));
+        }
+    };
+    let follow = move || {
+        chosen.set(None);
+        end.set(None);
+        top.set(0);
+        if let Some(list) = list.get_untracked() {
+            list.set_scroll_top(0);
+        }
+    };
+    // Chosen here or in the diagram: what is looked at must not run away.
+    Effect::new(move |_| {
+        if chosen.get().is_some() {
+            freeze();
+        }
+    });
+    Effect::new(move |_| {
+        let filter = filter.get();
+        streams.wire(|wire| wire.set_filter(filter));
+    });
+    let look = Memo::new(move |_| {
+        tick.track();
+        filter.track();
+        let end = end.get().unwrap_or(u64::MAX);
+        let (from, to) = (top.get().saturating_sub(SPARE), top.get() + SHOWN + SPARE);
+        let rows = streams.watched(|lane, wire, _| {
+            let rows = wire.window(end, from, to).map(|entry| Row::of(lane, entry)).collect::<Vec<_>>();
+            (wire.matching(end), rows)
+        });
+        let (count, rows) = rows.unwrap_or_default();
+        (from, count, rows)
+    });
+    let newer = move || {
+        tick.track();
+        let end = end.get()?;
+        let newer = streams.wire(|wire| wire.count().saturating_sub(end)).unwrap_or(0);
+        Some(newer)
+    };
+    let state = move || match newer() {
+        None => "following".to_owned(),
+        Some(0) => "standing still".to_owned(),
+        Some(newer) => format!("standing still, {} newer", plural(newer, "unit", "units")),
+    };
+    let scrolled = move |_| {
+        let Some(list) = list.get_untracked() else { return };
+        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a row's number")]
+        let first = (f64::from(list.scroll_top()) / ROW_PX) as usize;
+        if first != top.get_untracked() {
+            top.set(first);
+        }
+        if first > 0 {
+            freeze();
+        }
+    };
+    let step = move |event: KeyboardEvent| {
+        let down = match event.key().as_str() {
+            "ArrowDown" => true,
+            "ArrowUp" => false,
+            "Escape" => return follow(),
+            _ => return,
+        };
+        event.prevent_default();
+        freeze();
+        let end = end.get_untracked().unwrap_or(u64::MAX);
+        let next = streams.wire(|wire| wire.neighbour(end, chosen.get_untracked(), down)).flatten();
+        let Some((seq, place)) = next else { return };
+        chosen.set(Some(seq));
+        if let Some(list) = list.get_untracked() {
+            #[expect(clippy::cast_possible_truncation, clippy::cast_precision_loss, reason = "pixels")]
+            let y = (place as f64 * ROW_PX) as i32;
+            let (seen, height) = (list.scroll_top(), list.client_height());
+            if y < seen || y + 50 > seen + height {
+                list.set_scroll_top((y - height / 2).max(0));
+            }
+        }
+    };
+    let kinds = Kind::ALL.iter().map(|(_, label)| *label).collect();
+    let kind = Signal::derive(move || {
+        let kind = filter.with(|filter| filter.kind);
+        Kind::ALL.iter().position(|(known, _)| *known == kind).unwrap_or(0)
+    });
+    let save = move |name: &'static str,
+                     mime: &'static str,
+                     write: fn(&crate::state::wire::Wire, &str) -> String| {
+        let text = streams.watched(|_, wire, _| write(wire, &page::origin()));
+        page::save(name, mime, &text.unwrap_or_default());
+    };
+    let rows = move || {
+        let (from, count, rows) = look.get();
+        let shown = rows.len();
+        let rows = rows.into_iter().map(|row| view! { <WireRow row=row chosen=chosen /> });
+        #[expect(clippy::cast_precision_loss, reason = "pixels")]
+        let gap = |rows: usize| format!("height:{}px", crate::state::format::fixed(rows as f64 * ROW_PX, 0));
+        view! {
+            <tr aria-hidden="true" style=gap(from)></tr>
+            {rows.collect_view()}
+            <tr aria-hidden="true" style=gap(count.saturating_sub(from + shown))></tr>
+        }
+    };
+    view! {
+        <section class="card o3" aria-labelledby="wire-h">
+            <header>
+                <h2 id="wire-h">"Wire"</h2>
+                <span class="cap" data-testid="wire-state">{text(state)}</span>
+                <span class="sp"></span>
+                <button class="btn" aria-pressed=text(move || end.get().is_some()) on:click=move |_| if end.get_untracked().is_some() { follow() } else { freeze() }>
+                    <Icon name=Signal::derive(move || if end.get().is_some() { "play" } else { "pause" }) />
+                    {text(move || if end.get().is_some() { "Follow" } else { "Hold" })}
+                </button>
+                <Segments label="Records" choices=kinds chosen=kind choose=move |at: usize| filter.update(|filter| filter.kind = Kind::ALL[at].0) />
+            </header>
+            <div class="wire-bar">
+                <input class="input" type="search" placeholder="Search bytes" aria-label="Search in the bytes" data-testid="search"
+                    on:input=move |event| filter.update(|filter| filter.search = event_target_value(&event)) />
+                <span class="cap" data-testid="matching">{text(move || plural(look.with(|(_, count, _)| *count as u64), "unit", "units"))}</span>
+                <span class="sp"></span>
+                <button class="btn ghost" data-testid="har" on:click=move |_| save("fourways.har", "application/json", |wire, origin| har(wire.entries(), origin))>
+                    <Icon name="down" />"HAR"
+                </button>
+                <button class="btn ghost" data-testid="ndjson" on:click=move |_| save("fourways.ndjson", "application/x-ndjson", |wire, _| ndjson(wire.entries()))>
+                    <Icon name="down" />"NDJSON"
+                </button>
+            </div>
+            <div class="wire">
+                <div class="scroll" node_ref=list tabindex="0" role="region" aria-label="Wire records" on:keydown=step on:scroll=scrolled>
+                    <table class="tbl">
+                        <thead>
+                            <tr>
+                                <th scope="col">"Server time, UTC"</th>
+                                <th scope="col"><span class="vh">"Direction"</span></th>
+                                <th scope="col">"What"</th>
+                                <th scope="col" class="r">"Headers"</th>
+                                <th scope="col" class="r">"Framing"</th>
+                                <th scope="col" class="r">"Payload"</th>
+                                <th scope="col" class="r hide-s">"To page"</th>
+                                <th scope="col">"Events"</th>
+                            </tr>
+                        </thead>
+                        <tbody data-testid="wire">{part(rows)}</tbody>
+                    </table>
+                </div>
+                <Anatomy streams=streams chosen=chosen tick=tick />
+            </div>
+        </section>
+    }
+}
+
+#[component]
+fn WireRow(
+    /// What it shows.
+    row: Row,
+    /// The chosen entry.
+    chosen: RwSignal<Option<u64>>,
+) -> impl IntoView {
+    let seq = row.seq;
+    view! {
+        <tr class=row.tone aria-selected=text(move || chosen.get() == Some(seq)) on:click=move |_| chosen.set(Some(seq))>
+            <td>{row.time}</td>
+            <td class="dir"><span aria-hidden="true">{row.arrow}</span><span class="vh">{row.direction}</span></td>
+            <td class="status">{row.what}</td>
+            <td class="r">{row.headers}</td>
+            <td class="r">{row.framing}</td>
+            <td class="r">{row.payload}</td>
+            <td class="r hide-s">{row.to_page}</td>
+            <td class="ev">{row.events}</td>
+        </tr>
+    }
+}

@@ -1,0 +1,316 @@
+//! A technique's sequence diagram on canvas: publisher on top, server under it, client at the bottom, time to the right.
+
+use fourways_shared::Technique;
+
+use crate::{
+    browser::canvas::{Palette, Surface},
+    state::{
+        axis::Axis,
+        feed::Feed,
+        format::duration,
+        lane::Lane,
+        record::{Link, Outcome},
+        sequence::{Way, WayKind, waits},
+    },
+};
+
+pub(crate) const HEIGHT: f64 = 272.0;
+const PUBLISHER: f64 = 14.0;
+const SERVER: f64 = 44.0;
+const CLIENT: f64 = 176.0;
+const LABELS: f64 = 190.0;
+const BEHIND_TOP: f64 = 206.0;
+const BEHIND: f64 = 248.0;
+/// A way of a few milliseconds must not look like none.
+const MIN_SLANT: f64 = 9.0;
+/// Labels keep so far apart; above so many ways there are none.
+const LABEL_STEP: f64 = 34.0;
+const MAX_LABELLED: usize = 160;
+
+/// A fault to be marked, by the server's clock.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Shade {
+    pub(crate) from_ms: f64,
+    pub(crate) until_ms: f64,
+    pub(crate) name: &'static str,
+}
+
+/// What is drawn.
+pub(crate) struct Scene<'a> {
+    pub(crate) lane: &'a Lane,
+    pub(crate) feed: &'a Feed,
+    pub(crate) ways: &'a [Way],
+    pub(crate) shades: &'a [Shade],
+    pub(crate) axis: Axis,
+    pub(crate) chosen: Option<u64>,
+}
+
+/// Draws it all.
+pub(crate) fn draw(surface: &Surface, palette: &Palette, scene: &Scene<'_>) {
+    let axis = scene.axis;
+    for (x, label) in axis.ticks() {
+        surface.line((x, 0.0), (x, BEHIND), &palette.grid, 1.0);
+        surface.text(&label, x, BEHIND + 14.0, &palette.caption, "center");
+    }
+    surface.text("now", surface.width - 4.0, BEHIND + 14.0, &palette.caption, "right");
+    bands(surface, palette, scene);
+    shades(surface, palette, scene);
+    for y in [SERVER, CLIENT] {
+        surface.line((0.0, y), (surface.width, y), &palette.border, 1.5);
+    }
+    published(surface, palette, scene);
+    let kinds = [WayKind::Held, WayKind::Empty, WayKind::Ask, WayKind::Up, WayKind::Opened, WayKind::Data];
+    for kind in kinds {
+        draw_ways(surface, palette, scene, kind);
+    }
+    failures(surface, palette, scene);
+    if scene.ways.len() <= MAX_LABELLED {
+        labels(surface, palette, scene);
+    }
+    chosen(surface, palette, scene);
+    behind(surface, palette, scene);
+}
+
+/// Where a way begins and ends on the canvas: the server's end first.
+pub(crate) fn ends(way: &Way, axis: Axis) -> ((f64, f64), (f64, f64)) {
+    let (server, client) = (axis.x(way.server_ms), axis.x(way.client_ms));
+    match way.kind {
+        WayKind::Held => ((server, SERVER), (client, SERVER)),
+        WayKind::Ask | WayKind::Up => ((server, SERVER), (client.min(server - MIN_SLANT), CLIENT)),
+        WayKind::Lost => ((server, SERVER), (server + MIN_SLANT / 2.0, f64::midpoint(SERVER, CLIENT))),
+        _ => ((server, SERVER), (client.max(server + MIN_SLANT), CLIENT)),
+    }
+}
+
+/// The way under the pointer, if one is near.
+pub(crate) fn hit(ways: &[Way], axis: Axis, x: f64, y: f64) -> Option<&Way> {
+    let distance = |way: &Way| {
+        let ((ax, ay), (bx, by)) = ends(way, axis);
+        let length = ((bx - ax).powi(2) + (by - ay).powi(2)).max(1.0);
+        let along = (((x - ax) * (bx - ax) + (y - ay) * (by - ay)) / length).clamp(0.0, 1.0);
+        (ax + along * (bx - ax) - x).hypot(ay + along * (by - ay) - y)
+    };
+    let near = ways.iter().map(|way| (distance(way), way)).filter(|(distance, _)| *distance < 9.0);
+    near.min_by(|a, b| a.0.total_cmp(&b.0)).map(|(_, way)| way)
+}
+
+fn draw_ways(surface: &Surface, palette: &Palette, scene: &Scene<'_>, kind: WayKind) {
+    let context = &surface.context;
+    let ways = || scene.ways.iter().filter(|way| way.kind == kind);
+    let is_dense = scene.ways.len() > 4 * MAX_LABELLED;
+    context.begin_path();
+    for way in ways() {
+        let (server, client) = ends(way, scene.axis);
+        if client.0.max(server.0) < 0.0 {
+            continue;
+        }
+        context.move_to(server.0, server.1);
+        context.line_to(client.0, client.1);
+        if !is_dense && !matches!(kind, WayKind::Held | WayKind::Data) {
+            let is_up = matches!(kind, WayKind::Ask | WayKind::Up);
+            arrow(surface, if is_up { (client, server) } else { (server, client) });
+        }
+    }
+    let (colour, width) = match kind {
+        WayKind::Empty => (&palette.faint, 1.2),
+        WayKind::Held => (&palette.technique, 5.0),
+        WayKind::Opened => (&palette.technique, 2.2),
+        WayKind::Ask if is_poll(scene.lane.technique) => (&palette.faint, 1.2),
+        _ => (&palette.technique, 1.5),
+    };
+    context.set_stroke_style_str(colour);
+    context.set_line_width(width);
+    context.set_global_alpha(if kind == WayKind::Held { 0.4 } else { 1.0 });
+    if kind == WayKind::Up {
+        surface.dash(&[4.0, 3.0]);
+    }
+    context.stroke();
+    surface.dash(&[]);
+    context.set_global_alpha(1.0);
+    if kind == WayKind::Data {
+        dots(surface, palette, scene);
+    }
+}
+
+const fn is_poll(technique: Technique) -> bool {
+    matches!(technique, Technique::ShortPoll | Technique::LongPoll)
+}
+
+/// Adds a point to the path at the end of a way.
+fn arrow(surface: &Surface, (from, to): ((f64, f64), (f64, f64))) {
+    let angle = (to.1 - from.1).atan2(to.0 - from.0);
+    for turn in [2.7, -2.7] {
+        surface.context.move_to(to.0, to.1);
+        surface.context.line_to(to.0 + 6.0 * (angle + turn).cos(), to.1 + 6.0 * (angle + turn).sin());
+    }
+}
+
+fn dots(surface: &Surface, palette: &Palette, scene: &Scene<'_>) {
+    let context = &surface.context;
+    context.begin_path();
+    for way in scene.ways.iter().filter(|way| way.kind == WayKind::Data) {
+        let (_, (x, y)) = ends(way, scene.axis);
+        context.move_to(x + 3.0, y);
+        // A radius that is not negative is all that an arc asks for.
+        drop(context.arc(x, y, 3.0, 0.0, std::f64::consts::TAU));
+    }
+    context.set_fill_style_str(&palette.technique);
+    context.fill();
+}
+
+/// What was refused or lost stops half-way, with a cross.
+fn failures(surface: &Surface, palette: &Palette, scene: &Scene<'_>) {
+    for way in scene.ways {
+        let ((ax, ay), (bx, by)) = ends(way, scene.axis);
+        let (x, y) = match way.kind {
+            WayKind::Lost => (bx, by),
+            WayKind::Refused => (f64::midpoint(ax, bx), f64::midpoint(ay, by)),
+            _ => continue,
+        };
+        surface.line((ax, ay), (x, y), &palette.danger, 1.5);
+        surface.line((x - 4.0, y - 4.0), (x + 4.0, y + 4.0), &palette.danger, 2.0);
+        surface.line((x - 4.0, y + 4.0), (x + 4.0, y - 4.0), &palette.danger, 2.0);
+    }
+}
+
+fn labels(surface: &Surface, palette: &Palette, scene: &Scene<'_>) {
+    let mut free_until = f64::INFINITY;
+    for way in scene.ways {
+        let ((server, _), (x, _)) = ends(way, scene.axis);
+        if let (WayKind::Held, true) = (way.kind, x - server > 70.0) {
+            let held = format!("held {}", duration(way.client_ms - way.server_ms));
+            surface.text(
+                &held,
+                f64::midpoint(server.max(0.0), x),
+                SERVER + 15.0,
+                &palette.technique,
+                "center",
+            );
+        }
+        if let (WayKind::Data, Some((last, count))) = (way.kind, way.events)
+            && x + LABEL_STEP < free_until
+        {
+            let label = if count > 1 { format!("#{last} +{}", count - 1) } else { format!("#{last}") };
+            surface.text(&label, x, LABELS, &palette.technique, "center");
+            free_until = x - if count > 1 { 22.0 } else { 0.0 };
+        }
+    }
+}
+
+fn chosen(surface: &Surface, palette: &Palette, scene: &Scene<'_>) {
+    for way in scene.ways.iter().filter(|way| Some(way.seq) == scene.chosen) {
+        let (server, client) = ends(way, scene.axis);
+        surface.line(server, client, &palette.text, 3.0);
+    }
+}
+
+/// Open connections are a tinted band between the lifelines.
+fn bands(surface: &Surface, palette: &Palette, scene: &Scene<'_>) {
+    if is_poll(scene.lane.technique) {
+        return;
+    }
+    let closed = scene.lane.spans.iter().filter(|span| span.outcome == Outcome::Failed);
+    let mut bands: Vec<(f64, f64)> = closed.map(|span| (span.from_ms, span.to_ms)).collect();
+    if let Link::Held { since_ms } = scene.lane.link {
+        bands.push((since_ms + scene.lane.offset_ms, f64::INFINITY));
+    }
+    let context = &surface.context;
+    context.set_fill_style_str(&palette.technique);
+    context.set_global_alpha(0.07);
+    for (from, until) in bands {
+        let (from, until) = (scene.axis.x(from).max(0.0), scene.axis.x(until).min(surface.width));
+        if until > from {
+            context.fill_rect(from, SERVER, until - from, CLIENT - SERVER);
+        }
+    }
+    context.set_global_alpha(1.0);
+}
+
+/// Faults are hatched, with their name.
+fn shades(surface: &Surface, palette: &Palette, scene: &Scene<'_>) {
+    for shade in scene.shades {
+        let from = scene.axis.x(shade.from_ms).max(0.0);
+        let until = scene.axis.x(shade.until_ms).min(surface.width).max(from + 2.0);
+        if until <= 0.0 || from >= surface.width {
+            continue;
+        }
+        let context = &surface.context;
+        context.save();
+        context.begin_path();
+        context.rect(from, SERVER - 8.0, until - from, CLIENT - SERVER + 16.0);
+        context.clip();
+        context.begin_path();
+        let height = CLIENT - SERVER + 16.0;
+        let mut x = from - height;
+        while x < until {
+            context.move_to(x, SERVER - 8.0 + height);
+            context.line_to(x + height, SERVER - 8.0);
+            x += 7.0;
+        }
+        context.set_global_alpha(0.3);
+        context.set_stroke_style_str(&palette.danger);
+        context.set_line_width(1.5);
+        context.stroke();
+        context.restore();
+        context.set_global_alpha(1.0);
+        surface.text(shade.name, from + 4.0, CLIENT - 6.0, &palette.danger, "left");
+    }
+}
+
+fn published(surface: &Surface, palette: &Palette, scene: &Scene<'_>) {
+    let context = &surface.context;
+    let events: Vec<f64> =
+        scene.feed.since(scene.axis.begin_ms()).map(|(_, at_ms)| scene.axis.x(at_ms)).collect();
+    context.begin_path();
+    let mut drawn = f64::INFINITY;
+    for x in &events {
+        if (drawn - x).abs() >= 2.0 {
+            drawn = *x;
+            context.move_to(*x, PUBLISHER - 4.0);
+            context.line_to(x + 4.0, PUBLISHER);
+            context.line_to(*x, PUBLISHER + 4.0);
+            context.line_to(x - 4.0, PUBLISHER);
+        }
+    }
+    context.set_fill_style_str(&palette.text);
+    context.fill();
+    context.begin_path();
+    for x in &events {
+        context.move_to(*x, PUBLISHER + 6.0);
+        context.line_to(*x, SERVER);
+    }
+    surface.dash(&[1.0, 3.0]);
+    context.set_stroke_style_str(&palette.caption);
+    context.set_line_width(1.0);
+    context.stroke();
+    surface.dash(&[]);
+}
+
+/// How far behind the client was: a triangle for each wait, one over the other.
+fn behind(surface: &Surface, palette: &Palette, scene: &Scene<'_>) {
+    let context = &surface.context;
+    let begin_ms = scene.axis.begin_ms();
+    let longest = waits(scene.lane, begin_ms).map(|(from, until)| until - from).fold(0.0_f64, f64::max);
+    let scale = (BEHIND - BEHIND_TOP) / longest.max(50.0);
+    surface.line((0.0, BEHIND), (surface.width, BEHIND), &palette.technique, 1.0);
+    context.begin_path();
+    for (from, until) in waits(scene.lane, begin_ms) {
+        let (a, b) = (scene.axis.x(from), scene.axis.x(until));
+        context.move_to(a, BEHIND);
+        context.line_to(b, BEHIND - (until - from) * scale);
+        context.line_to(b, BEHIND);
+    }
+    context.set_fill_style_str(&palette.technique);
+    context.set_global_alpha(0.35);
+    context.fill();
+    context.set_global_alpha(1.0);
+    let label = format!("behind by, of {}", duration(longest.max(50.0)));
+    for (name, y) in [
+        (&*label, BEHIND_TOP + 6.0),
+        ("publisher", PUBLISHER + 4.0),
+        ("server", SERVER - 4.0),
+        ("client", CLIENT + 13.0),
+    ] {
+        surface.label(name, 4.0, y, &palette.caption);
+    }
+}

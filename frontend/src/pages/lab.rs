@@ -1,0 +1,189 @@
+//! What the server counts for this page and the faults that are on, kept as signals for as long as the app lives.
+
+use std::{cell::RefCell, rc::Rc};
+
+use fourways_shared::{
+    Technique, Topic,
+    lab::{Active, Counts, LabCommand, LabId, WireRecord},
+};
+use leptos::prelude::*;
+
+use super::overview::own_topic;
+use crate::{
+    browser::{clock, page, timer},
+    components::sequence::Shade,
+    delivery::channel::{Channel, Told},
+    state::journey::Journey,
+};
+
+/// How long to wait for the server before going on without it.
+const PATIENCE_MS: f64 = 1_500.0;
+/// Records that wait for a frame; a hidden tab gets none.
+const MAX_PENDING: usize = 20_000;
+const MAX_PAST: usize = 40;
+
+/// The page's visit to the server's lab. Copies are the same.
+#[derive(Clone, Copy)]
+pub(crate) struct Lab {
+    pub(crate) id: LabId,
+    pub(crate) is_open: RwSignal<bool>,
+    /// In the order of [`Technique::ALL`], since they were last set to zero.
+    pub(crate) counts: RwSignal<[Counts; 4]>,
+    pub(crate) faults: RwSignal<Vec<Active>>,
+    /// Wire records that did not get here in time.
+    pub(crate) left_out: RwSignal<u64>,
+    /// What was told to the server over this connection, and what of it was carried out.
+    commands: RwSignal<(u64, u64)>,
+    /// A topic that only this page publishes to.
+    pub(crate) topic: StoredValue<Topic>,
+    /// The stream that goes from one technique's page to another's.
+    pub(crate) journey: RwSignal<Option<Journey>>,
+    /// Faults that are over, and times of the page's own making, for drawing.
+    past: StoredValue<Vec<Active>>,
+    noted: StoredValue<Vec<(Technique, Shade)>>,
+    inner: StoredValue<Inner, LocalStorage>,
+}
+
+struct Inner {
+    channel: Option<Channel>,
+    records: Rc<RefCell<Vec<WireRecord>>>,
+    watched: Option<Technique>,
+}
+
+impl Lab {
+    /// Opens the channel.
+    pub(crate) fn open() -> Self {
+        let records = Rc::new(RefCell::new(Vec::new()));
+        let pending = Rc::clone(&records);
+        let lab = Self {
+            id: LabId::from_random(page::random_bytes()),
+            is_open: RwSignal::new(false),
+            counts: RwSignal::new([Counts::default(); 4]),
+            faults: RwSignal::new(Vec::new()),
+            left_out: RwSignal::new(0),
+            commands: RwSignal::new((0, 0)),
+            topic: StoredValue::new(own_topic()),
+            journey: RwSignal::new(None),
+            past: StoredValue::new(Vec::new()),
+            noted: StoredValue::new(Vec::new()),
+            inner: StoredValue::new_local(Inner { channel: None, records, watched: None }),
+        };
+        let channel = Channel::open(lab.id, Rc::new(move |told| lab.hear(told, &pending)));
+        lab.inner.update_value(|inner| inner.channel = Some(channel));
+        lab
+    }
+
+    fn hear(&self, told: Told, pending: &Rc<RefCell<Vec<WireRecord>>>) {
+        match told {
+            Told::Open => {
+                self.commands.set((0, 0));
+                self.is_open.set(true);
+                self.watch(self.inner.with_value(|inner| inner.watched));
+            }
+            Told::Closed => {
+                self.is_open.set(false);
+                self.faults.set(Vec::new());
+            }
+            Told::News(news) => {
+                self.commands.update(|(_, done)| *done = news.commands);
+                self.counts.set(news.counts);
+                if self.faults.with_untracked(|faults| *faults != news.faults) {
+                    self.past.update_value(|past| {
+                        for fault in &news.faults {
+                            past.retain(|known| {
+                                (known.technique, known.from) != (fault.technique, fault.from)
+                            });
+                            past.push(*fault);
+                        }
+                        let over = past.len().saturating_sub(MAX_PAST);
+                        past.drain(..over);
+                    });
+                    self.faults.set(news.faults);
+                }
+                if self.left_out.get_untracked() != news.left_out {
+                    self.left_out.set(news.left_out);
+                }
+            }
+            Told::Records(records) => {
+                let mut pending = pending.borrow_mut();
+                pending.extend(records);
+                let over = pending.len().saturating_sub(MAX_PENDING);
+                pending.drain(..over);
+            }
+        }
+    }
+
+    /// The technique's faults, over or not, up to now by the server's clock.
+    #[expect(
+        clippy::cast_precision_loss,
+        reason = "microseconds since 1970 have 51 bits until the year 2106"
+    )]
+    pub(crate) fn shades(&self, technique: Technique, now_ms: f64) -> Vec<Shade> {
+        let shade = |fault: &Active| Shade {
+            from_ms: fault.from as f64 / 1000.0,
+            until_ms: (fault.until as f64 / 1000.0).min(now_ms),
+            name: fault.fault.kind.name(),
+        };
+        let own = |past: &Vec<Active>| {
+            past.iter().filter(|fault| fault.technique == technique).map(shade).collect()
+        };
+        let mut shades: Vec<Shade> = self.past.try_with_value(own).unwrap_or_default();
+        self.noted.with_value(|noted| {
+            shades.extend(
+                noted.iter().filter(|(whose, _)| *whose == technique).map(|(_, shade)| shade.clone()),
+            );
+        });
+        shades
+    }
+
+    /// Marks a time of the page's own making.
+    pub(crate) fn note(&self, technique: Technique, shade: Shade) {
+        self.noted.update_value(|noted| {
+            noted.push((technique, shade));
+            let over = noted.len().saturating_sub(MAX_PAST);
+            noted.drain(..over);
+        });
+    }
+
+    /// What came since the last time.
+    pub(crate) fn take_records(&self) -> Vec<WireRecord> {
+        self.inner
+            .try_with_value(|inner| std::mem::take(&mut *inner.records.borrow_mut()))
+            .unwrap_or_default()
+    }
+
+    /// Has the server send wire records of this technique, or of none.
+    pub(crate) fn watch(&self, technique: Option<Technique>) {
+        self.inner.update_value(|inner| inner.watched = technique);
+        self.tell(&LabCommand::Watch(technique.into_iter().collect()));
+    }
+
+    /// False if the channel is closed.
+    pub(crate) fn tell(&self, command: &LabCommand) -> bool {
+        let tell = |inner: &Inner| inner.channel.as_ref().is_some_and(|channel| channel.tell(command));
+        let is_told = self.inner.try_with_value(tell).unwrap_or(false);
+        if is_told {
+            self.commands.update(|(told, _)| *told += 1);
+        }
+        is_told
+    }
+
+    /// Counts these from zero again, as soon as the server is there. False if it is not there in time.
+    pub(crate) async fn zeroed(&self, techniques: &[Technique]) -> bool {
+        let until_ms = clock::now_ms() + PATIENCE_MS;
+        let mut wanted = None;
+        while clock::now_ms() < until_ms {
+            match (wanted, self.commands.try_get_untracked()) {
+                (_, None) => return false,
+                (None, _) if self.is_open.get_untracked() => {
+                    let is_told = self.tell(&LabCommand::Zero(techniques.to_vec()));
+                    wanted = is_told.then(|| self.commands.get_untracked().0);
+                }
+                (Some(wanted), Some((_, done))) if done >= wanted => return true,
+                _ => {}
+            }
+            timer::sleep(4.0).await;
+        }
+        false
+    }
+}

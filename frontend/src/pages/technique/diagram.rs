@@ -1,0 +1,169 @@
+//! The sequence card: the diagram over time, paused, scrolled back and asked.
+
+use fourways_shared::Technique;
+use leptos::{ev, prelude::*};
+
+use crate::{
+    browser::{
+        canvas::{Palette, Surface},
+        clock,
+        frame::Frames,
+        page,
+    },
+    components::{
+        dynamic::text,
+        icon::Icon,
+        segments::Segments,
+        sequence::{HEIGHT, Scene, draw, hit},
+        slider::Slider,
+    },
+    pages::{health::Health, lab::Lab, streams::Streams},
+    state::{
+        axis::Axis,
+        format::{duration, fixed},
+        row::Row,
+        sequence::{Way, WayKind, ways},
+    },
+};
+
+const WINDOWS: [(f64, &str); 3] = [(5_000.0, "5 s"), (12_000.0, "12 s"), (30_000.0, "30 s")];
+/// On a narrow screen marks would lie on each other.
+const NARROW_PX: f64 = 420.0;
+const NARROW_MS: f64 = 6_000.0;
+const BACK: &[f64] = &[0.0, 2.0, 5.0, 10.0, 20.0, 30.0, 60.0, 90.0, 120.0, 180.0, 300.0];
+/// Counters and tables follow three times a second.
+const TICK_MS: f64 = 333.0;
+
+#[component]
+pub(super) fn Diagram(
+    /// Whose.
+    technique: Technique,
+    /// The page's.
+    streams: Streams,
+    /// The app's.
+    health: Health,
+    /// Counted on with every look.
+    tick: RwSignal<u32>,
+    /// The chosen wire entry.
+    chosen: RwSignal<Option<u64>>,
+) -> impl IntoView {
+    let lab = expect_context::<Lab>();
+    let canvas = NodeRef::<leptos::html::Canvas>::new();
+    let window_at = RwSignal::new(1_usize);
+    let held_at = RwSignal::new(None::<f64>);
+    let back_s = RwSignal::new(0.0_f64);
+    let pointed = RwSignal::new(String::new());
+    let shown = StoredValue::new((Vec::<Way>::new(), None::<Axis>));
+
+    let (mut counted_ms, mut drawn_ms, mut styled_ms) = (0.0, 0.0, 0.0);
+    let mut palette = Palette::default();
+    let frames = Frames::start(move || {
+        let now_ms = clock::now_ms();
+        streams.drain();
+        if now_ms - counted_ms > TICK_MS {
+            counted_ms = now_ms;
+            let _gone = tick.try_update(|tick| *tick = tick.wrapping_add(1));
+        }
+        let step_ms = if page::prefers_reduced_motion() { 1000.0 } else { 0.0 };
+        let Some(canvas) = canvas.try_get_untracked().flatten() else { return };
+        if now_ms - drawn_ms < step_ms {
+            return;
+        }
+        drawn_ms = now_ms;
+        if now_ms - styled_ms > 500.0 {
+            styled_ms = now_ms;
+            palette = Palette::of(&canvas);
+        }
+        let Some(surface) = Surface::begin(&canvas) else { return };
+        let offset = health.clock.try_get_untracked().unwrap_or_default();
+        let held = held_at.try_get_untracked().flatten();
+        let end_ms = held.unwrap_or(now_ms + offset.offset_ms)
+            - if held.is_some() { back_s.get_untracked() * 1000.0 } else { 0.0 };
+        let window_ms = WINDOWS[window_at.get_untracked()].0;
+        let window_ms = if surface.width < NARROW_PX { window_ms.min(NARROW_MS) } else { window_ms };
+        let axis = Axis { now_ms: end_ms, window_ms, width: surface.width };
+        let shades = lab.shades(technique, now_ms + offset.offset_ms);
+        let found = streams.watched(|lane, wire, feed| {
+            let ways = ways(lane, wire, offset.error_ms, axis.begin_ms(), end_ms);
+            let chosen = chosen.get_untracked();
+            draw(&surface, &palette, &Scene { lane, feed, ways: &ways, shades: &shades, axis, chosen });
+            ways
+        });
+        shown.set_value((found.unwrap_or_default(), Some(axis)));
+    });
+    let _frames = StoredValue::new_local(frames);
+
+    let under = move |event: &ev::PointerEvent| {
+        let (x, y) = (f64::from(event.offset_x()), f64::from(event.offset_y()));
+        shown.with_value(|(ways, axis)| hit(ways, (*axis)?, x, y).copied())
+    };
+    let point = move |event: ev::PointerEvent| {
+        let way = under(&event);
+        let told = way.and_then(|way| {
+            let row = streams.watched(|lane, wire, _| wire.get(way.seq).map(|entry| Row::of(lane, entry)));
+            row.flatten().map(|row| tell(&way, &row))
+        });
+        pointed.set(told.unwrap_or_default());
+    };
+    let pick = move |event: ev::PointerEvent| {
+        if let Some(way) = under(&event) {
+            chosen.set(Some(way.seq));
+        }
+    };
+    let hold = move |_| {
+        back_s.set(0.0);
+        held_at.update(|held| {
+            *held = match held {
+                Some(_) => None,
+                None => Some(clock::now_ms() + health.clock.get_untracked().offset_ms),
+            }
+        });
+    };
+    let is_held = move || held_at.get().is_some();
+    let labels = WINDOWS.map(|(_, label)| label).to_vec();
+    view! {
+        <section class="card o1" aria-labelledby="sequence-h">
+            <header>
+                <h2 id="sequence-h">"Sequence"</h2>
+                <span class="cap">"time runs right"</span>
+                <span class="sp"></span>
+                <Segments label="Time shown" choices=labels chosen=window_at.into() choose=move |at| window_at.set(at) />
+                <button class="btn" data-testid="hold" aria-pressed=text(is_held) on:click=hold>
+                    <Icon name=Signal::derive(move || if is_held() { "play" } else { "pause" }) />
+                    {text(move || if is_held() { "Resume" } else { "Pause" })}
+                </button>
+            </header>
+            <div class="seq">
+                <canvas node_ref=canvas role="img" style=format!("height:{}px", fixed(HEIGHT, 0)) data-testid="sequence"
+                    aria-label=format!("Requests and answers of {} between client and server; the wire table below says the same in words", technique.label())
+                    on:pointermove=point on:pointerdown=pick on:pointerleave=move |_| pointed.set(String::new())></canvas>
+                <p class="cap mono seq-tip" data-testid="pointed">{text(move || pointed.get())}</p>
+                <div class="seq-back" hidden=Signal::derive(move || !is_held())>
+                    <Slider label="Back in time" stops=BACK value=back_s.into() change=move |value| back_s.set(value) show=ago />
+                </div>
+            </div>
+        </section>
+    }
+}
+
+fn ago(seconds: f64) -> String {
+    if seconds == 0.0 { "where it was paused".to_owned() } else { duration(seconds * 1000.0) + " before" }
+}
+
+fn tell(way: &Way, row: &Row) -> String {
+    let what = match way.kind {
+        WayKind::Held => format!("held {}", duration(way.client_ms - way.server_ms)),
+        _ => row.what.clone(),
+    };
+    let bytes = [("headers", &row.headers), ("framing", &row.framing), ("payload", &row.payload)];
+    let bytes =
+        bytes.iter().filter(|(_, count)| *count != "–").map(|(name, count)| format!("{name} {count} B"));
+    let words = [
+        what,
+        row.direction.to_owned(),
+        row.events.clone(),
+        bytes.collect::<Vec<_>>().join(", "),
+        row.to_page.clone(),
+    ];
+    words.into_iter().filter(|word| !word.is_empty()).collect::<Vec<_>>().join(" · ")
+}

@@ -1,0 +1,154 @@
+//! One breakage, from getting ready to the count.
+
+use fourways_shared::{
+    After, Technique,
+    lab::{Fault, LabCommand},
+};
+use leptos::prelude::*;
+
+use super::{super::controls::Controls, jitter_ms};
+use crate::{
+    browser::{clock, page, timer},
+    components::sequence::Shade,
+    delivery,
+    pages::{health::Health, lab::Lab, streams::Streams},
+    state::breakage::{Before, Breakage, Effect, Outcome},
+};
+
+/// Events that a quiet topic gets while something is broken: without any there is nothing to miss.
+const RATE: f64 = 4.0;
+const LOOK_MS: f64 = 50.0;
+/// The longest that recovering may take after the breakage is over.
+const RECOVER_MS: f64 = 30_000.0;
+/// How long to wait for the visitor to leave the tab, and to come back.
+const LEAVE_MS: f64 = 60_000.0;
+const RETURN_MS: f64 = 600_000.0;
+
+/// What is going on.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) struct Running {
+    pub(super) breakage: Breakage,
+    pub(super) words: &'static str,
+}
+
+/// What came of it.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) struct Result {
+    pub(super) breakage: Breakage,
+    pub(super) ms: f64,
+    pub(super) guess: Effect,
+    pub(super) mine: Outcome,
+    pub(super) twin: Outcome,
+}
+
+/// Breaks the stream and counts. `None` if the page has gone meanwhile.
+///
+/// # Errors
+/// In words, if it could not be done.
+pub(super) async fn run(
+    technique: Technique,
+    streams: Streams,
+    controls: Controls,
+    health: Health,
+    lab: Lab,
+    (breakage, ms): (Breakage, f64),
+    running: RwSignal<Option<Running>>,
+) -> std::result::Result<Option<Result>, String> {
+    let say = |words| {
+        let _gone = running.try_set(Some(Running { breakage, words }));
+    };
+    let is_here = move || streams.lane(technique, |_| ()).is_some();
+    let now_ms = move || clock::now_ms() + health.clock.try_get_untracked().unwrap_or_default().offset_ms;
+    if controls.rate.get_untracked() < 1.0 {
+        controls.rate.set(RATE);
+        controls.topic.set(lab.topic.get_value());
+    }
+    controls.is_closed.set(false);
+    say("waiting for events");
+    let has_some = move || {
+        streams.lane(technique, |lane| lane.recent_quantile_ms(0.5).is_some() && lane.counters.events > 2)
+    };
+    if !until(LEAVE_MS, move || has_some().unwrap_or(true)).await {
+        return Err("No events came, so there is nothing to miss.".to_owned());
+    }
+    let cursor = streams.lane(technique, |lane| lane.cursor).flatten();
+    streams.open_twin(technique, controls.ask(cursor.map_or(After::Head, After::Cursor)));
+    let twin_has_some = move || streams.twin(|twin| twin.counters.events > 1).unwrap_or(true);
+    if !until(LEAVE_MS, twin_has_some).await {
+        return Err("The twin got no events.".to_owned());
+    }
+    let Some((before, first)) = streams.lane(technique, |lane| (Before::of(lane, now_ms()), lane.cursor))
+    else {
+        return Ok(None);
+    };
+    let Some(twin_before) = streams.twin(|twin| Before::of(twin, before.at_ms)) else { return Ok(None) };
+    let Some(first) = first else { return Err("The stream has no place yet.".to_owned()) };
+    match breakage {
+        Breakage::Server(kind) => {
+            #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "at most 30,000")]
+            let fault = Fault { jitter_ms: jitter_ms(kind), ..Fault::new(kind, ms as u32) };
+            if !lab.tell(&LabCommand::Fault { techniques: vec![technique], fault }) {
+                return Err("The lab's channel is closed, so the server can't be told.".to_owned());
+            }
+            say("broken");
+            // A drop takes no time, but the page must have noticed before it can be called recovered.
+            timer::sleep(ms.max(300.0)).await;
+        }
+        Breakage::Offline => {
+            say("offline");
+            controls.is_closed.set(true);
+            timer::sleep(ms).await;
+            let _gone = controls.is_closed.try_set(false);
+            note(lab, technique, before.at_ms, now_ms(), "offline");
+        }
+        Breakage::Background => {
+            say("look at another tab now, and come back");
+            if !until(LEAVE_MS, page::is_hidden).await {
+                return Err("The tab was not left.".to_owned());
+            }
+            let hidden_at = now_ms();
+            until(RETURN_MS, || !page::is_hidden()).await;
+            note(lab, technique, hidden_at, now_ms(), "background");
+        }
+    }
+    say("recovering");
+    let over_ms = now_ms();
+    // Recovered is who has an event that was published after it was over.
+    let newest = move || {
+        streams.drain();
+        let mine = streams.lane(technique, |lane| lane.newest_ms).flatten()?;
+        Some(mine.min(streams.twin(|twin| twin.newest_ms).flatten()?))
+    };
+    until(RECOVER_MS, move || !is_here() || newest().is_some_and(|newest| newest > over_ms)).await;
+    let Some(end_ms) = newest() else { return Ok(None) };
+    let topic = controls.topic.get_untracked();
+    let Some(log) = delivery::lab::log(&topic, first).await else {
+        return Err("The log can't be read, so nothing can be counted.".to_owned());
+    };
+    // What is newer than what both have may still be on its way.
+    let during = log.iter().filter(|(_, at_ms)| *at_ms >= before.at_ms && *at_ms <= end_ms);
+    let offsets: Vec<u64> = during.map(|(offset, _)| *offset).collect();
+    let Some(twin) = streams.twin(|twin| twin_before.outcome(twin, &offsets, f64::INFINITY)) else {
+        return Ok(None);
+    };
+    let mine = streams.lane(technique, |lane| before.outcome(lane, &offsets, twin.worst_ms));
+    let Some(mine) = mine else { return Ok(None) };
+    Ok(Some(Result { breakage, ms, guess: Effect::Unnoticed, mine, twin }))
+}
+
+/// Marks a time of the page's own making in the diagram.
+fn note(lab: Lab, technique: Technique, from_ms: f64, until_ms: f64, name: &'static str) {
+    lab.note(technique, Shade { from_ms, until_ms, name });
+}
+
+/// Looks until it is so; false if it is not so in time.
+async fn until(within_ms: f64, is_so: impl Fn() -> bool) -> bool {
+    let end_ms = clock::now_ms() + within_ms;
+    while !is_so() {
+        if clock::now_ms() > end_ms {
+            return false;
+        }
+        timer::sleep(LOOK_MS).await;
+    }
+    true
+}

@@ -1,0 +1,187 @@
+//! What a sequence diagram shows: each unit of the wire as a way between client and server, in true times.
+
+use fourways_shared::{
+    Technique,
+    lab::{Class, Unit},
+};
+
+use super::{lane::Lane, wire::Entry, wire::Wire};
+
+/// Units that are looked at for one picture; more can't be told apart on any screen.
+const MAX_UNITS: usize = 8_000;
+/// A poll that is in the picture may have been asked for so long before.
+const LONGEST_HOLD_MS: f64 = 35_000.0;
+
+/// A way, or a time at the server. All times by the server's clock, in milliseconds.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) struct Way {
+    /// The wire entry that it stands for.
+    pub(crate) seq: u64,
+    pub(crate) kind: WayKind,
+    /// When it was at the client, and at the server.
+    pub(crate) client_ms: f64,
+    pub(crate) server_ms: f64,
+    /// The last of the events that it brought, and how many.
+    pub(crate) events: Option<(u64, u32)>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) enum WayKind {
+    /// A request.
+    Ask,
+    /// A frame from the client.
+    Up,
+    /// It brought events.
+    Data,
+    /// It opened a stream.
+    Opened,
+    /// It brought nothing, or serves the protocol.
+    Empty,
+    /// It was refused.
+    Refused,
+    /// The connection ended on the way.
+    Lost,
+    /// The server held the request, from `server_ms` to `client_ms`.
+    Held,
+}
+
+/// The ways between these times, newest first. `one_way_ms`: what a way takes where the page can't tell.
+pub(crate) fn ways(lane: &Lane, wire: &Wire, one_way_ms: f64, from_ms: f64, until_ms: f64) -> Vec<Way> {
+    let begin_ms = from_ms - if lane.technique == Technique::LongPoll { LONGEST_HOLD_MS } else { 1_000.0 };
+    let recent = wire.entries().rev().take(MAX_UNITS);
+    let recent = recent.skip_while(|entry| entry.at_ms > until_ms).take_while(|e| e.at_ms >= begin_ms);
+    let mut ways: Vec<Way> = Vec::new();
+    // When the last request that was looked at had its answer.
+    let mut answered: Option<(u32, f64)> = None;
+    for entry in recent {
+        let is_poll = matches!(lane.technique, Technique::ShortPoll | Technique::LongPoll);
+        let server_ms = entry.at_ms;
+        let way = |kind, client_ms| Way {
+            seq: entry.seq,
+            kind,
+            client_ms,
+            server_ms,
+            events: entry.events.map(|(_, last, count)| (last, count)),
+        };
+        match entry.unit {
+            Unit::Request => {
+                let began_ms = began(lane, entry, one_way_ms);
+                if let Some((n, until_ms)) = answered
+                    && n == entry.n
+                    && lane.technique == Technique::LongPoll
+                {
+                    ways.push(way(WayKind::Held, until_ms));
+                }
+                ways.push(way(WayKind::Ask, began_ms));
+            }
+            Unit::Response => {
+                answered = Some((entry.n, server_ms));
+                let kind = match entry.code {
+                    // Its body stands for it.
+                    200 if is_poll && entry.connection.is_some() => continue,
+                    200 if is_poll && entry.events.is_some() => WayKind::Data,
+                    200 | 101 if !is_poll => WayKind::Opened,
+                    200 | 204 | 304 => WayKind::Empty,
+                    _ => WayKind::Refused,
+                };
+                ways.push(way(kind, arrived(lane, entry, one_way_ms)));
+            }
+            Unit::Body | Unit::Event | Unit::Frame | Unit::Comment if !entry.up => {
+                let is_data = entry.bytes(Class::Payload) > 0;
+                let kind = if is_data { WayKind::Data } else { WayKind::Empty };
+                ways.push(way(kind, arrived(lane, entry, one_way_ms)));
+            }
+            Unit::Frame => ways.push(way(WayKind::Up, server_ms - one_way_ms)),
+            Unit::Cut => ways.push(way(WayKind::Lost, server_ms + one_way_ms)),
+            _ => {}
+        }
+    }
+    ways
+}
+
+/// When the page asked.
+fn began(lane: &Lane, entry: &Entry, one_way_ms: f64) -> f64 {
+    let record = lane.records.iter().rev().find(|record| record.n == entry.n);
+    let began_ms = record.map(|record| record.began_ms + lane.offset_ms);
+    // A reconnecting EventSource asks again under the same number.
+    let is_near = |began_ms: &f64| (0.0..5_000.0).contains(&(entry.at_ms - began_ms));
+    began_ms.filter(is_near).unwrap_or(entry.at_ms - one_way_ms)
+}
+
+/// When it was here.
+fn arrived(lane: &Lane, entry: &Entry, one_way_ms: f64) -> f64 {
+    entry_arrival(lane, entry).unwrap_or(entry.at_ms + one_way_ms)
+}
+
+/// When the page had it, by the server's clock; `None` for what a page doesn't see.
+pub(crate) fn entry_arrival(lane: &Lane, entry: &Entry) -> Option<f64> {
+    if let Some((_, last, _)) = entry.events {
+        let at = lane.marks.binary_search_by_key(&last, |mark| mark.offset).ok()?;
+        return lane.marks.get(at).map(|mark| mark.delivered_ms);
+    }
+    let is_answer = matches!(entry.unit, Unit::Response | Unit::Body)
+        && matches!(lane.technique, Technique::ShortPoll | Technique::LongPoll);
+    let record = lane.records.iter().rev().find(|record| is_answer && record.n == entry.n)?;
+    Some(record.ended_ms + lane.offset_ms)
+}
+
+/// From when to when events were waiting: published, and not here yet. Behind by `until - from` at its end.
+pub(crate) fn waits(lane: &Lane, from_ms: f64) -> impl Iterator<Item = (f64, f64)> + '_ {
+    let recent = lane.marks.iter().rev().take_while(move |mark| mark.delivered_ms >= from_ms);
+    // What was published before the stream was asked for did not wait for it.
+    recent.filter(|mark| lane.latency_of(mark).is_some()).map(|mark| (mark.published_ms, mark.delivered_ms))
+}
+
+#[cfg(test)]
+mod tests {
+    use fourways_shared::{lab::Part, measure::ClockOffset};
+
+    use super::*;
+    use crate::state::{
+        lane::tests::{event, record},
+        record::Outcome,
+        wire::tests::entry,
+    };
+
+    fn at(at_ms: f64, entry: Entry) -> Entry {
+        Entry { at_ms, ..entry }
+    }
+
+    #[test]
+    fn a_held_poll_is_a_request_a_bar_and_an_answer() {
+        let mut lane = Lane::new(Technique::LongPoll);
+        lane.observe(
+            record(Technique::LongPoll, Outcome::Data, 2_000.0, vec![(event(5, 1_999), true)]),
+            ClockOffset::default(),
+        );
+        let mut wire = Wire::default();
+        wire.push(at(1_001.0, entry(Unit::Request, true, &[(Part::StartLine, "GET")])));
+        wire.push(at(
+            1_991.0,
+            Entry { code: 200, ..entry(Unit::Response, false, &[(Part::StartLine, "HTTP")]) },
+        ));
+        wire.push(at(
+            1_991.0,
+            Entry { events: Some((5, 5, 1)), ..entry(Unit::Body, false, &[(Part::Payload, "{}")]) },
+        ));
+        let ways = ways(&lane, &wire, 2.0, 0.0, 5_000.0);
+        let kinds: Vec<_> = ways.iter().map(|way| way.kind).collect();
+        assert_eq!(kinds, [WayKind::Data, WayKind::Held, WayKind::Ask]);
+        assert_eq!((ways[0].server_ms, ways[0].client_ms, ways[0].events), (1_991.0, 2_000.0, Some((5, 1))));
+        assert_eq!((ways[1].server_ms, ways[1].client_ms), (1_001.0, 1_991.0));
+        assert_eq!(waits(&lane, 0.0).collect::<Vec<_>>(), [(1_999.0, 2_000.0)]);
+    }
+
+    #[test]
+    fn what_the_page_cannot_tell_is_guessed_from_the_round_trip() {
+        let lane = Lane::new(Technique::Websocket);
+        let mut wire = Wire::default();
+        wire.push(at(10.0, Entry { code: 9, ..entry(Unit::Frame, false, &[(Part::FrameHead, "x")]) }));
+        wire.push(at(20.0, Entry { code: 10, ..entry(Unit::Frame, true, &[(Part::FrameHead, "x")]) }));
+        wire.push(at(30.0, entry(Unit::Cut, false, &[])));
+        let ways = ways(&lane, &wire, 2.0, 0.0, 25.0);
+        assert_eq!(ways.len(), 2, "the future is not shown");
+        assert_eq!((ways[0].kind, ways[0].client_ms), (WayKind::Up, 18.0));
+        assert_eq!((ways[1].kind, ways[1].client_ms), (WayKind::Empty, 12.0));
+    }
+}

@@ -1,0 +1,411 @@
+//! What was on the wire of one technique: an entry for each head, body, block and frame, oldest first.
+//!
+//! The server tells them byte by byte; where it can't (no channel to it, or a request that never reached it) the page's
+//! own record stands in, as far as a page can see.
+
+use std::collections::VecDeque;
+
+use fourways_shared::{
+    Cursor, Offset, Technique,
+    lab::{Class, Part, Unit, WireRecord},
+};
+
+use super::record::{Outcome, Record, Spans};
+
+/// Entries that are kept, and bytes of them.
+const MAX_ENTRIES: usize = 100_000;
+const MAX_BYTES: usize = 64 << 20;
+
+/// One unit of the wire.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Entry {
+    /// Counted from 0, without gaps.
+    pub(crate) seq: u64,
+    pub(crate) technique: Technique,
+    /// Which of the technique's requests.
+    pub(crate) n: u32,
+    /// The connection, by the server's number; `None` if only the page saw it.
+    pub(crate) connection: Option<u32>,
+    pub(crate) up: bool,
+    pub(crate) unit: Unit,
+    /// Status or opcode.
+    pub(crate) code: u16,
+    /// When it was at the server, by the server's clock in milliseconds; the page's guess if only the page saw it.
+    pub(crate) at_ms: f64,
+    pub(crate) parts: Vec<(Part, u32)>,
+    pub(crate) raw: Vec<u8>,
+    /// First and last offset of the events in it, and how many there are.
+    pub(crate) events: Option<(u64, u64, u32)>,
+    /// It failed, in the page's words.
+    pub(crate) failure: Option<String>,
+}
+
+/// What of the wire is shown.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Filter {
+    pub(crate) kind: Kind,
+    /// Appears in its bytes, its name or its failure.
+    pub(crate) search: String,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Kind {
+    #[default]
+    All,
+    /// What brings events, either way.
+    Data,
+    /// Heads of requests and answers.
+    Heads,
+    /// Everything else.
+    Control,
+}
+
+impl Kind {
+    pub(crate) const ALL: [(Self, &str); 4] =
+        [(Self::All, "All"), (Self::Data, "Data"), (Self::Heads, "Heads"), (Self::Control, "Control")];
+}
+
+/// The entries of a technique, and which of them the filter takes.
+#[derive(Debug, Default)]
+pub(crate) struct Wire {
+    entries: VecDeque<Entry>,
+    next: u64,
+    bytes: usize,
+    filter: Filter,
+    matches: VecDeque<u64>,
+    /// All payload, and all bytes, of the entries that ever were here.
+    pub(crate) payload: u64,
+    pub(crate) total: u64,
+}
+
+impl Entry {
+    /// As the server told it.
+    pub(crate) fn of_server(record: WireRecord) -> Self {
+        #[expect(
+            clippy::cast_precision_loss,
+            reason = "microseconds since 1970 have 51 bits until the year 2106"
+        )]
+        let at_ms = record.at_us as f64 / 1000.0;
+        let events = offsets(&record);
+        let failure = (record.unit == Unit::Cut).then(|| "cut by the fault".to_owned());
+        let WireRecord { technique, n, connection, up, unit, code, parts, raw, .. } = record;
+        let connection = Some(connection);
+        Self { seq: 0, technique, n, connection, up, unit, code, at_ms, parts, raw, events, failure }
+    }
+
+    /// What the page saw of a record: what went up, then what came down.
+    pub(crate) fn of_page(record: &Record, offset_ms: f64) -> Vec<Self> {
+        let offsets: Vec<u64> = record.events.iter().map(|d| d.event.cursor.offset.0).collect();
+        let events = match (offsets.first(), offsets.last()) {
+            (Some(first), Some(last)) => Some((*first, *last, length(&offsets))),
+            _ => None,
+        };
+        let entry = |up, unit, code, at_ms: f64, spans: &Spans| Self {
+            seq: 0,
+            technique: record.technique,
+            n: record.n,
+            connection: None,
+            up,
+            unit,
+            code,
+            at_ms: at_ms + offset_ms,
+            parts: spans.iter().map(|(part, bytes)| (*part, length(bytes))).collect(),
+            raw: spans.iter().flat_map(|(_, bytes)| bytes.iter().copied()).collect(),
+            events: None,
+            failure: None,
+        };
+        let mut entries = Vec::new();
+        if !record.up.is_empty() {
+            let unit = if record.code == 0 { Unit::Frame } else { Unit::Request };
+            let code = u16::from(unit == Unit::Frame);
+            entries.push(entry(true, unit, code, record.began_ms, &record.up));
+        }
+        if !record.down.is_empty() {
+            let unit = match (record.technique, record.code) {
+                (Technique::Websocket, 0) => Unit::Frame,
+                (Technique::Sse, 0) => Unit::Event,
+                _ => Unit::Response,
+            };
+            let code = if unit == Unit::Frame { 1 } else { record.code };
+            entries.push(Self { events, ..entry(false, unit, code, record.ended_ms, &record.down) });
+        }
+        if record.outcome == Outcome::Failed {
+            let failure = Some(record.status.clone());
+            entries.push(Self { failure, ..entry(false, Unit::Cut, 0, record.ended_ms, &Vec::new()) });
+        }
+        entries
+    }
+
+    pub(crate) fn bytes(&self, class: Class) -> u64 {
+        self.parts
+            .iter()
+            .filter(|(part, _)| part.class() == class)
+            .map(|(_, length)| u64::from(*length))
+            .sum()
+    }
+
+    pub(crate) fn total(&self) -> u64 {
+        self.parts.iter().map(|(_, length)| u64::from(*length)).sum()
+    }
+
+    /// What it is, in one or two words.
+    pub(crate) fn name(&self) -> &'static str {
+        match (self.unit, self.code) {
+            (Unit::Request, _) => "request",
+            (Unit::Response, _) => "response",
+            (Unit::Body, _) => "body",
+            (Unit::Event, _) => "event",
+            (Unit::Comment, _) => "place",
+            (Unit::End, _) => "end",
+            (Unit::Frame, 1) => "text",
+            (Unit::Frame, 2) => "binary",
+            (Unit::Frame, 8) => "close",
+            (Unit::Frame, 9) => "ping",
+            (Unit::Frame, 10) => "pong",
+            (Unit::Frame, _) => "frame",
+            (Unit::Cut, _) => "cut",
+        }
+    }
+
+    /// The bytes of one of its parts, and what they are. What was beyond the server's limit is not there.
+    pub(crate) fn spans(&self) -> impl Iterator<Item = (Part, u32, &[u8])> {
+        let mut rest = &self.raw[..];
+        self.parts.iter().map(move |(part, length)| {
+            let (own, others) = rest.split_at((*length as usize).min(rest.len()));
+            rest = others;
+            (*part, *length, own)
+        })
+    }
+
+    /// Its bytes as they were before a browser masked them (RFC 6455 5.3).
+    pub(crate) fn unmasked(&self) -> Vec<u8> {
+        let mut mask: [u8; 4] = [0; 4];
+        let mut clear = Vec::with_capacity(self.raw.len());
+        for (part, _, bytes) in self.spans() {
+            match part {
+                Part::Mask => mask = bytes.try_into().unwrap_or_default(),
+                Part::Payload | Part::Control => {
+                    clear.extend(bytes.iter().zip(mask.iter().cycle()).map(|(byte, mask)| byte ^ mask));
+                }
+                _ => {}
+            }
+        }
+        clear
+    }
+
+    /// The text of these parts alone.
+    pub(crate) fn text(&self, wanted: fn(Part) -> bool) -> String {
+        let bytes: Vec<u8> = self
+            .spans()
+            .filter(|(part, ..)| wanted(*part))
+            .flat_map(|(.., bytes)| bytes.iter().copied())
+            .collect();
+        String::from_utf8_lossy(&bytes).into_owned()
+    }
+
+    fn kind(&self) -> Kind {
+        match self.unit {
+            Unit::Request | Unit::Response => Kind::Heads,
+            _ if self.bytes(Class::Payload) > 0 => Kind::Data,
+            _ => Kind::Control,
+        }
+    }
+}
+
+impl Filter {
+    fn takes(&self, entry: &Entry) -> bool {
+        if self.kind != Kind::All && self.kind != entry.kind() {
+            return false;
+        }
+        let search = self.search.as_bytes();
+        let within =
+            |text: &[u8]| text.windows(search.len()).any(|window| window.eq_ignore_ascii_case(search));
+        search.is_empty()
+            || within(entry.name().as_bytes())
+            || entry.failure.as_ref().is_some_and(|failure| within(failure.as_bytes()))
+            || within(&entry.raw)
+            || (entry.up && entry.unit == Unit::Frame && within(&entry.unmasked()))
+    }
+}
+
+impl Wire {
+    pub(crate) fn push(&mut self, mut entry: Entry) {
+        entry.seq = self.next;
+        self.next += 1;
+        self.payload += entry.bytes(Class::Payload);
+        self.total += entry.total();
+        self.bytes += entry.raw.len();
+        if self.filter.takes(&entry) {
+            self.matches.push_back(entry.seq);
+        }
+        self.entries.push_back(entry);
+        while self.entries.len() > MAX_ENTRIES || self.bytes > MAX_BYTES {
+            let Some(gone) = self.entries.pop_front() else { break };
+            self.bytes -= gone.raw.len();
+            if self.matches.front() == Some(&gone.seq) {
+                self.matches.pop_front();
+            }
+        }
+    }
+
+    /// How many there ever were.
+    pub(crate) const fn count(&self) -> u64 {
+        self.next
+    }
+
+    pub(crate) fn set_filter(&mut self, filter: Filter) {
+        if filter == self.filter {
+            return;
+        }
+        self.matches =
+            self.entries.iter().filter(|entry| filter.takes(entry)).map(|entry| entry.seq).collect();
+        self.filter = filter;
+    }
+
+    /// How many entries before `end` the filter takes.
+    pub(crate) fn matching(&self, end: u64) -> usize {
+        self.matches.partition_point(|seq| *seq < end)
+    }
+
+    /// The `from`th to `to`th of them, counted back from the newest before `end`.
+    pub(crate) fn window(&self, end: u64, from: usize, to: usize) -> impl Iterator<Item = &Entry> {
+        let count = self.matching(end);
+        let (last, first) = (count.saturating_sub(from), count.saturating_sub(to));
+        self.matches.range(first..last).rev().filter_map(|seq| self.get(*seq))
+    }
+
+    /// The entry below or above one, newest first, with its place; the newest if none is chosen.
+    pub(crate) fn neighbour(&self, end: u64, of: Option<u64>, below: bool) -> Option<(u64, usize)> {
+        let count = self.matching(end);
+        let at = of.map(|seq| count.saturating_sub(1 + self.matches.partition_point(|other| *other < seq)));
+        let place = match at {
+            None => 0,
+            Some(at) if below => (at + 1).min(count.saturating_sub(1)),
+            Some(at) => at.saturating_sub(1),
+        };
+        Some((*self.matches.get(count.checked_sub(1 + place)?)?, place))
+    }
+
+    pub(crate) fn get(&self, seq: u64) -> Option<&Entry> {
+        let first = self.entries.front()?.seq;
+        self.entries.get(usize::try_from(seq.checked_sub(first)?).ok()?)
+    }
+
+    /// All that are kept, oldest first.
+    pub(crate) fn entries(&self) -> impl DoubleEndedIterator<Item = &Entry> {
+        self.entries.iter()
+    }
+}
+
+fn length<T>(items: &[T]) -> u32 {
+    u32::try_from(items.len()).unwrap_or(u32::MAX)
+}
+
+/// The offsets of the events in a record, as every event's JSON names its own.
+fn offsets(record: &WireRecord) -> Option<(u64, u64, u32)> {
+    const MARK: &[u8] = b"\"cursor\":\"";
+    if record.up {
+        return None;
+    }
+    let mut found: Option<(u64, u64, u32)> = None;
+    let mut rest = &record.raw[..];
+    for (part, length) in &record.parts {
+        let (own, others) = rest.split_at((*length as usize).min(rest.len()));
+        rest = others;
+        if *part != Part::Payload {
+            continue;
+        }
+        // The envelope's cursor comes first; a publisher's own member of that name is not looked at.
+        let begin = own.windows(MARK.len()).position(|window| window == MARK).map(|at| at + MARK.len());
+        let text = begin.and_then(|begin| own[begin..].split(|byte| *byte == b'"').next());
+        let cursor = text.and_then(|text| std::str::from_utf8(text).ok()?.parse::<Cursor>().ok());
+        if let Some(Cursor { offset: Offset(offset), .. }) = cursor {
+            found = Some(found.map_or((offset, offset, 1), |(first, _, count)| (first, offset, count + 1)));
+        }
+    }
+    found
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use super::*;
+
+    pub(crate) fn entry(unit: Unit, up: bool, parts: &[(Part, &str)]) -> Entry {
+        let mut record = WireRecord::new(Technique::Sse, 1, 1, up);
+        for (part, text) in parts {
+            record.push(*part, text.as_bytes());
+        }
+        record.unit = unit;
+        Entry::of_server(record)
+    }
+
+    fn event(offset: u64) -> Entry {
+        let json = format!(
+            "{{\"type\":\"event\",\"topic\":\"a\",\"cursor\":\"1-{offset}\",\"data\":{{\"cursor\":\"x\"}}}}"
+        );
+        entry(Unit::Event, false, &[(Part::Field, "data: "), (Part::Payload, &json), (Part::Field, "\n\n")])
+    }
+
+    #[test]
+    fn entries_know_their_events() {
+        assert_eq!(event(7).events, Some((7, 7, 1)));
+        assert_eq!(entry(Unit::Comment, false, &[(Part::Field, "id: 1-7\n\n")]).events, None);
+    }
+
+    #[test]
+    fn a_filter_takes_the_same_entries_before_and_after() {
+        let mut wire = Wire::default();
+        let filter = Filter { kind: Kind::Data, search: "1-3".to_owned() };
+        for offset in 0..20 {
+            wire.push(entry(Unit::Comment, false, &[(Part::Field, "id: 1-3\n\n")]));
+            wire.push(event(offset));
+        }
+        wire.set_filter(filter.clone());
+        let before = wire.matching(u64::MAX);
+        assert_eq!(before, 1, "1-3 and no other");
+        wire.push(event(30));
+        assert_eq!(wire.matching(u64::MAX), before + 1);
+        assert_eq!(wire.matching(wire.count() - 1), before, "what is newer than the end is not counted");
+        let shown: Vec<_> = wire.window(u64::MAX, 0, 10).map(|entry| entry.events.unwrap().0).collect();
+        assert_eq!(shown, [30, 3]);
+        assert_eq!(wire.window(u64::MAX, 1, 2).count(), 1);
+        let newest = wire.neighbour(u64::MAX, None, true).unwrap();
+        let older = wire.neighbour(u64::MAX, Some(newest.0), true).unwrap();
+        assert_eq!((newest.1, older.1), (0, 1));
+        assert_eq!(
+            wire.neighbour(u64::MAX, Some(older.0), true),
+            Some(older),
+            "there is nothing below the last"
+        );
+        assert_eq!(wire.neighbour(u64::MAX, Some(older.0), false), Some(newest));
+        wire.set_filter(Filter::default());
+        assert_eq!(wire.matching(u64::MAX), 41);
+    }
+
+    #[test]
+    fn what_is_kept_has_a_bound() {
+        let mut wire = Wire::default();
+        for offset in 0..(MAX_ENTRIES as u64 + 10) {
+            wire.push(event(offset));
+        }
+        assert_eq!((wire.entries().count(), wire.matching(u64::MAX)), (MAX_ENTRIES, MAX_ENTRIES));
+        assert_eq!((wire.get(9), wire.get(10).unwrap().seq), (None, 10));
+        let big = "x".repeat(1 << 20);
+        for _ in 0..100 {
+            wire.push(entry(Unit::Frame, false, &[(Part::Payload, &big[..16_000])]));
+        }
+        assert!(wire.bytes <= MAX_BYTES);
+    }
+
+    #[test]
+    fn a_masked_frame_is_searched_as_it_was_meant() {
+        let mut record = WireRecord::new(Technique::Websocket, 1, 1, true);
+        record.push(Part::FrameHead, &[0x81, 0x84]);
+        record.push(Part::Mask, &[1, 2, 3, 4]);
+        record.push(Part::Control, &[b'p' ^ 1, b'i' ^ 2, b'n' ^ 3, b'g' ^ 4]);
+        record.unit = Unit::Frame;
+        let frame = Entry::of_server(record);
+        assert_eq!(frame.unmasked(), b"ping");
+        assert!(Filter { search: "PING".to_owned(), ..Filter::default() }.takes(&frame));
+    }
+}
