@@ -3,6 +3,7 @@
 //! `FOURWAYS_BINARY` names the server that has the app built in; `cargo xtask test` sets it.
 
 mod browser;
+mod files;
 mod refusal;
 mod server;
 

@@ -94,37 +94,6 @@ fn a_tab_that_is_left_closes_its_connections() {
 }
 
 #[test]
-fn a_comparison_measures_all_four_and_loses_nothing() {
-    run(async || {
-        let server = Server::start("127.0.0.1:0")?;
-        let browser = Browser::open(&server.url(), 1440).await?;
-        browser.go("/compare").await?;
-        let duration = browser.find("input[type=number]").await?;
-        duration.send_keys(Key::Control + "a").await?;
-        duration.send_keys("3" + Key::Tab).await?;
-        browser.find("[data-testid=run]").await?.click().await?;
-        browser.find("[data-testid=delivery] tbody tr").await?;
-        let rows = browser.driver.find_all(By::Css("[data-testid=delivery] tbody tr")).await?;
-        anyhow::ensure!(rows.len() == 4, "a row for each technique");
-        for row in rows {
-            let mut cells = Vec::new();
-            for cell in row.find_all(By::Css("td")).await? {
-                cells.push(cell.text().await?);
-            }
-            let [delivered, lost, repeated, requests, ..] = &cells[..] else { anyhow::bail!("{cells:?}") };
-            anyhow::ensure!(delivered.parse::<u64>()? >= 10, "{cells:?}");
-            anyhow::ensure!(lost == "0" && repeated == "0", "{cells:?}");
-            anyhow::ensure!(requests.parse::<u64>()? >= 1, "{cells:?}");
-        }
-        let measured = browser.driver.find_all(By::Css(".claims .got .icon")).await?;
-        anyhow::ensure!(measured.len() == 20, "every claim has a measurement: {}", measured.len());
-        server.await_no_subscribers().await?;
-        anyhow::ensure!(browser.console_errors().await?.is_empty(), "{:?}", browser.console_errors().await?);
-        browser.close().await
-    });
-}
-
-#[test]
 fn what_is_sent_over_the_socket_comes_back_as_an_event() {
     run(async || {
         let server = Server::start("127.0.0.1:0")?;

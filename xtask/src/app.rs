@@ -30,7 +30,7 @@ const SOURCES: [&str; 8] = [
 ];
 
 /// The limit for wasm and JavaScript together, gzipped.
-const MAX_GZIPPED: u64 = 400 * 1000;
+const MAX_GZIPPED: u64 = 480 * 1000;
 
 /// Builds into `dist`, unless what is there was made from the same sources.
 ///

@@ -4,4 +4,6 @@ pub(crate) mod canvas;
 pub(crate) mod clock;
 pub(crate) mod frame;
 pub(crate) mod page;
+pub(crate) mod picture;
+pub(crate) mod resize;
 pub(crate) mod timer;

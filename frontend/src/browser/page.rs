@@ -23,9 +23,64 @@ pub(crate) fn set_dark(dark: bool) {
         // Setting a constant attribute can't fail, and without storage the theme lasts as long as the page.
         drop(root.set_attribute("data-theme", theme));
     }
-    if let Some(storage) = web_sys::window().and_then(|window| window.local_storage().ok().flatten()) {
-        drop(storage.set_item(THEME_KEY, theme));
+    keep(THEME_KEY, theme);
+}
+
+/// The query of this page's address.
+pub(crate) fn query() -> String {
+    web_sys::window().and_then(|window| window.location().search().ok()).unwrap_or_default()
+}
+
+/// Puts a query into the address bar, without a step in the history.
+pub(crate) fn replace_query(query: &str) {
+    let Some(window) = web_sys::window() else { return };
+    let path = window.location().pathname().unwrap_or_default();
+    if let Ok(history) = window.history() {
+        // A browser that refuses keeps the old address, and the link can still be copied.
+        drop(history.replace_state_with_url(
+            &wasm_bindgen::JsValue::NULL,
+            "",
+            Some(&format!("{path}?{query}")),
+        ));
     }
+}
+
+/// What was kept under a name; `None` without storage.
+pub(crate) fn kept(key: &str) -> Option<String> {
+    storage()?.get_item(key).ok()?
+}
+
+/// Keeps a text under a name for as long as the browser does; without storage, or when it is full, not at all.
+pub(crate) fn keep(key: &str, text: &str) {
+    if let Some(storage) = storage() {
+        drop(storage.set_item(key, text));
+    }
+}
+
+fn storage() -> Option<web_sys::Storage> {
+    web_sys::window()?.local_storage().ok()?
+}
+
+/// A CSS variable of the page, such as `--text`, as it is now.
+pub(crate) fn token(name: &str) -> String {
+    let style = root().and_then(|root| web_sys::window()?.get_computed_style(&root).ok()?);
+    style.and_then(|style| style.get_property_value(name).ok()).unwrap_or_default()
+}
+
+/// The protocol by which this server was last reached: `http/1.1`, `h2` (Resource Timing, `nextHopProtocol`).
+pub(crate) fn protocol() -> String {
+    let performance = web_sys::window().and_then(|window| window.performance());
+    let entries = performance.map(|performance| performance.get_entries_by_type("resource"));
+    let entries = entries.into_iter().flat_map(|entries| entries.iter().collect::<Vec<_>>()).rev();
+    let mut timings = entries.filter_map(|entry| entry.dyn_into::<web_sys::PerformanceResourceTiming>().ok());
+    timings
+        .find_map(|timing| Some(timing.next_hop_protocol()).filter(|name| !name.is_empty()))
+        .unwrap_or_default()
+}
+
+/// What the browser calls itself.
+pub(crate) fn browser() -> String {
+    web_sys::window().and_then(|window| window.navigator().user_agent().ok()).unwrap_or_default()
 }
 
 /// Another tab is in front of this one.

@@ -1,6 +1,7 @@
 //! What draws: data in, callbacks out; no connection, no storage.
 
 pub(crate) mod anatomy;
+pub(crate) mod chart;
 pub(crate) mod code_card;
 pub(crate) mod dynamic;
 pub(crate) mod event_list;

@@ -27,8 +27,8 @@ pub(crate) async fn clock_sample() -> Option<ClockSample> {
 ///
 /// # Errors
 /// What the server said against it, or that there was no answer.
-pub(crate) async fn wish(topic: &Topic, rate: f64, bytes: u32) -> Result<(), String> {
-    let body = format!("{{\"rate\":{},\"bytes\":{bytes}}}", plain(rate));
+pub(crate) async fn wish(topic: &Topic, rate: f64, bytes: u32, arrivals: &str) -> Result<(), String> {
+    let body = format!("{{\"rate\":{},\"bytes\":{bytes},\"arrivals\":\"{arrivals}\"}}", plain(rate));
     let request =
         Request::put(&format!("/v1/lab/feeds/{topic}")).body(body).map_err(|error| error.to_string())?;
     let response = request.send().await.map_err(|_| "the server did not answer".to_owned())?;
@@ -51,12 +51,33 @@ pub(crate) async fn publish(topic: &Topic, text: &str) -> Result<(), String> {
 
 /// A topic's events after a place, at most as many as one answer carries: offset, and when it was published by the
 /// server's clock in milliseconds.
-#[expect(clippy::cast_precision_loss, reason = "microseconds since 1970 have 51 bits until the year 2106")]
 pub(crate) async fn log(topic: &Topic, after: Cursor) -> Option<Vec<(u64, f64)>> {
+    Some(read(topic, &after.to_string()).await?.0)
+}
+
+/// All of a topic that is retained.
+pub(crate) async fn log_all(topic: &Topic) -> Option<Vec<(u64, f64)>> {
+    let mut after = "earliest".to_owned();
+    let mut all = Vec::new();
+    loop {
+        let (events, cursor) = read(topic, &after).await?;
+        if events.is_empty() || all.len() >= MAX_LOG {
+            return Some(all);
+        }
+        all.extend(events);
+        after = cursor.to_string();
+    }
+}
+
+/// More than the longest run at the highest rate publishes.
+const MAX_LOG: usize = 400_000;
+
+#[expect(clippy::cast_precision_loss, reason = "microseconds since 1970 have 51 bits until the year 2106")]
+async fn read(topic: &Topic, after: &str) -> Option<(Vec<(u64, f64)>, Cursor)> {
     let address = format!("/v1/events?topic={topic}&after={after}&limit=1000");
     let body: PollBody = Request::get(&address).send().await.ok()?.json().await.ok()?;
     let entry = |event: Event| (event.cursor.offset.0, event.published_at_us as f64 / 1000.0);
-    Some(body.events.into_iter().map(entry).collect())
+    Some((body.events.into_iter().map(entry).collect(), body.cursor))
 }
 
 /// The topics that there are, by name.

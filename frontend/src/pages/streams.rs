@@ -85,6 +85,11 @@ impl Streams {
         self.clear();
     }
 
+    /// The page's visit.
+    pub(crate) const fn lab(&self) -> Lab {
+        self.lab
+    }
+
     /// What the server counted for a technique; `None` while it can't tell.
     pub(crate) fn counts(&self, technique: Technique) -> Option<Counts> {
         self.lab.is_open.get().then(|| self.lab.counts.get()[technique.index()])

@@ -9,8 +9,11 @@ pub(crate) mod har;
 mod head;
 pub(crate) mod hex;
 pub(crate) mod json;
+mod messages;
 pub(crate) mod ndjson;
 mod secrets;
+
+pub(crate) use date::iso;
 
 #[cfg(test)]
 mod example;

@@ -26,6 +26,20 @@ pub(crate) fn plain(value: f64) -> String {
     text.trim_end_matches('0').trim_end_matches('.').to_owned()
 }
 
+/// Thousandths as they would be typed: `250` is `0.25`.
+pub(crate) fn plain_milli(milli: u32) -> String {
+    plain(f64::from(milli) / 1000.0)
+}
+
+/// A typed number in thousandths; digits beyond are cut off. `None` if it is none, or too large.
+pub(crate) fn milli(text: &str) -> Option<u32> {
+    let (whole, rest) = text.split_once('.').unwrap_or((text, ""));
+    let digits = format!("{rest:0<3}");
+    let rest = digits.get(..3).filter(|_| digits.bytes().all(|byte| byte.is_ascii_digit()))?;
+    let is_whole = !whole.is_empty() && whole.bytes().all(|byte| byte.is_ascii_digit());
+    whole.parse::<u32>().ok().filter(|_| is_whole)?.checked_mul(1000)?.checked_add(rest.parse().ok()?)
+}
+
 /// A number with its unit, apart so that the unit can be set smaller.
 pub(crate) fn duration_parts(ms: f64) -> (String, &'static str) {
     match ms {
@@ -82,6 +96,18 @@ mod tests {
         }
         assert_eq!([fixed(0.6, 0), fixed(99.95, 1), fixed(-0.01, 1)], ["1", "100.0", "0.0"]);
         assert_eq!([plain(2.0), plain(0.25), plain(10.5), plain(100.0)], ["2", "0.25", "10.5", "100"]);
+    }
+
+    #[test]
+    fn thousandths_are_read_as_they_are_written() {
+        for value in [0, 1, 25, 250, 1000, 66_700, 4_000_000] {
+            assert_eq!(milli(&plain_milli(value)), Some(value));
+        }
+        assert_eq!([milli("1.23456"), milli("007")], [Some(1234), Some(7000)]);
+        assert_eq!(
+            [milli(""), milli(".5"), milli("1.x"), milli("-1"), milli("5000000"), milli("1e3")],
+            [None; 6]
+        );
     }
 
     #[test]

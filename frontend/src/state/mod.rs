@@ -2,6 +2,7 @@
 
 pub(crate) mod axis;
 pub(crate) mod breakage;
+pub(crate) mod chart;
 pub(crate) mod experiment;
 pub(crate) mod export;
 pub(crate) mod feed;

@@ -25,7 +25,8 @@ pub(crate) fn curl(request: &Entry, origin: &str) -> String {
             let is_packed = is_poll && head.field("accept-encoding").is_some();
             // Else curl would take brackets for a pattern.
             let is_pattern = target.contains(['[', ']', '{', '}']);
-            let mut words = vec![if is_pattern { "curl -gN" } else { "curl -N" }.to_owned()];
+            let program = if is_pattern { "curl -gN" } else { "curl -N" };
+            let mut words = vec![program.to_owned()];
             if !matches!(method, "" | "GET") {
                 words.push(format!("-X {}", quoted(method)));
             }
@@ -48,16 +49,17 @@ fn websocat(head: &Head<'_>, address: &str) -> Vec<String> {
 }
 
 fn fields(head: &Head<'_>) -> impl Iterator<Item = String> {
-    let is_kept = |name: &str| {
-        let name = name.to_ascii_lowercase();
-        !OWN.contains(&name.as_str()) && !name.starts_with("sec-websocket-") && !is_secret(&name)
-    };
-    let fields = head.fields.iter().filter(move |(name, _)| is_kept(name));
+    let fields = head.fields.iter().filter(|(name, _)| is_kept(name));
     fields.map(|(name, value)| {
         // A field without a value would be one to leave out (`man curl`, `-H`).
         let field = if value.is_empty() { format!("{name};") } else { format!("{name}: {value}") };
         format!("-H {}", quoted(&field))
     })
+}
+
+fn is_kept(name: &str) -> bool {
+    let name = name.to_ascii_lowercase();
+    !OWN.contains(&name.as_str()) && !name.starts_with("sec-websocket-") && !is_secret(&name)
 }
 
 /// The target without what says whose request it is.

@@ -4,7 +4,7 @@ use crate::state::format::time_of_day;
 
 /// Date and time in UTC, as in `2025-11-23T04:00:00.123Z` (RFC 3339). Before 1970 there is nothing.
 #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a number of days")]
-pub(super) fn iso(at_ms: f64) -> String {
+pub(crate) fn iso(at_ms: f64) -> String {
     let at_ms = at_ms.max(0.0);
     let (year, month, day) = civil((at_ms / 86_400_000.0).floor() as u32);
     format!("{year:04}-{month:02}-{day:02}T{}Z", time_of_day(at_ms))
@@ -57,7 +57,7 @@ mod tests {
         let mut before = civil(0);
         for day in 1..146_097 {
             let (year, month, date) = civil(day);
-            let is_leap = year % 4 == 0 && (year % 100 != 0 || year % 400 == 0);
+            let is_leap = year.is_multiple_of(4) && (!year.is_multiple_of(100) || year.is_multiple_of(400));
             let last = match before.1 {
                 2 => 28 + u64::from(is_leap),
                 4 | 6 | 9 | 11 => 30,

@@ -85,7 +85,7 @@ fn stream() -> Vec<Entry> {
     let fields = "Accept: text/event-stream\r\nAccept-Encoding: gzip\r\nCookie: theme=dark\r\n";
     let down = |unit, at_us, parts: &[(Part, &[u8])]| entry(sse, 1, unit, 0, false, at_us, parts);
     let event: [(Part, &[u8]); 5] = [
-        (Part::Chunk, b"70\r\n"),
+        (Part::Chunk, b"6d\r\n"),
         (Part::Field, b"id: 1-7\nevent: message\ndata: "),
         (Part::Payload, EVENT.as_bytes()),
         (Part::Field, b"\n\n"),
@@ -112,7 +112,7 @@ fn socket() -> Vec<Entry> {
                  Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Protocol: fourways.json\r\n";
     let frame =
         |code, up, at_us, parts: &[(Part, &[u8])]| entry(socket, 1, Unit::Frame, code, up, at_us, parts);
-    let mask = [1, 2, 3, 4];
+    let mask: [u8; 4] = [1, 2, 3, 4];
     let ping: Vec<u8> = br#"{"type":"ping"}"#.iter().zip(mask.iter().cycle()).map(|(a, b)| a ^ b).collect();
     vec![
         request(socket, 1, &format!("/v1/ws?topic=a&lab={ID}.1"), asked, 50_000),

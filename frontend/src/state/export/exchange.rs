@@ -16,14 +16,11 @@ pub(super) struct Exchange<'a> {
 /// By connection and number: a request begins an exchange, since a browser that reconnects asks for the same address.
 pub(super) fn exchanges<'a>(entries: impl Iterator<Item = &'a Entry>) -> Vec<Exchange<'a>> {
     let mut exchanges: Vec<Exchange<'a>> = Vec::new();
-    let mut latest = BTreeMap::new();
+    let mut latest: BTreeMap<_, usize> = BTreeMap::new();
     for entry in entries {
         let key = (entry.technique, entry.connection, entry.n);
         match latest.get(&key).copied() {
-            Some(at) if entry.unit != Unit::Request => {
-                let exchange: &mut Exchange<'a> = &mut exchanges[at];
-                exchange.entries.push(entry);
-            }
+            Some(at) if entry.unit != Unit::Request => exchanges[at].entries.push(entry),
             _ => {
                 latest.insert(key, exchanges.len());
                 exchanges.push(Exchange { first: entry, entries: vec![entry] });

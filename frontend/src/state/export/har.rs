@@ -1,20 +1,15 @@
 //! The wire as a HAR 1.2 file, as Chrome writes it, for any tool that reads one: an entry for each request, with the
 //! events of a stream and the frames of a socket in the members that Chrome has for them.
 
-use std::borrow::Cow;
-
 use base64::{Engine as _, prelude::BASE64_STANDARD};
-use fourways_shared::{
-    Technique,
-    lab::Class,
-    wire::sse::{Block, Parser},
-};
+use fourways_shared::{Technique, lab::Class};
 
 use super::{
-    date::{iso, seconds},
-    exchange::{Exchange, body, exchanges, message},
+    date::iso,
+    exchange::{Exchange, body, exchanges},
     head::{Head, is_head},
     json::Writer,
+    messages::{event_source_messages, web_socket_messages},
     secrets::{hide_lab, shareable, without_lab},
 };
 use crate::state::{format::plain, wire::Entry};
@@ -33,16 +28,17 @@ pub(crate) fn har<'a>(entries: impl Iterator<Item = &'a Entry>, origin: &str) ->
     out.name("pages").raw("[]");
     out.name("entries").open('[');
     for exchange in exchanges(entries) {
-        write(&mut out, &exchange, origin);
+        write_entry(&mut out, &exchange, origin);
     }
     out.close(']');
-    out.name("comment").string("Bytes and times as the server had them.");
+    out.name("comment")
+        .string("Bytes and times are the server's; an entry without a connection is what the page saw.");
     out.close('}');
     out.close('}');
     out.finish()
 }
 
-fn write(out: &mut Writer, exchange: &Exchange<'_>, origin: &str) {
+fn write_entry(out: &mut Writer, exchange: &Exchange<'_>, origin: &str) {
     let Entry { technique, n, connection, at_ms, .. } = exchange.first;
     out.open('{');
     out.name("startedDateTime").string(&iso(*at_ms));
@@ -107,10 +103,8 @@ fn request(out: &mut Writer, exchange: &Exchange<'_>, origin: &str) {
         (_, Technique::Sse) => ["GET", "/v1/stream", "HTTP/1.1"],
         (_, Technique::Websocket) => ["GET", "/v1/ws", "HTTP/1.1"],
     };
-    let origin = match technique {
-        Technique::Websocket => Cow::Owned(origin.replacen("http", "ws", 1)),
-        _ => Cow::Borrowed(origin),
-    };
+    let is_socket = technique == Technique::Websocket;
+    let origin = if is_socket { origin.replacen("http", "ws", 1) } else { origin.to_owned() };
     let query = target.split_once('?').map_or("", |(_, query)| query);
     let query: Vec<_> = query
         .split('&')
@@ -152,7 +146,11 @@ fn response(out: &mut Writer, exchange: &Exchange<'_>) {
     content(out, exchange, head.field("content-type"));
     out.name("redirectURL").string(head.field("location").unwrap_or_default());
     head_size(out, entry.as_ref());
-    out.name("bodySize").raw(&if is_answered { wire.to_string() } else { "-1".to_owned() });
+    if is_answered {
+        out.name("bodySize").number(wire);
+    } else {
+        out.name("bodySize").raw("-1");
+    }
     out.name("_transferSize").number(entry.map_or(0, |entry| entry.bytes(Class::Headers)) + wire);
     let failure = exchange.failure().map(without_lab);
     let failure = failure.or_else(|| (!is_answered).then(|| "no answer yet".to_owned()));
@@ -181,43 +179,6 @@ fn content(out: &mut Writer, exchange: &Exchange<'_>, kind: Option<&str>) {
     out.close('}');
 }
 
-fn event_source_messages(out: &mut Writer, exchange: &Exchange<'_>) {
-    let mut parser = Parser::default();
-    out.name("_eventSourceMessages").open('[');
-    for entry in exchange.bodies() {
-        let mut bytes = body(entry);
-        hide_lab(&mut bytes);
-        parser.push(&bytes, |block| {
-            let Block { data: Some(data), name, last_event_id, .. } = block else { return };
-            out.open('{');
-            out.name("time").raw(&seconds(entry.at_ms));
-            out.name("eventName").string(if name.is_empty() { "message" } else { &name });
-            out.name("eventId").string(&last_event_id);
-            out.name("data").string(&data);
-            out.close('}');
-        });
-    }
-    out.close(']');
-}
-
-fn web_socket_messages(out: &mut Writer, exchange: &Exchange<'_>) {
-    out.name("_webSocketMessages").open('[');
-    for frame in exchange.frames() {
-        out.open('{');
-        out.name("type").string(if frame.up { "send" } else { "receive" });
-        out.name("time").raw(&seconds(frame.at_ms));
-        out.name("opcode").number(frame.code.into());
-        let bytes = message(frame);
-        let data = match frame.code {
-            1 => String::from_utf8_lossy(&bytes).into_owned(),
-            _ => BASE64_STANDARD.encode(&bytes),
-        };
-        out.name("data").string(&data);
-        out.close('}');
-    }
-    out.close(']');
-}
-
 fn pairs(out: &mut Writer, name: &str, pairs: &[(&str, &str)]) {
     out.name(name).open('[');
     for (name, value) in pairs {
@@ -233,5 +194,105 @@ fn head_size(out: &mut Writer, entry: Option<&Entry>) {
     match entry {
         Some(entry) => out.name("headersSize").number(entry.bytes(Class::Headers)),
         None => out.name("headersSize").raw("-1"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use fourways_shared::lab::{Part, Unit, WireRecord};
+    use serde_json::{Value, json};
+
+    use super::*;
+    use crate::state::export::example::{self, EVENT, ID, ORIGIN, entry};
+
+    fn entries(entries: &[Entry]) -> Vec<Value> {
+        let mut har: Value = serde_json::from_str(&har(entries.iter(), ORIGIN)).unwrap();
+        assert_eq!(
+            (&har["log"]["version"], &har["log"]["creator"]["name"]),
+            (&json!("1.2"), &json!("Fourways"))
+        );
+        serde_json::from_value(har["log"]["entries"].take()).unwrap()
+    }
+
+    fn header(name: &str, value: &str) -> Value {
+        json!({ "name": name, "value": value })
+    }
+
+    #[test]
+    fn each_request_is_an_entry_with_its_answer() {
+        let found = entries(&example::conversation());
+        let told: Vec<_> = found
+            .iter()
+            .map(|entry| {
+                let (request, response) = (&entry["request"], &entry["response"]);
+                let kind = entry["_resourceType"].as_str().unwrap();
+                let status = response["status"].as_u64().unwrap();
+                (kind, request["url"].as_str().unwrap(), status, response["_error"].as_str())
+            })
+            .collect();
+        let hidden = "lab=****************";
+        let url = |rest: &str| format!("http://127.0.0.1:8080{}", rest.replace("LAB", hidden));
+        let expected = [
+            ("fetch", url("/v1/events?topic=a&LAB.1"), 304, None),
+            ("fetch", url("/v1/events?topic=a%2Fb&LAB.1&wait=20"), 200, None),
+            ("eventsource", url("/v1/stream?LAB.1&topic=a"), 200, None),
+            ("eventsource", url("/v1/stream?LAB.1&topic=a"), 0, Some("cut by the fault")),
+            ("websocket", url("/v1/ws?topic=a&LAB.1").replace("http", "ws"), 101, None),
+            ("fetch", url("/v1/events?topic=a&wait=20&LAB.2"), 0, Some("no answer yet")),
+        ];
+        let expected: Vec<_> =
+            expected.iter().map(|(kind, url, code, why)| (*kind, &**url, *code, *why)).collect();
+        assert_eq!(told, expected);
+    }
+
+    #[test]
+    fn a_poll_has_its_heads_its_body_and_its_times() {
+        let conversation = example::conversation();
+        let poll = &entries(&conversation)[1];
+        assert_eq!(poll["startedDateTime"], "2025-11-23T04:00:00.010Z");
+        assert_eq!((&poll["time"], &poll["connection"], &poll["_n"]), (&json!(2.25), &json!("1"), &json!(1)));
+        assert_eq!(
+            poll["timings"],
+            json!({ "blocked": -1, "dns": -1, "connect": -1, "ssl": -1, "send": 0, "wait": 2, "receive": 0.25 })
+        );
+        let (request, response) = (&poll["request"], &poll["response"]);
+        assert_eq!((&request["method"], &request["httpVersion"]), (&json!("GET"), &json!("HTTP/1.1")));
+        assert_eq!(request["queryString"][0], header("topic", "a%2Fb"));
+        assert_eq!(request["headers"][2], header("Accept", "*/*"));
+        assert_eq!(request["headersSize"].as_u64(), Some(conversation[2].total()));
+        assert_eq!((&response["statusText"], &response["httpVersion"]), (&json!("OK"), &json!("HTTP/1.1")));
+        assert_eq!(response["headers"][1], header("set-cookie", "**********"));
+        let text = format!("{{\"events\":[{EVENT}],\"cursor\":\"1-7\"}}");
+        let size = text.len();
+        assert_eq!(
+            response["content"],
+            json!({ "size": size, "mimeType": "application/json", "text": text })
+        );
+        assert_eq!(response["bodySize"], size);
+        assert_eq!(response["_transferSize"].as_u64(), Some(conversation[3].total() + size as u64));
+    }
+
+    #[test]
+    fn what_was_not_kept_is_said() {
+        let data = "x".repeat(WireRecord::MAX_RAW + 5);
+        let body =
+            |bytes: &[u8]| entry(Technique::LongPoll, 3, Unit::Body, 0, false, 0, &[(Part::Payload, bytes)]);
+        let found = entries(&[body(data.as_bytes())]);
+        assert!(found[0]["comment"].is_string() && found[0]["response"]["content"]["comment"].is_string());
+        assert_eq!(found[0]["request"]["url"], "http://127.0.0.1:8080/v1/events");
+        assert_eq!(
+            (&found[0]["request"]["headersSize"], &found[0]["response"]["status"]),
+            (&json!(-1), &json!(200))
+        );
+        assert_eq!(found[0]["response"]["content"]["size"], data.len());
+        let found = entries(&[body(&[0xff, 0])]);
+        let content = &found[0]["response"]["content"];
+        assert_eq!((&content["text"], &content["encoding"]), (&json!("/wA="), &json!("base64")));
+    }
+
+    #[test]
+    fn no_entry_tells_who_the_page_is() {
+        let text = har(example::conversation().iter(), ORIGIN);
+        assert!(!text.contains(ID) && !text.contains("theme=dark"), "{text}");
     }
 }

@@ -21,7 +21,7 @@ pub(crate) fn hex(bytes: &[u8], max_lines: usize) -> Vec<String> {
 fn line(at: usize, bytes: &[u8]) -> String {
     let mut line = format!("{at:04x} ");
     for column in 0..WIDTH {
-        if column % 8 == 0 {
+        if column.is_multiple_of(8) {
             line.push(' ');
         }
         match bytes.get(column) {

@@ -1,8 +1,7 @@
 //! The wire as lines of JSON, an object for each entry: for `jq`, or a table.
 
-use fourways_shared::lab::{Class, Unit};
-
 use base64::{Engine as _, prelude::BASE64_STANDARD};
+use fourways_shared::lab::{Class, Unit};
 
 use super::{json::Writer, secrets::shareable};
 use crate::state::{format::plain, wire::Entry};
@@ -93,7 +92,7 @@ mod tests {
             "at_ms": 1_763_870_400_030.25,
             "bytes": { "headers": 0, "framing": 37, "payload": example::EVENT.len() },
             "events": { "first": 7, "last": 7, "count": 1 }, "failure": null,
-            "raw": format!("70\r\nid: 1-7\nevent: message\ndata: {}\n\n\r\n", example::EVENT),
+            "raw": format!("6d\r\nid: 1-7\nevent: message\ndata: {}\n\n\r\n", example::EVENT),
         });
         assert_eq!(lines[at], expected);
         for (line, entry) in lines.iter().zip(&entries) {

@@ -1,0 +1,112 @@
+//! Runs that stay: named, looked at again, put beside each other, imported.
+
+use leptos::{prelude::*, task::spawn_local};
+use wasm_bindgen::JsCast as _;
+use wasm_bindgen_futures::JsFuture;
+
+use super::Bench;
+use crate::{
+    browser::page,
+    components::dynamic::{part, text},
+    state::experiment::run::Run,
+};
+
+const KEY: &str = "fourways-runs";
+/// Runs that are kept; older ones go.
+const MOST: usize = 12;
+
+/// The runs that the browser keeps for this page, newest first.
+#[derive(Clone, Copy)]
+pub(super) struct KeptRuns(RwSignal<Vec<Run>>);
+
+impl KeptRuns {
+    pub(super) fn read() -> Self {
+        let lines = page::kept(KEY).unwrap_or_default();
+        Self(RwSignal::new(lines.lines().filter_map(|line| Run::from_json(line).ok()).collect()))
+    }
+
+    pub(super) fn newest(self) -> Option<Run> {
+        self.0.with_untracked(|runs| runs.first().cloned())
+    }
+
+    pub(super) fn add(self, run: Run) {
+        self.change(|runs| {
+            runs.insert(0, run);
+            runs.truncate(MOST);
+        });
+    }
+
+    fn change(self, change: impl FnOnce(&mut Vec<Run>)) {
+        if self.0.try_update(change).is_some() {
+            let lines: Vec<_> = self.0.with_untracked(|runs| runs.iter().map(Run::to_json).collect());
+            page::keep(KEY, &lines.join("\n"));
+        }
+    }
+}
+
+#[component]
+pub(super) fn Kept(
+    /// The page's.
+    bench: Bench,
+    /// What the browser keeps.
+    kept: KeptRuns,
+) -> impl IntoView {
+    let Bench { run, beside, is_running, settings, .. } = bench;
+    let failed = RwSignal::new(None::<String>);
+    let import = move |event: leptos::ev::Event| {
+        let input = event.target().and_then(|target| target.dyn_into::<web_sys::HtmlInputElement>().ok());
+        let Some(file) = input.as_ref().and_then(|input| input.files()?.get(0)) else { return };
+        spawn_local(async move {
+            let text = JsFuture::from(file.text()).await.ok().and_then(|text| text.as_string());
+            match Run::from_json(&text.unwrap_or_default()) {
+                Ok(read) => {
+                    failed.set(None);
+                    run.set(Some(read.clone()));
+                    kept.add(read);
+                }
+                Err(why) => failed.set(Some(why)),
+            }
+        });
+    };
+    let rows = move || {
+        let runs = kept.0.get().into_iter().enumerate();
+        let row = |(at, known): (usize, Run)| {
+            let (shown, other) = (known.clone(), known.clone());
+            let (is_shown, is_beside) = (known.clone(), known.clone());
+            let name = known.name.clone();
+            let rename = move |event| {
+                let name: String = event_target_value(&event).chars().take(80).collect();
+                kept.change(|runs| runs[at].name.clone_from(&name));
+                run.update(|run| {
+                    if let Some(run) = run.as_mut().filter(|run| run.began_ms == known.began_ms) {
+                        run.name = name;
+                    }
+                });
+            };
+            view! {
+                <li>
+                    <input class="input" aria-label="Name of the run" maxlength="80" prop:value=name disabled=is_running on:change=rename />
+                    <span class="kept-acts">
+                        <button class="btn ghost" disabled=is_running aria-pressed=text(move || run.with(|run| run.as_ref() == Some(&is_shown)))
+                            on:click=move |_| { settings.set(shown.settings.clone()); run.set(Some(shown.clone())); }>"Show"</button>
+                        <button class="btn ghost" disabled=is_running aria-pressed=text(move || beside.with(|run| run.as_ref() == Some(&is_beside)))
+                            on:click=move |_| beside.update(|beside| *beside = if beside.as_ref() == Some(&other) { None } else { Some(other.clone()) })>"Beside"</button>
+                        <button class="btn ghost" disabled=is_running on:click=move |_| kept.change(|runs| drop(runs.remove(at)))>"Forget"</button>
+                    </span>
+                </li>
+            }
+        };
+        runs.map(row).collect_view()
+    };
+    view! {
+        <section class="card" aria-labelledby="kept-h">
+            <header><h2 id="kept-h">"Kept runs"</h2><span class="sp"></span><span class="cap">"in this browser"</span></header>
+            <div class="card-b ctl">
+                {part(move || kept.0.with(Vec::is_empty).then(|| view! { <p class="cap">"Runs stay here, to be looked at again and put beside each other."</p> }))}
+                <ul class="kept" data-testid="kept">{part(rows)}</ul>
+                <label class="btn import">"Import a run"<input type="file" accept="application/json,.json" class="vh" data-testid="import" on:change=import /></label>
+                {part(move || failed.get().map(|why| view! { <p class="bad-n" role="alert">{why}</p> }))}
+            </div>
+        </section>
+    }
+}

@@ -1,0 +1,213 @@
+//! One run: opens all four, lets the feed run, breaks what was planned, waits for the slowest, and counts.
+
+use fourways_shared::{
+    After, Technique,
+    lab::{Fault, FaultKind, LabCommand},
+};
+use leptos::prelude::*;
+
+use super::{Bench, Progress};
+use crate::{
+    browser::{clock, page, timer},
+    delivery::lab,
+    pages::{
+        health::{Health, State},
+        lab::Lab,
+        overview::own_topic,
+        streams::{Ask, Streams},
+    },
+    state::{
+        experiment::{
+            run::{Outcome, Run, us},
+            settings::Planned,
+        },
+        lane::Lane,
+    },
+};
+
+/// Time for the streams to open: what they cost then is in the count, what they miss then would not be fair.
+const OPENING_MS: f64 = 400.0;
+/// How long to wait after the last event until the slowest technique must have it.
+const SETTLE_MS: f64 = 1_500.0;
+const LOOK_MS: f64 = 100.0;
+/// A lost word to the feed is said again in time.
+const PROLONG_MS: f64 = 10_000.0;
+
+/// Runs the experiment. `None` if it was cancelled, could not be done, or the page has gone.
+pub(super) async fn measure(streams: Streams, health: Health, bench: Bench) -> Option<Run> {
+    let came = go(streams, health, bench).await;
+    streams.close_all();
+    match came {
+        Ok(run) => {
+            bench.run.try_set(run.clone());
+            // Cancelled runs have said so themselves.
+            if run.is_some() {
+                bench.progress.try_set(Progress::None);
+            }
+            run
+        }
+        Err(why) => {
+            bench.progress.try_set(Progress::Failed(format!("not run: {why}")));
+            None
+        }
+    }
+}
+
+async fn go(streams: Streams, health: Health, bench: Bench) -> Result<Option<Run>, String> {
+    let settings = bench.settings.get_untracked();
+    let lab_channel = streams.lab();
+    let topic = own_topic();
+    streams.fresh().await;
+    let order = shuffled();
+    for technique in &order {
+        let ask = Ask {
+            topics: vec![topic.clone()],
+            // From the beginning: the topic is new, and all four then have the same events to deliver.
+            after: After::Earliest,
+            poll_ms: f64::from(settings.poll_ms),
+            hold_s: f64::from(settings.hold_ms) / 1000.0,
+        };
+        streams.open(*technique, ask);
+    }
+    timer::sleep(OPENING_MS).await;
+    let (rate, payload) = (f64::from(settings.rate_milli) / 1000.0, settings.payload_bytes);
+    let feed = |rate| lab::wish(&topic, rate, payload, settings.arrivals.name());
+    feed(rate).await?;
+    let began_ms = clock::now_ms();
+    let whole_ms = f64::from(settings.seconds) * 1000.0;
+    let mut planned = settings.faults.clone();
+    let mut samples = Samples::new(lab_channel);
+    let mut prolonged_ms = began_ms;
+    loop {
+        timer::sleep(LOOK_MS).await;
+        let spent_ms = clock::now_ms() - began_ms;
+        streams.drain();
+        let counts = streams.view(|lanes, _| [0, 1, 2, 3].map(|at| lanes[at].counters.events));
+        let (Some(counts), Some(Progress::Running { .. })) = (counts, bench.progress.try_get_untracked())
+        else {
+            drop(feed(0.0).await);
+            lab_channel.tell(&LabCommand::Heal(Technique::ALL.to_vec()));
+            return Ok(None);
+        };
+        samples.take(spent_ms);
+        planned.retain(|fault| {
+            let is_due = spent_ms >= f64::from(fault.at_s) * 1000.0;
+            if is_due {
+                lab_channel
+                    .tell(&LabCommand::Fault { techniques: Technique::ALL.to_vec(), fault: fault_of(fault) });
+            }
+            !is_due
+        });
+        let share = (spent_ms / whole_ms).min(1.0);
+        bench.progress.set(Progress::Running { share, counts, words: "running" });
+        if spent_ms >= whole_ms {
+            break;
+        }
+        if clock::now_ms() - prolonged_ms > PROLONG_MS {
+            prolonged_ms = clock::now_ms();
+            drop(feed(rate).await);
+        }
+    }
+    feed(0.0).await?;
+    bench.progress.try_update(|progress| {
+        if let Progress::Running { words, .. } = progress {
+            *words = "waiting for the slowest";
+        }
+    });
+    settle(streams, f64::from(settings.poll_ms)).await;
+    streams.drain();
+    let log = lab::log_all(&topic).await.ok_or("the log can't be read, so nothing can be counted")?;
+    let published = log.len() as u64;
+    // The server's counts are told a few times a second.
+    timer::sleep(300.0).await;
+    let clock = health.clock.try_get_untracked().unwrap_or_default();
+    let server_ms = began_ms + clock.offset_ms;
+    let counts = lab_channel.counts.try_get_untracked().unwrap_or_default();
+    let outcome = |lane: &Lane| {
+        let at = lane.technique.index();
+        let times = (server_ms, settings.seconds);
+        Outcome::of(lane, counts[at], published, times, samples.each_s(at, settings.seconds))
+    };
+    let Some(outcomes) = streams.view(|lanes, _| lanes.iter().map(outcome).collect()) else {
+        return Ok(None);
+    };
+    let round_trip_ms = match health.state.try_get_untracked() {
+        Some(State::Connected { round_trip_ms }) => round_trip_ms,
+        _ => 0.0,
+    };
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "milliseconds since 1970")]
+    let began = server_ms as u64;
+    Ok(Some(Run {
+        version: Run::VERSION,
+        name: settings.summary(),
+        began_ms: began,
+        settings,
+        protocol: page::protocol(),
+        browser: page::browser(),
+        round_trip_us: us(round_trip_ms),
+        clock_error_us: us(clock.error_ms),
+        order,
+        published,
+        outcomes,
+    }))
+}
+
+/// Waits until all have what any has, for as long as the slowest may take.
+async fn settle(streams: Streams, poll_ms: f64) {
+    let until_ms = clock::now_ms() + poll_ms + SETTLE_MS;
+    let hardest_ms = until_ms + 15_000.0;
+    loop {
+        timer::sleep(LOOK_MS).await;
+        streams.drain();
+        let is_level =
+            streams.view(|lanes, feed| lanes.iter().all(|lane| lane.ledger.delivered == feed.count));
+        let now_ms = clock::now_ms();
+        // A technique that is still reconnecting may take longer than a poll.
+        if is_level != Some(false) && now_ms >= until_ms || now_ms >= hardest_ms {
+            return;
+        }
+    }
+}
+
+fn fault_of(planned: &Planned) -> Fault {
+    let jitter_ms = if planned.kind == FaultKind::Delay { 200 } else { 0 };
+    Fault { jitter_ms, ..Fault::new(planned.kind, planned.for_s * 1000) }
+}
+
+/// In an order of chance: who is opened first has the server to itself for a moment.
+fn shuffled() -> Vec<Technique> {
+    let mut order = Technique::ALL.to_vec();
+    for last in (1..order.len()).rev() {
+        let seed = usize::try_from(page::random_seed() >> 8).unwrap_or(0);
+        order.swap(last, seed % (last + 1));
+    }
+    order
+}
+
+/// Requests as the server counted them, over the run.
+struct Samples {
+    lab: Lab,
+    requests: Vec<(f64, [u64; 4])>,
+}
+
+impl Samples {
+    const fn new(lab: Lab) -> Self {
+        Self { lab, requests: Vec::new() }
+    }
+
+    fn take(&mut self, spent_ms: f64) {
+        let counts = self.lab.counts.try_get_untracked().unwrap_or_default();
+        self.requests.push((spent_ms, counts.map(|counts| counts.requests)));
+    }
+
+    /// What was asked in each second.
+    fn each_s(&self, at: usize, seconds: u32) -> Vec<u32> {
+        let before = |second: u32| {
+            let until_ms = f64::from(second) * 1000.0;
+            let taken = self.requests.iter().take_while(|(spent_ms, _)| *spent_ms <= until_ms);
+            taken.last().map_or(0, |(_, counts)| counts[at])
+        };
+        let asked = |second: u32| u32::try_from(before(second + 1) - before(second)).unwrap_or(u32::MAX);
+        (0..seconds).map(asked).collect()
+    }
+}

@@ -1,0 +1,129 @@
+//! Compare: the four on the same feed for a chosen time, and the textbook beside what was measured.
+
+mod kept;
+mod measure;
+mod results;
+mod setup;
+
+use leptos::{prelude::*, task::spawn_local};
+
+use self::{
+    kept::{Kept, KeptRuns},
+    measure::measure,
+    results::{Claims, Delivery, Pictures},
+    setup::Setup,
+};
+use super::{health::Health, streams::Streams};
+use crate::{
+    browser::page,
+    components::{dynamic::text, icon::Icon},
+    state::{
+        chart::Inks,
+        experiment::{
+            report::{csv, html},
+            run::Run,
+            settings::Settings,
+        },
+    },
+};
+
+/// Where a run stands.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(crate) enum Progress {
+    #[default]
+    None,
+    Running {
+        share: f64,
+        counts: [u64; 4],
+        words: &'static str,
+    },
+    Failed(String),
+}
+
+/// What the parts of the page share.
+#[derive(Clone, Copy)]
+pub(crate) struct Bench {
+    pub(crate) settings: RwSignal<Settings>,
+    pub(crate) progress: RwSignal<Progress>,
+    pub(crate) run: RwSignal<Option<Run>>,
+    /// Another run, to be looked at beside it.
+    pub(crate) beside: RwSignal<Option<Run>>,
+    pub(crate) is_running: Signal<bool>,
+}
+
+#[component]
+pub(crate) fn Compare() -> impl IntoView {
+    let health = expect_context::<Health>();
+    let streams = Streams::new(health.clock, None);
+    let kept = KeptRuns::read();
+    let progress = RwSignal::new(Progress::None);
+    let bench = Bench {
+        settings: RwSignal::new(Settings::from_query(&page::query()).unwrap_or_default()),
+        progress,
+        run: RwSignal::new(kept.newest()),
+        beside: RwSignal::new(None),
+        is_running: Signal::derive(move || {
+            progress.with(|progress| matches!(progress, Progress::Running { .. }))
+        }),
+    };
+    let start = move || {
+        if bench.is_running.get_untracked() {
+            progress.set(Progress::None);
+            return;
+        }
+        progress.set(Progress::Running { share: 0.0, counts: [0; 4], words: "opening" });
+        spawn_local(async move {
+            if let Some(run) = measure(streams, health, bench).await {
+                kept.add(run);
+            }
+        });
+    };
+    on_cleanup(move || drop(progress.try_set(Progress::None)));
+    let copied = RwSignal::new("Share link");
+    let share = move |_| {
+        let query = bench.settings.with_untracked(Settings::to_query);
+        page::replace_query(&query);
+        let link = format!("{}/compare?{query}", page::origin());
+        spawn_local(async move {
+            copied.set(if page::copy(&link).await { "Copied" } else { "In the address bar" });
+            crate::browser::timer::sleep(2_000.0).await;
+            let _gone = copied.try_set("Share link");
+        });
+    };
+    let save = move |name: &'static str, mime: &'static str, write: fn(&Run) -> String| {
+        if let Some(text) = bench.run.with_untracked(|run| run.as_ref().map(write)) {
+            page::save(name, mime, &text);
+        }
+    };
+    let nothing = Signal::derive(move || bench.run.with(Option::is_none) || bench.is_running.get());
+    view! {
+        <div class="page-h">
+            <div>
+                <h1>"Measure the textbook"</h1>
+                <p>"Run the same event stream through all four at once, then read each claim next to what was measured here."</p>
+            </div>
+            <div class="acts">
+                <button class="btn" data-testid="json" disabled=nothing on:click=move |_| save("fourways-run.json", "application/json", Run::to_json)><Icon name="down" />"JSON"</button>
+                <button class="btn" data-testid="csv" disabled=nothing on:click=move |_| save("fourways-run.csv", "text/csv", csv)><Icon name="down" />"CSV"</button>
+                <button class="btn" data-testid="report" disabled=nothing on:click=move |_| save("fourways-run.html", "text/html", |run| html(run, &inks(), &page::origin()))><Icon name="down" />"Report"</button>
+                <button class="btn" data-testid="share" on:click=share><Icon name="link" />{text(move || copied.get())}</button>
+            </div>
+        </div>
+        <div class="cmp">
+            <div class="col">
+                <Setup bench=bench start=start />
+                <Kept bench=bench kept=kept />
+            </div>
+            <div class="col">
+                <Claims bench=bench />
+                <Pictures bench=bench />
+                <Delivery bench=bench />
+            </div>
+        </div>
+    }
+}
+
+/// The colours in force.
+pub(super) fn inks() -> Inks {
+    Inks::read(&page::token)
+}

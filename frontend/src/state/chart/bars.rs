@@ -1,0 +1,189 @@
+//! Bars: what an amount is made of, one bar for each technique.
+
+use fourways_shared::Technique;
+
+use super::{
+    Drawing, Frame, Reading, Row, Table,
+    mark::{Anchor, Group, Look, hatch, rect},
+    place::count,
+    series::{CHARACTER, widest},
+    spoken,
+    unit::Unit,
+};
+
+/// What bytes are spent on, in the order of [`Bar::parts`].
+const PARTS: [&str; 4] = ["payload", "framing", "HTTP headers", "empty polls"];
+/// From bar to bar.
+const ROW: f64 = 34.0;
+const BAR: f64 = 21.0;
+/// Above the first bar.
+const TOP: f64 = 4.0;
+/// Between the parts of a bar.
+const SEAM: f64 = 0.75;
+/// The key under the bars: a swatch, its name, the next.
+const KEY_ROW: f64 = 18.0;
+const SWATCH: (f64, f64) = (22.0, 10.0);
+
+/// One technique's amounts.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) struct Bar {
+    pub(crate) technique: Technique,
+    /// Payload, framing, headers, empty polls.
+    pub(crate) parts: [f64; 4],
+}
+
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Bars {
+    pub(crate) unit: Unit,
+    pub(crate) bars: Vec<Bar>,
+}
+
+impl Bar {
+    fn total(&self) -> f64 {
+        self.parts.iter().sum()
+    }
+}
+
+impl Bars {
+    fn shown(&self, frame: Frame) -> Vec<Bar> {
+        self.bars.iter().copied().filter(|bar| frame.shows(Some(bar.technique))).collect()
+    }
+
+    /// Where bars begin, and pixels for one of the unit.
+    fn scale(&self, bars: &[Bar], frame: Frame) -> (f64, f64) {
+        let totals: Vec<String> = bars.iter().map(|bar| self.unit.show(bar.total())).collect();
+        let left = 3.0 * CHARACTER + 12.0;
+        let room = (frame.width - left - widest(&totals) - 8.0).max(20.0);
+        let most = bars.iter().fold(0.0, |most: f64, bar| most.max(bar.total()));
+        (left, if most > 0.0 { room / most } else { 0.0 })
+    }
+
+    fn bar(&self, bar: &Bar, (left, scale): (f64, f64), top: f64) -> Group {
+        let mut group = Group::of(Some(bar.technique));
+        group.text(Look::Code, Anchor::Start, (0.0, top + 15.0), bar.technique.code().to_owned());
+        let mut x = left;
+        for (part, amount) in bar.parts.into_iter().enumerate() {
+            let width = amount.max(0.0) * scale;
+            // What is there is seen, even if it is a byte of a thousand.
+            if width > 0.0 {
+                fill(&mut group, part, (x, top), ((width - SEAM).max(1.0), BAR));
+            }
+            x += width;
+        }
+        group.text(Look::Strong, Anchor::Start, (x + 7.0, top + 15.0), self.unit.show(bar.total()));
+        group
+    }
+
+    fn rows(&self, bar: &Bar) -> Vec<Row> {
+        let row = |label: &str, value| Row {
+            technique: None,
+            label: label.to_owned(),
+            value: self.unit.show(value),
+        };
+        let mut rows: Vec<Row> =
+            PARTS.into_iter().zip(bar.parts).map(|(label, value)| row(label, value)).collect();
+        rows.push(row("total", bar.total()));
+        rows
+    }
+}
+
+fn fill(group: &mut Group, part: usize, at: (f64, f64), size: (f64, f64)) {
+    match part {
+        0 => group.path(Look::Solid, rect(at, size)),
+        1 => {
+            group.path(Look::Back, rect(at, size));
+            group.path(Look::Hatch, hatch(at, size, 4.0));
+        }
+        2 => group.path(Look::Tint, rect(at, size)),
+        _ => {
+            group.path(Look::EmptyBack, rect(at, size));
+            group.path(Look::EmptyHatch, hatch(at, size, 5.0));
+        }
+    }
+}
+
+/// Where the swatches of the key stand, in as many rows as the width asks for; and the lower edge of the last.
+fn key_places(width: f64, top: f64) -> ([(f64, f64); 4], f64) {
+    let (mut x, mut y) = (0.0, top);
+    let places = PARTS.map(|name| {
+        let wide = SWATCH.0 + 6.0 + count(name.len()) * CHARACTER;
+        if x > 0.0 && x + wide > width {
+            (x, y) = (0.0, y + KEY_ROW);
+        }
+        let place = (x, y);
+        x += wide + 10.0;
+        place
+    });
+    (places, y + KEY_ROW)
+}
+
+fn row_top(row: usize) -> f64 {
+    TOP + count(row) * ROW
+}
+
+impl Drawing for Bars {
+    fn height(&self, frame: Frame) -> f64 {
+        key_places(frame.width, row_top(self.shown(frame).len()) + 4.0).1
+    }
+
+    fn groups(&self, frame: Frame) -> Vec<Group> {
+        let bars = self.shown(frame);
+        if bars.is_empty() {
+            return Vec::new();
+        }
+        let scale = self.scale(&bars, frame);
+        let rows = bars.iter().enumerate();
+        let mut groups: Vec<Group> = rows.map(|(row, bar)| self.bar(bar, scale, row_top(row))).collect();
+        let mut key = Group::of(None);
+        let (places, _) = key_places(frame.width, row_top(bars.len()) + 4.0);
+        for (part, (x, y)) in places.into_iter().enumerate() {
+            fill(&mut key, part, (x, y), SWATCH);
+            key.text(Look::Caption, Anchor::Start, (x + SWATCH.0 + 6.0, y + 9.0), PARTS[part].to_owned());
+        }
+        groups.push(key);
+        groups
+    }
+
+    fn stops(&self, frame: Frame) -> Vec<(f64, f64)> {
+        (0..self.shown(frame).len()).map(|row| (row_top(row) + BAR / 2.0, count(row))).collect()
+    }
+
+    fn reading(&self, frame: Frame, stop: usize) -> Option<Reading> {
+        let bars = self.shown(frame);
+        let bar = bars.get(stop)?;
+        let ((left, scale), top) = (self.scale(&bars, frame), row_top(stop));
+        let width = bar.total() * scale;
+        let mut cursor = Group::of(Some(bar.technique));
+        cursor.path(Look::Cursor, rect((left - 2.0, top - 2.0), (width + 4.0, BAR + 4.0)));
+        Some(Reading {
+            x: left + width / 2.0,
+            y: top + BAR + 4.0,
+            title: bar.technique.label().to_owned(),
+            rows: self.rows(bar),
+            groups: vec![cursor],
+        })
+    }
+
+    fn table(&self, frame: Frame) -> Table {
+        let row = |bar: &Bar| {
+            let values = self.rows(bar).into_iter().map(|row| row.value);
+            std::iter::once(bar.technique.label().to_owned()).chain(values).collect::<Vec<String>>()
+        };
+        let heads = ["technique"].into_iter().chain(PARTS).chain(["total"]);
+        Table {
+            heads: heads.map(str::to_owned).collect(),
+            rows: self.shown(frame).iter().map(row).collect(),
+            note: String::new(),
+        }
+    }
+
+    fn summary(&self, frame: Frame) -> String {
+        let row = |bar: &Bar| Row {
+            technique: Some(bar.technique),
+            label: String::new(),
+            value: self.unit.show(bar.total()),
+        };
+        let rows: Vec<Row> = self.shown(frame).iter().map(row).collect();
+        spoken(&rows)
+    }
+}
