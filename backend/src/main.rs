@@ -4,7 +4,7 @@ use std::{io::IsTerminal as _, process::ExitCode};
 
 use clap::{Parser, Subcommand};
 use fourways::{
-    cli::{publish, serve, subscribe},
+    cli::{check, publish, serve, subscribe},
     config::Config,
 };
 use tracing_subscriber::EnvFilter;
@@ -27,6 +27,7 @@ Examples:
   journalctl -f | fourways publish --topic logs
   fourways subscribe --topic logs --by websocket
   curl -N 'http://127.0.0.1:8080/v1/stream?topic=host.cpu'
+  fourways check http://127.0.0.1:8080
 
 FOURWAYS_LOG sets what is logged, as in FOURWAYS_LOG=debug.";
 
@@ -38,6 +39,8 @@ enum Command {
     Publish(publish::Publish),
     /// Print what arrives on a topic; resumes after a broken connection.
     Subscribe(subscribe::Subscribe),
+    /// Check what the path to a server does to its streams: buffering, cuts, caches, compression, upgrades.
+    Check(Box<check::Check>),
 }
 
 fn main() -> ExitCode {
@@ -52,13 +55,14 @@ fn main() -> ExitCode {
         .init();
     let outcome = actix_web::rt::System::new().block_on(async {
         match arguments.command {
-            Command::Serve(config) => serve::run(*config).await,
-            Command::Publish(publish) => publish::run(publish).await,
-            Command::Subscribe(subscribe) => subscribe::run(subscribe).await,
+            Command::Serve(config) => serve::run(*config).await.map(|()| ExitCode::SUCCESS),
+            Command::Publish(publish) => publish::run(publish).await.map(|()| ExitCode::SUCCESS),
+            Command::Subscribe(subscribe) => subscribe::run(subscribe).await.map(|()| ExitCode::SUCCESS),
+            Command::Check(check) => Box::pin(check::run(*check)).await,
         }
     });
     match outcome {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(code) => code,
         Err(error) => {
             tracing::error!("{error:#}");
             ExitCode::FAILURE

@@ -61,8 +61,9 @@ fn an_experiment_gives_a_full_table_charts_and_files_that_read_back() {
         let json = browser.file("fourways-run.json").await?;
         let read: Value = serde_json::from_str(&json)?;
         for (outcome, cells) in read["outcomes"].as_array().unwrap().iter().zip(&rows) {
-            anyhow::ensure!(outcome["delivered"].to_string() == cells[0], "{outcome} {cells:?}");
-            anyhow::ensure!(outcome["counts"]["requests"].to_string() == cells[4], "{outcome} {cells:?}");
+            let cell = |at: usize| cells[at].parse::<u64>().ok();
+            anyhow::ensure!(outcome["delivered"].as_u64() == cell(0), "{outcome} {cells:?}");
+            anyhow::ensure!(outcome["counts"]["requests"].as_u64() == cell(4), "{outcome} {cells:?}");
             anyhow::ensure!(outcome["latency_us"].as_array().unwrap().len() == 19, "{outcome}");
         }
         browser.find("[data-testid=csv]").await?.click().await?;

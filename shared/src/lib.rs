@@ -2,13 +2,15 @@
 //!
 //! Read in this order: [`technique`], [`topic`], [`cursor`], [`event`] (what is delivered), [`command`] and [`reply`]
 //! (what a WebSocket says), [`problem`] (what went wrong), [`session`] (how a client resumes), [`wire`] (bytes to types
-//! and back), [`lab`] (what the lab says beside the streams), [`measure`] (what it computes).
+//! and back), [`lab`] (what the lab says beside the streams), [`measure`] (what it computes), [`decide`] (which technique
+//! to use).
 //!
 //! This crate knows neither side: no server, no browser, no I/O, and it reads no clock; time is an argument.
 
 pub mod backoff;
 pub mod command;
 pub mod cursor;
+pub mod decide;
 pub mod event;
 pub mod lab;
 pub mod measure;

@@ -33,9 +33,14 @@ pub(crate) fn for_app() -> anyhow::Result<OsString> {
     std::env::join_paths(folders).context("PATH can't be put together")
 }
 
-/// What tests run in, and what they ask: a browser, and the kernel's counters of a socket.
+/// What tests run in and ask: a browser, the kernel's counters of a socket, a reverse proxy.
 pub(crate) fn for_tests() -> anyhow::Result<()> {
-    apt(&[("chromium", "chromium"), ("chromedriver", "chromium-driver"), ("ss", "iproute2")])
+    apt(&[
+        ("chromium", "chromium"),
+        ("chromedriver", "chromium-driver"),
+        ("ss", "iproute2"),
+        ("nginx", "nginx-light"),
+    ])
 }
 
 /// The peers that a delivery's cost is compared with.

@@ -2,7 +2,7 @@
 //!
 //! `server` is the harness; `contract` holds the wire contract line by line, `bad_input` what is refused and how,
 //! `resume` what every technique promises, `frames` the rules of RFC 6455, `leaving` that nobody is kept, `lab` what the
-//! lab counts and breaks.
+//! lab counts and breaks, `check` what `fourways check` finds behind a real nginx.
 #![cfg(not(feature = "shuttle"))]
 #![allow(
     clippy::unwrap_used,
@@ -13,6 +13,7 @@
 )]
 
 mod bad_input;
+mod check;
 mod contract;
 mod frames;
 mod lab;

@@ -1,0 +1,210 @@
+//! `fourways check`: whether SSE, WebSocket or polling survive the way from here to a server, and what breaks them.
+//!
+//! `target` says what is there; `sse`, `websocket` and `poll` ask over `wire` and record; their `judge` modules turn
+//! recordings into findings without any I/O; `report` writes them. A judge never asks, and who asks never judges.
+
+pub mod report;
+pub mod verdict;
+
+mod body;
+mod fix;
+mod marks;
+mod poll;
+mod quiet;
+mod recording;
+mod request;
+mod sse;
+mod target;
+mod websocket;
+mod wire;
+
+use std::{io, path::PathBuf, process::ExitCode, time::Duration};
+
+use anyhow::Context as _;
+use clap::Args;
+use fourways_shared::Topic;
+use reqwest::Url;
+
+use self::{
+    report::Report,
+    target::{By, Fourways, Publisher, Target},
+    verdict::{Finding, Summary},
+    wire::Clock,
+};
+use crate::lab::clock;
+
+/// What `fourways check` can be told.
+#[derive(Args, Debug)]
+pub struct Check {
+    /// Address to check: a stream, a socket or what is polled; or http://host:port of a Fourways server, all of which
+    /// is checked then.
+    #[arg(value_name = "URL")]
+    url: String,
+
+    /// On a Fourways server: begin of the names of the topics that the check makes, as T.sse; a new one by default.
+    #[arg(long, value_name = "T")]
+    topic: Option<Topic>,
+
+    /// Only this technique. Without it, what the address answers decides.
+    #[arg(long, value_enum)]
+    by: Option<By>,
+
+    /// How long quiet connections are watched, 5 to 3600. Common proxies cut after 60 s: 75 shows that.
+    #[arg(long, default_value_t = 20.0, value_parser = seconds)]
+    seconds: f64,
+
+    /// Where a POST publishes to what is read, so that the check can send events of its own. For a Fourways server
+    /// it may be another http://host:port of the same, as one behind the proxy.
+    #[arg(long, value_name = "URL")]
+    publish_to: Option<String>,
+
+    /// Print JSON, all evidence included.
+    #[arg(long)]
+    json: bool,
+
+    /// Write a page with all evidence.
+    #[arg(long, value_name = "FILE")]
+    html: Option<PathBuf>,
+}
+
+/// Checks, and prints the findings on standard output. Fails if a check failed.
+///
+/// # Errors
+/// If the address is none, nobody answers there, or the report can't be written.
+pub async fn run(check: Check) -> anyhow::Result<ExitCode> {
+    let began_at_us = clock::now_us();
+    let (url, by_scheme) = target::parse(&check.url)?;
+    let publish_to = match &check.publish_to {
+        Some(text) => Some(target::parse(text).context("publish-to")?.0),
+        None => None,
+    };
+    let clock = Clock::start();
+    let by = check.by.or(by_scheme);
+    let topic = check.topic.as_ref().map_or_else(new_topic, ToString::to_string);
+    let watch_ms = Duration::from_secs_f64(check.seconds).as_millis();
+    let watch_ms = u64::try_from(watch_ms).unwrap_or(u64::MAX);
+
+    let findings = match find(clock, &url, by, topic).await? {
+        Target::Fourways(fourways) => {
+            Box::pin(of_fourways(&fourways, by, publish_to.as_ref(), clock, watch_ms)).await
+        }
+        Target::One { url, by } => {
+            let publisher = publish_to.map(|address| Publisher::new(clock, address));
+            of_one(url, by, publisher, clock, watch_ms).await
+        }
+    };
+    let report = Report {
+        limits: limits(&url),
+        url: check.url,
+        by: concat!("fourways ", env!("CARGO_PKG_VERSION")),
+        began_at_us,
+        seconds: check.seconds,
+        summary: Summary::of(&findings),
+        findings,
+    };
+    if let Some(path) = &check.html {
+        std::fs::write(path, report.page()).with_context(|| format!("can't write {}", path.display()))?;
+    }
+    let mut out = io::stdout().lock();
+    let written = if check.json { report.write_json(&mut out) } else { report.write_text(&mut out) };
+    match written {
+        // The reader of a pipe that has seen enough is no failure.
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(error.into()),
+        _ => Ok(report.summary.exit_code()),
+    }
+}
+
+/// Topics that nobody else uses. Without randomness two checks at once would share them, which the marks survive.
+fn new_topic() -> String {
+    format!("check.{:x}", getrandom::u64().unwrap_or(1))
+}
+
+async fn find(clock: Clock, url: &Url, by: Option<By>, topic: String) -> anyhow::Result<Target> {
+    if let Some(fourways) = target::fourways(clock, url, topic).await {
+        return Ok(Target::Fourways(fourways));
+    }
+    let by = match by {
+        Some(by) => by,
+        None => target::guess(clock, url).await?,
+    };
+    Ok(Target::One { url: url.clone(), by })
+}
+
+/// All techniques at once, each on topics of its own.
+async fn of_fourways(
+    fourways: &Fourways,
+    only: Option<By>,
+    publish_to: Option<&Url>,
+    clock: Clock,
+    watch_ms: u64,
+) -> Vec<Finding> {
+    let publisher = |part: &str| Publisher::new(clock, fourways.publish(part, publish_to));
+    let is_wanted = |by| only.is_none_or(|only| only == by);
+    let sse = async {
+        let place = sse::Place {
+            live: fourways.read("/v1/stream", "sse", &[]),
+            quiet: fourways.read("/v1/stream", "quiet", &[]),
+            publisher: Some(publisher("sse")),
+        };
+        if is_wanted(By::Sse) { sse::check(&place, clock, watch_ms).await } else { Vec::new() }
+    };
+    let websocket = async {
+        let place = websocket::Place {
+            live: fourways.read("/v1/ws", "websocket", &[]),
+            quiet: fourways.read("/v1/ws", "quiet", &[]),
+            publisher: Some(publisher("websocket")),
+            is_fourways: true,
+        };
+        if is_wanted(By::Websocket) { websocket::check(&place, clock, watch_ms).await } else { Vec::new() }
+    };
+    let polls = async {
+        let url = fourways.read("/v1/events", "poll", &[("after", &fourways.cursor)]);
+        let known = fourways.read("/v1/events", "poll", &[]);
+        let place = poll::Place { url, known, publisher: Some(publisher("poll")) };
+        let held = poll::Held {
+            quiet: fourways.read("/v1/events", "quiet", &[]),
+            live: fourways.read("/v1/events", "held", &[]),
+            publisher: publisher("held"),
+        };
+        if !is_wanted(By::Poll) {
+            return Vec::new();
+        }
+        let (mut findings, held) =
+            tokio::join!(poll::check(&place, clock), poll::check_held(&held, clock, watch_ms));
+        findings.extend(held);
+        findings
+    };
+    let (sse, websocket, polls) = tokio::join!(sse, websocket, polls);
+    [sse, websocket, polls].concat()
+}
+
+async fn of_one(url: Url, by: By, publisher: Option<Publisher>, clock: Clock, watch_ms: u64) -> Vec<Finding> {
+    match by {
+        By::Sse => {
+            let place = sse::Place { live: url.clone(), quiet: url, publisher };
+            sse::check(&place, clock, watch_ms).await
+        }
+        By::Websocket => {
+            let place = websocket::Place { live: url.clone(), quiet: url, publisher, is_fourways: false };
+            websocket::check(&place, clock, watch_ms).await
+        }
+        By::Poll => poll::check(&poll::Place { known: url.clone(), url, publisher }, clock).await,
+    }
+}
+
+/// What this machine can't see of that address.
+fn limits(url: &Url) -> Vec<String> {
+    if url.scheme() != "https" {
+        return Vec::new();
+    }
+    vec![
+        "through TLS, chunk sizes and single packets are not visible, and a reset looks like any failure"
+            .to_owned(),
+        "HTTP/1.1 was asked for; what the path does to HTTP/2 was not tried".to_owned(),
+    ]
+}
+
+fn seconds(text: &str) -> Result<f64, String> {
+    let seconds: f64 = text.parse().map_err(|_| "a number of seconds is expected".to_owned())?;
+    if (5.0..=3600.0).contains(&seconds) { Ok(seconds) } else { Err("allowed are 5 to 3600".to_owned()) }
+}

@@ -1,0 +1,88 @@
+//! What is asked, once for both ways out: as bytes of HTTP/1.1 (RFC 9112), and for an HTTP client.
+
+use reqwest::{Method, Url};
+
+/// One request.
+#[derive(Clone, Debug)]
+pub(crate) struct Request {
+    method: Method,
+    url: Url,
+    fields: Vec<(&'static str, String)>,
+    body: Vec<u8>,
+}
+
+impl Request {
+    pub(crate) fn get(url: &Url) -> Self {
+        let fields = vec![("User-Agent", concat!("fourways-check/", env!("CARGO_PKG_VERSION")).to_owned())];
+        Self { method: Method::GET, url: url.clone(), fields, body: Vec::new() }
+    }
+
+    /// Posts JSON.
+    pub(crate) fn post(url: &Url, body: Vec<u8>) -> Self {
+        let length = body.len().to_string();
+        let request = Self { method: Method::POST, body, ..Self::get(url) };
+        request.field("Content-Type", "application/json").field("Content-Length", length)
+    }
+
+    pub(crate) fn field(mut self, name: &'static str, value: impl Into<String>) -> Self {
+        self.fields.push((name, value.into()));
+        self
+    }
+
+    pub(crate) fn is_secure(&self) -> bool {
+        self.url.scheme() == "https"
+    }
+
+    /// Host and port to connect to; an IPv6 address without its brackets.
+    pub(crate) fn address(&self) -> (&str, u16) {
+        let host = self.url.host_str().unwrap_or_default().trim_matches(['[', ']']);
+        (host, self.url.port_or_known_default().unwrap_or(80))
+    }
+
+    /// Request line and fields, with LF, for people.
+    pub(crate) fn head(&self) -> String {
+        let query = self.url.query().map(|query| format!("?{query}")).unwrap_or_default();
+        let port = self.url.port().map(|port| format!(":{port}")).unwrap_or_default();
+        let host = self.url.host_str().unwrap_or_default();
+        let mut head = format!("{} {}{query} HTTP/1.1\nHost: {host}{port}\n", self.method, self.url.path());
+        for (name, value) in &self.fields {
+            for part in [*name, ": ", value, "\n"] {
+                head.push_str(part);
+            }
+        }
+        head
+    }
+
+    /// All of it, for the wire.
+    pub(crate) fn bytes(&self) -> Vec<u8> {
+        let mut bytes = self.head().replace('\n', "\r\n").into_bytes();
+        bytes.extend_from_slice(b"\r\n");
+        bytes.extend_from_slice(&self.body);
+        bytes
+    }
+
+    /// For an HTTP client, which adds fields of its own.
+    pub(crate) fn for_client(&self, client: &reqwest::Client) -> reqwest::RequestBuilder {
+        let mut asking = client.request(self.method.clone(), self.url.clone());
+        for (name, value) in &self.fields {
+            asking = asking.header(*name, value);
+        }
+        if self.body.is_empty() { asking } else { asking.body(self.body.clone()) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_request_is_written_to_the_byte() {
+        let url = Url::parse("http://[::1]:8080/a/b?c=d#e").unwrap();
+        let request = Request::post(&url, b"{}".to_vec());
+        let text = String::from_utf8(request.bytes()).unwrap();
+        assert!(text.starts_with("POST /a/b?c=d HTTP/1.1\r\nHost: [::1]:8080\r\nUser-Agent: "), "{text}");
+        let rest = "\r\nContent-Type: application/json\r\nContent-Length: 2\r\n\r\n{}";
+        assert!(text.ends_with(rest), "{text}");
+        assert_eq!(request.address(), ("::1", 8080));
+    }
+}

@@ -1,0 +1,208 @@
+//! What a recording of a stream proves. No I/O: every verdict follows from the recordings alone.
+
+use fourways_shared::wire::sse::{Block, Parser};
+
+use crate::cli::check::{
+    fix,
+    marks::seconds,
+    recording::{Head, Recording, literal},
+    verdict::{Finding, Rule, Verdict},
+};
+
+pub(crate) const BUFFERING: Rule =
+    Rule::new("sse.buffering", "each event arrives when it is sent, not when a buffer is full");
+pub(crate) const GZIP: Rule =
+    Rule::new("sse.gzip", "compression, if there is any, passes each event on at once");
+const RESUME: Rule = Rule::new(
+    "sse.resume",
+    "Last-Event-ID brings what followed, in order, and nothing twice (HTML Standard 9.2.4)",
+);
+
+/// Reads within this time of each other are one burst.
+const BURST_MS: u64 = 50;
+/// A burst this large, with silence around, is a buffer that was full: the smallest in use has 4 KiB.
+const BUFFER_BYTES: usize = 4096;
+/// Silence that tells bursts from a stream that is merely fast.
+const PAUSE_MS: u64 = 500;
+
+/// Without marks: from the times and sizes of the reads alone.
+pub(crate) fn buffering(recording: &Recording) -> Finding {
+    let (body, raw) = (recording.body(), recording.shown());
+    let (Some(first), Some(last)) = (body.pieces.first(), body.pieces.last()) else {
+        let seen =
+            "nothing arrived; the stream is quiet, or held back. Give --publish-to, or a busier stream";
+        return BUFFERING.not_testable(seen).raw(raw);
+    };
+    let waited_ms = first.ms.saturating_sub(recording.sent_ms);
+    let took_ms = recording.ended_ms.saturating_sub(recording.sent_ms);
+    let has_ended = !recording.end.is_open();
+    if has_ended && recording.ended_ms.saturating_sub(first.ms) <= BURST_MS {
+        if took_ms < PAUSE_MS {
+            return BUFFERING
+                .not_testable("the answer ended at once; a stream that lasts would tell")
+                .raw(raw);
+        }
+        if blocks(recording) < 2 {
+            let seen = "one event came, and the end with it; a stream that goes on would tell";
+            return BUFFERING.not_testable(seen).raw(raw);
+        }
+        let seen = format!("everything came together at the end, after {}", seconds(waited_ms));
+        return BUFFERING.fail(seen).fix(fix::BUFFERING).raw(raw);
+    }
+    if let Some(seen) = full_buffers(recording) {
+        return BUFFERING.fail(seen).fix(fix::BUFFERING).raw(raw);
+    }
+    let seen = format!(
+        "the first bytes came after {waited_ms} ms, {} reads over {}, none the size of a buffer",
+        body.pieces.len(),
+        seconds(last.ms.saturating_sub(first.ms))
+    );
+    BUFFERING.pass(seen).raw(raw)
+}
+
+/// A burst of 4 KiB or more that stops in the middle of an event, then silence: no server sends half an event.
+fn full_buffers(recording: &Recording) -> Option<String> {
+    let body = recording.body();
+    let next_ms = body.pieces.iter().skip(1).map(|next| next.ms).chain([recording.ended_ms]);
+    let (mut parser, mut burst_bytes) = (Parser::default(), 0);
+    for (piece, next_ms) in body.pieces.iter().zip(next_ms) {
+        burst_bytes += piece.bytes.len();
+        parser.push(&piece.bytes, |_| {});
+        let pause_ms = next_ms.saturating_sub(piece.ms);
+        if pause_ms >= PAUSE_MS && burst_bytes >= BUFFER_BYTES && parser.held_bytes() > 0 {
+            return Some(format!(
+                "{burst_bytes} bytes came at once and stopped in the middle of an event for {pause_ms} ms"
+            ));
+        }
+        if pause_ms > BURST_MS {
+            burst_bytes = 0;
+        }
+    }
+    None
+}
+
+/// How many blocks came whole.
+fn blocks(recording: &Recording) -> usize {
+    let (mut parser, mut count) = (Parser::default(), 0);
+    for piece in &recording.body().pieces {
+        parser.push(&piece.bytes, |_| count += 1);
+    }
+    count
+}
+
+/// Without marks: the same stream with gzip, beside the plain one.
+pub(crate) fn gzip(plain: &Recording, packed: &Recording) -> Finding {
+    let raw = packed.shown();
+    let plain = buffering(plain).verdict;
+    if plain != Verdict::Pass {
+        return GZIP.not_testable("it takes a stream that passes without gzip").raw(raw);
+    }
+    let with_gzip = buffering(packed);
+    let finding = match (is_gzip(packed.head.as_ref()), with_gzip.verdict) {
+        (false, Verdict::Pass) => GZIP.pass("the stream is not compressed"),
+        (true, Verdict::Pass) => on_but_flushing(&with_gzip.seen),
+        (_, Verdict::NotTestable) => {
+            GZIP.fail("asked with gzip, nothing arrived; without, it flows").fix(fix::GZIP)
+        }
+        (_, _) => GZIP.fail(format!("with gzip, {}", with_gzip.seen)).fix(fix::GZIP),
+    };
+    finding.raw(raw)
+}
+
+/// With marks: `with_gzip` judged the marks of the stream that was asked for with gzip.
+pub(crate) fn gzip_with_marks(plain: &Finding, with_gzip: Finding, head: Option<&Head>) -> Finding {
+    let raw = with_gzip.raw.clone();
+    let finding = match (plain.verdict, with_gzip.verdict) {
+        (Verdict::Pass, Verdict::Pass) if is_gzip(head) => on_but_flushing(&with_gzip.seen),
+        (Verdict::Pass, Verdict::Pass) => GZIP.pass("the stream is not compressed"),
+        (Verdict::Pass, _) => return with_gzip,
+        _ => GZIP.not_testable("it takes a stream that passes without gzip; see sse.buffering"),
+    };
+    finding.raw(raw)
+}
+
+fn on_but_flushing(seen: &str) -> Finding {
+    GZIP.lenient(format!("Content-Encoding is gzip, flushed after each event: {seen}")).fix(fix::GZIP)
+}
+
+fn is_gzip(head: Option<&Head>) -> bool {
+    head.is_some_and(|head| head.header("Content-Encoding").is_some())
+}
+
+/// A place in a stream, and what was seen to follow it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Resumable {
+    /// The id of an event.
+    pub(crate) id: String,
+    /// The ids of the events after it, as many as are compared.
+    follow: Vec<String>,
+}
+
+/// How many events after the first are compared.
+const COMPARED: usize = 3;
+
+/// The ids of the events, in order; an id that is kept from an event before does not count again.
+fn ids(recording: &Recording) -> Vec<String> {
+    let (mut ids, mut parser): (Vec<String>, _) = (Vec::new(), Parser::default());
+    for piece in &recording.body().pieces {
+        parser.push(&piece.bytes, |Block { last_event_id: id, data, .. }| {
+            if data.is_some() && !id.is_empty() && ids.last() != Some(&id) {
+                ids.push(id);
+            }
+        });
+    }
+    ids
+}
+
+/// The first event and those after it, if there are two with ids. What an id may not hold in a field (HTML Standard
+/// 9.2.4 sends it as UTF-8) is not sent here.
+pub(crate) fn resumable(recording: &Recording) -> Option<Resumable> {
+    let mut ids = ids(recording).into_iter();
+    let id = ids.next().filter(|id| !id.chars().any(char::is_control))?;
+    let follow: Vec<_> = ids.take(COMPARED).collect();
+    (!follow.is_empty()).then_some(Resumable { id, follow })
+}
+
+/// Why there is nothing to resume from.
+pub(crate) fn not_resumable(recording: &Recording) -> Finding {
+    let mut has_events = false;
+    let mut parser = Parser::default();
+    for piece in &recording.body().pieces {
+        parser.push(&piece.bytes, |block| has_events |= block.data.is_some());
+    }
+    let finding = if has_events && ids(recording).is_empty() {
+        RESUME
+            .lenient("events have no id: what is sent while a client reconnects is lost to it")
+            .fix("server:   id: with every event, and Last-Event-ID honoured")
+    } else {
+        RESUME.not_testable("it takes two events with ids; fewer came")
+    };
+    finding.raw(recording.shown())
+}
+
+/// Whether the comparison can be made already.
+pub(crate) fn has_all(from: &Resumable, after: &Recording) -> bool {
+    ids(after).len() >= from.follow.len()
+}
+
+/// What came after a reconnect, held against what had followed.
+pub(crate) fn resume(from: &Resumable, after: &Recording) -> Finding {
+    let ids = ids(after);
+    let came = literal(&ids.join(", "));
+    let (id, follow) = (literal(&from.id), literal(&from.follow.join(", ")));
+    let finding = if ids.starts_with(&from.follow) {
+        RESUME.pass(format!("after {id} came {follow}"))
+    } else if ids.contains(&from.id) {
+        RESUME.fail(format!("{id} came again, though it is what Last-Event-ID named: {came}"))
+    } else if ids.is_empty() {
+        RESUME.fail(format!("after {id} nothing came; {follow} followed it before"))
+    } else {
+        RESUME.fail(format!("after {id} came {came}; {follow} followed it before"))
+    };
+    finding
+        .fix("path:     let Last-Event-ID through\nserver:   keep a log, and begin after that id")
+        .raw(after.shown())
+}
+
+#[cfg(test)]
+mod tests;

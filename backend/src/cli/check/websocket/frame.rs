@@ -1,0 +1,114 @@
+//! Frames of RFC 6455 5.2, read from a server and written as a client.
+
+/// What a frame is for (RFC 6455 11.8).
+pub(crate) const TEXT: u8 = 0x1;
+pub(crate) const CLOSE: u8 = 0x8;
+pub(crate) const PING: u8 = 0x9;
+pub(crate) const PONG: u8 = 0xA;
+
+/// Longer frames are not read on: none that a check needs is as long.
+const MAX_PAYLOAD_BYTES: usize = 4 << 20;
+
+/// One frame from the server.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Frame {
+    /// When its last byte was here, in milliseconds since the check began.
+    pub(crate) ms: u64,
+    pub(crate) opcode: u8,
+    /// The three bits that only an extension may set (RFC 6455 5.2).
+    pub(crate) reserved: u8,
+    /// A server's frame is not masked (RFC 6455 5.1).
+    pub(crate) is_masked: bool,
+    pub(crate) payload: Vec<u8>,
+}
+
+impl Frame {
+    /// A close frame's code; 1005 where it has none (RFC 6455 7.1.5).
+    pub(crate) fn close_code(&self) -> Option<u16> {
+        let code = |payload: &[u8]| Some(u16::from_be_bytes([*payload.first()?, *payload.get(1)?]));
+        (self.opcode == CLOSE).then(|| code(&self.payload).unwrap_or(1005))
+    }
+}
+
+/// Takes frames out of whatever pieces they arrive in.
+#[derive(Debug, Default)]
+pub(crate) struct Frames {
+    held: Vec<u8>,
+}
+
+impl Frames {
+    /// The frames that this piece completes.
+    pub(crate) fn push(&mut self, ms: u64, piece: &[u8]) -> Vec<Frame> {
+        self.held.extend_from_slice(piece);
+        let (mut frames, mut read) = (Vec::new(), 0);
+        while let Some((frame, length)) = parse(ms, &self.held[read..]) {
+            frames.push(frame);
+            read += length;
+        }
+        self.held.drain(..read);
+        frames
+    }
+}
+
+/// The first frame and its length, if it is whole.
+fn parse(ms: u64, bytes: &[u8]) -> Option<(Frame, usize)> {
+    let [first, second] = *bytes.first_chunk()?;
+    let is_masked = second & 0x80 != 0;
+    let (length, mut head) = match second & 0x7F {
+        126 => (usize::from(u16::from_be_bytes(*bytes[2..].first_chunk()?)), 4),
+        127 => (usize::try_from(u64::from_be_bytes(*bytes[2..].first_chunk()?)).ok()?, 10),
+        short => (usize::from(short), 2),
+    };
+    if length > MAX_PAYLOAD_BYTES {
+        return None;
+    }
+    // A masked one is wrong, but its length must be known to read on.
+    head += if is_masked { 4 } else { 0 };
+    let payload = bytes.get(head..head + length)?.to_vec();
+    let frame = Frame { ms, opcode: first & 0x0F, reserved: (first >> 4) & 0x7, is_masked, payload };
+    Some((frame, head + length))
+}
+
+/// A whole frame as a client writes it: masked (RFC 6455 5.3), at most 125 bytes long, as control frames are.
+pub(crate) fn write(opcode: u8, payload: &[u8], mask: u32) -> Vec<u8> {
+    let payload = &payload[..payload.len().min(125)];
+    let length = u8::try_from(payload.len()).unwrap_or(125);
+    let mask = mask.to_be_bytes();
+    let mut out = vec![0x80 | opcode, 0x80 | length];
+    out.extend_from_slice(&mask);
+    out.extend(payload.iter().zip(mask.iter().cycle()).map(|(byte, mask)| byte ^ mask));
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn frames_are_read_in_any_pieces() {
+        let mut wire = b"\x81\x05Hello\x89\x00\x82\x7E\x01\x00".to_vec();
+        wire.extend([7; 256]);
+        wire.extend(b"\x88\x02\x03\xE9");
+        for size in 1..wire.len() {
+            let mut frames = Frames::default();
+            let read: Vec<_> =
+                wire.chunks(size).zip(0..).flat_map(|(piece, ms)| frames.push(ms, piece)).collect();
+            let opcodes: Vec<_> = read.iter().map(|frame| (frame.opcode, frame.payload.len())).collect();
+            assert_eq!(opcodes, [(TEXT, 5), (PING, 0), (2, 256), (CLOSE, 2)], "{size}");
+            assert_eq!((read[3].close_code(), read[0].close_code()), (Some(1001), None));
+        }
+    }
+
+    #[test]
+    fn what_is_written_is_masked_as_the_rfc_shows() {
+        // RFC 6455 5.7: a masked "Hello".
+        let expected = b"\x81\x85\x37\xfa\x21\x3d\x7f\x9f\x4d\x51\x58";
+        assert_eq!(write(TEXT, b"Hello", 0x37fa_213d), expected);
+    }
+
+    #[test]
+    fn a_length_that_lies_is_not_waited_for() {
+        let mut frames = Frames::default();
+        assert!(frames.push(0, b"\x82\x7F\xFF\xFF\xFF\xFF\xFF\xFF\xFF\xFF").is_empty());
+    }
+}

@@ -1,0 +1,170 @@
+//! Shadow cost: a recorded slice of a topic, replayed on paper through all four.
+
+use super::Constants;
+use crate::Technique;
+
+/// An event as it was: when it was published, in seconds since any beginning, and how many bytes its JSON has.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Past {
+    /// Not before the one before it.
+    pub at_s: f64,
+    /// All that is delivered of it, without what a technique puts around it.
+    pub bytes: f64,
+}
+
+/// What one technique would have cost one client over the slice.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Shadow {
+    /// Polls, or one opening.
+    pub requests: u64,
+    /// Polls that would have brought nothing.
+    pub empty: u64,
+    /// Both ways.
+    pub bytes: f64,
+    /// From published to asked for, in seconds, in the mean; what the network takes comes on top.
+    pub mean_wait_s: f64,
+    /// The same, of the event that would have waited longest.
+    pub longest_wait_s: f64,
+}
+
+/// What each technique would have cost, by [`Technique::index`]: for one client that was there from `from_s` to
+/// `until_s` and got every event between. Polls are asked from `from_s` on, every `poll_s` or held for `hold_s`; a held
+/// poll is answered with the first event, and asked again at once.
+pub fn shadow(
+    events: &[Past],
+    from_s: f64,
+    until_s: f64,
+    poll_s: f64,
+    hold_s: f64,
+    constants: &Constants,
+) -> [Shadow; 4] {
+    let (poll_s, hold_s) = (poll_s.max(0.001), hold_s.max(0.001));
+    Technique::ALL.map(|technique| match technique {
+        Technique::ShortPoll => short_poll(events, from_s, until_s, poll_s, constants),
+        Technique::LongPoll => long_poll(events, from_s, until_s, hold_s, constants),
+        Technique::Sse | Technique::Websocket => stream(events, until_s - from_s, technique, constants),
+    })
+}
+
+fn short_poll(events: &[Past], from_s: f64, until_s: f64, poll_s: f64, constants: &Constants) -> Shadow {
+    let mut ledger = Ledger::of(Technique::ShortPoll, constants);
+    let mut rest = events;
+    let mut asked_s = from_s;
+    while asked_s < until_s {
+        asked_s += poll_s;
+        let (due, later) = rest.split_at(rest.partition_point(|event| event.at_s <= asked_s));
+        rest = later;
+        ledger.answer(due, asked_s);
+    }
+    ledger.done()
+}
+
+fn long_poll(events: &[Past], from_s: f64, until_s: f64, hold_s: f64, constants: &Constants) -> Shadow {
+    let mut ledger = Ledger::of(Technique::LongPoll, constants);
+    let mut rest = events;
+    let mut asked_s = from_s;
+    while asked_s < until_s {
+        let end_s = asked_s + hold_s;
+        let answered_s = rest.first().map_or(end_s, |first| first.at_s.max(asked_s).min(end_s));
+        // Those of the same moment share the answer.
+        let (due, later) = rest.split_at(rest.partition_point(|event| event.at_s <= answered_s));
+        rest = later;
+        ledger.answer(due, answered_s);
+        // Events of the very moment of asking must not hold it up for ever.
+        asked_s = answered_s;
+    }
+    ledger.done()
+}
+
+fn stream(events: &[Past], seconds: f64, technique: Technique, constants: &Constants) -> Shadow {
+    let own = constants.of(technique);
+    let payload: f64 = events.iter().map(|event| event.bytes + own.framing_per_event_bytes).sum();
+    let opening = own.request_up_bytes + own.response_head_bytes;
+    let bytes = opening + payload + own.keepalive_bytes_per_s * seconds.max(0.0);
+    Shadow { requests: 1, bytes, ..Shadow::default() }
+}
+
+struct Ledger<'a> {
+    technique: Technique,
+    constants: &'a Constants,
+    shadow: Shadow,
+    waited_s: f64,
+    events: f64,
+}
+
+impl<'a> Ledger<'a> {
+    fn of(technique: Technique, constants: &'a Constants) -> Self {
+        Self { technique, constants, shadow: Shadow::default(), waited_s: 0.0, events: 0.0 }
+    }
+
+    fn answer(&mut self, events: &[Past], at_s: f64) {
+        let own = self.constants.of(self.technique);
+        self.shadow.requests += 1;
+        if events.is_empty() {
+            self.shadow.empty += 1;
+            self.shadow.bytes += own.empty_up_bytes + own.empty_down_bytes;
+            return;
+        }
+        self.shadow.bytes += own.request_up_bytes + own.response_head_bytes;
+        for event in events {
+            let waited_s = (at_s - event.at_s).max(0.0);
+            self.shadow.bytes += event.bytes + own.framing_per_event_bytes;
+            self.shadow.longest_wait_s = self.shadow.longest_wait_s.max(waited_s);
+            self.waited_s += waited_s;
+            self.events += 1.0;
+        }
+    }
+
+    fn done(self) -> Shadow {
+        Shadow { mean_wait_s: self.waited_s / self.events.max(1.0), ..self.shadow }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::decide::fixtures::constants;
+
+    fn events(times: &[f64]) -> Vec<Past> {
+        times.iter().map(|at_s| Past { at_s: *at_s, bytes: 100.0 }).collect()
+    }
+
+    #[test]
+    fn a_slice_is_polled_as_often_as_it_is_long() {
+        let [short_poll, long_poll, sse, websocket] =
+            shadow(&events(&[0.5, 0.6, 7.0]), 0.0, 10.0, 2.0, 4.0, &constants());
+        assert_eq!((short_poll.requests, short_poll.empty), (5, 3));
+        assert!((short_poll.mean_wait_s - (1.5 + 1.4 + 1.0) / 3.0).abs() < 1e-9);
+        assert!((short_poll.longest_wait_s - 1.5).abs() < 1e-9);
+        // 0 to 0.5, to 0.6, empty to 4.6, to 7, empty to 11.
+        assert_eq!((long_poll.requests, long_poll.empty), (5, 2));
+        assert!(long_poll.longest_wait_s.abs() < 1e-9);
+        assert_eq!((sse.requests, websocket.requests), (1, 1));
+        let own = constants();
+        let one = own.of(Technique::Sse);
+        let bytes = one.request_up_bytes
+            + one.response_head_bytes
+            + 3.0 * (100.0 + one.framing_per_event_bytes)
+            + 10.0 * one.keepalive_bytes_per_s;
+        assert!((sse.bytes - bytes).abs() < 1e-6);
+    }
+
+    #[test]
+    fn every_event_is_answered_once_whatever_the_times() {
+        for (poll_s, hold_s) in [(0.1, 0.1), (1.0, 25.0), (30.0, 1.0)] {
+            let times: Vec<f64> = (0..200_u32).map(|n| f64::from(n * n % 997) / 10.0).collect();
+            let mut times = times;
+            times.sort_by(f64::total_cmp);
+            let shadows = shadow(&events(&times), 0.0, 100.0, poll_s, hold_s, &constants());
+            for (technique, shadow) in Technique::ALL.into_iter().zip(shadows) {
+                let own = constants();
+                let own = own.of(technique);
+                let payload = 200.0 * (100.0 + own.framing_per_event_bytes);
+                assert!(
+                    shadow.bytes >= payload && shadow.longest_wait_s <= poll_s + 1e-9,
+                    "{technique} {shadow:?}"
+                );
+            }
+        }
+    }
+}
