@@ -1,6 +1,6 @@
 //! Every limit: its unit, its default, its reason.
 
-use std::{net::SocketAddr, time::Duration};
+use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
 use clap::Args;
 
@@ -24,6 +24,19 @@ pub struct Config {
     /// Events a second that the source publishes to each of its topics, 0.1 to 100.
     #[arg(long, env = "FOURWAYS_SOURCE_RATE", default_value_t = 1.0, value_name = "PER_SECOND", value_parser = source_rate)]
     pub source_rate: f64,
+
+    /// Serve HTTPS, with HTTP/2 for browsers that speak it. Without --tls-cert a certificate is made for development:
+    /// browsers warn of it.
+    #[arg(long, env = "FOURWAYS_TLS")]
+    pub tls: bool,
+
+    /// Certificate chain in PEM; turns --tls on.
+    #[arg(long, env = "FOURWAYS_TLS_CERT", value_name = "FILE", requires = "tls_key")]
+    pub tls_cert: Option<PathBuf>,
+
+    /// Its private key in PEM.
+    #[arg(long, env = "FOURWAYS_TLS_KEY", value_name = "FILE", requires = "tls_cert")]
+    pub tls_key: Option<PathBuf>,
 
     #[command(flatten)]
     #[allow(missing_docs, reason = "clap prints a flattened field's doc as the group's help")]

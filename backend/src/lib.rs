@@ -6,7 +6,9 @@
 //! knows no engine.
 
 pub mod config;
+pub mod connection;
 pub mod server;
+pub mod tls;
 
 pub mod delivery;
 pub mod encoding;

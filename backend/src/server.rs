@@ -1,7 +1,6 @@
 //! Puts the parts together: the whole route table, and what runs beside it.
 
 use std::{
-    future::ready,
     io,
     net::{SocketAddr, TcpListener},
     sync::Arc,
@@ -23,16 +22,18 @@ use tokio::{net::TcpStream, task::JoinHandle};
 use crate::{
     app,
     config::{Config, Source},
+    connection::accept,
     delivery::{self, sse, websocket},
     engine::{Engine, MemoryEngine, Shard, Tail},
     lab::{self, tap::Tap, visitors::Visitors},
-    problem, publish, sources, topics,
+    problem, publish, sources, tls, topics,
 };
 
 /// A server that is bound and not yet running.
 pub struct Server {
     running: Running,
     addresses: Vec<SocketAddr>,
+    is_tls: bool,
     beside: Vec<Owned>,
 }
 
@@ -82,6 +83,8 @@ impl Server {
                     .configure(routes)
             }
         };
+        let acceptor = tls::acceptor(config)?;
+        let is_tls = acceptor.is_some();
         let listener = listen(config.listen)?;
         let addresses = vec![listener.local_addr()?];
         let builder = Running::build().workers(workers).shutdown_timeout(1);
@@ -100,16 +103,18 @@ impl Server {
                     .h1_allow_half_closed(false)
                     .keep_alive(Duration::from_secs(75))
                     .finish(map_config(app(), |()| AppConfig::default()));
+                let acceptor = acceptor.clone();
                 fn_service(move |stream: TcpStream| {
-                    // Without it Nagle's algorithm holds small events back until the one before is acknowledged.
-                    // A socket that refuses is slower, and works.
-                    drop(stream.set_nodelay(true));
-                    let peer = stream.peer_addr().ok();
-                    ready(Ok::<_, DispatchError>((
-                        Tap::new(stream, Arc::clone(&visitors)),
-                        Protocol::Http1,
-                        peer,
-                    )))
+                    let (acceptor, visitors) = (acceptor.clone(), Arc::clone(&visitors));
+                    async move {
+                        // Without it Nagle's algorithm holds small events back until the one before is acknowledged.
+                        // A socket that refuses is slower, and works.
+                        drop(stream.set_nodelay(true));
+                        let peer = stream.peer_addr().ok();
+                        let (stream, protocol) = accept(stream, acceptor).await?;
+                        let tap = if protocol == Protocol::Http2 { Tap::http2 } else { Tap::new };
+                        Ok::<_, DispatchError>((tap(stream, visitors), protocol, peer))
+                    }
                 })
                 .and_then(http)
             })?
@@ -118,12 +123,17 @@ impl Server {
         if config.source == Source::Host {
             beside.push(Owned(rt::spawn(sources::host::run(engine, config.source_rate))));
         }
-        Ok(Self { running, addresses, beside })
+        Ok(Self { running, addresses, is_tls, beside })
     }
 
     /// Where it listens.
     pub fn addresses(&self) -> &[SocketAddr] {
         &self.addresses
+    }
+
+    /// `http` or `https`.
+    pub const fn scheme(&self) -> &'static str {
+        if self.is_tls { "https" } else { "http" }
     }
 
     /// Stops it from elsewhere.

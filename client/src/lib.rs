@@ -43,6 +43,8 @@ pub enum Arrival {
 enum Ended {
     /// As it should: ask again after the technique's own pause.
     Answered,
+    /// It was answered with as much as an answer carries: more is waiting.
+    Full,
     /// Not as it should.
     Failed { advice: Advice, detail: String },
     /// The sink wants no more.
@@ -85,6 +87,8 @@ impl Subscriber {
                 Technique::Websocket => websocket::attend(target, session, sink).await,
             };
             match ended {
+                // Pausing now would fall behind for ever at a high rate.
+                Ended::Full => {}
                 Ended::Answered => {
                     if technique == Technique::ShortPoll {
                         tokio::time::sleep(self.target.poll_interval).await;

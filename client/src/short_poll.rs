@@ -35,18 +35,26 @@ pub(crate) async fn answer(
         Ok(body) => body,
         Err(error) => return target::lost(error),
     };
+    let mut is_full = false;
     let outcome = match status {
         204 | 304 => sink(Arrival::Opened).is_continue().then(|| match tag {
             Some(cursor) => moved(session, sink, cursor),
             None => ControlFlow::Continue(()),
         }),
         200 => match serde_json::from_slice::<PollBody>(&body) {
-            Ok(body) => sink(Arrival::Opened).is_continue().then(|| take(body, session, sink)),
+            Ok(body) => {
+                is_full = body.is_full();
+                sink(Arrival::Opened).is_continue().then(|| take(body, session, sink))
+            }
             Err(error) => return target::lost(format!("the answer can't be read: {error}")),
         },
         _ => return target::refused(status, retry_after, &body),
     };
-    if outcome.is_some_and(|flow| flow.is_continue()) { Ended::Answered } else { Ended::Stopped }
+    match outcome {
+        Some(ControlFlow::Continue(())) if is_full => Ended::Full,
+        Some(ControlFlow::Continue(())) => Ended::Answered,
+        _ => Ended::Stopped,
+    }
 }
 
 fn take(body: PollBody, session: &mut Session, sink: &mut Sink<'_>) -> ControlFlow<()> {

@@ -29,7 +29,7 @@ pub(crate) fn App() -> impl IntoView {
         </main>
         <footer class="foot">
             <span>"Every number on this page is measured: on this machine, on this connection, now."</span>
-            <span>"Latency is corrected by a clock offset known to within " {text(move || health.clock_error())}</span>
+            <span>"Latency is corrected by a clock offset known to within " {text(move || health.clock_error())}". "<b class="mono">{text(move || health.protocol.get())}</b></span>
         </footer>
     }
 }

@@ -324,6 +324,17 @@ pub struct PollBody {
     pub cursor: Cursor,
 }
 
+impl PollBody {
+    /// Most events in an answer for which no `limit` was asked. One that has as many may have left more behind: a
+    /// client asks again at once.
+    pub const DEFAULT_LIMIT: usize = 100;
+
+    /// There may be more.
+    pub fn is_full(&self) -> bool {
+        self.events.len() >= Self::DEFAULT_LIMIT
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -12,7 +12,7 @@ pub async fn run(config: Config) -> anyhow::Result<()> {
     let listen = config.listen;
     let server = Server::build(&config).with_context(|| format!("can't listen on {listen}"))?;
     for address in server.addresses() {
-        tracing::info!("listening on http://{address}");
+        tracing::info!("listening on {}://{address}", server.scheme());
     }
     server.run().await.context("the server stopped")
 }

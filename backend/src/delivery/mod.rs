@@ -10,7 +10,7 @@ use std::{num::NonZeroU32, sync::Arc, time::Duration};
 
 use actix_web::{HttpRequest, HttpResponse, Responder, http::header, web};
 use bytes::{BufMut, BytesMut};
-use fourways_shared::{After, Code, Cursor, Policy, Problem, Technique, Topic};
+use fourways_shared::{After, Code, Cursor, Policy, PollBody, Problem, Technique, Topic};
 
 use crate::{
     config::Limits,
@@ -81,7 +81,7 @@ impl Read {
             topics: Vec::new(),
             after: None,
             policy: Policy::All,
-            limit: limits.max_events.min(100),
+            limit: limits.max_events.min(PollBody::DEFAULT_LIMIT),
             wait: None,
             encoding: None,
         };

@@ -64,6 +64,14 @@ impl Meter {
         Half { meter: self, is_up: false }
     }
 
+    /// The head of the unit under way, in words.
+    pub(super) fn decoded(&mut self, is_up: bool, text: &str) {
+        let side = if is_up { &mut self.up } else { &mut self.down };
+        if let Some(record) = &mut side.record {
+            record.decoded = Some(text.to_owned());
+        }
+    }
+
     /// The answer is whole. A poll without an event was in vain, whatever its headers said.
     pub(super) fn is_over(&mut self) {
         let is_poll = matches!(self.technique, Technique::ShortPoll | Technique::LongPoll);

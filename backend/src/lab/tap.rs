@@ -4,6 +4,7 @@
 //! It stands between the socket and HTTP, as a proxy would, so that what is counted is what the kernel counts, and no
 //! delivery knows of faults. A connection whose requests carry no lab id costs one comparison for each read.
 
+mod streams;
 mod visit;
 
 use std::{
@@ -18,7 +19,10 @@ use tokio::{
     net::TcpStream,
 };
 
-use self::visit::{Said, Visit};
+use self::{
+    streams::Streams,
+    visit::{Said, Visit},
+};
 use super::visitors::Visitors;
 
 /// A connection.
@@ -28,6 +32,8 @@ pub struct Tap<T: Socket> {
     visitors: Arc<Visitors>,
     /// Only while the last request was a visitor's.
     visit: Option<Box<Visit>>,
+    /// Of a connection that speaks HTTP/2.
+    streams: Option<Box<Streams>>,
 }
 
 /// What a tap needs of a connection beside reading and writing.
@@ -44,9 +50,15 @@ impl Socket for TcpStream {
 }
 
 impl<T: Socket> Tap<T> {
-    /// Taps a connection.
+    /// Taps a connection that speaks HTTP/1.1.
     pub const fn new(io: T, visitors: Arc<Visitors>) -> Self {
-        Self { io, visitors, visit: None }
+        Self { io, visitors, visit: None, streams: None }
+    }
+
+    /// Taps one that speaks HTTP/2: it is counted, and not broken, since everything of a browser shares it.
+    pub fn http2(io: T, visitors: Arc<Visitors>) -> Self {
+        let streams = Some(Box::new(Streams::new(Arc::clone(&visitors))));
+        Self { io, visitors, visit: None, streams }
     }
 
     fn cut<V>(&self) -> Poll<io::Result<V>> {
@@ -80,6 +92,10 @@ impl<T: Socket> AsyncRead for Tap<T> {
                 return Poll::Pending;
             }
             let read = &buf.filled()[before..];
+            if let Some(streams) = &mut this.streams {
+                streams.take(true, read);
+                return Poll::Ready(Ok(()));
+            }
             match Visit::hear(&mut this.visit, &this.visitors, read) {
                 Said::PassOn => return Poll::Ready(Ok(())),
                 Said::Later => buf.set_filled(before),
@@ -101,7 +117,13 @@ impl<T: Socket> AsyncRead for Tap<T> {
 impl<T: Socket> AsyncWrite for Tap<T> {
     fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         let this = self.get_mut();
-        let Some(visit) = &mut this.visit else { return Pin::new(&mut this.io).poll_write(cx, bytes) };
+        let Some(visit) = &mut this.visit else {
+            let written = Pin::new(&mut this.io).poll_write(cx, bytes);
+            if let (Some(streams), Poll::Ready(Ok(count))) = (&mut this.streams, &written) {
+                streams.take(false, &bytes[..*count]);
+            }
+            return written;
+        };
         visit.attend(cx);
         if visit.is_cut() {
             return this.cut();

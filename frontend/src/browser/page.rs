@@ -26,6 +26,13 @@ pub(crate) fn set_dark(dark: bool) {
     keep(THEME_KEY, theme);
 }
 
+/// What the browser's tab is called.
+pub(crate) fn set_title(title: &str) {
+    if let Some(document) = web_sys::window().and_then(|window| window.document()) {
+        document.set_title(title);
+    }
+}
+
 /// The query of this page's address.
 pub(crate) fn query() -> String {
     web_sys::window().and_then(|window| window.location().search().ok()).unwrap_or_default()

@@ -116,7 +116,10 @@ pub(crate) fn Anatomy(
 }
 
 fn span(span: Span) -> impl IntoView {
-    let title = format!("{}, {} B", span.part.label(), span.length);
+    let title = match span.length {
+        0 => span.part.label().to_owned(),
+        length => format!("{}, {length} B", span.part.label()),
+    };
     let class = match span.part.class() {
         Class::Headers => "p-headers",
         Class::Framing => "p-framing",
@@ -140,12 +143,20 @@ impl Shown {
         let is_frame = entry.unit == Unit::Frame;
         let mut spans: Vec<Span> = entry
             .spans()
-            .map(|(part, length, bytes)| Span { part, length, text: show(part, bytes, entry.up && is_frame) })
+            .map(|(part, length, bytes)| Span {
+                part,
+                length,
+                text: show(part, bytes, (entry.up && is_frame) || entry.decoded.is_some()),
+            })
             .collect();
         let clear = entry.unmasked();
         if entry.up && is_frame {
             let text = String::from_utf8_lossy(&clear).into_owned();
             spans.push(Span { part: Part::Payload, length: 0, text: format!("without the mask: {text}") });
+        }
+        if let Some(decoded) = &entry.decoded {
+            let text = format!("decompressed (HPACK):\n{decoded}");
+            spans.push(Span { part: Part::Headers, length: 0, text });
         }
         let payload = if is_frame {
             String::from_utf8_lossy(&clear).into_owned()

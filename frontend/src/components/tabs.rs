@@ -13,6 +13,8 @@ fn pages() -> Vec<(String, &'static str, Option<Technique>)> {
     let mut pages = vec![("/".to_owned(), "Overview", None)];
     pages.extend(Technique::ALL.map(technique));
     pages.push(("/compare".to_owned(), "Compare", None));
+    pages.push(("/path".to_owned(), "Path", None));
+    pages.push(("/decide".to_owned(), "Decide", None));
     pages
 }
 
@@ -37,7 +39,7 @@ pub(crate) fn Tabs(
         event.prevent_default();
         let list = event.current_target().and_then(|target| target.dyn_into::<web_sys::Element>().ok());
         let tabs = list.and_then(|list| list.query_selector_all("[role=tab]").ok());
-        #[expect(clippy::cast_possible_truncation, reason = "there are six")]
+        #[expect(clippy::cast_possible_truncation, reason = "there are a few")]
         let tab = tabs
             .and_then(|tabs| tabs.item(next as u32))
             .and_then(|tab| tab.dyn_into::<web_sys::HtmlElement>().ok());

@@ -1,6 +1,6 @@
 //! What the lab asks the server beside the four streams: the time, and a feed to measure with.
 
-use fourways_shared::{Cursor, Event, PollBody, Topic, measure::ClockSample};
+use fourways_shared::{Cursor, Event, PollBody, Topic, decide::Past, measure::ClockSample};
 use gloo_net::http::Request;
 use serde::Deserialize;
 
@@ -67,6 +67,27 @@ pub(crate) async fn log_all(topic: &Topic) -> Option<Vec<(u64, f64)>> {
         all.extend(events);
         after = cursor.to_string();
     }
+}
+
+/// The last thousand events of a topic: when, and how many bytes of JSON each has.
+#[expect(clippy::cast_precision_loss, reason = "microseconds since 1970 have 51 bits until the year 2106")]
+pub(crate) async fn sizes(topic: &Topic) -> Option<Vec<Past>> {
+    let address = format!("/v1/events?topic={topic}&last=1000");
+    let text = Request::get(&address).send().await.ok()?.text().await.ok()?;
+    let body: PollBody = serde_json::from_str(&text).ok()?;
+    let whole = text.len() as f64 / body.events.len().max(1) as f64;
+    // Events of one topic have about the same size: the mean of the answer stands for each.
+    let past = |event: &Event| Past { at_s: event.published_at_us as f64 / 1e6, bytes: whole };
+    Some(body.events.iter().map(past).collect())
+}
+
+/// The status of a poll that asks to be held for so long; `None` if no answer came.
+pub(crate) async fn held(topic: &Topic, seconds: f64) -> Option<u16> {
+    let address = format!("/v1/events?topic={topic}&wait={}", plain(seconds));
+    let response = Request::get(&address).send().await.ok()?;
+    // The body too: a proxy may pass the head on and hold that back.
+    response.text().await.ok()?;
+    Some(response.status())
 }
 
 /// More than the longest run at the highest rate publishes.

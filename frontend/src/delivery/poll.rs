@@ -74,6 +74,12 @@ struct Poller {
     controller: Option<AbortController>,
 }
 
+/// What an answer left behind.
+enum Left {
+    Nothing,
+    More,
+}
+
 /// An answer, as far as a page can see it.
 struct Answer {
     status: u16,
@@ -122,7 +128,9 @@ impl Poller {
         let why = record.status.clone();
         (self.sink)(Note::Record(Box::new(record)));
         match advice {
-            Ok(()) => {
+            // More is waiting: pausing would fall behind for ever at a high rate.
+            Ok(Left::More) => Some(0.0),
+            Ok(Left::Nothing) => {
                 if self.manner.pause_ms > 0.0 {
                     (self.sink)(Note::Link(Link::Idle));
                 }
@@ -143,7 +151,7 @@ impl Poller {
         }
     }
 
-    fn take(&mut self, answer: Answer, record: &mut Record) -> Result<(), Advice> {
+    fn take(&mut self, answer: Answer, record: &mut Record) -> Result<Left, Advice> {
         let Answer { status, head: lines, body, retry_after, etag } = answer;
         record.status = status.to_string();
         record.code = status;
@@ -155,17 +163,18 @@ impl Poller {
                     "200, but no poll's body".clone_into(&mut record.status);
                     return Err(Advice::Retry(Duration::ZERO));
                 };
+                let left = if body.is_full() { Left::More } else { Left::Nothing };
                 let Taken { events, reset } = self.receive(body);
                 record.outcome = if events.is_empty() { Outcome::Empty } else { Outcome::Data };
                 (record.events, record.reset) = (events, reset);
-                Ok(())
+                Ok(left)
             }
             204 | 304 => {
                 if let Some(cursor) = etag.and_then(|tag| tag.trim_matches('"').parse().ok()) {
                     self.session.moved(cursor);
                 }
                 record.outcome = Outcome::Empty;
-                Ok(())
+                Ok(Left::Nothing)
             }
             _ => {
                 if let Ok(problem) = serde_json::from_str::<Problem>(&body) {

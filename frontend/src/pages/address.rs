@@ -8,8 +8,10 @@ use fourways_shared::Technique;
 use leptos::prelude::*;
 use leptos_router::location::{BrowserUrl, LocationProvider as _};
 
-use super::{compare::Compare, overview::Overview, technique::TechniquePage};
-use crate::components::dynamic::part;
+use super::{
+    compare::Compare, decide::Decide, overview::Overview, path::PathCheck, technique::TechniquePage,
+};
+use crate::{browser::page, components::dynamic::part};
 
 /// The address of the page, followed. Copies are the same.
 #[derive(Clone)]
@@ -55,9 +57,12 @@ pub(crate) fn Page(
     part(move || {
         let path = path.get();
         address.arrived();
+        page::set_title(&format!("{}: Fourways", title(&path)));
         match path.as_str() {
             "" => view! { <Overview /> }.into_any(),
             "/compare" => view! { <Compare /> }.into_any(),
+            "/path" => view! { <PathCheck /> }.into_any(),
+            "/decide" => view! { <Decide /> }.into_any(),
             other => match Technique::ALL
                 .into_iter()
                 .find(|technique| other.strip_prefix('/') == Some(technique.slug()))
@@ -69,12 +74,25 @@ pub(crate) fn Page(
     })
 }
 
+fn title(path: &str) -> &'static str {
+    match path {
+        "" => "Overview",
+        "/compare" => "Compare",
+        "/path" => "Path check",
+        "/decide" => "Decide",
+        other => {
+            let technique = Technique::ALL.into_iter().find(|t| other.strip_prefix('/') == Some(t.slug()));
+            technique.map_or("No page", Technique::label)
+        }
+    }
+}
+
 #[component]
 fn NotFound() -> impl IntoView {
     view! {
         <section class="card blank">
-            <b>"There is no page here"</b>
-            <p>"The lab has an overview, a page for each technique, and a comparison."</p>
+            <h1>"There is no page here"</h1>
+            <p>"The lab has an overview, a page for each technique, a comparison, a path check and a decision."</p>
             <a class="btn" href="/">"Go to the overview"</a>
         </section>
     }

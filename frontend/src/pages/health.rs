@@ -25,6 +25,8 @@ const EVERY_MS: f64 = 5_000.0;
 pub(crate) struct Health {
     pub(crate) state: RwSignal<State>,
     pub(crate) clock: RwSignal<ClockOffset>,
+    /// `http/1.1`, `h2`: what this server was last reached by; figures depend on it.
+    pub(crate) protocol: RwSignal<String>,
     retry_now: RwSignal<u32>,
 }
 
@@ -53,6 +55,7 @@ pub(crate) fn watch() -> Health {
     let health = Health {
         state: RwSignal::new(State::Asking),
         clock: RwSignal::new(ClockOffset::default()),
+        protocol: RwSignal::new(String::new()),
         retry_now: RwSignal::new(0),
     };
     spawn_local(async move {
@@ -68,6 +71,10 @@ pub(crate) fn watch() -> Health {
                 health.clock.set(ClockOffset::estimate(&samples).unwrap_or_default());
                 let round_trip_ms = sample.received_ms - sample.sent_ms;
                 health.state.set(State::Connected { round_trip_ms });
+                let protocol = page::protocol();
+                if health.protocol.with_untracked(|known| *known != protocol) {
+                    health.protocol.set(protocol);
+                }
                 // A few at once in the beginning: one sample alone may have been unlucky.
                 timer::sleep(if samples.len() < 5 { 150.0 } else { EVERY_MS }).await;
             } else {

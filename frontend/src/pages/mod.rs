@@ -2,8 +2,10 @@
 
 pub(crate) mod address;
 pub(crate) mod compare;
+pub(crate) mod decide;
 pub(crate) mod health;
 pub(crate) mod lab;
 pub(crate) mod overview;
+pub(crate) mod path;
 pub(crate) mod streams;
 pub(crate) mod technique;

@@ -72,6 +72,19 @@ pub(crate) fn bytes(count: u64) -> String {
     }
 }
 
+/// A number in groups of three digits.
+pub(crate) fn grouped(count: u64) -> String {
+    let digits = count.to_string();
+    let mut text = String::with_capacity(digits.len() + digits.len() / 3);
+    for (at, digit) in digits.chars().enumerate() {
+        if at > 0 && (digits.len() - at).is_multiple_of(3) {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
+}
+
 /// `count` with a noun that agrees with it.
 pub(crate) fn plural(count: u64, one: &str, many: &str) -> String {
     format!("{count} {}", if count == 1 { one } else { many })
@@ -121,6 +134,7 @@ mod tests {
             ["999 B", "1.00 kB", "24.5 kB", "3.00 MB"]
         );
         assert_eq!(time_of_day(1_763_870_400_123.0), "04:00:00.123");
+        assert_eq!([grouped(7), grouped(1000), grouped(12_345_678)], ["7", "1,000", "12,345,678"]);
         assert_eq!([plural(1, "event", "events"), plural(0, "event", "events")], ["1 event", "0 events"]);
     }
 }

@@ -10,8 +10,9 @@ use fourways_shared::{
 
 use super::record::{Link, Note, Outcome, Record, split};
 
-/// Records kept for the wire table, marks and spans kept for drawing.
+/// Records kept for the list of events and for times of polls, and events in them; marks and spans kept for drawing.
 const MAX_RECORDS: usize = 1400;
+const MAX_RECORD_EVENTS: usize = 3000;
 const MAX_MARKS: usize = 6000;
 const MAX_SPANS: usize = 1500;
 /// p50 and p95 speak of the last deliveries, so that they follow when a setting is changed.
@@ -35,6 +36,7 @@ pub(crate) struct Lane {
     /// When the stream was first asked for, by the server's clock: what is older was replayed, not delivered live.
     began_ms: Option<f64>,
     recent_ms: VecDeque<f64>,
+    record_events: usize,
 }
 
 /// An event's way: published at, delivered at, both by the server's clock in milliseconds.
@@ -82,6 +84,7 @@ impl Lane {
             newest_ms: None,
             began_ms: None,
             recent_ms: VecDeque::with_capacity(RECENT),
+            record_events: 0,
         }
     }
 
@@ -157,7 +160,15 @@ impl Lane {
             push(&mut self.spans, span, MAX_SPANS);
         }
         self.cursor = record.cursor.or(self.cursor);
-        push(&mut self.records, Rc::new(record), MAX_RECORDS);
+        self.record_events += record.events.len();
+        self.records.push_back(Rc::new(record));
+        // A poll's answer may hold a thousand events.
+        while self.records.len() > MAX_RECORDS
+            || (self.record_events > MAX_RECORD_EVENTS && self.records.len() > 1)
+        {
+            let gone = self.records.pop_front();
+            self.record_events -= gone.map_or(0, |gone| gone.events.len());
+        }
     }
 
     /// How long an event was on its way; `None` if it was published before the stream was first asked for.

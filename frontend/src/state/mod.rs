@@ -3,6 +3,7 @@
 pub(crate) mod axis;
 pub(crate) mod breakage;
 pub(crate) mod chart;
+pub(crate) mod constants;
 pub(crate) mod experiment;
 pub(crate) mod export;
 pub(crate) mod feed;
@@ -10,6 +11,7 @@ pub(crate) mod format;
 pub(crate) mod highlight;
 pub(crate) mod journey;
 pub(crate) mod lane;
+pub(crate) mod path;
 pub(crate) mod record;
 pub(crate) mod row;
 pub(crate) mod sequence;

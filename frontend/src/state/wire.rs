@@ -34,6 +34,8 @@ pub(crate) struct Entry {
     pub(crate) at_ms: f64,
     pub(crate) parts: Vec<(Part, u32)>,
     pub(crate) raw: Vec<u8>,
+    /// What a compressed head says (HPACK, RFC 7541), a field a line.
+    pub(crate) decoded: Option<String>,
     /// First and last offset of the events in it, and how many there are.
     pub(crate) events: Option<(u64, u64, u32)>,
     /// It failed, in the page's words.
@@ -88,9 +90,9 @@ impl Entry {
         let at_ms = record.at_us as f64 / 1000.0;
         let events = offsets(&record);
         let failure = (record.unit == Unit::Cut).then(|| "cut by the fault".to_owned());
-        let WireRecord { technique, n, connection, up, unit, code, parts, raw, .. } = record;
+        let WireRecord { technique, n, connection, up, unit, code, parts, raw, decoded, .. } = record;
         let connection = Some(connection);
-        Self { seq: 0, technique, n, connection, up, unit, code, at_ms, parts, raw, events, failure }
+        Self { seq: 0, technique, n, connection, up, unit, code, at_ms, parts, raw, decoded, events, failure }
     }
 
     /// What the page saw of a record: what went up, then what came down.
@@ -111,6 +113,7 @@ impl Entry {
             at_ms: at_ms + offset_ms,
             parts: spans.iter().map(|(part, bytes)| (*part, length(bytes))).collect(),
             raw: spans.iter().flat_map(|(_, bytes)| bytes.iter().copied()).collect(),
+            decoded: None,
             events: None,
             failure: None,
         };
@@ -193,8 +196,11 @@ impl Entry {
         clear
     }
 
-    /// The text of these parts alone.
+    /// The text of these parts alone; of a compressed head, what it says as HTTP/1.1 would.
     pub(crate) fn text(&self, wanted: fn(Part) -> bool) -> String {
+        if let Some(decoded) = self.decoded.as_ref().filter(|_| wanted(Part::StartLine)) {
+            return as_http1(decoded, wanted(Part::Headers));
+        }
         let bytes: Vec<u8> = self
             .spans()
             .filter(|(part, ..)| wanted(*part))
@@ -224,6 +230,7 @@ impl Filter {
             || within(entry.name().as_bytes())
             || entry.failure.as_ref().is_some_and(|failure| within(failure.as_bytes()))
             || within(&entry.raw)
+            || entry.decoded.as_ref().is_some_and(|decoded| within(decoded.as_bytes()))
             || (entry.up && entry.unit == Unit::Frame && within(&entry.unmasked()))
     }
 }
@@ -295,6 +302,23 @@ impl Wire {
     pub(crate) fn entries(&self) -> impl DoubleEndedIterator<Item = &Entry> {
         self.entries.iter()
     }
+}
+
+/// A head of HTTP/2 (RFC 9113 8.3) in the words of HTTP/1.1.
+fn as_http1(decoded: &str, with_headers: bool) -> String {
+    let pseudo = |name: &str| decoded.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(": "));
+    let mut text = match (pseudo(":method"), pseudo(":path"), pseudo(":status")) {
+        (Some(method), Some(path), _) => format!("{method} {path} HTTP/2\r\n"),
+        (.., status) => format!("HTTP/2 {}\r\n", status.unwrap_or_default()),
+    };
+    if with_headers {
+        let host = pseudo(":authority").map(|host| format!("host: {host}\r\n"));
+        text.extend(host);
+        let fields = decoded.lines().filter(|line| !line.starts_with(':'));
+        text.extend(fields.flat_map(|line| [line, "\r\n"]));
+        text.push_str("\r\n");
+    }
+    text
 }
 
 fn length<T>(items: &[T]) -> u32 {
@@ -395,6 +419,17 @@ pub(crate) mod tests {
             wire.push(entry(Unit::Frame, false, &[(Part::Payload, &big[..16_000])]));
         }
         assert!(wire.bytes <= MAX_BYTES);
+    }
+
+    #[test]
+    fn a_compressed_head_is_told_as_http1_would() {
+        let decoded =
+            Some(":method: GET\n:path: /v1/stream?topic=a\n:authority: x\naccept: */*\n".to_owned());
+        let head = Entry { decoded, ..entry(Unit::Request, true, &[(Part::Headers, "\u{2}x")]) };
+        assert_eq!(head.text(|part| part == Part::StartLine), "GET /v1/stream?topic=a HTTP/2\r\n");
+        let whole = head.text(|part| matches!(part, Part::StartLine | Part::Headers));
+        assert!(whole.ends_with("host: x\r\naccept: */*\r\n\r\n"), "{whole}");
+        assert!(Filter { search: "stream".to_owned(), ..Filter::default() }.takes(&head));
     }
 
     #[test]

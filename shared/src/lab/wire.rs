@@ -141,6 +141,9 @@ pub struct WireRecord {
     /// Its parts in order, with their lengths in bytes.
     #[serde(rename = "p")]
     pub parts: Vec<(Part, u32)>,
+    /// The head in words, where its bytes are compressed (HPACK, RFC 7541).
+    #[serde(rename = "h", default, skip_serializing_if = "Option::is_none")]
+    pub decoded: Option<String>,
     /// Its bytes; the first [`WireRecord::MAX_RAW`] of them.
     #[serde(skip)]
     pub raw: Vec<u8>,
@@ -164,6 +167,7 @@ impl WireRecord {
             code: 0,
             at_us: 0,
             parts: Vec::new(),
+            decoded: None,
             raw: Vec::new(),
             kept: 0,
         }

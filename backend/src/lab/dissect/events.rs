@@ -70,9 +70,9 @@ impl Chunks {
 
 /// Lines of an event stream.
 #[derive(Clone, Debug, Default)]
-struct Lines {
+pub(super) struct Lines {
     at: Line,
-    has_data: bool,
+    pub(super) has_data: bool,
 }
 
 #[derive(Clone, Debug, Default)]
@@ -91,7 +91,7 @@ enum Line {
 const DATA: &[u8] = b"data:";
 
 impl Lines {
-    fn take(&mut self, bytes: &[u8], sink: &mut dyn Sink) {
+    pub(super) fn take(&mut self, bytes: &[u8], sink: &mut dyn Sink) {
         let mut from = 0;
         let mut part_of_run = None;
         for (at, byte) in bytes.iter().enumerate() {

@@ -1,17 +1,20 @@
 //! Cuts the bytes of a connection into what they are: start lines, headers, chunks, fields, frames, payload.
 //!
 //! Fed as the bytes come, in any pieces. It reads what this server and browsers write (HTTP/1.1, RFC 9112; event
-//! streams, HTML Standard 9.2; frames, RFC 6455), one request at a time, and never fails: what it can't read counts as
+//! streams, HTML Standard 9.2; frames, RFC 6455), one request at a time, HTTP/2 (RFC 9113) many at once, and never fails: what it can't read counts as
 //! framing.
 
 mod body;
 mod events;
 mod frames;
 mod head;
+mod http2;
 
 use fourways_shared::lab::{Part, Unit};
 
 use self::{body::PollBody, events::Chunks, frames::Frames, head::Head};
+
+pub(super) use self::http2::{Heard, Http2};
 
 /// Takes the pieces.
 pub(super) trait Sink {

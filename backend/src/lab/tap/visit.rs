@@ -75,9 +75,7 @@ impl Visit {
         {
             return visit.take(read);
         }
-        if !read.starts_with(b"GET /v1/") {
-            return Said::PassOn;
-        }
+        // Whatever begins now, the visitor's last answer is over: what is no request of a visitor's is not counted.
         let Some((visitor, technique, n)) = visit_of(visitors, read) else {
             *visit = None;
             return Said::PassOn;
@@ -176,14 +174,14 @@ impl Visit {
         self.kind().and(self.fault).map(|running| (running.fault, running.until))
     }
 
-    /// Nothing is read from the client: what it sends waits in the network.
+    /// Nothing more is read from the client: what it sends waits in the network.
     pub(super) fn is_deaf(&self) -> bool {
-        self.kind() == Some(FaultKind::Stall) || self.up.is_full()
+        self.up.is_full()
     }
 
     fn take(&mut self, read: &[u8]) -> Said {
         self.exchange.up(read, &mut self.meter.up());
-        let slows = matches!(self.kind(), Some(FaultKind::Delay | FaultKind::Bandwidth));
+        let slows = matches!(self.kind(), Some(FaultKind::Stall | FaultKind::Delay | FaultKind::Bandwidth));
         if (!slows && self.up.is_empty()) || read.is_empty() {
             return Said::PassOn;
         }
@@ -292,9 +290,16 @@ impl Visit {
 /// Whose request this is, if it carries the id of a visitor that is here. Browsers send a request's first line in one
 /// piece; one that comes in two is served and not counted.
 fn visit_of(visitors: &Visitors, read: &[u8]) -> Option<(Arc<Visitor>, Technique, u32)> {
+    if !read.starts_with(b"GET /v1/") {
+        return None;
+    }
     let line = &read[..read.iter().position(|byte| *byte == b'\r')?];
-    let address = std::str::from_utf8(line).ok()?.split(' ').nth(1)?;
-    let (path, query) = address.split_once('?')?;
+    visitor_of(visitors, std::str::from_utf8(line).ok()?.split(' ').nth(1)?)
+}
+
+/// The same by a request's target alone.
+pub(super) fn visitor_of(visitors: &Visitors, target: &str) -> Option<(Arc<Visitor>, Technique, u32)> {
+    let (path, query) = target.split_once('?')?;
     let value = |name: &str| query.split('&').find_map(|pair| pair.strip_prefix(name)?.strip_prefix('='));
     let tag: Tag = value("lab")?.parse().ok()?;
     let technique = match path {

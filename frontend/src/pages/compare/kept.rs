@@ -17,15 +17,15 @@ const MOST: usize = 12;
 
 /// The runs that the browser keeps for this page, newest first.
 #[derive(Clone, Copy)]
-pub(super) struct KeptRuns(RwSignal<Vec<Run>>);
+pub(crate) struct KeptRuns(RwSignal<Vec<Run>>);
 
 impl KeptRuns {
-    pub(super) fn read() -> Self {
+    pub(crate) fn read() -> Self {
         let lines = page::kept(KEY).unwrap_or_default();
         Self(RwSignal::new(lines.lines().filter_map(|line| Run::from_json(line).ok()).collect()))
     }
 
-    pub(super) fn newest(self) -> Option<Run> {
+    pub(crate) fn newest(self) -> Option<Run> {
         self.0.with_untracked(|runs| runs.first().cloned())
     }
 

@@ -7,8 +7,9 @@ mod setup;
 
 use leptos::{prelude::*, task::spawn_local};
 
+pub(crate) use self::kept::KeptRuns;
 use self::{
-    kept::{Kept, KeptRuns},
+    kept::Kept,
     measure::measure,
     results::{Claims, Delivery, Pictures},
     setup::Setup,

@@ -107,7 +107,10 @@ pub(super) fn ControlCard(
     };
     let set_rate = move |rate| {
         controls.rate.set(rate);
-        controls.topic.set(generator.clone());
+        // Setting it again would open the stream again.
+        if controls.topic.get_untracked() != generator {
+            controls.topic.set(generator.clone());
+        }
     };
     let reset = move |_| {
         controls.poll_s.set(2.0);

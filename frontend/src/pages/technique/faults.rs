@@ -75,6 +75,8 @@ pub(super) fn Faults(
             >{breakage.name()}</button>
         }
     });
+    let is_shared =
+        move || technique != Technique::Websocket && health.protocol.with(|protocol| protocol == "h2");
     let question = move || {
         let breakage = chosen.get()?;
         let about = about(breakage);
@@ -110,6 +112,7 @@ pub(super) fn Faults(
         <section class="card o2" aria-labelledby="faults-h">
             <header><h2 id="faults-h">"Break it"</h2><span class="sp"></span><span class="cap" data-testid="fault-state">{text(state)}</span></header>
             <div class="card-b ctl">
+                {part(move || is_shared().then(|| view! { <p class="cap">"Over HTTP/2 this stream shares one connection with everything else of this server, so the server's faults leave it alone. Open the lab over plain HTTP to break it; “Go offline” works here too."</p> }))}
                 <div class="faults">{buttons.collect_view()}</div>
                 {part(question)}
                 {part(move || failed.get().map(|why| view! { <p class="bad-n" role="alert">{why}</p> }))}

@@ -4,7 +4,6 @@ use crate::state::format::{bytes, duration, fixed, plain};
 
 /// How values are written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[cfg_attr(not(test), expect(dead_code, reason = "for costs, which Decide will show"))]
 pub(crate) enum Unit {
     Milliseconds,
     Seconds,

@@ -63,7 +63,9 @@ pub(super) async fn run(
         controls.rate.set(RATE);
         controls.topic.set(lab.topic.get_value());
     }
-    controls.is_closed.set(false);
+    if controls.is_closed.get_untracked() {
+        controls.is_closed.set(false);
+    }
     say("waiting for events");
     let has_some = move || {
         streams.lane(technique, |lane| lane.recent_quantile_ms(0.5).is_some() && lane.counters.events > 2)

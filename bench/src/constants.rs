@@ -1,0 +1,165 @@
+//! `fourways-bench constants`: everything three times, in turn, so that the machine's moods hit all alike.
+
+use std::{fs, path::PathBuf, time::Duration};
+
+use anyhow::Context as _;
+use clap::Args;
+use fourways_shared::{
+    Technique,
+    decide::{Constants, TechniqueConstants},
+};
+
+use crate::{
+    amount::seconds,
+    bytes, cpu, machine, memory,
+    table::{Table, figure, line, say},
+};
+
+/// What `constants` can be told.
+#[derive(Args, Debug)]
+pub(crate) struct Flags {
+    /// The server's program, built for release.
+    #[arg(long, value_name = "PATH")]
+    server: PathBuf,
+
+    /// Where to write the constants; without it, to standard output, after the table.
+    #[arg(long, value_name = "FILE")]
+    out: Option<PathBuf>,
+
+    /// How long each processor time is measured.
+    #[arg(long, default_value = "3", value_name = "SECONDS", value_parser = seconds)]
+    seconds: Duration,
+
+    /// The day to write into the file; without it, today by the system's clock.
+    #[arg(long, value_name = "YYYY-MM-DD")]
+    date: Option<String>,
+}
+
+/// Odd, so that there is one in the middle.
+const RUNS: usize = 3;
+
+/// One kind of constant, and its place.
+type Field = (&'static str, fn(&mut TechniqueConstants) -> &mut f64);
+
+const FIELDS: [Field; 10] = [
+    ("request, or opening, up, bytes", |own| &mut own.request_up_bytes),
+    ("its answer without events, bytes", |own| &mut own.response_head_bytes),
+    ("around each event, bytes", |own| &mut own.framing_per_event_bytes),
+    ("empty poll, up, bytes", |own| &mut own.empty_up_bytes),
+    ("empty poll, down, bytes", |own| &mut own.empty_down_bytes),
+    ("heartbeats, bytes/s", |own| &mut own.keepalive_bytes_per_s),
+    ("request, or opening and closing, CPU µs", |own| &mut own.cpu_us_per_request),
+    ("each event, CPU µs", |own| &mut own.cpu_us_per_delivery),
+    ("empty poll, CPU µs", |own| &mut own.cpu_us_empty),
+    ("held connection, bytes of memory", |own| &mut own.memory_per_held_connection_bytes),
+];
+
+/// Measures, prints a table, writes the file.
+///
+/// # Errors
+/// If something can't be measured or written.
+pub(crate) async fn run(flags: &Flags) -> anyhow::Result<bool> {
+    let mut runs = Vec::with_capacity(RUNS);
+    for round in 1..=RUNS {
+        let mut measured = [TechniqueConstants::default(); 4];
+        for technique in Technique::ALL {
+            let (binary, own) = (&flags.server, &mut measured[technique.index()]);
+            let within = |what: &str| format!("{what} of {}, round {round}", technique.label());
+            say(&format!("round {round} of {RUNS}: {}", technique.label()));
+            bytes::measure(binary, technique, own).await.with_context(|| within("bytes"))?;
+            cpu::measure(binary, technique, flags.seconds, own)
+                .await
+                .with_context(|| within("processor time"))?;
+            memory::measure(binary, technique, own).await.with_context(|| within("memory"))?;
+        }
+        runs.push(measured);
+    }
+    let constants = Constants {
+        measured_on: flags.date.clone().unwrap_or_else(machine::today),
+        machine: machine::description(),
+        techniques: Technique::ALL.map(|technique| median_of(&runs, technique)),
+    };
+    table(&runs).print()?;
+    line(&format!("\n{}, median of {RUNS}, on {}", constants.measured_on, constants.machine))?;
+    let text = serde_json::to_string_pretty(&constants)? + "\n";
+    match &flags.out {
+        Some(file) => {
+            fs::write(file, text).with_context(|| format!("{} can't be written", file.display()))?;
+        }
+        None => line(text.trim_end())?,
+    }
+    Ok(true)
+}
+
+fn values(runs: &[[TechniqueConstants; 4]], technique: Technique, field: Field) -> Vec<f64> {
+    let mut values: Vec<f64> = runs
+        .iter()
+        .map(|run| {
+            let mut own = run[technique.index()];
+            *field.1(&mut own)
+        })
+        .collect();
+    values.sort_by(f64::total_cmp);
+    values
+}
+
+fn median_of(runs: &[[TechniqueConstants; 4]], technique: Technique) -> TechniqueConstants {
+    let mut medians = TechniqueConstants::default();
+    for field in FIELDS {
+        let values = values(runs, technique, field);
+        let median = values.get(values.len() / 2).copied().unwrap_or_default();
+        // More digits would be noise.
+        *field.1(&mut medians) = (median * 100.0).round() / 100.0;
+    }
+    medians
+}
+
+fn table(runs: &[[TechniqueConstants; 4]]) -> Table {
+    let mut table = Table::new(&["", "", "median", "lowest", "highest", "spread"], 2);
+    for technique in Technique::ALL {
+        for field in FIELDS {
+            let values = values(runs, technique, field);
+            let (Some(lowest), Some(highest)) = (values.first(), values.last()) else { continue };
+            let median = values[values.len() / 2];
+            // A technique without it.
+            if *highest <= 0.0 {
+                continue;
+            }
+            let spread = format!("{:.1} %", (highest - lowest) / median.max(f64::MIN_POSITIVE) * 100.0);
+            table.row(vec![
+                technique.label().to_owned(),
+                field.0.to_owned(),
+                figure(median),
+                figure(*lowest),
+                figure(*highest),
+                spread,
+            ]);
+        }
+    }
+    table
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_median_of_each_number_is_its_own() {
+        let run = |up, cpu| {
+            let own = TechniqueConstants {
+                request_up_bytes: up,
+                cpu_us_empty: cpu,
+                ..TechniqueConstants::default()
+            };
+            [own; 4]
+        };
+        let runs = [run(600.0, 14.0), run(601.0, 12.004), run(599.0, 11.0)];
+        let medians = median_of(&runs, Technique::ShortPoll);
+        let expected = TechniqueConstants {
+            request_up_bytes: 600.0,
+            cpu_us_empty: 12.0,
+            ..TechniqueConstants::default()
+        };
+        assert_eq!(medians, expected);
+    }
+}

@@ -1,0 +1,77 @@
+//! Measures what the four techniques cost the server, checks the cost model against measurements, and generates load.
+//!
+//! All on loopback, against the real server as a process of its own. `constants` writes the numbers that the model
+//! scales up, from `bytes`, `cpu` and `memory`; `model` compares its predictions with loads that no constant was
+//! measured under; `run` is a load and what came of it. Clients are a `Crowd` of hand-written sockets (`raw`).
+
+mod amount;
+mod arrivals;
+mod bytes;
+mod clients;
+mod constants;
+mod cpu;
+mod crowd;
+mod machine;
+mod memory;
+mod meter;
+mod model;
+mod page;
+mod publisher;
+mod raw;
+mod requests;
+mod run;
+mod server;
+mod table;
+mod tally;
+
+use std::process::ExitCode;
+
+use anyhow::Context as _;
+use clap::{Parser, Subcommand};
+
+/// Measures what the four techniques cost the server, checks the cost model against it, and generates load.
+#[derive(Parser)]
+#[command(name = "fourways-bench", version, max_term_width = 100)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Measure the constants of the cost model, three times, and write their medians as JSON.
+    Constants(constants::Flags),
+    /// Compare what the cost model predicts with what is measured; fails where they are too far apart.
+    Model(model::Flags),
+    /// Run clients of one technique and print latency, requests, bytes and what was lost.
+    Run(run::Flags),
+}
+
+fn main() -> ExitCode {
+    match measure(Arguments::parse().command) {
+        Ok(true) => ExitCode::SUCCESS,
+        // Why has been printed.
+        Ok(false) => ExitCode::FAILURE,
+        Err(error) => {
+            table::say(&format!("error: {error:#}"));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// False: it was measured, and is not as it should be.
+fn measure(command: Command) -> anyhow::Result<bool> {
+    machine::leave_a_core_to_the_server()?;
+    // One thread: the clients must not take the core that the server is measured on.
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .context("the runtime could not be set up")?;
+    runtime.block_on(async {
+        match command {
+            Command::Constants(flags) => constants::run(&flags).await,
+            Command::Model(flags) => model::run(&flags).await,
+            Command::Run(flags) => run::run(&flags).await,
+        }
+    })
+}

@@ -1,0 +1,133 @@
+//! The server as a process of its own, and what the kernel says of it.
+
+use std::{
+    fs,
+    io::{BufRead as _, BufReader},
+    net::SocketAddr,
+    path::Path,
+    process::{Child, Command, Stdio},
+    sync::mpsc,
+    time::Duration,
+};
+
+use anyhow::{Context as _, ensure};
+
+use crate::{amount::float, machine};
+
+/// How long it may take to say where it listens.
+const START_DEADLINE: Duration = Duration::from_secs(20);
+
+/// The server's own time between heartbeats, in seconds (`--heartbeat` in `backend/src/config.rs`).
+pub(crate) const HEARTBEAT_S: f64 = 15.0;
+
+/// A running `fourways serve` on one worker, without a source of events; killed when dropped.
+#[derive(Debug)]
+pub(crate) struct Server {
+    process: Process,
+    /// Where it listens: a free port on 127.0.0.1.
+    pub(crate) address: SocketAddr,
+}
+
+/// Killed when dropped, also while the server is still being started.
+#[derive(Debug)]
+struct Process(Child);
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        // Gone already is what is wanted.
+        drop(self.0.kill());
+        drop(self.0.wait());
+    }
+}
+
+impl Server {
+    /// Starts it with these flags more. Blocks until it listens: nothing else is under way then.
+    ///
+    /// # Errors
+    /// If it can't be run or does not say where it listens.
+    pub(crate) fn start(binary: &Path, flags: &[&str]) -> anyhow::Result<Self> {
+        let mut command = on_its_core(binary);
+        command
+            .args([
+                "serve",
+                "--listen",
+                "127.0.0.1:0",
+                "--workers",
+                "1",
+                "--source",
+                "none",
+                "--retain-events",
+                "1000",
+            ])
+            .args(flags);
+        // What is set for a server in use must not change what is measured, nor hide the line that names the port.
+        for (name, _) in
+            std::env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("FOURWAYS_"))
+        {
+            command.env_remove(name);
+        }
+        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
+        let child = command.spawn().with_context(|| format!("{} could not be started", binary.display()))?;
+        let mut process = Process(child);
+        let lines = BufReader::new(process.0.stderr.take().context("no standard error")?).lines();
+        let (sender, address) = mpsc::sync_channel(1);
+        // Ends with the server. The pipe is emptied until then, so that the server never blocks on it.
+        std::thread::spawn(move || {
+            let mut lines = lines.map_while(Result::ok);
+            let found = lines.by_ref().find_map(|line| line.split("http://").nth(1)?.trim().parse().ok());
+            if let Some(address) = found
+                && sender.send(address).is_ok()
+            {
+                lines.for_each(drop);
+            }
+        });
+        let address: SocketAddr = address
+            .recv_timeout(START_DEADLINE)
+            .with_context(|| format!("{} does not say where it listens", binary.display()))?;
+        Ok(Self { process, address })
+    }
+
+    /// User and system time of all its threads so far, in microseconds.
+    ///
+    /// The scheduler's own count, in nanoseconds; a thread that runs right now is behind by up to a tick of 1 to 10 ms.
+    /// A thread that has ended is missing: the server's worker and its runtime's thread live as long as it does.
+    ///
+    /// # Errors
+    /// If the server is gone, or the kernel keeps no such count.
+    pub(crate) fn cpu_us(&self) -> anyhow::Result<f64> {
+        let mut ns = 0;
+        for task in fs::read_dir(self.proc("task")).context("the server is gone")? {
+            // A thread may end between the listing and the reading.
+            let Ok(text) = fs::read_to_string(task?.path().join("schedstat")) else { continue };
+            let on_cpu = text.split_whitespace().next().and_then(|word| word.parse::<u64>().ok());
+            ns += on_cpu.context("schedstat can't be read")?;
+        }
+        ensure!(ns > 0, "this kernel keeps no /proc/PID/schedstat (CONFIG_SCHED_INFO)");
+        Ok(float(ns) / 1000.0)
+    }
+
+    /// Its memory, in bytes: proportional set size. The kernel's part of a connection is not in it.
+    ///
+    /// # Errors
+    /// If the server is gone.
+    pub(crate) fn memory_bytes(&self) -> anyhow::Result<f64> {
+        let text =
+            fs::read_to_string(self.proc("smaps_rollup")).context("the server's memory can't be read")?;
+        let line =
+            text.lines().find_map(|line| line.strip_prefix("Pss:")).context("no Pss in smaps_rollup")?;
+        let kib = line.split_whitespace().next().and_then(|word| word.parse::<u64>().ok());
+        Ok(float(kib.context("Pss can't be read")?) * 1024.0)
+    }
+
+    fn proc(&self, name: &str) -> String {
+        format!("/proc/{}/{name}", self.process.0.id())
+    }
+}
+
+/// `taskset` becomes the program that it starts, so the process is the server's.
+fn on_its_core(binary: &Path) -> Command {
+    let Some(core) = machine::server_core() else { return Command::new(binary) };
+    let mut command = Command::new("taskset");
+    command.args(["-c", &core.to_string()]).arg(binary);
+    command
+}
