@@ -70,6 +70,29 @@ impl Server {
         Ok(topics.iter().filter_map(|topic| topic["subscribers"][technique].as_u64()).sum())
     }
 
+    /// The topic of the page that is open: only it reads one under `lab.`.
+    ///
+    /// # Errors
+    /// If no page is open, or the server does not answer.
+    pub async fn lab_topic(&self) -> anyhow::Result<String> {
+        let listing = reqwest::get(format!("{}/v1/topics", self.url())).await?.bytes().await?;
+        let listing: Value = serde_json::from_slice(&listing)?;
+        let topics = listing["topics"].as_array().context("no topics")?;
+        let mut names = topics.iter().filter_map(|topic| topic["topic"].as_str());
+        names.find(|name| name.starts_with("lab.")).map(str::to_owned).context("no page has a topic")
+    }
+
+    /// Has the server publish to a topic under `lab.`, for half a minute unless it is said again.
+    ///
+    /// # Errors
+    /// If the server does not.
+    pub async fn feed(&self, topic: &str, events_per_s: u32) -> anyhow::Result<()> {
+        let url = format!("{}/v1/lab/feeds/{topic}", self.url());
+        let wish = format!("{{\"rate\":{events_per_s},\"bytes\":96}}");
+        reqwest::Client::new().put(url).body(wish).send().await?.error_for_status()?;
+        Ok(())
+    }
+
     /// Waits until nobody holds a connection any more by the techniques that hold one.
     ///
     /// # Errors

@@ -1,16 +1,11 @@
 //! Compare, in Chromium: an experiment gives a full table, charts, and files that read back.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
 
-use fourways_e2e::{Browser, Server};
+use fourways_e2e::{Browser, Server, run};
 use serde_json::Value;
 use thirtyfour::By;
 
 const TECHNIQUES: [&str; 4] = ["short_poll", "long_poll", "sse", "websocket"];
-
-fn run(test: impl AsyncFnOnce() -> anyhow::Result<()>) {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-    runtime.block_on(test()).unwrap();
-}
 
 /// The rows of the delivery table, cell by cell.
 async fn deliveries(browser: &Browser) -> anyhow::Result<Vec<Vec<String>>> {

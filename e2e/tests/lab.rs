@@ -7,16 +7,11 @@
     reason = "a test fails by panicking"
 )]
 
-use fourways_e2e::{Browser, Server};
+use fourways_e2e::{Browser, Server, run};
 use thirtyfour::{By, Key};
 
 const PAGES: [&str; 6] = ["/", "/short-polling", "/long-polling", "/sse", "/websocket", "/compare"];
 const TECHNIQUES: [&str; 4] = ["short_poll", "long_poll", "sse", "websocket"];
-
-fn run(test: impl AsyncFnOnce() -> anyhow::Result<()>) {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-    runtime.block_on(test()).unwrap();
-}
 
 #[test]
 fn every_tab_is_alive_and_the_console_has_no_error() {
@@ -127,29 +122,6 @@ fn tabs_and_theme_work_by_keyboard_and_the_back_button_goes_back() {
             theme.is_some() && browser.find("html").await?.attr("data-theme").await? == theme,
             "it is kept"
         );
-        browser.close().await
-    });
-}
-
-#[test]
-fn no_page_scrolls_sideways_on_a_telephone() {
-    run(async || {
-        let server = Server::start("127.0.0.1:0")?;
-        let browser = Browser::open(&server.url(), 500).await?;
-        // Chromium's windows end at 500 pixels; the page itself is made narrower.
-        let narrow = serde_json::json!({"width": 380, "height": 900, "deviceScaleFactor": 1, "mobile": true});
-        browser.driver.cdp().send_raw("Emulation.setDeviceMetricsOverride", narrow).await?;
-        for page in PAGES {
-            browser.go(page).await?;
-            browser.find("h1").await?;
-            if page != "/compare" {
-                let counter = if page == "/" { "[data-testid=events-sse]" } else { "[data-testid=count]" };
-                browser.count_above(counter, 1).await?;
-            }
-            let width = browser.driver.execute("return document.documentElement.scrollWidth", vec![]).await?;
-            let width = width.json().as_u64().unwrap_or(u64::MAX);
-            anyhow::ensure!(width <= 380, "{page} is {width} pixels wide");
-        }
         browser.close().await
     });
 }

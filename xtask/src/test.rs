@@ -42,6 +42,7 @@ pub(crate) fn run() -> anyhow::Result<()> {
     check(
         command("cargo test --locked --package fourways-e2e")
             .env("FOURWAYS_BINARY", root().join("target/debug/fourways"))
+            .env("FOURWAYS_AXE", tools::axe()?)
             .env("NODE_PATH", tools::node_clients()?),
     )?;
     say(&format!("\nall checks passed in {:.0} s", began.elapsed().as_secs_f64()));

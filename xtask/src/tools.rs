@@ -17,6 +17,8 @@ const BINARYEN: &str = "132.0.0";
 const ESBUILD: &str = "0.28.2";
 /// The npm packages that the README's Node clients use, and their tests.
 const NODE_CLIENTS: [&str; 2] = ["ws@8.23.0", "eventsource@4.1.1"];
+/// The rules that pages are audited by.
+const AXE: &str = "4.14.1";
 
 /// What the app is built with. The `PATH` to build it with.
 pub(crate) fn for_app() -> anyhow::Result<OsString> {
@@ -59,6 +61,16 @@ pub(crate) fn node_clients() -> anyhow::Result<PathBuf> {
         npm_install(&folder, &NODE_CLIENTS)?;
     }
     Ok(folder.join("node_modules"))
+}
+
+/// The script that audits a page.
+pub(crate) fn axe() -> anyhow::Result<PathBuf> {
+    let folder = cache()?.join(format!("axe-core-{AXE}"));
+    let script = folder.join("node_modules/axe-core/axe.min.js");
+    if !script.is_file() {
+        npm_install(&folder, &[&format!("axe-core@{AXE}")])?;
+    }
+    Ok(script)
 }
 
 fn wasm_target() -> anyhow::Result<()> {

@@ -50,7 +50,7 @@ pub(super) fn Claims(
                 <span class="sp"></span>
                 <span class="cap">"grey: the textbook. "<b class="mono">"mono"</b>": this run"</span>
             </header>
-            <div class="x-scroll" tabindex="0" role="region" aria-label="Claims">
+            <div class="x-scroll" tabindex="0" role="region" aria-label="Claims, as a table">
                 <table class="claims">
                     <thead><tr><th scope="col">"Technique"</th>{HEADINGS.map(|h| view! { <th scope="col">{h}</th> })}</tr></thead>
                     <tbody>
@@ -204,7 +204,7 @@ pub(super) fn Delivery(
             run.order.iter().map(|technique| technique.code()).collect::<Vec<_>>().join(", ")
         );
         view! {
-            <div class="x-scroll" tabindex="0" role="region" aria-label="Delivery">
+            <div class="x-scroll" tabindex="0" role="region" aria-label="Delivery, as a table">
                 <table class="loss" data-testid="delivery">
                     <thead><tr>{COLUMNS.map(|heading| view! { <th scope="col">{heading}</th> })}</tr></thead>
                     <tbody>{rows.collect_view()}</tbody>

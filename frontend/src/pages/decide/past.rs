@@ -94,7 +94,7 @@ pub(super) fn PastCosts(
                     <Slider label="Poll every" stops=POLLS value=poll_s.into() change=move |value| poll_s.set(value) show=seconds />
                 </div>
                 <p class="cap">{text(about)}</p>
-                <div class="x-scroll" tabindex="0" role="region" aria-label="Shadow cost">
+                <div class="x-scroll" tabindex="0" role="region" aria-label="Shadow cost, as a table">
                     <table class="loss" data-testid="shadow">
                         <thead><tr><th scope="col">"Technique"</th><th scope="col">"Requests"</th><th scope="col">"Empty"</th><th scope="col">"Bytes"</th><th scope="col">"Mean wait"</th><th scope="col">"Longest"</th></tr></thead>
                         <tbody>{part(rows)}</tbody>

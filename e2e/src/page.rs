@@ -1,0 +1,164 @@
+//! A page of the lab as a person uses it: by the words on it, with mouse and keyboard.
+
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, bail};
+use serde_json::{Value, json};
+use thirtyfour::{By, Key, WebElement};
+
+use crate::{Browser, DEADLINE};
+
+/// The four by name, and where their pages are.
+pub const TECHNIQUES: [(&str, &str); 4] = [
+    ("short_poll", "/short-polling"),
+    ("long_poll", "/long-polling"),
+    ("sse", "/sse"),
+    ("websocket", "/websocket"),
+];
+
+const PAUSE: Duration = Duration::from_millis(50);
+/// Longer than two of a page's looks at its counters, a third of a second each.
+const STILL: Duration = Duration::from_millis(800);
+/// More stops than any slider has.
+const MAX_STOPS: usize = 30;
+
+impl Browser {
+    /// Has every page that is opened from now on run this script before its own.
+    ///
+    /// # Errors
+    /// If the browser can't.
+    pub async fn before_load(&self, script: &str) -> anyhow::Result<()> {
+        let source = json!({ "source": script });
+        self.driver.cdp().send_raw("Page.addScriptToEvaluateOnNewDocument", source).await?;
+        Ok(())
+    }
+
+    /// Makes pages as wide as a telephone: Chromium's windows end at 500 pixels.
+    ///
+    /// # Errors
+    /// If the browser can't.
+    pub async fn narrow(&self, width: u32) -> anyhow::Result<()> {
+        let metrics = json!({ "width": width, "height": 900, "deviceScaleFactor": 1, "mobile": true });
+        self.driver.cdp().send_raw("Emulation.setDeviceMetricsOverride", metrics).await?;
+        Ok(())
+    }
+
+    /// Clicks it, as soon as it is there to be clicked.
+    ///
+    /// # Errors
+    /// What was in the way at the deadline.
+    pub async fn click(&self, css: &str) -> anyhow::Result<()> {
+        let began = Instant::now();
+        loop {
+            let element = self.find(css).await?;
+            // In the middle of the window: at its top edge it would lie under the header.
+            let clicked = match element.scroll_into_view().await {
+                Ok(()) => element.click().await,
+                Err(error) => Err(error),
+            };
+            // It may have been made anew meanwhile, and a list may move under the pointer.
+            match clicked {
+                Ok(()) => return Ok(()),
+                Err(error) if began.elapsed() > DEADLINE => {
+                    return Err(error).with_context(|| format!("{css} can't be clicked"));
+                }
+                Err(_) => tokio::time::sleep(PAUSE).await,
+            }
+        }
+    }
+
+    /// Moves the slider of this label by keyboard until it says this.
+    ///
+    /// # Errors
+    /// If it never does.
+    pub async fn slide(&self, label: &str, to: &str) -> anyhow::Result<()> {
+        let path = format!("//label[span/text()='{label}']//input[@type='range']");
+        let slider = self.named(&path).await?;
+        slider.send_keys(Key::Home + "").await?;
+        for _ in 0..MAX_STOPS {
+            if slider.attr("aria-valuetext").await?.as_deref() == Some(to) {
+                return Ok(());
+            }
+            slider.send_keys(Key::Right + "").await?;
+        }
+        bail!("the slider {label:?} never says {to:?}")
+    }
+
+    /// Takes a choice of the radio group of this label.
+    ///
+    /// # Errors
+    /// If it is not on the page, or does not become the chosen one.
+    pub async fn choose(&self, group: &str, choice: &str) -> anyhow::Result<()> {
+        let radios = format!("//*[@role='radiogroup'][@aria-label='{group}']//*[@role='radio']");
+        let path = format!("{radios}[normalize-space(.)='{choice}']");
+        let radio = self.named(&path).await?;
+        radio.scroll_into_view().await?;
+        radio.click().await?;
+        self.named(&format!("{path}[@aria-checked='true']")).await?;
+        Ok(())
+    }
+
+    /// The element's text, once it has stood still.
+    ///
+    /// # Errors
+    /// If it never does.
+    pub async fn settled(&self, css: &str) -> anyhow::Result<String> {
+        let began = Instant::now();
+        let (mut text, mut since) = (self.find(css).await?.text().await?, began);
+        while since.elapsed() < STILL {
+            tokio::time::sleep(PAUSE).await;
+            let now = self.find(css).await?.text().await?;
+            if now != text {
+                (text, since) = (now, Instant::now());
+            }
+            if began.elapsed() > DEADLINE {
+                bail!("{css} never stands still; last it said {text:?}");
+            }
+        }
+        Ok(text)
+    }
+
+    /// What a script says of the page.
+    ///
+    /// # Errors
+    /// What it throws.
+    pub async fn ask(&self, script: &str, given: &[Value]) -> anyhow::Result<Value> {
+        Ok(self.driver.execute(script, given.to_vec()).await?.json().clone())
+    }
+
+    /// What a script says of the page, as soon as that is what is wanted.
+    ///
+    /// # Errors
+    /// What it said at the deadline.
+    pub async fn ask_when(
+        &self,
+        script: &str,
+        given: &[Value],
+        wanted: impl Fn(&Value) -> bool,
+    ) -> anyhow::Result<Value> {
+        let began = Instant::now();
+        loop {
+            let said = self.ask(script, given).await?;
+            if wanted(&said) {
+                return Ok(said);
+            }
+            if began.elapsed() > DEADLINE {
+                bail!("the page says {said}");
+            }
+            tokio::time::sleep(PAUSE).await;
+        }
+    }
+
+    /// The element at this `XPath`, as soon as it is there.
+    async fn named(&self, path: &str) -> anyhow::Result<WebElement> {
+        let looking = async {
+            loop {
+                if let Ok(element) = self.driver.find(By::XPath(path)).await {
+                    return element;
+                }
+                tokio::time::sleep(PAUSE).await;
+            }
+        };
+        tokio::time::timeout(DEADLINE, looking).await.with_context(|| format!("{path} is not on the page"))
+    }
+}

@@ -1,0 +1,141 @@
+//! Every breakage on every technique: what its reader notices, and that nothing is lost or comes twice.
+
+use anyhow::{Context as _, bail};
+use fourways_e2e::{Browser, Server, TECHNIQUES, run};
+use serde_json::{Value, json};
+
+type Effects = &'static [&'static str];
+
+const UNNOTICED: Effects = &["unnoticed"];
+const LATE: Effects = &["late"];
+/// Whether a lost connection is noticed depends on luck: whether an event came meanwhile, or the browser asked again
+/// unseen.
+const EITHER: Effects = &["unnoticed", "late"];
+
+/// What may become of short poll, long poll, SSE and WebSocket. Twenty events a second are more than the slow network
+/// carries, and short polls come often enough that two seconds without one are late.
+const BREAKAGES: [(&str, [Effects; 4]); 8] = [
+    ("drop", [EITHER, EITHER, LATE, EITHER]),
+    ("restart", [LATE; 4]),
+    ("stall", [LATE; 4]),
+    ("delay", [LATE; 4]),
+    ("bandwidth", [LATE; 4]),
+    ("buffer", [UNNOTICED, UNNOTICED, LATE, UNNOTICED]),
+    ("refuse", [LATE, LATE, UNNOTICED, UNNOTICED]),
+    ("offline", [LATE; 4]),
+];
+/// A twin that the fault held as well would have waited for its two seconds.
+const MAX_SPARED_MS: f64 = 1_500.0;
+
+/// The result of a breakage, or why there is none; `null` until then.
+const RESULT: &str = "
+    const article = document.querySelector(`[data-testid=fault-result][data-fault=${arguments[0]}]`);
+    const failed = document.querySelector('.ctl [role=alert]')?.textContent;
+    if (!article) return failed ? { failed } : null;
+    const cells = row => [...row.children].map(cell => cell.textContent);
+    return {
+        effect: article.dataset.effect,
+        rows: [...article.querySelectorAll('tbody tr')].map(cells),
+        verdict: article.querySelector('p b').textContent,
+        words: article.querySelector('.cap').textContent,
+    };";
+
+#[test]
+fn short_polling_loses_nothing_by_any_breakage() {
+    breaks(0);
+}
+
+#[test]
+fn long_polling_loses_nothing_by_any_breakage() {
+    breaks(1);
+}
+
+#[test]
+fn sse_loses_nothing_by_any_breakage() {
+    breaks(2);
+}
+
+#[test]
+fn websocket_loses_nothing_by_any_breakage() {
+    breaks(3);
+}
+
+fn breaks(at: usize) {
+    run(async || {
+        let (technique, path) = TECHNIQUES[at];
+        let server = Server::start("127.0.0.1:0")?;
+        let browser = Browser::open(&server.url(), 1440).await?;
+        browser.go(path).await?;
+        if technique == "short_poll" {
+            browser.slide("Poll interval", "0.25 s").await?;
+        }
+        browser.slide("Event rate", "20/s").await?;
+        // All are tried before the test ends: which of them go wrong together says why.
+        let mut wrong = Vec::new();
+        for (fault, effects) in BREAKAGES {
+            let told = broken(&browser, fault, effects[at]).await.context(fault)?;
+            if let Err(why) = judge(&told, effects[at]) {
+                wrong.push(format!("{fault}: {why} in {told}"));
+            }
+        }
+        anyhow::ensure!(wrong.is_empty(), "{technique}:\n{}", wrong.join("\n"));
+        browser.close().await
+    });
+}
+
+/// Predicts, breaks it, and waits for what came of it.
+async fn broken(browser: &Browser, fault: &str, effects: Effects) -> anyhow::Result<Value> {
+    let button = format!("[data-testid=fault-{fault}]");
+    browser.click(&format!("{button}:enabled")).await?;
+    browser.find(&format!("{button}[aria-pressed=true]")).await?;
+    if fault != "drop" {
+        browser.slide("For", "2 s").await?;
+    }
+    browser.choose("Your prediction", in_words(effects[0])).await?;
+    browser.click("[data-testid=break]:enabled").await?;
+    browser.ask_when(RESULT, &[json!(fault)], |told| !told.is_null()).await
+}
+
+/// What is wrong with a result, if anything.
+fn judge(told: &Value, effects: Effects) -> anyhow::Result<()> {
+    let effect = told["effect"].as_str().context("there is no result")?;
+    if !effects.contains(&effect) {
+        bail!("{effect}, not {}", effects.join(" or "));
+    }
+    let verdict = told["verdict"].as_str().unwrap_or_default();
+    if verdict.starts_with("As you said") != (effect == effects[0]) {
+        bail!("the verdict on the prediction {:?}", in_words(effects[0]));
+    }
+    for (row, name) in ["this stream", "its twin, spared"].into_iter().enumerate() {
+        let cells = &told["rows"][row];
+        if cells[0] != name || cells[1] != "0" || cells[3] != "0" {
+            bail!("{name} missed some, or had some twice");
+        }
+    }
+    let words = told["words"].as_str().unwrap_or_default();
+    if words.starts_with("0 events") {
+        bail!("nothing was published meanwhile");
+    }
+    let spared_ms = words.rsplit("; ").next().and_then(milliseconds).context("the twin's slowest")?;
+    if spared_ms > MAX_SPARED_MS {
+        bail!("the twin was not spared");
+    }
+    Ok(())
+}
+
+/// As it stands on the page's radio button.
+fn in_words(effect: &str) -> &'static str {
+    if effect == "late" { "late, nothing lost" } else { "nothing is noticed" }
+}
+
+/// As in `2.05 s for the twin.`
+fn milliseconds(words: &str) -> Option<f64> {
+    let mut words = words.split(' ');
+    let number: f64 = words.next()?.parse().ok()?;
+    match words.next()? {
+        "ms" => Some(number),
+        "s" => Some(number * 1_000.0),
+        "min" => Some(number * 60_000.0),
+        _ => None,
+    }
+}
