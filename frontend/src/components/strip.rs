@@ -88,6 +88,15 @@ pub(crate) fn draw_lane(surface: &Surface, palette: &Palette, lane: &Lane, feed:
         surface.dash(&[]);
         ring(surface, x, y, &palette.technique);
     }
+    // An empty slot where an event should have been; a second ring around one that came twice.
+    for (_, place) in feed.lost(lane, axis.begin_ms()).take(MAX_LABELS) {
+        ring(surface, axis.x(place.published_ms), y_of(row_of(place.n)), &palette.danger);
+    }
+    for (offset, at_ms) in lane.repeats.iter().rev().take_while(|(_, at_ms)| *at_ms >= axis.begin_ms()) {
+        let y = y_of(row_of(if is_dense { *offset } else { feed.n(*offset) }));
+        ring(surface, axis.x(*at_ms), y, &palette.danger);
+        ring(surface, axis.x(*at_ms) + 4.0, y, &palette.danger);
+    }
     draw_wire(surface, palette, lane, axis);
 }
 

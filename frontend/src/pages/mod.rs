@@ -5,6 +5,7 @@ pub(crate) mod compare;
 pub(crate) mod decide;
 pub(crate) mod health;
 pub(crate) mod lab;
+pub(crate) mod lanes;
 pub(crate) mod overview;
 pub(crate) mod path;
 pub(crate) mod streams;

@@ -6,24 +6,18 @@ use leptos::{prelude::*, task::spawn_local};
 use super::{
     health::Health,
     lab::Lab,
+    lanes::{Canvases, frames},
     streams::{Ask, Streams},
 };
 use crate::{
-    browser::{
-        canvas::{Palette, Surface},
-        clock,
-        frame::Frames,
-        page, timer,
-    },
+    browser::{clock, page, timer},
     components::{
         dynamic::{part, text},
         icon::{Icon, Name},
         segments::Segments,
-        strip::{draw_feed, draw_lane},
     },
     delivery::lab,
     state::{
-        axis::Axis,
         feed::{Behind, Published},
         format::{bytes, duration, duration_or_dash, duration_parts, fixed, plural},
         lane::Lane,
@@ -31,7 +25,6 @@ use crate::{
     },
 };
 
-const WINDOW_MS: f64 = 10_000.0;
 const POLL_MS: f64 = 2_000.0;
 const HOLD_S: f64 = 20.0;
 const PAYLOAD_BYTES: u32 = 96;
@@ -63,7 +56,7 @@ pub(crate) fn Overview() -> impl IntoView {
     let rate = RwSignal::new(0.0_f64);
     let is_paused = RwSignal::new(false);
     let tick = RwSignal::new(0_u32);
-    let canvases: [NodeRef<leptos::html::Canvas>; 5] = std::array::from_fn(|_| NodeRef::new());
+    let canvases: Canvases = std::array::from_fn(|_| NodeRef::new());
 
     open_all(streams, own.clone());
     Effect::new(move |_| {
@@ -270,48 +263,4 @@ fn streams_follow(streams: Streams, is_paused: bool) {
     if !is_paused {
         streams.drain();
     }
-}
-
-fn frames(
-    streams: Streams,
-    health: Health,
-    is_paused: RwSignal<bool>,
-    tick: RwSignal<u32>,
-    canvases: [NodeRef<leptos::html::Canvas>; 5],
-) -> Frames {
-    let (mut counted_ms, mut drawn_ms, mut styled_ms) = (0.0, 0.0, 0.0);
-    let mut palettes: [Palette; 5] = Default::default();
-    Frames::start(move || {
-        let now_ms = clock::now_ms();
-        streams.drain();
-        if now_ms - counted_ms > 333.0 {
-            counted_ms = now_ms;
-            let _gone = tick.try_update(|tick| *tick = tick.wrapping_add(1));
-        }
-        let step_ms = if page::prefers_reduced_motion() { 1000.0 } else { 0.0 };
-        if is_paused.try_get_untracked().unwrap_or(true) || now_ms - drawn_ms < step_ms {
-            return;
-        }
-        drawn_ms = now_ms;
-        // The theme may change at any time; reading styles on every frame would cost more than drawing.
-        let restyle = now_ms - styled_ms > 500.0;
-        if restyle {
-            styled_ms = now_ms;
-        }
-        let server_ms = now_ms + health.clock.try_get_untracked().unwrap_or_default().offset_ms;
-        streams.view(|lanes, feed| {
-            for (at, canvas) in canvases.iter().enumerate() {
-                let Some(canvas) = canvas.try_get_untracked().flatten() else { continue };
-                if restyle {
-                    palettes[at] = Palette::of(&canvas);
-                }
-                let Some(surface) = Surface::begin(&canvas) else { continue };
-                let axis = Axis { now_ms: server_ms, window_ms: WINDOW_MS, width: surface.width };
-                match at {
-                    0 => draw_feed(&surface, &palettes[0], feed, axis),
-                    at => draw_lane(&surface, &palettes[at], &lanes[at - 1], feed, axis),
-                }
-            }
-        });
-    })
 }

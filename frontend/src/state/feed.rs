@@ -94,6 +94,21 @@ impl Feed {
         self.events.range(from..).map(|(offset, place)| (*offset, *place))
     }
 
+    /// What the lane passed over: published after its first event and before its last, and never delivered.
+    pub(crate) fn lost<'a>(
+        &'a self,
+        lane: &'a Lane,
+        from_ms: f64,
+    ) -> impl Iterator<Item = (u64, Place)> + 'a {
+        let ends = lane.marks.front().zip(lane.marks.back()).map(|(first, last)| (first.offset, last.offset));
+        let (first, last) = ends.unwrap_or((1, 0));
+        let passed = self.events.iter().rev().skip_while(move |(offset, _)| **offset > last);
+        let passed =
+            passed.take_while(move |(offset, place)| **offset > first && place.published_ms >= from_ms);
+        let is_here = |offset: &u64| lane.marks.binary_search_by_key(offset, |mark| mark.offset).is_ok();
+        passed.filter(move |(offset, _)| !is_here(offset)).map(|(offset, place)| (*offset, *place))
+    }
+
     pub(crate) fn behind(&self, lane: &Lane, now_ms: f64) -> Behind {
         let mut missing = self.missing(lane);
         missing.next().map_or_else(Behind::default, |(_, place)| Behind {
@@ -125,5 +140,12 @@ mod tests {
         assert_eq!(feed.behind(&slow, 500.0), Behind { events: 2, ms: 300.0 });
         assert_eq!(feed.since(150.0).map(|(offset, _)| offset).collect::<Vec<_>>(), [3, 2]);
         assert_eq!(feed.count, 3);
+        // The third comes and the second never does.
+        slow.observe(
+            record(Technique::ShortPoll, Outcome::Data, 400.0, vec![(event(3, 300), true)]),
+            ClockOffset::default(),
+        );
+        assert_eq!(feed.lost(&slow, 0.0).map(|(offset, _)| offset).collect::<Vec<_>>(), [2]);
+        assert_eq!(feed.lost(&slow, 250.0).count(), 0, "out of the window");
     }
 }

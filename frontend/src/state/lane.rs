@@ -25,6 +25,8 @@ pub(crate) struct Lane {
     pub(crate) records: VecDeque<Rc<Record>>,
     pub(crate) marks: VecDeque<Mark>,
     pub(crate) spans: VecDeque<Span>,
+    /// Deliveries of what was here before: offset, and when.
+    pub(crate) repeats: VecDeque<(u64, f64)>,
     pub(crate) counters: Counters,
     pub(crate) ledger: Ledger,
     pub(crate) latency: Percentiles,
@@ -76,6 +78,7 @@ impl Lane {
             records: VecDeque::new(),
             marks: VecDeque::new(),
             spans: VecDeque::new(),
+            repeats: VecDeque::new(),
             counters: Counters::default(),
             ledger: Ledger::default(),
             latency: Percentiles::default(),
@@ -134,6 +137,7 @@ impl Lane {
         for delivered in &record.events {
             self.ledger.arrived(delivered.event.cursor);
             if !delivered.is_new {
+                push(&mut self.repeats, (delivered.event.cursor.offset.0, delivered_ms), MAX_SPANS);
                 continue;
             }
             *events += 1;
@@ -266,6 +270,7 @@ pub(crate) mod tests {
         assert_eq!(lane.newest_ms, Some(105.0));
         assert_eq!(lane.bytes_per_event(), Some(90.0));
         assert_eq!((lane.marks.len(), lane.spans.len(), lane.records.len()), (2, 3, 3));
+        assert_eq!(lane.repeats, [(2, 125.0)]);
     }
 
     #[test]

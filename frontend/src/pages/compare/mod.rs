@@ -11,7 +11,7 @@ pub(crate) use self::kept::KeptRuns;
 use self::{
     kept::Kept,
     measure::measure,
-    results::{Claims, Delivery, Pictures},
+    results::{Claims, Delivery, Lanes, Pictures},
     setup::Setup,
 };
 use super::{health::Health, streams::Streams};
@@ -117,6 +117,7 @@ pub(crate) fn Compare() -> impl IntoView {
             </div>
             <div class="col">
                 <Claims bench=bench />
+                <Lanes streams=streams health=health bench=bench />
                 <Pictures bench=bench />
                 <Delivery bench=bench />
             </div>

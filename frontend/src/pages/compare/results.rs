@@ -11,6 +11,11 @@ use crate::{
         dynamic::{part, text},
         icon::{Icon, Name},
     },
+    pages::{
+        health::Health,
+        lanes::{Canvases, frames},
+        streams::Streams,
+    },
     state::{
         chart::{Chart, Frame, svg_text},
         experiment::{
@@ -159,6 +164,42 @@ fn save(chart: Memo<Chart>, title: &'static str, about: &'static str, as_png: bo
         });
     } else {
         page::save(&(name + ".svg"), "image/svg+xml", &svg);
+    }
+}
+
+/// The four lanes over one clock, while a run goes on and after it.
+#[component]
+pub(super) fn Lanes(
+    /// The page's.
+    streams: Streams,
+    /// The app's.
+    health: Health,
+    /// The page's.
+    bench: Bench,
+) -> impl IntoView {
+    let canvases: Canvases = std::array::from_fn(|_| NodeRef::new());
+    // After the run the picture stands still.
+    let stands = RwSignal::new(true);
+    Effect::new(move |_| stands.set(!bench.is_running.get()));
+    let frames = frames(streams, health, stands, RwSignal::new(0), canvases);
+    let _frames = StoredValue::new_local(frames);
+    let rows = Technique::ALL.map(|technique| {
+        view! {
+            <div class="lane lane-only" data-technique=technique.name()>
+                <div class="what"><Name technique=technique /></div>
+                <div class="strip"><canvas node_ref=canvases[technique.index() + 1] role="img" aria-label=format!("Deliveries by {} over the last ten seconds", technique.label())></canvas></div>
+            </div>
+        }
+    });
+    view! {
+        <section class="card" aria-labelledby="lanes-h" hidden=Signal::derive(move || !bench.is_running.get())>
+            <header><h2 id="lanes-h">"On one clock"</h2><span class="cap">"the length of a line is the latency; a hollow red ring is lost, a double one came twice"</span></header>
+            <div class="pub-row lane-only">
+                <div class="cap">"Published"</div>
+                <div class="strip"><canvas node_ref=canvases[0] role="img" aria-label="Events published over the last ten seconds"></canvas></div>
+            </div>
+            {rows}
+        </section>
     }
 }
 
