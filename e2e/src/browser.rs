@@ -46,6 +46,8 @@ impl Browser {
             "--disable-component-update",
             "--disable-sync",
             "--disable-dev-shm-usage",
+            // The server's own certificate, made for a test.
+            "--ignore-certificate-errors",
             &format!("--window-size={width},1000"),
         ] {
             capabilities.add_arg(flag)?;

@@ -25,17 +25,23 @@ impl Server {
     /// # Errors
     /// If it does not say where it listens.
     pub fn start(address: &str) -> anyhow::Result<Self> {
+        Self::with(address, &[])
+    }
+
+    /// The same with these flags more.
+    ///
+    /// # Errors
+    /// As [`Self::start`].
+    pub fn with(address: &str, flags: &[&str]) -> anyhow::Result<Self> {
         let binary = std::env::var_os("FOURWAYS_BINARY")
             .context("FOURWAYS_BINARY is not set: run `cargo xtask test`")?;
         let mut command = Command::new(binary);
-        command.args(["serve", "--listen", address, "--source-rate", "4"]).stderr(Stdio::piped());
+        command.args(["serve", "--listen", address, "--source-rate", "4"]).args(flags).stderr(Stdio::piped());
         let mut child = command.spawn().context("the server could not be started")?;
         let lines = BufReader::new(child.stderr.take().context("no standard error")?);
         let mut lines = lines.lines();
-        let found = lines
-            .by_ref()
-            .map_while(Result::ok)
-            .find_map(|line| line.split("http://").nth(1).map(str::to_owned));
+        let found =
+            lines.by_ref().map_while(Result::ok).find_map(|line| line.split("://").nth(1).map(str::to_owned));
         // The pipe is emptied until the server ends, so that it never blocks on it.
         std::thread::spawn(move || lines.for_each(drop));
         match found {

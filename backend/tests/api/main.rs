@@ -2,7 +2,8 @@
 //!
 //! `server` is the harness; `contract` holds the wire contract line by line, `bad_input` what is refused and how,
 //! `resume` what every technique promises, `frames` the rules of RFC 6455, `leaving` that nobody is kept, `lab` what the
-//! lab counts and breaks, `check` what `fourways check` finds behind a real nginx.
+//! lab counts and breaks, `check` what `fourways check` finds behind a real nginx, `tls`
+//! what is spoken inside TLS.
 #![cfg(not(feature = "shuttle"))]
 #![allow(
     clippy::unwrap_used,
@@ -20,3 +21,4 @@ mod lab;
 mod leaving;
 mod resume;
 mod server;
+mod tls;

@@ -1,4 +1,5 @@
-//! Prints how many frames a second the overview draws while events arrive on all four lanes.
+//! Prints how many frames a second the overview draws while events arrive on all four lanes, a sequence diagram while
+//! 200 arrive on its technique, and the wire inspector while it is scrolled through 100,000 rows.
 //!
 //! `FOURWAYS_BINARY=target/release/fourways cargo run -p fourways-e2e --bin frames [events a second]`
 
@@ -41,11 +42,54 @@ async fn main() -> anyhow::Result<()> {
     for technique in ["short_poll", "long_poll", "sse", "websocket"] {
         browser.count_above(&format!("[data-testid=events-{technique}]"), u64::from(rate)).await?;
     }
+    println!("{rate} events/s on four lanes: {}", frames(&browser).await?);
+    anyhow::ensure!(!publishing.is_finished(), "publishing ended early");
+    publishing.abort();
+    for path in ["/sse", "/websocket"] {
+        browser.go(path).await?;
+        browser.slide("Event rate", "200/s").await?;
+        browser.count_above("[data-testid=count]", 2_400).await?;
+        println!("{path}, 200 arrows/s over 12 s: {}", frames(&browser).await?);
+    }
+    println!("{ROWS} rows of the wire, scrolled: {}", scrolled(&server, &browser).await?);
+    browser.close().await
+}
+
+const ROWS: u64 = 100_000;
+/// Slow enough that no wire record is left out.
+const ROWS_PER_S: u64 = 4_000;
+/// A jump to another place of the table on every frame.
+const SCROLL: &str = "
+    const list = document.querySelector('.wire .scroll');
+    requestAnimationFrame(function jump() {
+        list.scrollTop = Math.random() * list.scrollHeight;
+        requestAnimationFrame(jump);
+    });";
+
+/// Fills the table, then counts frames while it is scrolled.
+async fn scrolled(server: &Server, browser: &Browser) -> anyhow::Result<String> {
+    browser.go("/sse").await?;
+    browser.count_above("[data-testid=count]", 0).await?;
+    let http = reqwest::Client::new();
+    let mut ticks = tokio::time::interval(Duration::from_millis(100));
+    let lines = "{\"percent\":1.5,\"cores\":[1.0,2.0]}\n".repeat(usize::try_from(ROWS_PER_S / 10)?);
+    for _ in 0..ROWS * 10 / ROWS_PER_S {
+        ticks.tick().await;
+        let url = format!("{}/v1/topics/host.cpu/events", server.url());
+        let request = http.post(url).header("Content-Type", "application/x-ndjson").body(lines.clone());
+        request.send().await?.error_for_status()?;
+    }
+    let is_full =
+        |text: &str| text.split(' ').next().and_then(|n| n.parse().ok()).is_some_and(|n: u64| n >= ROWS);
+    browser.text_when("[data-testid=matching]", is_full).await?;
+    browser.driver.execute(SCROLL, vec![]).await?;
+    frames(browser).await
+}
+
+/// Frames a second over five of them, and the longest pause.
+async fn frames(browser: &Browser) -> anyhow::Result<String> {
     let measured = browser.driver.execute_async(COUNT, vec![]).await?;
     let figures = measured.json().as_array().cloned().unwrap_or_default();
     let figure = |at: usize| figures.get(at).and_then(serde_json::Value::as_f64).unwrap_or(f64::NAN);
-    println!("{rate} events/s on four lanes: {:.1} frames/s, longest pause {:.0} ms", figure(0), figure(1));
-    anyhow::ensure!(!publishing.is_finished(), "publishing ended early");
-    publishing.abort();
-    browser.close().await
+    Ok(format!("{:.1} frames/s, longest pause {:.0} ms", figure(0), figure(1)))
 }

@@ -159,6 +159,10 @@ pub(crate) fn Inspector(
                 <input class="input" type="search" placeholder="Search bytes" aria-label="Search in the bytes" data-testid="search"
                     on:input=move |event| filter.update(|filter| filter.search = event_target_value(&event)) />
                 <span class="cap" data-testid="matching">{text(move || plural(look.with(|(_, count, _)| *count as u64), "unit", "units"))}</span>
+                {part(move || match streams.lab().left_out.get() {
+                    0 => None,
+                    count => Some(view! { <span class="cap bad-n">{plural(count, "unit was", "units were")}" left out: the page did not take them in time"</span> }),
+                })}
                 <span class="sp"></span>
                 <button class="btn ghost" data-testid="har" on:click=move |_| save("fourways.har", "application/json", |wire, origin| har(wire.entries(), origin))>
                     <Icon name="down" />"HAR"

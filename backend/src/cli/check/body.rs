@@ -4,7 +4,7 @@ use std::io::Write as _;
 
 use flate2::write::GzDecoder;
 
-use super::recording::{Arrival, End, Framing, Recording};
+use super::recording::{Arrival, End, Recording};
 
 /// A body as its reader gets it.
 #[derive(Clone, Debug, Default)]
@@ -54,7 +54,7 @@ impl Recording {
     fn unchunked(&self) -> Body {
         let Some(head) = &self.head else { return Body::default() };
         let is_closed = self.end == End::Closed;
-        let is_chunked = self.framing == Framing::AsSent && head.has_token("Transfer-Encoding", "chunked");
+        let is_chunked = head.has_token("Transfer-Encoding", "chunked");
         if is_chunked {
             let mut chunks = Chunks::default();
             let pieces = self.arrivals.iter().map(|a| Arrival { ms: a.ms, bytes: chunks.push(&a.bytes) });
@@ -70,7 +70,7 @@ impl Recording {
             (_, Some(length)) => got >= length,
             (_, None) => is_closed,
         };
-        let ends_by_close = length.is_none() && self.framing == Framing::AsSent && head.status == 200;
+        let ends_by_close = length.is_none() && head.status == 200;
         Body { pieces: self.arrivals.clone(), is_complete, ends_by_close }
     }
 }

@@ -15,6 +15,7 @@ mod recording;
 mod request;
 mod sse;
 mod target;
+mod tls;
 mod websocket;
 mod wire;
 
@@ -197,11 +198,7 @@ fn limits(url: &Url) -> Vec<String> {
     if url.scheme() != "https" {
         return Vec::new();
     }
-    vec![
-        "through TLS, chunk sizes and single packets are not visible, and a reset looks like any failure"
-            .to_owned(),
-        "HTTP/1.1 was asked for; what the path does to HTTP/2 was not tried".to_owned(),
-    ]
+    vec!["HTTP/1.1 was asked for; what the path does to HTTP/2 was not tried".to_owned()]
 }
 
 fn seconds(text: &str) -> Result<f64, String> {

@@ -43,17 +43,6 @@ impl End {
     }
 }
 
-/// Whether the bytes are those of the wire.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) enum Framing {
-    /// Read from the socket: chunk sizes (RFC 9112 7.1) are in the arrivals.
-    #[default]
-    AsSent,
-    /// Read through an HTTP client, as for https: the head is put together again, chunks, frames and TLS records are
-    /// not to be seen, and a reset looks like any failure.
-    Unwrapped,
-}
-
 /// The head of an answer.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Head {
@@ -105,7 +94,6 @@ pub(crate) struct Recording {
     pub(crate) end: End,
     /// When it ended, or when watching stopped.
     pub(crate) ended_ms: u64,
-    pub(crate) framing: Framing,
 }
 
 /// How much of the arrivals a report shows.
@@ -131,9 +119,6 @@ impl Recording {
                     push(&mut out, &format!("< {}", literal(line)));
                 }
             }
-        }
-        if self.framing == Framing::Unwrapped {
-            push(&mut out, "# read through an HTTP client: chunks and TLS records are not to be seen");
         }
         out
     }

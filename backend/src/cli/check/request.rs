@@ -60,15 +60,6 @@ impl Request {
         bytes.extend_from_slice(&self.body);
         bytes
     }
-
-    /// For an HTTP client, which adds fields of its own.
-    pub(crate) fn for_client(&self, client: &reqwest::Client) -> reqwest::RequestBuilder {
-        let mut asking = client.request(self.method.clone(), self.url.clone());
-        for (name, value) in &self.fields {
-            asking = asking.header(*name, value);
-        }
-        if self.body.is_empty() { asking } else { asking.body(self.body.clone()) }
-    }
 }
 
 #[cfg(test)]

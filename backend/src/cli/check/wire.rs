@@ -1,7 +1,7 @@
 //! The way out: one request on a connection of its own, every read kept with its time.
 //!
-//! `http://` is spoken here by hand, so that what arrives is what the path sent. `https://` goes through an HTTP
-//! client, which unwraps it; [`Framing::Unwrapped`] marks that. Every wait has a deadline. Nothing is judged here.
+//! HTTP is spoken here by hand, inside TLS or not, so that what arrives is what the path sent. Every wait has a
+//! deadline. Nothing is judged here.
 
 use std::{
     io::{self, ErrorKind},
@@ -9,12 +9,7 @@ use std::{
 };
 
 use bytes::{Bytes, BytesMut};
-use futures_util::{
-    StreamExt as _,
-    future::{Either, join_all, select},
-    stream::LocalBoxStream,
-};
-use reqwest::redirect;
+use futures_util::future::{Either, join_all, select};
 use tokio::{
     io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _},
     net::TcpStream,
@@ -22,8 +17,9 @@ use tokio::{
 };
 
 use super::{
-    recording::{Arrival, End, Framing, Head, Recording},
+    recording::{Arrival, End, Head, Recording},
     request::Request,
+    tls,
 };
 
 /// Longest time for a connection and for a short answer, in milliseconds.
@@ -58,7 +54,6 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Socket for T {}
 
 enum Source {
     Socket(Box<dyn Socket>),
-    Body(LocalBoxStream<'static, reqwest::Result<Bytes>>),
     Nothing,
 }
 
@@ -71,10 +66,6 @@ impl Source {
                 socket.read_buf(&mut piece).await?;
                 Ok(piece.freeze())
             }
-            Self::Body(body) => match body.next().await {
-                Some(piece) => piece.map_err(io::Error::other),
-                None => Ok(Bytes::new()),
-            },
             Self::Nothing => Ok(Bytes::new()),
         }
     }
@@ -108,14 +99,7 @@ impl Connection {
         let mut connection =
             Self { clock, source: Source::Nothing, held: Vec::new(), kept_bytes: 0, recording };
         connection.recording.sent_ms = clock.now_ms();
-        let asking = async {
-            if request.is_secure() {
-                connection.ask_client(request).await
-            } else {
-                connection.ask_by_hand(request).await
-            }
-        };
-        let outcome = timeout(Duration::from_millis(ANSWER_MS), asking).await;
+        let outcome = timeout(Duration::from_millis(ANSWER_MS), connection.ask(request)).await;
         let now_ms = clock.now_ms();
         match outcome {
             Ok(Ok(())) => {}
@@ -126,42 +110,18 @@ impl Connection {
         connection
     }
 
-    async fn ask_by_hand(&mut self, request: &Request) -> Result<(), String> {
+    async fn ask(&mut self, request: &Request) -> Result<(), String> {
         let (host, port) = request.address();
         let connecting = TcpStream::connect((host, port));
-        let mut stream =
-            connecting.await.map_err(|error| format!("no connection to {host}:{port}: {error}"))?;
+        let stream = connecting.await.map_err(|error| format!("no connection to {host}:{port}: {error}"))?;
         // Costs only time if it fails.
         drop(stream.set_nodelay(true));
+        let mut socket: Box<dyn Socket> =
+            if request.is_secure() { Box::new(tls::wrap(host, stream).await?) } else { Box::new(stream) };
         self.recording.sent_ms = self.clock.now_ms();
-        stream.write_all(&request.bytes()).await.map_err(|error| error.to_string())?;
-        self.source = Source::Socket(Box::new(stream));
-        Ok(())
-    }
-
-    async fn ask_client(&mut self, request: &Request) -> Result<(), String> {
-        self.recording.framing = Framing::Unwrapped;
-        let client = reqwest::Client::builder()
-            .no_proxy()
-            .redirect(redirect::Policy::none())
-            .tcp_nodelay(true)
-            .build()
-            .map_err(|error| chain(&error))?;
-        let response = request.for_client(&client).send().await.map_err(|error| chain(&error))?;
-        let status = response.status();
-        let mut head = format!("{:?} {status}\n", response.version());
-        for (name, value) in response.headers() {
-            for part in [name.as_str(), ": ", &String::from_utf8_lossy(value.as_bytes()), "\n"] {
-                head.push_str(part);
-            }
-        }
-        self.recording.head = Head::parse(head.as_bytes());
-        self.recording.head_ms = self.clock.now_ms();
-        self.source = if status.as_u16() == 101 {
-            Source::Socket(Box::new(response.upgrade().await.map_err(|error| chain(&error))?))
-        } else {
-            Source::Body(response.bytes_stream().boxed_local())
-        };
+        socket.write_all(&request.bytes()).await.map_err(|error| error.to_string())?;
+        socket.flush().await.map_err(|error| error.to_string())?;
+        self.source = Source::Socket(socket);
         Ok(())
     }
 

@@ -1,0 +1,32 @@
+//! TLS to the server that is checked.
+
+use std::sync::Arc;
+
+use tokio::net::TcpStream;
+use tokio_rustls::{
+    TlsConnector,
+    client::TlsStream,
+    rustls::{ClientConfig, RootCertStore, crypto::ring, pki_types::ServerName},
+};
+
+/// Shakes hands, trusting what the system trusts; `SSL_CERT_FILE` names other roots, as for curl. Only `http/1.1` is
+/// offered, since that is what is spoken.
+///
+/// # Errors
+/// In words, with what the certificate lacks.
+pub(crate) async fn wrap(host: &str, stream: TcpStream) -> Result<TlsStream<TcpStream>, String> {
+    let mut roots = RootCertStore::empty();
+    // One that can't be read is one less to trust; without any the handshake says so.
+    roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
+    let mut config = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
+        .with_safe_default_protocol_versions()
+        .map_err(|error| error.to_string())?
+        .with_root_certificates(roots)
+        .with_no_client_auth();
+    config.alpn_protocols = vec![b"http/1.1".to_vec()];
+    let name = ServerName::try_from(host.to_owned()).map_err(|error| format!("{host}: {error}"))?;
+    let shaking = TlsConnector::from(Arc::new(config)).connect(name, stream);
+    shaking
+        .await
+        .map_err(|error| format!("TLS with {host}: {error}; SSL_CERT_FILE names a certificate to trust"))
+}
