@@ -7,11 +7,8 @@
     reason = "a test fails by panicking"
 )]
 
-use fourways_e2e::{Browser, Server, run};
+use fourways_e2e::{Browser, Server, TECHNIQUES, run};
 use thirtyfour::{By, Key};
-
-const PAGES: [&str; 6] = ["/", "/short-polling", "/long-polling", "/sse", "/websocket", "/compare"];
-const TECHNIQUES: [&str; 4] = ["short_poll", "long_poll", "sse", "websocket"];
 
 #[test]
 fn every_tab_is_alive_and_the_console_has_no_error() {
@@ -19,10 +16,10 @@ fn every_tab_is_alive_and_the_console_has_no_error() {
         let server = Server::start("127.0.0.1:0")?;
         let browser = Browser::open(&server.url(), 1440).await?;
         browser.go("/").await?;
-        for technique in TECHNIQUES {
+        for (technique, _) in TECHNIQUES {
             browser.count_above(&format!("[data-testid=events-{technique}]"), 3).await?;
         }
-        for page in &PAGES[1..5] {
+        for (_, page) in TECHNIQUES {
             // By the tab, as a person would, without loading the app again.
             browser.find(&format!("[role=tab][href='{page}']")).await?.click().await?;
             browser.count_above("[data-testid=count]", 3).await?;
@@ -46,13 +43,13 @@ fn every_technique_recovers_when_the_server_is_killed_and_started_again() {
         let browser = Browser::open(&server.url(), 1440).await?;
         browser.go("/").await?;
         let counter = |technique: &str| format!("[data-testid=events-{technique}]");
-        for technique in TECHNIQUES {
+        for (technique, _) in TECHNIQUES {
             browser.count_above(&counter(technique), 3).await?;
         }
         let address = server.kill()?;
         browser.text_when("[data-testid=connection]", |text| text != "Connected").await?;
         let mut before = Vec::new();
-        for technique in TECHNIQUES {
+        for (technique, _) in TECHNIQUES {
             before.push(browser.count_above(&counter(technique), 3).await?);
         }
         // First something answers that is not the server, as a load balancer does: EventSource gives up on that for ever.
@@ -73,7 +70,7 @@ fn a_tab_that_is_left_closes_its_connections() {
         let server = Server::start("127.0.0.1:0")?;
         let browser = Browser::open(&server.url(), 1440).await?;
         browser.go("/").await?;
-        for technique in TECHNIQUES {
+        for (technique, _) in TECHNIQUES {
             browser.count_above(&format!("[data-testid=events-{technique}]"), 1).await?;
         }
         for page in ["/long-polling", "/sse", "/websocket"] {
@@ -112,7 +109,7 @@ fn tabs_and_theme_work_by_keyboard_and_the_back_button_goes_back() {
         browser.go("/").await?;
         browser.find("#tab-overview").await?.send_keys(Key::Right + "").await?;
         browser.find("#tab-short-polling[aria-selected=true]").await?.send_keys(Key::End + "").await?;
-        browser.find("#tab-compare[aria-selected=true]").await?;
+        browser.find("#tab-decide[aria-selected=true]").await?;
         browser.driver.back().await?;
         browser.find("#tab-short-polling[aria-selected=true]").await?;
         browser.find("#theme").await?.send_keys(Key::Enter + "").await?;
