@@ -55,7 +55,7 @@ fn every_technique_recovers_when_the_server_is_killed_and_started_again() {
         // First something answers that is not the server, as a load balancer does: EventSource gives up on that for ever.
         fourways_e2e::refuse_once(&address, "/v1/stream").await?;
         let restarted = Server::start(&address)?;
-        for (technique, before) in TECHNIQUES.into_iter().zip(before) {
+        for ((technique, _), before) in TECHNIQUES.into_iter().zip(before) {
             browser.count_above(&counter(technique), before + 3).await?;
         }
         browser.text_when("[data-testid=connection]", |text| text == "Connected").await?;

@@ -24,7 +24,9 @@ use crate::{
 
 const ROW_PX: f64 = 25.0;
 /// Rows above and below those in sight, so that scrolling meets no blank.
-const SPARE: usize = 8;
+const SPARE: usize = 14;
+/// Rows are made anew when so many have gone by; the spare ones fill in until then.
+const STEP: usize = 10;
 const SHOWN: usize = 16;
 
 #[component]
@@ -90,7 +92,7 @@ pub(crate) fn Inspector(
     let scrolled = move |_| {
         let Some(list) = list.get_untracked() else { return };
         #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a row's number")]
-        let first = (f64::from(list.scroll_top()) / ROW_PX) as usize;
+        let first = (f64::from(list.scroll_top()) / ROW_PX) as usize / STEP * STEP;
         if first != top.get_untracked() {
             top.set(first);
         }

@@ -26,6 +26,8 @@ const MIN_SLANT: f64 = 9.0;
 /// Labels keep so far apart; above so many ways there are none.
 const LABEL_STEP: f64 = 34.0;
 const MAX_LABELLED: usize = 160;
+/// What is nearer to its neighbour than so many pixels can't be told from it, once there are many.
+const MIN_STEP: f64 = 3.0;
 
 /// A fault to be marked, by the server's clock.
 #[derive(Clone, Debug, PartialEq)]
@@ -99,11 +101,14 @@ fn draw_ways(surface: &Surface, palette: &Palette, scene: &Scene<'_>, kind: WayK
     let ways = || scene.ways.iter().filter(|way| way.kind == kind);
     let is_dense = scene.ways.len() > 4 * MAX_LABELLED;
     context.begin_path();
+    let mut drawn = f64::INFINITY;
     for way in ways() {
         let (server, client) = ends(way, scene.axis);
-        if client.0.max(server.0) < 0.0 {
+        // One that would lie on the one before can't be told from it, and costs as much to draw.
+        if client.0.max(server.0) < 0.0 || (is_dense && (drawn - client.0).abs() < MIN_STEP) {
             continue;
         }
+        drawn = client.0;
         context.move_to(server.0, server.1);
         context.line_to(client.0, client.1);
         if !is_dense && !matches!(kind, WayKind::Held | WayKind::Data) {
@@ -148,8 +153,13 @@ fn arrow(surface: &Surface, (from, to): ((f64, f64), (f64, f64))) {
 fn dots(surface: &Surface, palette: &Palette, scene: &Scene<'_>) {
     let context = &surface.context;
     context.begin_path();
+    let mut drawn = f64::INFINITY;
     for way in scene.ways.iter().filter(|way| way.kind == WayKind::Data) {
         let (_, (x, y)) = ends(way, scene.axis);
+        if (drawn - x).abs() < MIN_STEP {
+            continue;
+        }
+        drawn = x;
         context.move_to(x + 3.0, y);
         // A radius that is not negative is all that an arc asks for.
         drop(context.arc(x, y, 3.0, 0.0, std::f64::consts::TAU));
@@ -259,18 +269,22 @@ fn shades(surface: &Surface, palette: &Palette, scene: &Scene<'_>) {
 
 fn published(surface: &Surface, palette: &Palette, scene: &Scene<'_>) {
     let context = &surface.context;
-    let events: Vec<f64> =
+    let mut events: Vec<f64> =
         scene.feed.since(scene.axis.begin_ms()).map(|(_, at_ms)| scene.axis.x(at_ms)).collect();
-    context.begin_path();
-    let mut drawn = f64::INFINITY;
-    for x in &events {
-        if (drawn - x).abs() >= 2.0 {
-            drawn = *x;
-            context.move_to(*x, PUBLISHER - 4.0);
-            context.line_to(x + 4.0, PUBLISHER);
-            context.line_to(*x, PUBLISHER + 4.0);
-            context.line_to(x - 4.0, PUBLISHER);
+    let mut last = f64::INFINITY;
+    events.retain(|x| {
+        let is_apart = (last - x).abs() >= MIN_STEP;
+        if is_apart {
+            last = *x;
         }
+        is_apart
+    });
+    context.begin_path();
+    for x in &events {
+        context.move_to(*x, PUBLISHER - 4.0);
+        context.line_to(x + 4.0, PUBLISHER);
+        context.line_to(*x, PUBLISHER + 4.0);
+        context.line_to(x - 4.0, PUBLISHER);
     }
     context.set_fill_style_str(&palette.text);
     context.fill();
@@ -296,6 +310,10 @@ fn behind(surface: &Surface, palette: &Palette, scene: &Scene<'_>) {
     context.begin_path();
     for (from, until) in waits(scene.lane, begin_ms) {
         let (a, b) = (scene.axis.x(from), scene.axis.x(until));
+        // Lower than a pixel is no area.
+        if (until - from) * scale < 1.0 {
+            continue;
+        }
         context.move_to(a, BEHIND);
         context.line_to(b, BEHIND - (until - from) * scale);
         context.line_to(b, BEHIND);
