@@ -13,8 +13,8 @@ use crate::{
     tally::Tally,
 };
 
-/// RFC 6455 11.8.
-const TEXT: u8 = 0x1;
+/// A frame's opcode (RFC 6455 11.8).
+pub(crate) const TEXT: u8 = 0x1;
 const CLOSE: u8 = 0x8;
 const PING: u8 = 0x9;
 /// The same.

@@ -6,12 +6,12 @@ use anyhow::Context as _;
 use clap::Args;
 use fourways_shared::{
     Technique,
-    decide::{Constants, TechniqueConstants},
+    decide::{Constants, Rest, TechniqueConstants},
 };
 
 use crate::{
     amount::seconds,
-    bytes, cpu, machine, memory,
+    bytes, cpu, machine, memory, rest,
     table::{Table, figure, line, say},
 };
 
@@ -41,7 +41,7 @@ const RUNS: usize = 3;
 /// One kind of constant, and its place.
 type Field = (&'static str, fn(&mut TechniqueConstants) -> &mut f64);
 
-const FIELDS: [Field; 10] = [
+const FIELDS: [Field; 13] = [
     ("request, or opening, up, bytes", |own| &mut own.request_up_bytes),
     ("its answer without events, bytes", |own| &mut own.response_head_bytes),
     ("around each event, bytes", |own| &mut own.framing_per_event_bytes),
@@ -51,6 +51,9 @@ const FIELDS: [Field; 10] = [
     ("request, or opening and closing, CPU µs", |own| &mut own.cpu_us_per_request),
     ("each event, CPU µs", |own| &mut own.cpu_us_per_delivery),
     ("empty poll, CPU µs", |own| &mut own.cpu_us_empty),
+    ("each event after a rest, more CPU µs", |own| &mut own.cpu_us_cold),
+    ("send and its answer, CPU µs", |own| &mut own.cpu_us_per_send),
+    ("connection for sends, bytes of memory", |own| &mut own.memory_per_sender_bytes),
     ("held connection, bytes of memory", |own| &mut own.memory_per_held_connection_bytes),
 ];
 
@@ -60,6 +63,7 @@ const FIELDS: [Field; 10] = [
 /// If something can't be measured or written.
 pub(crate) async fn run(flags: &Flags) -> anyhow::Result<bool> {
     let mut runs = Vec::with_capacity(RUNS);
+    let mut rests: Vec<Rest> = Vec::with_capacity(RUNS);
     for round in 1..=RUNS {
         let mut measured = [TechniqueConstants::default(); 4];
         for technique in Technique::ALL {
@@ -72,14 +76,29 @@ pub(crate) async fn run(flags: &Flags) -> anyhow::Result<bool> {
                 .with_context(|| within("processor time"))?;
             memory::measure(binary, technique, own).await.with_context(|| within("memory"))?;
         }
+        say(&format!("round {round} of {RUNS}: rest"));
+        let busy_us = measured[Technique::ShortPoll.index()].cpu_us_empty;
+        let rest = rest::measure(&flags.server, busy_us, flags.seconds)
+            .await
+            .with_context(|| format!("rest, round {round}"))?;
+        rests.push(rest);
         runs.push(measured);
     }
+    rests.sort_by(|a, b| a.wake_up_us.total_cmp(&b.wake_up_us));
     let constants = Constants {
         measured_on: flags.date.clone().unwrap_or_else(machine::today),
         machine: machine::description(),
+        // The run with the median wake-up: its two numbers belong together.
+        rest: rests[RUNS / 2].rounded(),
         techniques: Technique::ALL.map(|technique| median_of(&runs, technique)),
     };
     table(&runs).print()?;
+    for Rest { wake_up_us, growth } in rests {
+        line(&format!(
+            "A wake-up after 1 ms of rest takes {} µs more; growth {growth:.2}",
+            figure(wake_up_us)
+        ))?;
+    }
     line(&format!("\n{}, median of {RUNS}, on {}", constants.measured_on, constants.machine))?;
     let text = serde_json::to_string_pretty(&constants)? + "\n";
     match &flags.out {

@@ -1,13 +1,19 @@
 //! What a server that is busy takes of the processor for each request and each delivery.
 //!
-//! Busy, because that is when it matters how many cores there are. A server that sleeps between two requests is woken
-//! for each, which costs as much again or twice as much; a busy one takes many at a wake-up. Everything here asks again
-//! as soon as it is answered.
+//! Busy, because that is when it matters how many cores there are: everything here asks again as soon as it is
+//! answered, but for events that are published with rests in between. What a rest costs a request is in `rest`.
 //!
 //! On loopback the kernel hands a segment over in the sender's own time, so of TCP's work the server pays what
 //! receiving its answers takes, and not what receiving its requests takes.
 
-use std::{path::Path, sync::Arc, time::Duration};
+use std::{
+    path::Path,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
 
 use anyhow::{Context as _, ensure};
 use fourways_shared::{Technique, decide::TechniqueConstants};
@@ -18,11 +24,12 @@ use tokio::{
 
 use crate::{
     amount::float,
+    clients::TEXT,
     crowd::{Crowd, Plan},
     meter::{CALM, Meter},
     publisher::{PAYLOAD, Publisher, Stock},
-    raw::{Wire, open_stream},
-    requests,
+    raw::{Wire, masked, open_stream},
+    requests::{self, SENT},
     server::Server,
     tally::Tally,
 };
@@ -59,6 +66,7 @@ pub(crate) async fn measure(
             let many = hammer(&server, request(&stock.before_many), 200, window).await?;
             split(one, many, own);
             own.cpu_us_empty = hammer(&server, request(&stock.last), 304, window).await?;
+            own.cpu_us_per_send = hammer(&server, post(), 201, window).await?;
         }
         Technique::LongPoll => {
             let one = deliver(binary, technique, 1, window).await?;
@@ -68,10 +76,19 @@ pub(crate) async fn measure(
             let last = Publisher::open(server.address).await?.stock().await?.last;
             let request = requests::poll(&format!("&after={last}&wait=25"), None);
             own.cpu_us_empty = hammer(&server, request, 204, window).await?;
+            own.cpu_us_cold = (rested(binary, technique, window).await? - one).max(0.0);
+            own.cpu_us_per_send = hammer(&server, post(), 201, window).await?;
         }
         Technique::Sse | Technique::Websocket => {
             own.cpu_us_per_delivery = deliver(binary, technique, 1, window).await?;
             own.cpu_us_per_request = open_and_close(binary, technique).await?;
+            let cold = rested(binary, technique, window).await? - own.cpu_us_per_delivery;
+            own.cpu_us_cold = cold.max(0.0);
+            own.cpu_us_per_send = if technique == Technique::Sse {
+                hammer(&Server::start(binary, &QUIET)?, post(), 201, window).await?
+            } else {
+                send(binary, window).await?
+            };
         }
     }
     Ok(())
@@ -117,6 +134,63 @@ async fn poll_until(
         ensure!(answer.status == status, "answered with {} instead of {status}", answer.status);
     }
     Ok(())
+}
+
+/// A send as a POST.
+fn post() -> Vec<u8> {
+    requests::post(SENT, "application/json", &requests::payload(PAYLOAD))
+}
+
+/// Publishes on sockets, again and again; microseconds for each message and its answer.
+async fn send(binary: &Path, window: Duration) -> anyhow::Result<f64> {
+    let server = Server::start(binary, &QUIET)?;
+    let message = format!(r#"{{"type":"publish","topic":"{SENT}","data":{}}}"#, requests::payload(PAYLOAD));
+    let message = Arc::<[u8]>::from(masked(TEXT, message.as_bytes()));
+    let tally = Tally::new(0);
+    let mut wires = Vec::with_capacity(POLLERS);
+    for _ in 0..POLLERS {
+        wires.push(open_stream(server.address, Technique::Websocket, "", None, &tally).await?.0);
+    }
+    let mut meter = Meter::settle(&server).await?;
+    meter.begin()?;
+    let until = Instant::now() + window;
+    let mut senders = JoinSet::new();
+    let sent = Arc::new(AtomicU64::new(0));
+    for mut wire in wires {
+        let (message, sent) = (Arc::clone(&message), Arc::clone(&sent));
+        senders.spawn(async move {
+            while Instant::now() < until {
+                wire.send(&message).await?;
+                let answer = wire.frame().await?;
+                let text = String::from_utf8_lossy(&answer.payload);
+                ensure!(text.contains("published"), "a send was answered with {text}");
+                sent.fetch_add(1, Ordering::Relaxed);
+            }
+            anyhow::Ok(())
+        });
+    }
+    all(senders).await?;
+    sleep(CALM).await;
+    Ok(meter.spent_us()? / float(sent.load(Ordering::Relaxed)))
+}
+
+/// Publishes to many readers, with rests in between; microseconds for each answer or event.
+async fn rested(binary: &Path, technique: Technique, window: Duration) -> anyhow::Result<f64> {
+    const REST: Duration = Duration::from_millis(150);
+    let server = Server::start(binary, &QUIET)?;
+    let mut publisher = Publisher::open(server.address).await?;
+    publisher.stock().await?;
+    let mut crowd = Crowd::open(Plan::quiet(server.address, technique, READERS)).await?;
+    let mut meter = Meter::settle(&server).await?;
+    let (mut rounds, began) = (0_usize, Instant::now());
+    meter.begin()?;
+    while began.elapsed() < window {
+        publisher.publish(1, PAYLOAD).await?;
+        rounds += 1;
+        crowd.await_events((rounds * READERS) as u64).await?;
+        sleep(REST).await;
+    }
+    Ok(meter.spent_us()? / float((rounds * READERS) as u64))
 }
 
 /// Publishes to many readers, and again once all have it; microseconds for each answer or event. `count` events are

@@ -1,7 +1,7 @@
 //! Measures what the four techniques cost the server, checks the cost model against measurements, and generates load.
 //!
 //! All on loopback, against the real server as a process of its own. `constants` writes the numbers that the model
-//! scales up, from `bytes`, `cpu` and `memory`; `model` compares its predictions with loads that no constant was
+//! scales up, from `bytes`, `cpu`, `rest` and `memory`; `model` compares its predictions with loads that no constant was
 //! measured under; `run` is a load and what came of it. Clients are a `Crowd` of hand-written sockets (`raw`).
 
 mod amount;
@@ -19,6 +19,7 @@ mod page;
 mod publisher;
 mod raw;
 mod requests;
+mod rest;
 mod run;
 mod server;
 mod table;

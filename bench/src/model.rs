@@ -146,10 +146,8 @@ pub(crate) async fn run(flags: &Flags) -> anyhow::Result<bool> {
     Ok(is_fine)
 }
 
-const WHY: &str = " Processor time is not held to it: neighbours on the same machine take \
-caches and time, and a server that sleeps between requests is woken for each, so that a request under a light load \
-takes two or three times what it takes a busy server. The constants are a busy server's, since that is when the \
-number of cores matters.";
+const WHY: &str = " Processor time is not held to it without --strict-cpu: neighbours on the same machine take caches \
+and time.";
 
 fn is_off(predicted: f64, measured: f64, least: f64) -> bool {
     let is_something = predicted >= least || measured >= least;

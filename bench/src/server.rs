@@ -20,6 +20,9 @@ const START_DEADLINE: Duration = Duration::from_secs(20);
 /// The server's own time between heartbeats, in seconds (`--heartbeat` in `backend/src/config.rs`).
 pub(crate) const HEARTBEAT_S: f64 = 15.0;
 
+/// How many events its log keeps: few, so that they are not what is measured.
+pub(crate) const RETAINED: usize = 1000;
+
 /// A running `fourways serve` on one worker, without a source of events; killed when dropped.
 #[derive(Debug)]
 pub(crate) struct Server {
@@ -57,8 +60,8 @@ impl Server {
                 "--source",
                 "none",
                 "--retain-events",
-                "1000",
             ])
+            .arg(RETAINED.to_string())
             .args(flags);
         // What is set for a server in use must not change what is measured, nor hide the line that names the port.
         for (name, _) in

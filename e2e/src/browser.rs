@@ -52,6 +52,8 @@ impl Browser {
         ] {
             capabilities.add_arg(flag)?;
         }
+        // The driver's own wish, and no visitor's: a hidden tab is slowed down as it is everywhere.
+        capabilities.add_exclude_switch("disable-background-timer-throttling")?;
         capabilities.set_browser_log_level(LoggingPrefsLogLevel::All)?;
         let url = format!("http://127.0.0.1:{port}");
         let connecting = async {
@@ -91,6 +93,19 @@ impl Browser {
             }
         };
         tokio::time::timeout(DEADLINE, looking).await.with_context(|| format!("{css} is not on the page"))
+    }
+
+    /// Waits until no element is like this.
+    ///
+    /// # Errors
+    /// If one still is at the deadline.
+    pub async fn gone(&self, css: &str) -> anyhow::Result<()> {
+        let looking = async {
+            while self.driver.find(By::Css(css)).await.is_ok() {
+                tokio::time::sleep(Duration::from_millis(50)).await;
+            }
+        };
+        tokio::time::timeout(DEADLINE, looking).await.with_context(|| format!("{css} is still on the page"))
     }
 
     /// The element's text, as soon as it is what is wanted.

@@ -43,6 +43,25 @@ impl Browser {
         Ok(())
     }
 
+    /// Has another tab in front of the page meanwhile.
+    ///
+    /// # Errors
+    /// If the browser can't, or what is done meanwhile fails.
+    pub async fn while_hidden<F>(&self, meanwhile: impl FnOnce() -> F) -> anyhow::Result<()>
+    where
+        F: Future<Output = anyhow::Result<()>>,
+    {
+        let page = self.driver.window().await?;
+        let other = self.driver.new_tab().await?;
+        self.driver.switch_to_window(other).await?;
+        self.driver.goto("about:blank").await?;
+        let done = meanwhile().await;
+        self.driver.close_window().await?;
+        self.driver.switch_to_window(page).await?;
+        self.driver.cdp().send_raw("Page.bringToFront", json!({})).await?;
+        done
+    }
+
     /// Clicks it, as soon as it is there to be clicked.
     ///
     /// # Errors

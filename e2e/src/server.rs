@@ -70,8 +70,7 @@ impl Server {
     /// # Errors
     /// If the server does not answer.
     pub async fn subscribers(&self, technique: &str) -> anyhow::Result<u64> {
-        let listing: Value =
-            serde_json::from_slice(&reqwest::get(format!("{}/v1/topics", self.url())).await?.bytes().await?)?;
+        let listing = self.listing().await?;
         let topics = listing["topics"].as_array().context("no topics")?;
         Ok(topics.iter().filter_map(|topic| topic["subscribers"][technique].as_u64()).sum())
     }
@@ -81,8 +80,7 @@ impl Server {
     /// # Errors
     /// If no page is open, or the server does not answer.
     pub async fn lab_topic(&self) -> anyhow::Result<String> {
-        let listing = reqwest::get(format!("{}/v1/topics", self.url())).await?.bytes().await?;
-        let listing: Value = serde_json::from_slice(&listing)?;
+        let listing = self.listing().await?;
         let topics = listing["topics"].as_array().context("no topics")?;
         let mut names = topics.iter().filter_map(|topic| topic["topic"].as_str());
         names.find(|name| name.starts_with("lab.")).map(str::to_owned).context("no page has a topic")
@@ -97,6 +95,29 @@ impl Server {
         let wish = format!("{{\"rate\":{events_per_s},\"bytes\":96}}");
         reqwest::Client::new().put(url).body(wish).send().await?.error_for_status()?;
         Ok(())
+    }
+
+    /// The newest offset of the log.
+    ///
+    /// # Errors
+    /// If the server does not answer.
+    pub async fn head(&self) -> anyhow::Result<u64> {
+        let listing = self.listing().await?;
+        let offset = listing["cursor"].as_str().and_then(|cursor| cursor.split('-').nth(1)?.parse().ok());
+        offset.context("a listing without a cursor")
+    }
+
+    /// Waits until the log has come so far.
+    ///
+    /// # Errors
+    /// If it has not at the deadline.
+    pub async fn await_head(&self, offset: u64) -> anyhow::Result<()> {
+        let waiting = async {
+            while self.head().await.unwrap_or(0) < offset {
+                tokio::time::sleep(Duration::from_millis(50)).await;
+            }
+        };
+        tokio::time::timeout(DEADLINE, waiting).await.context("nothing more is published")
     }
 
     /// Waits until nobody holds a connection any more by the techniques that hold one.
@@ -117,6 +138,11 @@ impl Server {
             }
         };
         tokio::time::timeout(DEADLINE, waiting).await.context("connections are still held")
+    }
+
+    async fn listing(&self) -> anyhow::Result<Value> {
+        let listing = reqwest::get(format!("{}/v1/topics", self.url())).await?.bytes().await?;
+        Ok(serde_json::from_slice(&listing)?)
     }
 }
 

@@ -61,6 +61,11 @@ fn pages_are_for_all_on_a_telephone_in_light() {
 }
 
 #[test]
+fn pages_are_for_all_on_a_telephone_in_dark() {
+    audit_all(380, "dark");
+}
+
+#[test]
 fn an_audit_finds_what_is_wrong() {
     run(async || {
         let server = Server::start("127.0.0.1:0")?;

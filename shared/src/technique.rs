@@ -27,6 +27,11 @@ impl Technique {
         self as usize
     }
 
+    /// It holds one response or socket open and sends what comes, rather than answering each request.
+    pub const fn is_stream(self) -> bool {
+        matches!(self, Self::Sse | Self::Websocket)
+    }
+
     /// The name used in JSON, metrics, files and CSS: `short_poll`, `long_poll`, `sse`, `websocket`.
     pub const fn name(self) -> &'static str {
         ["short_poll", "long_poll", "sse", "websocket"][self.index()]

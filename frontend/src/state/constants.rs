@@ -13,6 +13,7 @@ pub(crate) fn measured() -> Constants {
     serde_json::from_str(MEASURED).unwrap_or_else(|_| Constants {
         measured_on: String::new(),
         machine: String::new(),
+        rest: fourways_shared::decide::Rest::default(),
         techniques: Default::default(),
     })
 }

@@ -15,7 +15,7 @@ pub(super) struct Asking {
 }
 
 /// How long the server keeps a quiet connection open (`backend/src/server.rs`), in seconds.
-const KEEP_ALIVE_S: f64 = 75.0;
+pub(super) const KEEP_ALIVE_S: f64 = 75.0;
 /// The least time that is taken as it is, in seconds: a division by less could overflow.
 const LEAST_S: f64 = 0.001;
 

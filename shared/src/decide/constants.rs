@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::Rest;
 use crate::Technique;
 
 /// The measured constants of the four techniques. A command measures and writes them; nobody types them.
@@ -11,6 +12,8 @@ pub struct Constants {
     pub measured_on: String,
     /// Processor, cores, system: one line for people.
     pub machine: String,
+    /// What its processor loses by resting.
+    pub rest: Rest,
     /// By [`Technique::index`].
     pub techniques: [TechniqueConstants; 4],
 }
@@ -46,9 +49,16 @@ pub struct TechniqueConstants {
     pub cpu_us_per_delivery: f64,
     /// The same for a poll that brings nothing; 0 where nothing is polled.
     pub cpu_us_empty: f64,
-    /// Memory of the server, and of the kernel's socket where that was measured, for one connection that is open and
-    /// quiet. For short polling: one that is kept alive between two polls.
+    /// What each event delivered takes more of a server that has rested; for long polling, each poll that brings
+    /// events. Several clients get an event together, so it is a rest for all of them.
+    pub cpu_us_cold: f64,
+    /// The same as `cpu_us_per_request` for one send of a client and its answer: a POST, or a message on a WebSocket.
+    pub cpu_us_per_send: f64,
+    /// Memory of the server for one connection that has brought events, is open and quiet. For short polling: one that
+    /// is kept alive between two polls. The kernel's part is not in it.
     pub memory_per_held_connection_bytes: f64,
+    /// The same for the connection that sends go by; 0 where they need none of their own.
+    pub memory_per_sender_bytes: f64,
 }
 
 #[cfg(test)]

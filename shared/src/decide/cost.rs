@@ -1,6 +1,9 @@
 //! What each technique costs a server under a load.
 
-use super::{Constants, asking::Asking};
+use super::{
+    Constants,
+    asking::{Asking, KEEP_ALIVE_S},
+};
 use crate::Technique;
 
 /// A load in numbers. Every number is finite and not negative; times are above zero.
@@ -50,7 +53,7 @@ pub struct Cost {
     pub held_connections: f64,
     /// Memory of the server for those connections; the server itself and its log come on top.
     pub memory_bytes: f64,
-    /// Processor cores at work, of the kind that the constants were measured on. Heartbeats are left out.
+    /// Processor cores at work, of the kind that the constants were measured on.
     pub cores: f64,
 }
 
@@ -67,10 +70,12 @@ impl Cost {
 ///
 /// - down = full · head + empty · empty answer + λ · (payload + framing) + heartbeats + sends · answer to a send
 /// - up = full · request + empty · empty request + sends · send
-/// - processor = full · request + empty · empty + λ · delivery + sends · send
+/// - busy processor = full · request + empty · empty + (λ + heartbeats) · delivery + sends · send; what resting costs
+///   beside it is in [`super::Rest`]
 ///
-/// Everything grows in proportion to the clients: what a server does once for an event (numbering, encoding) is left
-/// out, and so are the handshakes of TCP and TLS.
+/// All but the processor grow in proportion to the clients: what a server does once for an event (numbering, encoding)
+/// is left out, and so are the handshakes of TCP and TLS. An event goes to all clients at once, so it wakes the server
+/// once for all; polls, openings and sends come one by one.
 pub fn project(load: &Load, constants: &Constants) -> [Cost; 4] {
     Technique::ALL.map(|technique| {
         let own = constants.of(technique);
@@ -85,17 +90,35 @@ pub fn project(load: &Load, constants: &Constants) -> [Cost; 4] {
         let up = asks.full_per_s * own.request_up_bytes
             + asks.empty_per_s * own.empty_up_bytes
             + sends * send.up_bytes;
-        let cpu_us = asks.full_per_s * own.cpu_us_per_request
+        let (is_stream, is_long_poll) = (technique.is_stream(), technique == Technique::LongPoll);
+        let beats = if is_stream { asks.open / HEARTBEAT_S } else { 0.0 };
+        let busy_us = asks.full_per_s * own.cpu_us_per_request
             + asks.empty_per_s * own.cpu_us_empty
-            + events * own.cpu_us_per_delivery
-            + sends * send.cpu_us;
+            + (events + beats) * own.cpu_us_per_delivery
+            + sends * own.cpu_us_per_send;
+        // Held polls that an event answered together ask again together, and end together.
+        let alone = match (is_stream, is_long_poll) {
+            (true, _) => asks.full_per_s * WAKE_UPS_PER_OPENING,
+            (_, true) => 0.0,
+            _ => asks.full_per_s + asks.empty_per_s,
+        };
+        let cold = if is_stream { events + beats } else { asks.full_per_s };
+        let cores = constants.rest.cores(
+            clients * busy_us,
+            clients * (alone + sends),
+            clients * cold * own.cpu_us_cold,
+        );
+        // A send that needs a connection of its own keeps it open for as long as a poll does.
+        let senders = if sends > 0.0 { (KEEP_ALIVE_S * sends).min(1.0) } else { 0.0 };
+        let senders = if own.memory_per_sender_bytes > 0.0 { senders } else { 0.0 };
         Cost {
             requests_per_s: clients * (asks.full_per_s + asks.empty_per_s + sends * send.requests),
             down_bytes_per_s: clients * down,
             up_bytes_per_s: clients * up,
-            held_connections: clients * asks.open,
-            memory_bytes: clients * asks.open * own.memory_per_held_connection_bytes,
-            cores: clients * cpu_us / 1e6,
+            held_connections: clients * (asks.open + senders),
+            memory_bytes: clients
+                * (asks.open * own.memory_per_held_connection_bytes + senders * own.memory_per_sender_bytes),
+            cores,
         }
     })
 }
@@ -106,16 +129,21 @@ pub(super) struct Sending {
     requests: f64,
     up_bytes: f64,
     down_bytes: f64,
-    cpu_us: f64,
 }
+
+/// The server's own, `--heartbeat`, in seconds.
+const HEARTBEAT_S: f64 = 15.0;
+/// A stream that is opened wakes the thread that accepts, the one that serves, that one again with the request, and once
+/// more when it is closed some day.
+const WAKE_UPS_PER_OPENING: f64 = 4.0;
 
 /// A client masks its frames with four bytes (RFC 6455 5.3).
 const MASK_BYTES: f64 = 4.0;
 
 impl Sending {
     /// On a WebSocket: a masked frame with as much around the payload as an event has, answered by one without
-    /// payload; two messages' processor time. Elsewhere: a POST, which is taken to cost what a short poll that brings
-    /// something costs, whatever the technique of the events. Neither is measured on its own.
+    /// payload. Elsewhere: a POST, which is taken to need the bytes around it that a short poll needs, whatever the
+    /// technique of the events.
     pub(super) fn of(technique: Technique, load: &Load, constants: &Constants) -> Self {
         if technique == Technique::Websocket {
             let own = constants.of(technique);
@@ -123,7 +151,6 @@ impl Sending {
                 requests: 0.0,
                 up_bytes: load.payload_bytes + own.framing_per_event_bytes + MASK_BYTES,
                 down_bytes: own.framing_per_event_bytes,
-                cpu_us: 2.0 * own.cpu_us_per_delivery,
             }
         } else {
             let plain = constants.of(Technique::ShortPoll);
@@ -131,7 +158,6 @@ impl Sending {
                 requests: 1.0,
                 up_bytes: load.payload_bytes + plain.request_up_bytes,
                 down_bytes: plain.response_head_bytes,
-                cpu_us: plain.cpu_us_per_request,
             }
         }
     }

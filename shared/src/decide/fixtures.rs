@@ -1,6 +1,6 @@
 //! FIXTURES of the tests: invented numbers of a plausible size. Nothing outside the tests may use them.
 
-use super::{Answers, Constants, Question, TechniqueConstants};
+use super::{Answers, Constants, Question, Rest, TechniqueConstants};
 
 /// Invented constants.
 pub(super) fn constants() -> Constants {
@@ -14,13 +14,18 @@ pub(super) fn constants() -> Constants {
         cpu_us_per_request: 40.0,
         cpu_us_per_delivery: 1.0,
         cpu_us_empty: 25.0,
+        cpu_us_cold: 0.0,
+        cpu_us_per_send: 45.0,
         memory_per_held_connection_bytes: 14e3,
+        memory_per_sender_bytes: 0.0,
     };
     let long_poll = TechniqueConstants {
         empty_down_bytes: 140.0,
         cpu_us_per_request: 45.0,
         cpu_us_empty: 30.0,
+        cpu_us_cold: 12.0,
         memory_per_held_connection_bytes: 20e3,
+        memory_per_sender_bytes: 25e3,
         ..short_poll
     };
     let sse = TechniqueConstants {
@@ -33,7 +38,10 @@ pub(super) fn constants() -> Constants {
         cpu_us_per_request: 60.0,
         cpu_us_per_delivery: 7.0,
         cpu_us_empty: 0.0,
+        cpu_us_cold: 5.0,
+        cpu_us_per_send: 45.0,
         memory_per_held_connection_bytes: 18.9e3,
+        memory_per_sender_bytes: 25e3,
     };
     let websocket = TechniqueConstants {
         request_up_bytes: 520.0,
@@ -41,19 +49,22 @@ pub(super) fn constants() -> Constants {
         framing_per_event_bytes: 125.0,
         cpu_us_per_request: 70.0,
         cpu_us_per_delivery: 6.9,
+        cpu_us_per_send: 12.0,
         memory_per_held_connection_bytes: 19.7e3,
+        memory_per_sender_bytes: 0.0,
         ..sse
     };
     Constants {
         measured_on: "1970-01-01".to_owned(),
         machine: "fixture".to_owned(),
+        rest: Rest { wake_up_us: 45.0, growth: 0.6 },
         techniques: [short_poll, long_poll, sse, websocket],
     }
 }
 
 /// Constants of which nothing was measured: the worst that a file can say without being refused.
 pub(super) fn zeros() -> Constants {
-    Constants { techniques: [TechniqueConstants::default(); 4], ..constants() }
+    Constants { rest: Rest::default(), techniques: [TechniqueConstants::default(); 4], ..constants() }
 }
 
 /// Every combination of options, with the default number of clients.

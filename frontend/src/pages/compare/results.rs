@@ -148,7 +148,8 @@ pub(super) fn Pictures(
 }
 
 fn nothing() -> Chart {
-    Chart::Bars(crate::state::chart::Bars { unit: crate::state::chart::Unit::Bytes, bars: Vec::new() })
+    use crate::state::chart::{Bars, Unit};
+    Chart::Bars(Bars { unit: Unit::Bytes, parts: &[], bars: Vec::new() })
 }
 
 fn save(chart: Memo<Chart>, title: &'static str, about: &'static str, as_png: bool) {

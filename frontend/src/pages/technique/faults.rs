@@ -146,13 +146,15 @@ fn outcome(technique: Technique, result: Result) -> impl IntoView {
             </tr>
         }
     };
+    let twin_name =
+        if breakage == Breakage::Background { "its twin, hidden too" } else { "its twin, spared" };
     let cuts = plural(mine.cuts, "cut", "cuts");
     view! {
         <article class="fault-result" data-testid="fault-result" data-fault=breakage.code() data-effect=format!("{effect:?}").to_lowercase()>
             <h3>{title}</h3>
             <table class="loss">
                 <thead><tr><th scope="col"><span class="vh">"Stream"</span></th><th scope="col">"Missed"</th><th scope="col">"Recovered"</th><th scope="col">"Twice"</th><th scope="col">"Fresh after"</th></tr></thead>
-                <tbody>{row("this stream", mine)}{row("its twin, spared", twin)}</tbody>
+                <tbody>{row("this stream", mine)}{row(twin_name, twin)}</tbody>
             </table>
             <p><b>{verdict}</b>" "{mechanism(breakage, technique, &mine)}</p>
             <p class="cap">{format!("{} published meanwhile, {cuts}, the slowest took {}; {} for the twin.", plural(mine.published, "event", "events"), duration(mine.worst_ms), duration(twin.worst_ms))}</p>

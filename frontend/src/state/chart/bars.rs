@@ -11,8 +11,6 @@ use super::{
     unit::Unit,
 };
 
-/// What bytes are spent on, in the order of [`Bar::parts`].
-const PARTS: [&str; 4] = ["payload", "framing", "HTTP headers", "empty polls"];
 /// From bar to bar.
 const ROW: f64 = 34.0;
 const BAR: f64 = 21.0;
@@ -28,13 +26,15 @@ const SWATCH: (f64, f64) = (22.0, 10.0);
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) struct Bar {
     pub(crate) technique: Technique,
-    /// Payload, framing, headers, empty polls.
+    /// In the order of [`Bars::parts`]; those without a name are 0.
     pub(crate) parts: [f64; 4],
 }
 
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Bars {
     pub(crate) unit: Unit,
+    /// What the amounts are made of, four at most.
+    pub(crate) parts: &'static [&'static str],
     pub(crate) bars: Vec<Bar>,
 }
 
@@ -81,7 +81,7 @@ impl Bars {
             value: self.unit.show(value),
         };
         let mut rows: Vec<Row> =
-            PARTS.into_iter().zip(bar.parts).map(|(label, value)| row(label, value)).collect();
+            self.parts.iter().zip(bar.parts).map(|(label, value)| row(label, value)).collect();
         rows.push(row("total", bar.total()));
         rows
     }
@@ -103,17 +103,17 @@ fn fill(group: &mut Group, part: usize, at: (f64, f64), size: (f64, f64)) {
 }
 
 /// Where the swatches of the key stand, in as many rows as the width asks for; and the lower edge of the last.
-fn key_places(width: f64, top: f64) -> ([(f64, f64); 4], f64) {
+fn key_places(names: &[&str], width: f64, top: f64) -> (Vec<(f64, f64)>, f64) {
     let (mut x, mut y) = (0.0, top);
-    let places = PARTS.map(|name| {
+    let mut places = Vec::with_capacity(names.len());
+    for name in names {
         let wide = SWATCH.0 + 6.0 + count(name.len()) * CHARACTER;
         if x > 0.0 && x + wide > width {
             (x, y) = (0.0, y + KEY_ROW);
         }
-        let place = (x, y);
+        places.push((x, y));
         x += wide + 10.0;
-        place
-    });
+    }
     (places, y + KEY_ROW)
 }
 
@@ -123,7 +123,7 @@ fn row_top(row: usize) -> f64 {
 
 impl Drawing for Bars {
     fn height(&self, frame: Frame) -> f64 {
-        key_places(frame.width, row_top(self.shown(frame).len()) + 4.0).1
+        key_places(self.parts, frame.width, row_top(self.shown(frame).len()) + 4.0).1
     }
 
     fn groups(&self, frame: Frame) -> Vec<Group> {
@@ -135,10 +135,10 @@ impl Drawing for Bars {
         let rows = bars.iter().enumerate();
         let mut groups: Vec<Group> = rows.map(|(row, bar)| self.bar(bar, scale, row_top(row))).collect();
         let mut key = Group::of(None);
-        let (places, _) = key_places(frame.width, row_top(bars.len()) + 4.0);
-        for (part, (x, y)) in places.into_iter().enumerate() {
+        let (places, _) = key_places(self.parts, frame.width, row_top(bars.len()) + 4.0);
+        for (part, ((x, y), name)) in places.into_iter().zip(self.parts).enumerate() {
             fill(&mut key, part, (x, y), SWATCH);
-            key.text(Look::Caption, Anchor::Start, (x + SWATCH.0 + 6.0, y + 9.0), PARTS[part].to_owned());
+            key.text(Look::Caption, Anchor::Start, (x + SWATCH.0 + 6.0, y + 9.0), (*name).to_owned());
         }
         groups.push(key);
         groups
@@ -169,7 +169,7 @@ impl Drawing for Bars {
             let values = self.rows(bar).into_iter().map(|row| row.value);
             std::iter::once(bar.technique.label().to_owned()).chain(values).collect::<Vec<String>>()
         };
-        let heads = ["technique"].into_iter().chain(PARTS).chain(["total"]);
+        let heads = ["technique"].into_iter().chain(self.parts.iter().copied()).chain(["total"]);
         Table {
             heads: heads.map(str::to_owned).collect(),
             rows: self.shown(frame).iter().map(row).collect(),

@@ -62,7 +62,11 @@ fn spent() -> Bars {
         [140.0, 4.0, 41.0, 0.0],
     ];
     let bars = Technique::ALL.map(|technique| Bar { technique, parts: parts[technique.index()] });
-    Bars { unit: Unit::Bytes, bars: bars.to_vec() }
+    Bars {
+        unit: Unit::Bytes,
+        parts: &["payload", "framing", "HTTP headers", "empty polls"],
+        bars: bars.to_vec(),
+    }
 }
 
 fn all() -> [Chart; 4] {

@@ -6,11 +6,12 @@ use super::run::{QUANTILES, Run};
 use crate::state::chart::{Bar, Bars, Chart, Flag, Kind, Line, LineChart, Side, Strips, Unit, rank};
 
 /// The charts of a run, each with its title and how to read it.
-pub(crate) const TITLES: [(&str, &str); 4] = [
+pub(crate) const TITLES: [(&str, &str); 5] = [
     ("Latency percentiles", "Published to delivered. Both axes log; lower is better."),
     ("Behind by, over the run", "Age of the oldest event not yet delivered, one scale for all."),
     ("Bytes per delivered event", "Everything on the wire, both ways, divided by the events delivered."),
     ("Requests a second", "What the server was asked; a stream asks once."),
+    ("Lost and repeated", "Events, counted from the log's offsets. A run without either has no bars."),
 ];
 
 /// A chart of a run, by its place in [`TITLES`].
@@ -19,7 +20,8 @@ pub(crate) fn picture(run: &Run, which: usize) -> Chart {
         0 => latency(run),
         1 => behind(run),
         2 => spent(run),
-        _ => requests(run),
+        3 => requests(run),
+        _ => amiss(run),
     }
 }
 
@@ -67,7 +69,18 @@ fn spent(run: &Run) -> Chart {
         let parts = run.of(technique).split_per_event().unwrap_or_default();
         Bar { technique, parts }
     };
-    Chart::Bars(Bars { unit: Unit::Bytes, bars: Technique::ALL.map(bar).to_vec() })
+    let parts = &["payload", "framing", "HTTP headers", "empty polls"];
+    Chart::Bars(Bars { unit: Unit::Bytes, parts, bars: Technique::ALL.map(bar).to_vec() })
+}
+
+#[expect(clippy::cast_precision_loss, reason = "events of a run")]
+fn amiss(run: &Run) -> Chart {
+    let bar = |technique: Technique| {
+        let outcome = run.of(technique);
+        Bar { technique, parts: [outcome.lost as f64, outcome.repeated as f64, 0.0, 0.0] }
+    };
+    let parts = &["lost", "repeated"];
+    Chart::Bars(Bars { unit: Unit::Count, parts, bars: Technique::ALL.map(bar).to_vec() })
 }
 
 fn requests(run: &Run) -> Chart {

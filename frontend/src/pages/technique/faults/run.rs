@@ -83,6 +83,8 @@ pub(super) async fn run(
     else {
         return Ok(None);
     };
+    // Of the twin: it has seen nothing but this, and the stream itself may have been broken a moment ago.
+    let shown_worst_ms = streams.twin(|twin| twin.recent_quantile_ms(1.0)).flatten().unwrap_or(0.0);
     let Some(twin_before) = streams.twin(|twin| Before::of(twin, before.at_ms)) else { return Ok(None) };
     let Some(first) = first else { return Err("The stream has no place yet.".to_owned()) };
     match breakage {
@@ -133,7 +135,9 @@ pub(super) async fn run(
     let Some(twin) = streams.twin(|twin| twin_before.outcome(twin, &offsets, f64::INFINITY)) else {
         return Ok(None);
     };
-    let mine = streams.lane(technique, |lane| before.outcome(lane, &offsets, twin.worst_ms));
+    // The twin of a hidden page is hidden as well: what is usual is what was before.
+    let usual_ms = if breakage == Breakage::Background { shown_worst_ms } else { twin.worst_ms };
+    let mine = streams.lane(technique, |lane| before.outcome(lane, &offsets, usual_ms));
     let Some(mine) = mine else { return Ok(None) };
     Ok(Some(Result { breakage, ms, guess: Effect::Unnoticed, mine, twin }))
 }
