@@ -100,7 +100,7 @@ mod tests {
     #[test]
     fn a_fit_finds_what_made_the_measurements() {
         let measured: Vec<(f64, f64)> =
-            [100.0, 1_000.0, 5_000.0].iter().map(|rate| (*rate, REST.each_us(*rate))).collect();
+            [250.0, 1_000.0, 5_000.0].iter().map(|rate| (*rate, REST.each_us(*rate))).collect();
         let Rest { wake_up_us, growth } = Rest::fit(&measured);
         near(wake_up_us, 45.0);
         near(growth, 0.6);
