@@ -1,10 +1,14 @@
 //! The lab's files, embedded: one binary deploys.
 
+use std::sync::LazyLock;
+
 use actix_web::{
     HttpRequest, HttpResponse,
     http::{Method, header},
 };
+use base64::{Engine as _, prelude::BASE64_STANDARD};
 use rust_embed::RustEmbed;
+use sha2::{Digest as _, Sha256};
 
 use crate::problem::Failure;
 
@@ -20,8 +24,7 @@ struct Files;
 /// 404 for an address of the API, and for a file that is not there.
 pub async fn handle(request: HttpRequest) -> Result<HttpResponse, Failure> {
     let path = request.path().trim_start_matches('/');
-    let is_api = path == "v1" || path.starts_with("v1/");
-    if is_api || !matches!(*request.method(), Method::GET | Method::HEAD) {
+    if !matches!(*request.method(), Method::GET | Method::HEAD) {
         return crate::problem::not_found().await;
     }
     if Files::get("index.html").is_none() {
@@ -63,11 +66,46 @@ fn serve(request: &HttpRequest, name: &str) -> Option<HttpResponse> {
         .insert_header((header::CACHE_CONTROL, caching))
         .insert_header((header::ETAG, etag))
         .insert_header((header::VARY, "Accept-Encoding"))
-        .insert_header(("X-Content-Type-Options", "nosniff"));
+        .insert_header((header::X_CONTENT_TYPE_OPTIONS, "nosniff"));
+    if name == "index.html" {
+        response
+            .insert_header((header::CONTENT_SECURITY_POLICY, policy()))
+            .insert_header((header::X_FRAME_OPTIONS, "DENY"))
+            .insert_header((header::REFERRER_POLICY, "no-referrer"))
+            .insert_header(("Cross-Origin-Opener-Policy", "same-origin"))
+            .insert_header(("Permissions-Policy", "camera=(), microphone=(), geolocation=()"));
+    }
     if let Some(coding) = coding {
         response.insert_header((header::CONTENT_ENCODING, coding));
     }
     Some(response.body(file.data))
+}
+
+/// What the app's page may do (Content Security Policy, Level 3): its own files, this server, and nothing else. Scripts
+/// inside the page are those that were built into it, by their hashes; styles may be set on elements, since charts and
+/// lists place things by them.
+fn policy() -> &'static str {
+    static POLICY: LazyLock<String> = LazyLock::new(|| {
+        let page = Files::get("index.html").map(|file| file.data).unwrap_or_default();
+        let page = String::from_utf8_lossy(&page);
+        let hashes = inline_scripts(&page).map(|script| BASE64_STANDARD.encode(Sha256::digest(script)));
+        let hashes: String = hashes.flat_map(|hash| [" 'sha256-".to_owned(), hash, "'".to_owned()]).collect();
+        format!(
+            "default-src 'none'; script-src 'self' 'wasm-unsafe-eval'{hashes}; style-src 'self'; \
+             style-src-attr 'unsafe-inline'; img-src 'self' data: blob:; connect-src 'self'; font-src 'self'; \
+             base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+        )
+    });
+    &POLICY
+}
+
+/// The texts of scripts that are in the page itself.
+fn inline_scripts(page: &str) -> impl Iterator<Item = &str> {
+    page.split("<script").skip(1).filter_map(|rest| {
+        let (tag, rest) = rest.split_once('>')?;
+        let (script, _) = rest.split_once("</script>")?;
+        (!tag.contains("src=") && !script.is_empty()).then_some(script)
+    })
 }
 
 fn content_type(name: &str) -> &'static str {

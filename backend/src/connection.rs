@@ -8,21 +8,25 @@ use std::{
 };
 
 use actix_http::Protocol;
+use socket2::{SockRef, TcpKeepalive};
 use tokio::{
-    io::{AsyncRead, AsyncWrite, ReadBuf},
+    io::{AsyncRead, AsyncWrite, AsyncWriteExt as _, ReadBuf},
     net::TcpStream,
     time::timeout,
 };
 use tokio_rustls::{TlsAcceptor, server::TlsStream};
 
-use crate::lab::tap::Socket;
+use crate::{access::limits::Place, lab::tap::Socket};
 
-/// Who has not finished the handshake by then is no browser.
-const HANDSHAKE_DEADLINE: Duration = Duration::from_secs(5);
-
-/// A connection to a client.
+/// A connection to a client, and its place among all.
 #[derive(Debug)]
-pub enum Connection {
+pub struct Connection {
+    stream: Stream,
+    _place: Place,
+}
+
+#[derive(Debug)]
+enum Stream {
     /// As it comes from the network.
     Plain(TcpStream),
     /// Inside TLS.
@@ -33,52 +37,92 @@ pub enum Connection {
 ///
 /// # Errors
 /// If the handshake fails or takes too long.
-pub async fn accept(stream: TcpStream, acceptor: Option<TlsAcceptor>) -> io::Result<(Connection, Protocol)> {
-    let Some(acceptor) = acceptor else { return Ok((Connection::Plain(stream), Protocol::Http1)) };
-    let accepted = timeout(HANDSHAKE_DEADLINE, acceptor.accept(stream)).await;
+pub async fn accept(
+    stream: TcpStream,
+    place: Place,
+    acceptor: Option<TlsAcceptor>,
+    deadline: Duration,
+) -> io::Result<(Connection, Protocol)> {
+    let Some(acceptor) = acceptor else {
+        return Ok((Connection { stream: Stream::Plain(stream), _place: place }, Protocol::Http1));
+    };
+    let accepted = timeout(deadline, acceptor.accept(stream)).await;
     let stream = accepted.map_err(|_| io::Error::from(io::ErrorKind::TimedOut))??;
     let is_http2 = stream.get_ref().1.alpn_protocol() == Some(b"h2");
     let protocol = if is_http2 { Protocol::Http2 } else { Protocol::Http1 };
-    Ok((Connection::Tls(Box::new(stream)), protocol))
+    Ok((Connection { stream: Stream::Tls(Box::new(stream)), _place: place }, protocol))
+}
+
+/// Tells the kernel what a connection of this server is like.
+///
+/// # Errors
+/// If it can't; the connection works all the same.
+pub fn prepare(stream: &TcpStream, write_timeout: Duration, heartbeat: Duration) -> io::Result<()> {
+    // Without it Nagle's algorithm holds small events back until the one before is acknowledged.
+    stream.set_nodelay(true)?;
+    let socket = SockRef::from(stream);
+    // Whoever acknowledges nothing for so long, or leaves no room to write, is cut (RFC 5482).
+    socket.set_tcp_user_timeout(Some(write_timeout))?;
+    // A quiet connection's peer is asked whether it is there, so that a held poll's is missed as well.
+    socket.set_tcp_keepalive(&TcpKeepalive::new().with_time(heartbeat).with_interval(heartbeat / 3))?;
+    // What is not sent yet stays in the log, where it can still be conflated, and not in the kernel's memory.
+    socket.set_tcp_notsent_lowat(UNSENT_BYTES)
+}
+
+/// What the kernel may hold of a connection before it is sent.
+const UNSENT_BYTES: u32 = 64 * 1024;
+
+/// Refuses a connection for which there is no place, in plain HTTP; inside TLS it is only closed.
+pub async fn refuse(mut stream: TcpStream, is_tls: bool) {
+    const BODY: &str = r#"{"type":"urn:fourways:problem:too_many","code":"too_many","title":"Too much at once","status":429,"detail":"there is no place for another connection"}"#;
+    if !is_tls {
+        let answer = format!(
+            "HTTP/1.1 429 Too Many Requests\r\nRetry-After: 5\r\nConnection: close\r\n\
+             Content-Type: application/problem+json\r\nContent-Length: {}\r\n\r\n{BODY}",
+            BODY.len()
+        );
+        // Whoever does not take it is as well off without.
+        drop(timeout(Duration::from_secs(1), stream.write_all(answer.as_bytes())).await);
+    }
 }
 
 impl Socket for Connection {
     fn reset_on_drop(&self) {
-        match self {
-            Self::Plain(stream) => stream.reset_on_drop(),
-            Self::Tls(stream) => stream.get_ref().0.reset_on_drop(),
+        match &self.stream {
+            Stream::Plain(stream) => stream.reset_on_drop(),
+            Stream::Tls(stream) => stream.get_ref().0.reset_on_drop(),
         }
     }
 }
 
 impl AsyncRead for Connection {
     fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        match self.get_mut() {
-            Self::Plain(stream) => Pin::new(stream).poll_read(cx, buf),
-            Self::Tls(stream) => Pin::new(stream).poll_read(cx, buf),
+        match &mut self.get_mut().stream {
+            Stream::Plain(stream) => Pin::new(stream).poll_read(cx, buf),
+            Stream::Tls(stream) => Pin::new(stream).poll_read(cx, buf),
         }
     }
 }
 
 impl AsyncWrite for Connection {
     fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        match self.get_mut() {
-            Self::Plain(stream) => Pin::new(stream).poll_write(cx, bytes),
-            Self::Tls(stream) => Pin::new(stream).poll_write(cx, bytes),
+        match &mut self.get_mut().stream {
+            Stream::Plain(stream) => Pin::new(stream).poll_write(cx, bytes),
+            Stream::Tls(stream) => Pin::new(stream).poll_write(cx, bytes),
         }
     }
 
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        match self.get_mut() {
-            Self::Plain(stream) => Pin::new(stream).poll_flush(cx),
-            Self::Tls(stream) => Pin::new(stream).poll_flush(cx),
+        match &mut self.get_mut().stream {
+            Stream::Plain(stream) => Pin::new(stream).poll_flush(cx),
+            Stream::Tls(stream) => Pin::new(stream).poll_flush(cx),
         }
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        match self.get_mut() {
-            Self::Plain(stream) => Pin::new(stream).poll_shutdown(cx),
-            Self::Tls(stream) => Pin::new(stream).poll_shutdown(cx),
+        match &mut self.get_mut().stream {
+            Stream::Plain(stream) => Pin::new(stream).poll_shutdown(cx),
+            Stream::Tls(stream) => Pin::new(stream).poll_shutdown(cx),
         }
     }
 }

@@ -36,6 +36,11 @@ impl Encoded {
         &self.event
     }
 
+    /// Its offset.
+    pub const fn offset(&self) -> u64 {
+        self.event.cursor.offset.0
+    }
+
     /// What it costs retention: what was published, and about what the tail and one encoding need.
     pub fn retained_bytes(&self) -> u64 {
         512 + 2 * self.event.data.len() as u64

@@ -5,8 +5,11 @@
 //! most once, and a [`delivery`] frames and writes them. Arrows one way only: the log knows no delivery, a delivery
 //! knows no engine.
 
+pub mod access;
+mod backlog;
 pub mod config;
 pub mod connection;
+mod drain;
 pub mod server;
 pub mod tls;
 

@@ -1,6 +1,6 @@
 //! The one place where an error becomes an answer: `application/problem+json` (RFC 9457).
 
-use std::fmt;
+use std::{fmt, time::Duration};
 
 use actix_web::{HttpResponse, ResponseError, error, http::StatusCode, http::header};
 use fourways_shared::{Code, Problem};
@@ -9,7 +9,10 @@ use crate::engine::EngineError;
 
 /// A problem on its way out over HTTP.
 #[derive(Debug)]
-pub struct Failure(Box<Problem>);
+pub struct Failure {
+    problem: Box<Problem>,
+    retry_after: Option<Duration>,
+}
 
 impl Failure {
     /// What went wrong.
@@ -20,13 +23,29 @@ impl Failure {
     /// Names what is at fault.
     #[must_use]
     pub fn field(self, field: &'static str) -> Self {
-        Self(Box::new(self.0.field(field)))
+        Self { problem: Box::new(self.problem.field(field)), ..self }
+    }
+
+    /// Says when to try again (RFC 9110 10.2.3).
+    #[must_use]
+    pub fn retry_after(self, wait: Duration) -> Self {
+        Self { retry_after: Some(wait), ..self }
+    }
+
+    /// A body was too long.
+    pub fn is_too_large(&self) -> bool {
+        self.problem.code == Code::BodyTooLarge
+    }
+
+    /// What is said of it.
+    pub fn problem(self) -> Problem {
+        *self.problem
     }
 }
 
 impl From<Problem> for Failure {
     fn from(problem: Problem) -> Self {
-        Self(Box::new(problem))
+        Self { problem: Box::new(problem), retry_after: None }
     }
 }
 
@@ -40,33 +59,49 @@ impl From<EngineError> for Failure {
 pub(crate) fn of_engine(error: &EngineError) -> Problem {
     match error {
         EngineError::Unavailable(_) => Problem::new(Code::Unavailable, error.to_string()),
+        EngineError::Full => Problem::new(Code::StorageFull, error.to_string()),
     }
 }
 
 impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: {}", self.0.code.name(), self.0.detail)
+        write!(f, "{}: {}", self.problem.code.name(), self.problem.detail)
     }
 }
 
 impl ResponseError for Failure {
     fn status_code(&self) -> StatusCode {
-        StatusCode::from_u16(self.0.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR)
+        StatusCode::from_u16(self.problem.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR)
     }
 
     fn error_response(&self) -> HttpResponse {
         if self.status_code().is_server_error() {
-            tracing::error!(code = self.0.code.name(), detail = %self.0.detail, "request failed");
+            tracing::error!(code = self.problem.code.name(), detail = %self.problem.detail, "request failed");
         }
         let mut response = HttpResponse::build(self.status_code());
         response
             .insert_header((header::CONTENT_TYPE, "application/problem+json"))
             .insert_header((header::CACHE_CONTROL, "no-store"));
-        if self.0.code == Code::UpgradeRequired {
+        if self.problem.code == Code::UpgradeRequired {
             // RFC 9110 15.5.22: a 426 names what to upgrade to.
             response.insert_header((header::UPGRADE, "websocket"));
         }
-        response.body(serde_json::to_vec(&self.0).unwrap_or_default())
+        if matches!(self.problem.code, Code::BodyTooLarge | Code::BodyTimeout) {
+            // What is left of the body is not read: it may have no end.
+            response.force_close();
+        }
+        if let Some(wait) = self.retry_after {
+            // Whole seconds, and never sooner than was meant.
+            let seconds = wait.as_secs() + u64::from(wait.subsec_nanos() > 0);
+            response.insert_header((header::RETRY_AFTER, seconds.max(1)));
+        }
+        if self.status_code() == StatusCode::UNAUTHORIZED {
+            // RFC 6750 3: a 401 says how to come in.
+            let error =
+                if self.problem.code == Code::TokenExpired { ", error=\"invalid_token\"" } else { "" };
+            response.insert_header((header::WWW_AUTHENTICATE, format!("Bearer realm=\"fourways\"{error}")));
+        }
+        response.body(serde_json::to_vec(&self.problem).unwrap_or_default())
     }
 }
 

@@ -8,9 +8,16 @@ use fourways_shared::{Code, Cursor, Data, EventId, EventName, Topic};
 use futures_util::StreamExt as _;
 use serde::Serialize;
 use serde_json::value::RawValue;
+use tokio::time::timeout;
 
 use crate::{
+    access::{
+        Grant,
+        limits::{Client, Limit},
+    },
+    backlog::Gauge,
     config::Limits,
+    delivery::Room,
     engine::{Append, Draft, Engine},
     problem::{self, Failure},
 };
@@ -23,16 +30,20 @@ pub async fn handle(
     request: HttpRequest,
     path: web::Path<String>,
     payload: web::Payload,
+    grant: Grant,
     engine: web::Data<dyn Engine>,
-    limits: web::Data<Limits>,
+    room: web::Data<Room>,
 ) -> Result<HttpResponse, Failure> {
     let topic = Topic::parse(&path)
         .map_err(|error| Failure::new(Code::BadTopic, error.to_string()).field("topic"))?;
+    grant.may_publish(&topic)?;
+    let (limits, usage) = (&room.limits, &room.usage);
     let kind = Kind::of(&request)?;
     let name = name(request.query_string())?;
     let key = key(&request)?;
-    let body = body(payload, &request, limits.max_body_bytes).await?;
+    let body = whole_body(payload, &request, &room).await.inspect_err(|_| Gauge::stop_reading(&request))?;
     let drafts = kind.drafts(&body, &name)?;
+    usage.publish(&Client::of(&request, &grant, limits.trusted_hops), drafts.len())?;
     let cursors = engine.append(Append { topic, drafts, key }).await?;
     Ok(HttpResponse::Created()
         .insert_header((header::CACHE_CONTROL, "no-store"))
@@ -145,6 +156,21 @@ fn key(request: &HttpRequest) -> Result<Option<EventId>, Failure> {
     // The header is a structured string (draft-ietf-httpapi-idempotency-key-header): quotes are its syntax.
     let text = text.strip_prefix('"').and_then(|text| text.strip_suffix('"')).unwrap_or(text);
     text.parse().map(Some).map_err(|error| bad(format!("Idempotency-Key {error}")))
+}
+
+/// The body, as far as it comes in time and within the limit: one that trickles in would hold its memory for ever.
+async fn whole_body(payload: web::Payload, request: &HttpRequest, room: &Room) -> Result<Bytes, Failure> {
+    let Limits { body_timeout, max_body_bytes, .. } = *room.limits;
+    let Ok(read) = timeout(body_timeout, body(payload, request, max_body_bytes)).await else {
+        room.usage.count(Limit::BodyTime);
+        let detail = format!("the body did not arrive within {} s", body_timeout.as_secs_f64());
+        return Err(Failure::new(Code::BodyTimeout, detail).field("body"));
+    };
+    read.inspect_err(|failure| {
+        if failure.is_too_large() {
+            room.usage.count(Limit::Body);
+        }
+    })
 }
 
 async fn body(mut payload: web::Payload, request: &HttpRequest, limit: usize) -> Result<Bytes, Failure> {

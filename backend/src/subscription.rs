@@ -1,25 +1,31 @@
-//! One reader's view of the log: a cursor, topics and a policy. It has no queue: a slow one is a cursor that lags.
+//! One reader's view of the log: a cursor, topics and a policy. It has no queue: a slow one is a cursor that lags, and
+//! one that lags behind the tail reads from the archive, if there is one, on a thread that may block.
 //!
 //! From replay to live there is no step: a subscription takes its place among the waiters first and then always reads
 //! the log, so there is no moment at which an event is neither in what was read nor in what wakes it.
 
 use std::{
+    collections::HashSet,
     future::poll_fn,
-    task::{Context, Poll, Waker},
+    io,
+    pin::Pin,
+    task::{Context, Poll, Waker, ready},
     time::Instant,
 };
 
-use fourways_shared::{After, Cursor, Offset, Policy, Reset, ResetReason, ResetTag, Technique, Topic};
+use fourways_shared::{After, Cursor, Filter, Offset, Policy, Reset, ResetReason, ResetTag, Technique};
 use smallvec::SmallVec;
 
 use crate::{
     encoding::Encoded,
-    engine::{Shard, Tail, TopicTail},
+    engine::{Archive, Older, Selection, Shard, Tail, TopicTail},
     sync::{Arc, Ordering, PoisonError},
 };
 
 /// A batch ends with the event that fills it, so that a long backlog of large events is not copied at once.
-const BATCH_BYTES: u64 = 256 * 1024;
+const POLL_BYTES: u64 = 256 * 1024;
+/// The same for a stream, which is asked again as soon as its socket has taken this.
+const STREAM_BYTES: u64 = 16 * 1024;
 
 /// What one `next` returned: at least a reset or an event, in the order of the log.
 #[derive(Debug, Default)]
@@ -31,7 +37,6 @@ pub struct Batch {
 }
 
 /// A reader of some topics. Dropping it frees its place at once.
-#[derive(Debug)]
 pub struct Subscription {
     tail: Arc<Tail>,
     /// One is the common case: it lies here, not behind a pointer.
@@ -43,6 +48,26 @@ pub struct Subscription {
     /// A break that the reader has not been told of yet, and the cursor that it came with.
     untold: Option<(Box<Reset>, Cursor)>,
     waker: Option<Waker>,
+    /// A read of the archive that is under way.
+    reading: Option<Reading>,
+}
+
+type Reading = Pin<Box<dyn Future<Output = io::Result<Read>> + Send>>;
+
+/// What came of a read of the archive.
+enum Read {
+    /// Events, and how far they go.
+    Older(Older),
+    /// Where to begin.
+    Begin(Offset),
+}
+
+/// What the tail had.
+enum Step {
+    Batch(Batch),
+    Nothing,
+    /// What comes next is in the archive alone, up to this offset.
+    Behind(u64),
 }
 
 /// A topic of a subscription, and its place among the topic's waiters.
@@ -59,14 +84,14 @@ impl Subscription {
     /// Begins to read. `topics` holds at least one and none twice.
     pub fn new(
         tail: &Arc<Tail>,
-        topics: &[Topic],
+        topics: &[Filter],
         after: After,
         policy: Policy,
         technique: Technique,
         shard: Shard,
     ) -> Self {
         let topics = topics.iter().map(|topic| {
-            let topic = tail.topic(topic);
+            let topic = tail.index(topic);
             topic.subscribers(technique).fetch_add(1, Ordering::Relaxed);
             // Joins before the head is read: the other order loses what is appended in between.
             let waiter = topic.waiters_of(shard).join();
@@ -74,8 +99,17 @@ impl Subscription {
         });
         let topics = topics.collect();
         let tail = Arc::clone(tail);
-        let mut this =
-            Self { tail, topics, shard, technique, policy, position: 0, untold: None, waker: None };
+        let mut this = Self {
+            tail,
+            topics,
+            shard,
+            technique,
+            policy,
+            position: 0,
+            untold: None,
+            waker: None,
+            reading: None,
+        };
         this.begin(after);
         this
     }
@@ -88,13 +122,13 @@ impl Subscription {
         self.untold.as_ref().map_or_else(|| self.tail.cursor(Offset(self.position)), |(_, asked)| *asked)
     }
 
-    /// The topics.
-    pub fn topics(&self) -> impl Iterator<Item = &Topic> {
+    /// The topics and patterns.
+    pub fn topics(&self) -> impl Iterator<Item = &Filter> {
         self.topics.iter().map(|place| place.topic.name())
     }
 
     /// Stops reading a topic; false if it was none of these.
-    pub fn remove(&mut self, topic: &Topic) -> bool {
+    pub fn remove(&mut self, topic: &Filter) -> bool {
         let at = self.topics.iter().position(|place| place.topic.name() == topic);
         at.map(|at| self.topics.swap_remove(at)).map(|place| self.leave(place)).is_some()
     }
@@ -105,20 +139,14 @@ impl Subscription {
         tokio::time::timeout_at(deadline.into(), next).await.ok()
     }
 
-    /// What there is now; `None`: nothing.
-    pub fn now(&mut self, limit: usize) -> Option<Batch> {
-        let head = self.tail.head().0;
-        if self.untold.is_none() && head == self.position {
-            return None;
-        }
-        let mut batch = Batch { reset: self.untold.take().map(|(reset, _)| reset), ..Batch::default() };
-        if head > self.position {
-            match self.policy {
-                Policy::All => self.read_all(&mut batch, head, limit),
-                Policy::Latest => self.read_latest(&mut batch, head),
-            }
-        }
-        (batch.reset.is_some() || !batch.events.is_empty()).then_some(batch)
+    /// What there is now, older events included; `None`: nothing. It waits for the archive, and for nothing else.
+    pub async fn now(&mut self, limit: usize) -> Option<Batch> {
+        poll_fn(|cx| match self.poll_next(cx, limit) {
+            Poll::Ready(batch) => Poll::Ready(Some(batch)),
+            Poll::Pending if self.reading.is_none() => Poll::Ready(None),
+            Poll::Pending => Poll::Pending,
+        })
+        .await
     }
 
     /// The next batch of at most `limit` events.
@@ -129,16 +157,105 @@ impl Subscription {
                 place.topic.waiters_of(self.shard).wait(place.waiter, cx.waker());
             }
         }
-        // Reads after it waits: an event that is appended from here on wakes it.
-        self.now(limit).map_or(Poll::Pending, Poll::Ready)
+        loop {
+            if let Some(reading) = &mut self.reading {
+                let read = ready!(reading.as_mut().poll(cx));
+                self.reading = None;
+                if let Some(batch) = self.take(read) {
+                    return Poll::Ready(batch);
+                }
+            }
+            // Reads after it waits: an event that is appended from here on wakes it.
+            match self.step(limit) {
+                Step::Batch(batch) => return Poll::Ready(batch),
+                Step::Nothing => return Poll::Pending,
+                Step::Behind(through) => self.read_older(through, limit),
+            }
+        }
+    }
+
+    /// What the tail has.
+    fn step(&mut self, limit: usize) -> Step {
+        let head = self.tail.head().0;
+        if self.untold.is_none() && head == self.position {
+            return Step::Nothing;
+        }
+        let mut batch = Batch { reset: self.untold.take().map(|(reset, _)| reset), ..Batch::default() };
+        if head > self.position {
+            let behind = match self.policy {
+                Policy::All => self.read_all(&mut batch, head, limit),
+                Policy::Latest => self.read_latest(&mut batch, head),
+            };
+            // A reset that is due is told first.
+            if let (Some(through), None) = (behind, &batch.reset) {
+                return Step::Behind(through);
+            }
+        }
+        if batch.reset.is_some() || !batch.events.is_empty() { Step::Batch(batch) } else { Step::Nothing }
+    }
+
+    fn read_older(&mut self, through: u64, limit: usize) {
+        let (after, through) = (Offset(self.position), Offset(through));
+        let policy = self.policy;
+        self.read(move |archive, selection| {
+            let older = match policy {
+                Policy::All => archive.read(selection, after, through, limit),
+                Policy::Latest => archive.latest(selection, after, through),
+            };
+            older.map(Read::Older)
+        });
+    }
+
+    /// Reads from the archive, on a thread that may block.
+    fn read(&mut self, read: impl FnOnce(&dyn Archive, Selection<'_>) -> io::Result<Read> + Send + 'static) {
+        let Some(archive) = self.tail.archive().cloned() else { return };
+        let filters: Vec<Filter> = self.topics().cloned().collect();
+        let blocking = tokio::task::spawn_blocking(move || read(&*archive, Selection(&filters)));
+        self.reading = Some(Box::pin(async move { blocking.await.map_err(io::Error::other)? }));
+    }
+
+    /// Goes on from what was read.
+    fn take(&mut self, read: io::Result<Read>) -> Option<Batch> {
+        let mut batch = Batch::default();
+        match read {
+            Ok(Read::Begin(offset)) => self.position = offset.0,
+            Ok(Read::Older(older)) => {
+                // What was unsubscribed meanwhile is not wanted any more.
+                let wanted = |event: &Arc<Encoded>| {
+                    self.topics.iter().any(|place| place.topic.name().takes(event.event().topic.as_str()))
+                };
+                batch.events = older.events.into_iter().filter(wanted).collect();
+                self.position = older.through.0;
+                if let Some(resumes) = older.resumes_after {
+                    let before = self.cursor();
+                    self.position = resumes.0;
+                    self.untold = Some((Box::new(self.reset(ResetReason::Retention, None)), before));
+                }
+            }
+            Err(error) => {
+                tracing::error!(%error, "older events can't be read; a reader goes on with what is in memory");
+                let before = self.cursor();
+                self.position = self.in_memory();
+                self.untold = Some((Box::new(self.reset(ResetReason::Retention, None)), before));
+            }
+        }
+        self.count_seen();
+        (!batch.events.is_empty()).then_some(batch)
     }
 
     fn begin(&mut self, after: After) {
         let head = self.tail.head().0;
         self.position = match after {
             After::Head => head,
-            After::Earliest => self.tail.earliest().0,
-            After::Last(count) => self.before_last(count.get() as usize, head),
+            After::Earliest => self.tail.earliest().0.max(self.floor()),
+            After::Last(count) => {
+                let (found, position) = self.before_last(count.get() as usize, head);
+                if found < count.get() as usize && self.tail.archive().is_some() {
+                    self.begin_older(count.get() as usize - found);
+                    return;
+                }
+                position
+            }
             // An offset beyond the head is of a life of the log that this one doesn't know.
             After::Cursor(cursor) if cursor.epoch != self.tail.epoch() || cursor.offset.0 > head => {
                 let reset = self.break_off(ResetReason::Epoch, None);
@@ -147,16 +264,12 @@ impl Subscription {
             }
             After::Cursor(cursor) => cursor.offset.0,
         };
-        for place in &mut self.topics {
-            let log = place.topic.log.read().unwrap_or_else(PoisonError::into_inner);
-            if self.position >= log.trimmed_through {
-                place.seen = Some(log.trimmed + log.first_after(self.position) as u64);
-            }
-        }
+        self.count_seen();
         let is_behind = self.topics.iter().any(|place| place.seen.is_none());
+        let is_archived = self.tail.archive().is_some() && self.position >= self.floor();
         // What is earliest may be let go between the two reads above, and that is no break.
         match after {
-            _ if !is_behind || self.policy == Policy::Latest => {}
+            _ if !is_behind || is_archived || self.policy == Policy::Latest => {}
             After::Cursor(cursor) => {
                 let reset = self.break_off(ResetReason::Retention, None);
                 self.untold = Some((Box::new(reset), cursor));
@@ -165,12 +278,28 @@ impl Subscription {
         }
     }
 
+    /// Looks in the archive for where the newest `count` events begin that are not in memory.
+    fn begin_older(&mut self, count: usize) {
+        let through = Offset(self.in_memory());
+        // Until it is known: a reader that is cut off before gets more than it asked for, and misses nothing.
+        self.position = self.floor().min(through.0);
+        self.read(move |archive, selection| {
+            archive.before_newest(selection, through, count).map(Read::Begin)
+        });
+    }
+
     /// Goes on at the oldest retained event; the reader must be told.
     fn break_off(&mut self, reason: ResetReason, missed: Option<u64>) -> Reset {
         self.position = self.oldest();
+        self.reading = None;
         for place in &mut self.topics {
             place.seen = None;
         }
+        self.reset(reason, missed)
+    }
+
+    /// Says that it goes on at its position.
+    fn reset(&self, reason: ResetReason, missed: Option<u64>) -> Reset {
         let earliest = self.tail.cursor(self.tail.earliest());
         let topics = self.topics().cloned().collect();
         let cursor = self.tail.cursor(Offset(self.position));
@@ -179,60 +308,87 @@ impl Subscription {
 
     /// The place before the oldest event that can still be read of all topics.
     fn oldest(&self) -> u64 {
-        let trimmed = self
-            .topics
-            .iter()
-            .map(|place| place.topic.log.read().unwrap_or_else(PoisonError::into_inner).trimmed_through);
-        trimmed.max().unwrap_or(0).max(self.tail.earliest().0)
+        match self.tail.archive() {
+            Some(_) => self.floor(),
+            None => self.in_memory().max(self.tail.earliest().0),
+        }
     }
 
-    /// The place before the newest `count` events up to `head`.
-    fn before_last(&self, count: usize, head: u64) -> u64 {
+    /// The place from which on everything of all topics is in memory.
+    fn in_memory(&self) -> u64 {
+        self.topics.iter().map(|place| place.topic.trimmed_through()).max().unwrap_or(0)
+    }
+
+    /// Up to here the archive may have let events of these topics go.
+    fn floor(&self) -> u64 {
+        let Some(archive) = self.tail.archive() else { return 0 };
+        let filters: SmallVec<[Filter; 1]> = self.topics().cloned().collect();
+        let volatile = self.topics.iter().filter(|place| self.tail.is_volatile(place.topic.name()));
+        let gone = volatile.map(|place| place.topic.trimmed_through());
+        archive.floor(Selection(&filters)).0.max(gone.max().unwrap_or(0))
+    }
+
+    /// How many of the newest `count` events up to `head` are in memory, and the place before them.
+    fn before_last(&self, count: usize, head: u64) -> (usize, u64) {
         let mut newest: Vec<u64> = Vec::new();
         for place in &self.topics {
             let log = place.topic.log.read().unwrap_or_else(PoisonError::into_inner);
             let end = log.first_after(head);
-            newest
-                .extend(log.events.range(end.saturating_sub(count)..end).map(|e| e.event().cursor.offset.0));
+            newest.extend(log.events.range(end.saturating_sub(count)..end).map(|event| event.offset()));
         }
         newest.sort_unstable_by(|a, b| b.cmp(a));
+        // In two patterns at once it is one event all the same.
+        newest.dedup();
         newest.truncate(count);
-        newest.last().map_or(head, |oldest| oldest - 1)
+        (newest.len(), newest.last().map_or(head, |oldest| oldest - 1))
     }
 
-    fn read_all(&mut self, batch: &mut Batch, head: u64, limit: usize) {
+    /// Reads what follows; where that is in the archive alone, up to which offset.
+    fn read_all(&mut self, batch: &mut Batch, head: u64, limit: usize) -> Option<u64> {
         let mut missed = Some(0);
+        let mut behind = 0;
         for place in &mut self.topics {
             let log = place.topic.log.read().unwrap_or_else(PoisonError::into_inner);
             let from = match place.seen {
                 Some(seen) if seen < log.trimmed => {
+                    behind = behind.max(log.trimmed_through);
                     missed = missed.map(|missed| missed + (log.trimmed - seen));
                     continue;
                 }
                 // Both bounded by the retained events, so it fits.
                 Some(seen) => usize::try_from(seen - log.trimmed).unwrap_or(usize::MAX),
                 None if self.position < log.trimmed_through => {
+                    behind = behind.max(log.trimmed_through);
                     missed = None;
                     continue;
                 }
                 None => log.first_after(self.position),
             };
             let pending = log.events.range(from.min(log.events.len())..);
-            let pending = pending.take(limit).take_while(|event| event.event().cursor.offset.0 <= head);
+            let pending = pending.take(limit).take_while(|event| event.offset() <= head);
             let before = batch.events.len();
             batch.events.extend(pending.cloned());
             place.seen = Some(log.trimmed + (from + batch.events.len() - before) as u64);
         }
         if missed != Some(0) {
             batch.events.clear();
+            // Places that were read have counted what is thrown away here.
+            self.count_seen();
+            if self.tail.archive().is_some() {
+                if self.position >= self.floor() {
+                    return Some(behind);
+                }
+                missed = None;
+            }
             batch.reset = Some(Box::new(self.break_off(ResetReason::Lag, missed)));
-            return;
+            return None;
         }
         if self.topics.len() > 1 {
-            batch.events.sort_unstable_by_key(|event| event.event().cursor.offset);
+            batch.events.sort_unstable_by_key(|event| event.offset());
+            batch.events.dedup_by_key(|event| event.offset());
         }
         let found = batch.events.len();
-        let mut room = BATCH_BYTES;
+        let mut room = if self.technique.is_stream() { STREAM_BYTES } else { POLL_BYTES };
         let fitting = batch.events.iter().take_while(|event| {
             let fits = room > 0;
             room = room.saturating_sub(event.retained_bytes());
@@ -241,35 +397,49 @@ impl Subscription {
         let kept = fitting.count().min(limit);
         batch.events.truncate(kept);
         self.position = match batch.events.last() {
-            Some(last) if kept == limit || kept < found => last.event().cursor.offset.0,
+            Some(last) if kept == limit || kept < found => last.offset(),
             _ => head,
         };
         if kept < found {
             self.count_seen();
         }
+        None
     }
 
-    fn read_latest(&mut self, batch: &mut Batch, head: u64) {
-        let mut lost = false;
+    /// Reads the newest of each topic; where that may be in the archive alone, up to which offset.
+    fn read_latest(&mut self, batch: &mut Batch, head: u64) -> Option<u64> {
+        let mut behind = 0;
         for place in &self.topics {
             let log = place.topic.log.read().unwrap_or_else(PoisonError::into_inner);
             let end = log.first_after(head);
-            match log.events.range(..end).next_back() {
-                Some(newest) if newest.event().cursor.offset.0 > self.position => {
-                    batch.events.push(Arc::clone(newest));
-                }
-                // The newest is always worth having; only if it is gone itself has the reader lost something.
-                _ => lost |= log.trimmed_through > self.position,
+            let newer = log.events.range(..end).rev().take_while(|event| event.offset() > self.position);
+            let before = batch.events.len();
+            if place.topic.name().is_pattern() {
+                let mut topics = HashSet::new();
+                batch.events.extend(newer.filter(|event| topics.insert(&event.event().topic)).cloned());
+            } else {
+                batch.events.extend(newer.take(1).cloned());
+            }
+            // The newest is always worth having; only if it is gone itself has the reader lost something.
+            if batch.events.len() == before || place.topic.name().is_pattern() {
+                behind = behind.max(log.trimmed_through);
             }
         }
-        batch.events.sort_unstable_by_key(|event| event.event().cursor.offset);
+        batch.events.sort_unstable_by_key(|event| event.offset());
+        batch.events.dedup_by_key(|event| event.offset());
+        let lost = behind > self.position;
+        if lost && self.tail.archive().is_some() && batch.reset.is_none() {
+            batch.events.clear();
+            return Some(behind);
+        }
         if lost && batch.reset.is_none() {
             batch.reset = Some(Box::new(self.break_off(ResetReason::Retention, None)));
         }
         self.position = head;
+        None
     }
 
-    /// Some topics gave more than fitted: what they have seen is what lies at or before the position.
+    /// What each topic has given is what lies at or before the position.
     fn count_seen(&mut self) {
         for place in &mut self.topics {
             let log = place.topic.log.read().unwrap_or_else(PoisonError::into_inner);
@@ -281,10 +451,17 @@ impl Subscription {
     fn leave(&self, place: Place) {
         place.topic.waiters_of(self.shard).leave(place.waiter);
         place.topic.subscribers(self.technique).fetch_sub(1, Ordering::Relaxed);
-        let is_empty = place.topic.log.read().unwrap_or_else(PoisonError::into_inner).events.is_empty();
-        if is_empty {
-            self.tail.forget(place.topic);
-        }
+        self.tail.left(place.topic);
+    }
+}
+
+impl std::fmt::Debug for Subscription {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let topics: Vec<_> = self.topics().collect();
+        f.debug_struct("Subscription")
+            .field("topics", &topics)
+            .field("position", &self.position)
+            .finish_non_exhaustive()
     }
 }
 

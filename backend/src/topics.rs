@@ -4,10 +4,7 @@ use actix_web::{HttpResponse, http::header, web};
 use fourways_shared::{Code, Cursor, Technique, Topic};
 use serde::Serialize;
 
-use crate::{
-    engine::{Tail, TopicState},
-    problem::Failure,
-};
+use crate::{access::Grant, delivery::Room, engine::TopicState, problem::Failure};
 
 /// Most topics in one answer.
 const MAX_LISTED: usize = 1000;
@@ -57,9 +54,11 @@ impl Item {
     }
 }
 
-/// The head of the log, the place before its oldest event, and the first topics by name.
-pub async fn list(tail: web::Data<Tail>) -> HttpResponse {
-    let (states, total) = tail.topic_states(MAX_LISTED);
+/// The head of the log, the place before its oldest event, and the first topics by name: of those that the token lets
+/// its holder read.
+pub async fn list(grant: Grant, room: web::Data<Room>) -> HttpResponse {
+    let tail = &room.tail;
+    let (states, total) = tail.topic_states(MAX_LISTED, |topic| grant.may_subscribe(&[topic.into()]).is_ok());
     let cursor = tail.cursor(tail.head());
     let topics = states.into_iter().map(|state| Item::of(state, cursor)).collect();
     let listing = Listing { cursor, earliest: tail.cursor(tail.earliest()), total, topics };
@@ -69,10 +68,16 @@ pub async fn list(tail: web::Data<Tail>) -> HttpResponse {
 /// One topic; one that nobody knows is an empty one.
 ///
 /// # Errors
-/// 400 if no topic can have that name.
-pub async fn one(path: web::Path<String>, tail: web::Data<Tail>) -> Result<HttpResponse, Failure> {
+/// 400 if no topic can have that name, 403 if the token does not let its holder read it.
+pub async fn one(
+    path: web::Path<String>,
+    grant: Grant,
+    room: web::Data<Room>,
+) -> Result<HttpResponse, Failure> {
+    let tail = &room.tail;
     let topic = Topic::parse(&path)
         .map_err(|error| Failure::new(Code::BadTopic, error.to_string()).field("topic"))?;
+    grant.may_subscribe(&[(&topic).into()])?;
     let item = Item::of(tail.topic_state(&topic), tail.cursor(tail.head()));
     Ok(HttpResponse::Ok().insert_header((header::CACHE_CONTROL, "no-store")).json(item))
 }

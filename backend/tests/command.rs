@@ -24,7 +24,7 @@ impl Drop for Running {
 /// A server on a free port, and its address.
 fn serve() -> (Running, String) {
     let mut child = Command::new(FOURWAYS)
-        .args(["serve", "--listen", "127.0.0.1:0", "--source", "none"])
+        .args(["serve", "--memory", "--listen", "127.0.0.1:0", "--source", "none"])
         .stderr(Stdio::piped())
         .spawn()
         .unwrap();
@@ -41,7 +41,7 @@ fn serve() -> (Running, String) {
 fn a_port_that_is_taken_is_told_in_one_line() {
     let taken = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = taken.local_addr().unwrap().to_string();
-    let output = Command::new(FOURWAYS).args(["serve", "--listen", &address]).output().unwrap();
+    let output = Command::new(FOURWAYS).args(["serve", "--memory", "--listen", &address]).output().unwrap();
     assert_eq!(output.status.code(), Some(1));
     let said = String::from_utf8(output.stderr).unwrap();
     assert_eq!(said.lines().count(), 1, "{said}");
@@ -102,7 +102,7 @@ fn a_subscriber_goes_on_when_the_server_comes_back() {
     let mut waiting = publish("after\n");
     let address = url.strip_prefix("http://").unwrap();
     let again = Command::new(FOURWAYS)
-        .args(["serve", "--listen", address, "--source", "none"])
+        .args(["serve", "--memory", "--listen", address, "--source", "none"])
         .stderr(Stdio::null())
         .spawn();
     let _again = Running(again.unwrap());

@@ -17,8 +17,8 @@ use std::{
 };
 
 use fourways::{
-    engine::{Append, Draft, Engine, MemoryEngine, Retention, Shard, Tail},
-    subscription::Subscription,
+    engine::{Append, Draft, Engine, MemoryEngine, Retention, RetentionRule, Shard, Tail},
+    subscription::{Batch, Subscription},
 };
 use fourways_shared::{After, Cursor, Data, Epoch, EventName, Offset, Policy, Technique, Topic};
 use futures_util::FutureExt as _;
@@ -58,9 +58,25 @@ fn publish(engine: &MemoryEngine, index: usize, count: usize) -> Vec<Cursor> {
     engine.append(append).now_or_never().unwrap().unwrap()
 }
 
+fn engine(retention: Retention) -> MemoryEngine {
+    MemoryEngine::new(Epoch::from_bits(1), vec![RetentionRule::for_all(retention)], 1)
+}
+
+/// What there is now: memory waits for nothing.
+fn now(subscription: &mut Subscription, limit: usize) -> Option<Batch> {
+    subscription.now(limit).now_or_never().unwrap()
+}
+
 fn subscribe(tail: &Arc<Tail>, after: After, policy: Policy) -> Subscription {
     // Two of the three topics: the third is other people's traffic.
-    Subscription::new(tail, &[topic(0), topic(1)], after, policy, Technique::Websocket, Shard::DIRECT)
+    Subscription::new(
+        tail,
+        &[topic(0).into(), topic(1).into()],
+        after,
+        policy,
+        Technique::Websocket,
+        Shard::DIRECT,
+    )
 }
 
 proptest! {
@@ -69,7 +85,7 @@ proptest! {
     #[test]
     fn any_interleaving_loses_nothing_silently_repeats_nothing_and_keeps_order(steps in prop::collection::vec(step(), 1..60)) {
         let retention = Retention { events: RETAINED, ..Retention::default() };
-        let engine = MemoryEngine::new(Epoch::from_bits(1), retention, 1);
+        let engine = engine(retention);
         let tail = Arc::clone(engine.tail());
         // Offset to topic, of everything that was ever published.
         let mut log = BTreeMap::new();
@@ -83,7 +99,7 @@ proptest! {
                     }
                 }
                 Step::Read { limit } => {
-                    let Some(batch) = subscription.now(limit) else { continue };
+                    let Some(batch) = now(&mut subscription, limit) else { continue };
                     prop_assert!(batch.events.len() <= limit);
                     if let Some(reset) = &batch.reset {
                         let after = reset.cursor.offset.0;
@@ -111,17 +127,17 @@ proptest! {
                 Step::Resume => subscription = subscribe(&tail, After::Cursor(subscription.cursor()), Policy::All),
                 Step::Leave { topic: index } => {
                     // Another reader comes and goes: nobody else notices.
-                    let other = Subscription::new(&tail, &[topic(index)], After::Head, Policy::All, Technique::Sse, Shard::DIRECT);
+                    let other = Subscription::new(&tail, &[topic(index).into()], After::Head, Policy::All, Technique::Sse, Shard::DIRECT);
                     drop(other);
                 }
             }
         }
-        prop_assert_eq!(subscription.now(1).map(|batch| batch.events.len()), None, "all was read in the end");
+        prop_assert_eq!(now(&mut subscription, 1).map(|batch| batch.events.len()), None, "all was read in the end");
     }
 
     #[test]
     fn latest_returns_the_newest_of_each_topic_and_nothing_older(steps in prop::collection::vec(step(), 1..60)) {
-        let engine = MemoryEngine::new(Epoch::from_bits(1), Retention::default(), 1);
+        let engine = engine(Retention::default());
         let tail = Arc::clone(engine.tail());
         let mut newest: [Option<u64>; 3] = [None; 3];
         let mut returned: [Option<u64>; 2] = [None; 2];
@@ -130,7 +146,7 @@ proptest! {
             match step {
                 Step::Publish { topic, count } => newest[topic] = publish(&engine, topic, count).last().map(|c| c.offset.0),
                 Step::Read { .. } => {
-                    let batch = subscription.now(100).unwrap_or_default();
+                    let batch = now(&mut subscription, 100).unwrap_or_default();
                     for event in &batch.events {
                         let index = usize::from(event.event().topic.as_str() == "t1");
                         prop_assert_eq!(Some(event.event().cursor.offset.0), newest[index]);
@@ -147,13 +163,13 @@ proptest! {
 
 #[test]
 fn a_cursor_of_another_life_gets_a_reset_and_all_that_is_retained() {
-    let engine = MemoryEngine::new(Epoch::from_bits(1), Retention::default(), 1);
+    let engine = engine(Retention::default());
     publish(&engine, 0, 3);
     for stranger in
         [Cursor { epoch: Epoch::from_bits(2), offset: Offset(1) }, engine.tail().cursor(Offset(99))]
     {
         let mut subscription = subscribe(engine.tail(), After::Cursor(stranger), Policy::All);
-        let batch = subscription.now(10).unwrap();
+        let batch = now(&mut subscription, 10).unwrap();
         let reset = batch.reset.unwrap();
         assert_eq!(reset.reason, fourways_shared::ResetReason::Epoch);
         assert_eq!((reset.cursor.offset, reset.missed), (Offset(0), None));
@@ -163,7 +179,7 @@ fn a_cursor_of_another_life_gets_a_reset_and_all_that_is_retained() {
 
 #[test]
 fn a_key_said_again_returns_the_first_answer_and_appends_nothing() {
-    let engine = MemoryEngine::new(Epoch::from_bits(1), Retention::default(), 1);
+    let engine = engine(Retention::default());
     let append = |topic_index: usize| {
         let drafts = vec![Draft { name: EventName::DEFAULT, data: Data::text("x") }];
         let append = Append { topic: topic(topic_index), drafts, key: Some("k".parse().unwrap()) };
@@ -178,23 +194,26 @@ fn a_key_said_again_returns_the_first_answer_and_appends_nothing() {
 #[test]
 fn topics_that_came_and_went_cost_nothing_and_are_never_a_silent_gap() {
     let retention = Retention { events: 2, ..Retention::default() };
-    let engine = MemoryEngine::new(Epoch::from_bits(1), retention, 1);
+    let engine = engine(retention);
     let tail = engine.tail();
     let first = publish(&engine, 0, 1)[0];
     for index in 1..50 {
         publish(&engine, index, 1);
     }
-    assert_eq!(tail.topic_states(100).1, 2, "only what holds events is there");
+    assert_eq!(tail.topic_states(100, |_| true).1, 2, "only what holds events is there");
     let before = Cursor { offset: Offset(first.offset.0 - 1), ..first };
     let mut subscription = subscribe(tail, After::Cursor(before), Policy::All);
-    assert!(subscription.now(10).unwrap().reset.is_some(), "what it missed is forgotten, and it is told so");
+    assert!(
+        now(&mut subscription, 10).unwrap().reset.is_some(),
+        "what it missed is forgotten, and it is told so"
+    );
     drop(subscription);
-    assert_eq!(tail.topic_states(100).1, 2);
+    assert_eq!(tail.topic_states(100, |_| true).1, 2);
 }
 
 #[test]
 fn subscribers_are_counted_while_they_are_there() {
-    let engine = MemoryEngine::new(Epoch::from_bits(1), Retention::default(), 1);
+    let engine = engine(Retention::default());
     let tail = engine.tail();
     let count = || tail.topic_state(&topic(0)).subscribers[Technique::Websocket.index()];
     let (one, two) = (subscribe(tail, After::Head, Policy::All), subscribe(tail, After::Head, Policy::All));
@@ -202,14 +221,14 @@ fn subscribers_are_counted_while_they_are_there() {
     drop(one);
     assert_eq!(count(), 1);
     let mut two = two;
-    assert!(two.remove(&topic(0)) && !two.remove(&topic(0)));
+    assert!(two.remove(&topic(0).into()) && !two.remove(&topic(0).into()));
     assert_eq!(count(), 0);
 }
 
 #[test]
 fn retention_lets_go_by_bytes() {
     let retention = Retention { bytes: 10_000, ..Retention::default() };
-    let engine = MemoryEngine::new(Epoch::from_bits(1), retention, 1);
+    let engine = engine(retention);
     for _ in 0..50 {
         let draft = Draft { name: EventName::DEFAULT, data: Data::text(&"x".repeat(1000)) };
         let append = Append { topic: topic(0), drafts: vec![draft], key: None };
@@ -224,7 +243,7 @@ fn retention_lets_go_by_bytes() {
 #[test]
 fn retention_lets_go_by_age_though_nothing_is_published() {
     let age = Duration::from_millis(50);
-    let engine = MemoryEngine::new(Epoch::from_bits(1), Retention { age, ..Retention::default() }, 1);
+    let engine = engine(Retention { age, ..Retention::default() });
     let first = publish(&engine, 0, 3)[0];
     let mut connected =
         subscribe(engine.tail(), After::Cursor(Cursor { offset: Offset(0), ..first }), Policy::All);
@@ -234,6 +253,6 @@ fn retention_lets_go_by_age_though_nothing_is_published() {
         engine.tail().sweep();
         std::thread::yield_now();
     }
-    let reset = connected.now(10).unwrap().reset.unwrap();
+    let reset = now(&mut connected, 10).unwrap().reset.unwrap();
     assert_eq!((reset.reason, reset.missed), (fourways_shared::ResetReason::Lag, Some(3)));
 }

@@ -13,20 +13,24 @@
 use std::sync::Arc;
 
 use fourways::{
-    engine::{Append, Draft, Engine, MemoryEngine, Retention, Shard, Tail},
+    engine::{Append, Draft, Engine, MemoryEngine, Retention, RetentionRule, Shard, Tail},
     subscription::Subscription,
 };
-use fourways_shared::{After, Data, Epoch, EventName, Policy, Technique, Topic};
+use fourways_shared::{After, Data, Epoch, EventName, Filter, Policy, Technique};
 use shuttle::{future, thread};
 
 const ITERATIONS: usize = 3000;
+
+fn engine(retention: Retention) -> MemoryEngine {
+    MemoryEngine::new(Epoch::from_bits(1), vec![RetentionRule::for_all(retention)], 1)
+}
 
 fn append(topic: &str) -> Append {
     let draft = Draft { name: EventName::DEFAULT, data: Data::text("x") };
     Append { topic: topic.parse().unwrap(), drafts: vec![draft], key: None }
 }
 
-fn topics(names: &[&str]) -> Vec<Topic> {
+fn topics(names: &[&str]) -> Vec<Filter> {
     names.iter().map(|name| name.parse().unwrap()).collect()
 }
 
@@ -50,7 +54,7 @@ async fn read(tail: &Arc<Tail>, names: &[&str], after: After, shard: Shard, coun
 
 /// Publishers on two topics, a reader of both that starts anywhere in between, and one of one topic.
 fn publish_and_read(shard: Shard) {
-    let engine = Arc::new(MemoryEngine::new(Epoch::from_bits(1), Retention::default(), 1));
+    let engine = Arc::new(engine(Retention::default()));
     let publishers: Vec<_> = ["a", "b"]
         .into_iter()
         .map(|topic| {
@@ -84,7 +88,7 @@ fn replay_to_live_loses_and_repeats_nothing_when_publishers_wake() {
 #[test]
 fn replay_to_live_loses_and_repeats_nothing_when_a_relay_wakes() {
     let with_relay = || {
-        let engine = Arc::new(MemoryEngine::new(Epoch::from_bits(1), Retention::default(), 1));
+        let engine = Arc::new(engine(Retention::default()));
         let shard = Shard::of_worker(0);
         let tail = Arc::clone(engine.tail());
         // Relay and reader share a thread, as in a worker; the publisher has its own.
@@ -123,7 +127,7 @@ fn replay_to_live_loses_and_repeats_nothing_when_a_relay_wakes() {
 fn a_cursor_that_retention_overtakes_is_told_never_skipped() {
     let lagging = || {
         let retention = Retention { events: 2, ..Retention::default() };
-        let engine = Arc::new(MemoryEngine::new(Epoch::from_bits(1), retention, 1));
+        let engine = Arc::new(engine(retention));
         let tail = Arc::clone(engine.tail());
         let mut subscription = Subscription::new(
             &tail,

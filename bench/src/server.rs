@@ -57,6 +57,7 @@ impl Server {
                 "127.0.0.1:0",
                 "--workers",
                 "1",
+                "--memory",
                 "--source",
                 "none",
                 "--retain-events",

@@ -57,7 +57,7 @@ pub(crate) async fn attend(target: &Target, session: &mut Session, sink: &mut Si
                 let (code, reason) =
                     frame.map_or((1005, String::new()), |f| (f.code.into(), f.reason.to_string()));
                 let detail = format!("the server closed with {code} {reason}");
-                return Ended::Failed { advice: Advice::of_close_code(code), detail };
+                return Ended::Failed { advice: Advice::of_close(code, &reason), detail };
             }
             _ => {}
         }

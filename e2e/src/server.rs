@@ -36,7 +36,10 @@ impl Server {
         let binary = std::env::var_os("FOURWAYS_BINARY")
             .context("FOURWAYS_BINARY is not set: run `cargo xtask test`")?;
         let mut command = Command::new(binary);
-        command.args(["serve", "--listen", address, "--source-rate", "4"]).args(flags).stderr(Stdio::piped());
+        command
+            .args(["serve", "--memory", "--listen", address, "--source-rate", "4"])
+            .args(flags)
+            .stderr(Stdio::piped());
         let mut child = command.spawn().context("the server could not be started")?;
         let lines = BufReader::new(child.stderr.take().context("no standard error")?);
         let mut lines = lines.lines();

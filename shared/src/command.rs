@@ -6,7 +6,8 @@ use base64::{Engine as _, prelude::BASE64_STANDARD};
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::{Value, value::RawValue};
 
-use crate::{After, Code, Data, EventId, EventName, Problem, Topic, wire::cbor};
+use crate::filter::FilterError;
+use crate::{After, Code, Data, EventId, EventName, Filter, Problem, Topic, wire::cbor};
 
 /// How a subscription treats events that pile up.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -40,10 +41,10 @@ pub const MAX_REF_BYTES: usize = 64;
 /// A command, parsed.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Command {
-    /// Deliver the events of these topics from now on.
+    /// Deliver the events of these topics and patterns from now on.
     Subscribe {
         /// At least one, none twice.
-        topics: Vec<Topic>,
+        topics: Vec<Filter>,
         /// Where to begin.
         after: After,
         /// What to do with a backlog.
@@ -51,8 +52,8 @@ pub enum Command {
     },
     /// Stop delivering these topics.
     Unsubscribe {
-        /// At least one.
-        topics: Vec<Topic>,
+        /// At least one, as they were subscribed.
+        topics: Vec<Filter>,
     },
     /// Append an event.
     Publish {
@@ -64,6 +65,11 @@ pub enum Command {
         name: EventName,
         /// Makes a repeat return the first answer.
         id: Option<EventId>,
+    },
+    /// Go on by another token of the same subject.
+    Authorize {
+        /// As after `Authorization: Bearer`.
+        token: Box<str>,
     },
     /// Ask for a `pong`.
     Ping,
@@ -88,6 +94,7 @@ pub(crate) struct Members {
     pub(crate) after: Option<Value>,
     pub(crate) last: Option<Value>,
     pub(crate) policy: Option<Value>,
+    pub(crate) token: Option<Value>,
     pub(crate) name: Option<Value>,
     pub(crate) id: Option<Value>,
     #[serde(default, deserialize_with = "present")]
@@ -160,6 +167,7 @@ impl Command {
                 }),
                 ..Said::of("publish", reference)
             },
+            Self::Authorize { token } => Said { token: Some(token), ..Said::of("authorize", reference) },
             Self::Ping => Said::of("ping", reference),
         };
         serde_json::to_string(&said).unwrap_or_default()
@@ -172,7 +180,7 @@ struct Said<'a> {
     #[serde(rename = "type")]
     kind: &'static str,
     #[serde(skip_serializing_if = "Option::is_none")]
-    topics: Option<&'a [Topic]>,
+    topics: Option<&'a [Filter]>,
     #[serde(skip_serializing_if = "Option::is_none")]
     topic: Option<&'a Topic>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -187,6 +195,8 @@ struct Said<'a> {
     id: Option<&'a EventId>,
     #[serde(skip_serializing_if = "Option::is_none")]
     data: Option<Box<RawValue>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    token: Option<&'a str>,
     #[serde(rename = "ref", skip_serializing_if = "Option::is_none")]
     reference: Option<&'a str>,
 }
@@ -203,6 +213,7 @@ impl<'a> Said<'a> {
             name: None,
             id: None,
             data: None,
+            token: None,
             reference,
         }
     }
@@ -240,10 +251,15 @@ fn body(members: &Members, data: Option<Data>) -> Result<Command, Problem> {
             name: read(members.name.as_ref(), "name", Code::BadName)?.unwrap_or_default(),
             id: read(members.id.as_ref(), "id", Code::BadId)?,
         },
+        Some("authorize") => Command::Authorize {
+            token: text(members.token.as_ref(), "token")?
+                .ok_or_else(|| Problem::new(Code::BadCommand, "an authorize needs a token").field("token"))?
+                .into(),
+        },
         Some("ping") => Command::Ping,
         other => {
             let found = other.map_or("there is no type".to_owned(), |kind| format!("{kind:?} is no command"));
-            let detail = format!("{found}; allowed are subscribe, unsubscribe, publish, ping");
+            let detail = format!("{found}; allowed are subscribe, unsubscribe, publish, authorize, ping");
             return Err(Problem::new(Code::BadCommand, detail).field("type"));
         }
     })
@@ -267,7 +283,7 @@ fn read<T: std::str::FromStr<Err: ToString>>(
         .transpose()
 }
 
-fn topics(value: Option<&Value>) -> Result<Vec<Topic>, Problem> {
+fn topics(value: Option<&Value>) -> Result<Vec<Filter>, Problem> {
     let bad = |detail: String| Problem::new(Code::BadTopic, detail).field("topics");
     let Some(Value::Array(items)) = value else {
         return Err(bad("topics is not a list; give at least one topic".into()));
@@ -277,7 +293,7 @@ fn topics(value: Option<&Value>) -> Result<Vec<Topic>, Problem> {
         let Value::String(text) = item else {
             return Err(bad("topics has an item that is not a text".into()));
         };
-        let topic = Topic::parse(text).map_err(|error| bad(error.to_string()))?;
+        let topic: Filter = text.parse().map_err(|error: FilterError| bad(error.to_string()))?;
         if !topics.contains(&topic) {
             topics.push(topic);
         }
@@ -371,6 +387,8 @@ mod tests {
             r#"{"type":"unsubscribe","topics":["a"]}"#,
             r#"{"type":"publish","topic":"chat.1","name":"said","id":"c0ffee","data":{"x":1.50},"ref":"2"}"#,
             r#"{"type":"publish","topic":"a","data":null}"#,
+            r#"{"type":"subscribe","topics":["chat.*","orders.>"]}"#,
+            r#"{"type":"authorize","token":"a.b.c","ref":"3"}"#,
             r#"{"type":"ping","ref":"9"}"#,
         ] {
             let (command, reference) = Command::from_json(text).unwrap();

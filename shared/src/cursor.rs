@@ -21,6 +21,23 @@ impl Epoch {
     pub const fn from_bits(bits: u64) -> Self {
         Self(bits & 0xFFFF_FFFF_FFFF)
     }
+
+    /// The bits.
+    pub const fn bits(self) -> u64 {
+        self.0
+    }
+}
+
+impl FromStr for Epoch {
+    type Err = CursorError;
+
+    /// Reads the canonical form only.
+    fn from_str(text: &str) -> Result<Self, CursorError> {
+        let epoch = u64::from_str_radix(text, 36).ok().map(Self);
+        epoch
+            .filter(|epoch| epoch.to_string() == text)
+            .ok_or_else(|| CursorError(text.chars().take(40).collect()))
+    }
 }
 
 impl fmt::Display for Epoch {

@@ -8,7 +8,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer, de, ser};
 use serde_json::value::RawValue;
 use thiserror::Error;
 
-use crate::{Cursor, Topic};
+use crate::{Cursor, Filter, Topic};
 
 /// One event as every technique says it.
 ///
@@ -308,8 +308,8 @@ pub struct Reset {
     pub earliest: Cursor,
     /// The place that the stream goes on from: what follows it is delivered.
     pub cursor: Cursor,
-    /// The topics of the subscription that broke.
-    pub topics: Vec<Topic>,
+    /// The topics and patterns of the subscription that broke.
+    pub topics: Vec<Filter>,
 }
 
 /// The body of a poll's `200`.

@@ -1,6 +1,6 @@
 //! What both sides of the wire say, and the pure maths that both use.
 //!
-//! Read in this order: [`technique`], [`topic`], [`cursor`], [`event`] (what is delivered), [`command`] and [`reply`]
+//! Read in this order: [`technique`], [`topic`], [`filter`], [`cursor`], [`event`] (what is delivered), [`command`] and [`reply`]
 //! (what a WebSocket says), [`problem`] (what went wrong), [`session`] (how a client resumes), [`wire`] (bytes to types
 //! and back), [`lab`] (what the lab says beside the streams), [`measure`] (what it computes), [`decide`] (which technique
 //! to use).
@@ -12,6 +12,7 @@ pub mod command;
 pub mod cursor;
 pub mod decide;
 pub mod event;
+pub mod filter;
 pub mod lab;
 pub mod measure;
 pub mod problem;
@@ -24,6 +25,7 @@ pub mod wire;
 pub use command::{Command, Policy, Ref};
 pub use cursor::{After, Cursor, Epoch, Offset};
 pub use event::{Data, Event, EventId, EventName, PollBody, Reset, ResetReason, ResetTag};
+pub use filter::Filter;
 pub use problem::{Advice, Code, Problem};
 pub use reply::Reply;
 pub use technique::Technique;

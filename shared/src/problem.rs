@@ -67,14 +67,24 @@ impl Advice {
 
     /// By WebSocket close code (RFC 6455 7.4): a fault of the client's own messages would only come back.
     /// 44xx and 45xx mean what their HTTP namesakes mean.
-    pub fn of_close_code(code: u16) -> Self {
+    ///
+    /// A server that restarts (1012) says in its reason when to come back, so that not all come at once:
+    /// [`RETRY_AFTER_MS`] and a number.
+    pub fn of_close(code: u16, reason: &str) -> Self {
         match code {
+            1012 | 1013 => {
+                let wait = reason.strip_prefix(RETRY_AFTER_MS).and_then(|ms| ms.parse().ok());
+                Self::Retry(wait.map(Duration::from_millis).unwrap_or_default())
+            }
             1002 | 1003 | 1007..=1010 => Self::Stop,
             4400..=4599 => Self::of_status(code - 4000, None),
             _ => Self::Retry(Duration::ZERO),
         }
     }
 }
+
+/// How the reason of a WebSocket's close begins where it says how many milliseconds to wait.
+pub const RETRY_AFTER_MS: &str = "retry after ms: ";
 
 macro_rules! codes {
     ($($(#[$doc:meta])* $name:ident $text:literal $status:literal $title:literal;)*) => {
@@ -119,22 +129,36 @@ codes! {
     AlreadySubscribed "already_subscribed" 409 "The socket already has this topic";
     /// An unsubscribe from a topic that this socket does not have.
     NotSubscribed "not_subscribed" 409 "The socket does not have this topic";
+    /// No token, or none that is valid.
+    Unauthenticated "unauthenticated" 401 "A valid token is needed";
+    /// The token was valid.
+    TokenExpired "token_expired" 401 "The token has expired";
+    /// The token is valid, and does not grant this.
+    Forbidden "forbidden" 403 "The token does not grant this";
+    /// A page of an origin that is not allowed.
+    ForeignOrigin "foreign_origin" 403 "Pages of this origin may not use this server";
     /// Nothing lives at this address.
     NotFound "not_found" 404 "There is nothing here";
     /// The address exists, but not for this method.
     MethodNotAllowed "method_not_allowed" 405 "The method is not allowed here";
     /// `Accept` names nothing that this address can answer with.
     NotAcceptable "not_acceptable" 406 "This address can't answer with what Accept asks for";
+    /// The body did not arrive in time.
+    BodyTimeout "body_timeout" 408 "The body took too long";
     /// The body is longer than the limit.
     BodyTooLarge "body_too_large" 413 "The body is too large";
     /// The `Content-Type` is none that can be published.
     UnsupportedMediaType "unsupported_media_type" 415 "This type of body can't be published";
     /// A WebSocket address asked without an upgrade.
     UpgradeRequired "upgrade_required" 426 "This address speaks WebSocket";
+    /// More than one client, or all together, may have at once.
+    TooMany "too_many" 429 "Too much at once";
     /// The server's own fault.
     Internal "internal" 500 "The server failed";
     /// The server can't take it now.
     Unavailable "unavailable" 503 "The server can't take this now";
+    /// The disk is full; reading goes on.
+    StorageFull "storage_full" 507 "There is no room to keep this";
 }
 
 #[cfg(test)]
@@ -147,7 +171,8 @@ mod tests {
             let problem = Problem::new(code, "x");
             assert!((400..600).contains(&problem.status), "{code:?}");
             let stops = Advice::of_status(problem.status, None) == Advice::Stop;
-            assert_eq!(stops, problem.status < 500, "{code:?}");
+            let passes = problem.status >= 500 || matches!(problem.status, 408 | 429);
+            assert_eq!(stops, !passes, "{code:?}");
             let text = serde_json::to_string(&problem).unwrap();
             assert_eq!(serde_json::from_str::<Problem>(&text).unwrap(), problem);
         }
@@ -155,9 +180,12 @@ mod tests {
 
     #[test]
     fn a_close_code_advises_as_its_http_namesake() {
-        assert_eq!(Advice::of_close_code(1009), Advice::Stop);
-        assert_eq!(Advice::of_close_code(1011), Advice::Retry(Duration::ZERO));
-        assert_eq!(Advice::of_close_code(4403), Advice::Stop);
-        assert_eq!(Advice::of_close_code(4429), Advice::Retry(Duration::ZERO));
+        assert_eq!(Advice::of_close(1009, ""), Advice::Stop);
+        assert_eq!(Advice::of_close(1011, ""), Advice::Retry(Duration::ZERO));
+        assert_eq!(Advice::of_close(4403, ""), Advice::Stop);
+        assert_eq!(Advice::of_close(4429, ""), Advice::Retry(Duration::ZERO));
+        let wait = format!("{RETRY_AFTER_MS}1500");
+        assert_eq!(Advice::of_close(1012, &wait), Advice::Retry(Duration::from_millis(1500)));
+        assert_eq!(Advice::of_close(1012, "bye"), Advice::Retry(Duration::ZERO));
     }
 }

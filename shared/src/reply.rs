@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    Code, Cursor, Event, Problem, Reset, Topic,
+    Code, Cursor, Event, Filter, Problem, Reset,
     command::{Ref, Refused},
 };
 
@@ -23,7 +23,7 @@ pub enum Reply {
     /// The answer to a subscribe: what follows the cursor is delivered.
     Subscribed {
         /// The topics.
-        topics: Vec<Topic>,
+        topics: Vec<Filter>,
         /// Where it begins.
         cursor: Cursor,
         /// The command's.
@@ -33,7 +33,7 @@ pub enum Reply {
     /// The answer to an unsubscribe: no event of the topics follows.
     Unsubscribed {
         /// The topics.
-        topics: Vec<Topic>,
+        topics: Vec<Filter>,
         /// The command's.
         #[serde(rename = "ref", skip_serializing_if = "Option::is_none")]
         reference: Option<Ref>,
@@ -42,6 +42,14 @@ pub enum Reply {
     Published {
         /// Its place.
         cursor: Cursor,
+        /// The command's.
+        #[serde(rename = "ref", skip_serializing_if = "Option::is_none")]
+        reference: Option<Ref>,
+    },
+    /// The answer to an authorize.
+    Authorized {
+        /// When the new token ends, in milliseconds from now; `null`: never.
+        expires_in_ms: Option<u64>,
         /// The command's.
         #[serde(rename = "ref", skip_serializing_if = "Option::is_none")]
         reference: Option<Ref>,
@@ -117,11 +125,12 @@ impl Reply {
         struct Loose {
             cursor: Option<Cursor>,
             #[serde(default)]
-            topics: Vec<Topic>,
+            topics: Vec<Filter>,
             #[serde(default)]
             heartbeat_ms: u64,
             #[serde(default)]
             now: u64,
+            expires_in_ms: Option<u64>,
             #[serde(rename = "ref")]
             reference: Option<Ref>,
         }
@@ -145,6 +154,10 @@ impl Reply {
                 let l = loose()?;
                 Self::Published { cursor: l.cursor?, reference: l.reference }
             }
+            "authorized" => {
+                let l = loose()?;
+                Self::Authorized { expires_in_ms: l.expires_in_ms, reference: l.reference }
+            }
             "pong" => {
                 let l = loose()?;
                 Self::Pong { now: l.now, reference: l.reference }
@@ -165,6 +178,7 @@ mod tests {
             r#"{"type":"welcome","cursor":"k3f9-2","heartbeat_ms":25000}"#,
             r#"{"type":"subscribed","topics":["chat.1"],"cursor":"k3f9-1800","ref":"1"}"#,
             r#"{"type":"published","cursor":"k3f9-1801","ref":"2"}"#,
+            r#"{"type":"authorized","expires_in_ms":60000,"ref":"3"}"#,
             r#"{"type":"reset","reason":"retention","missed":null,"earliest":"k3f9-1500","cursor":"k3f9-1841","topics":["a"]}"#,
             r#"{"type":"event","topic":"a","cursor":"k3f9-3","name":"message","published_at":1,"data":[1, 2]}"#,
         ] {

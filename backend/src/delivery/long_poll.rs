@@ -1,27 +1,24 @@
 //! Long polling: ask once, the answer is held until there is something to say or the wait is over.
 
-use std::{
-    sync::Arc,
-    time::{Duration, Instant},
-};
+use std::{future::poll_fn, task::Poll, time::Duration};
 
 use actix_web::{HttpResponse, http::header};
 use fourways_shared::{Cursor, Technique};
 
-use super::{Read, etag, poll_body, subscribe};
-use crate::engine::{Shard, Tail};
+use tokio::time::timeout;
+
+use super::{Read, Room, etag, poll_body, subscribe};
 
 /// `200` as soon as there is an event, `204` with the cursor as `ETag` when the wait is over. A client that leaves
 /// ends the wait: its connection drops this future, and that the subscription.
-pub async fn handle(
-    read: &Read,
-    known: Option<Cursor>,
-    wait: Duration,
-    tail: &Arc<Tail>,
-    shard: Shard,
-) -> HttpResponse {
-    let mut subscription = subscribe(read, known, Technique::LongPoll, tail, shard);
-    match subscription.next(read.limit, Instant::now() + wait).await {
+pub async fn handle(read: &Read, known: Option<Cursor>, wait: Duration, room: &Room) -> HttpResponse {
+    let mut subscription = subscribe(read, known, Technique::LongPoll, room);
+    let next = poll_fn(|cx| match subscription.poll_next(cx, read.limit) {
+        // A server that ends answers at once: nothing came so far.
+        Poll::Pending if room.drain.is_on() => Poll::Ready(None),
+        other => other.map(Some),
+    });
+    match timeout(wait, next).await.ok().flatten() {
         Some(batch) => poll_body(Some(batch), subscription.cursor()),
         None => HttpResponse::NoContent()
             .insert_header(etag(subscription.cursor()))

@@ -10,14 +10,71 @@ use std::{num::NonZeroU32, sync::Arc, time::Duration};
 
 use actix_web::{HttpRequest, HttpResponse, Responder, http::header, web};
 use bytes::{BufMut, BytesMut};
-use fourways_shared::{After, Code, Cursor, Policy, PollBody, Problem, Technique, Topic};
+use fourways_shared::{
+    After, Code, Cursor, Filter, Policy, PollBody, Problem, Technique, filter::FilterError,
+};
 
 use crate::{
+    access::{
+        Grant,
+        limits::{Client, Held, Limit, Usage},
+    },
     config::Limits,
+    drain::Drain,
     engine::{Shard, Tail},
     problem::Failure,
     subscription::{Batch, Subscription},
 };
+
+/// What every delivery is given: one for each worker, shared by its requests.
+#[derive(Debug)]
+pub struct Room {
+    /// The log's end.
+    pub tail: Arc<Tail>,
+    /// The worker that serves.
+    pub shard: Shard,
+    /// What may be asked for.
+    pub limits: Arc<Limits>,
+    /// What is taken.
+    pub usage: Arc<Usage>,
+    /// Whether the server is ending.
+    pub drain: Arc<Drain>,
+}
+
+impl Room {
+    /// Who asks, once they may read this now.
+    ///
+    /// # Errors
+    /// 403 for a topic that is not granted, 429 for more patterns than there may be, 503 while the server ends.
+    fn admit(&self, request: &HttpRequest, grant: &Grant, topics: &[Filter]) -> Result<Client, Failure> {
+        self.is_serving()?;
+        grant.may_subscribe(topics)?;
+        self.has_room_for(topics)?;
+        Ok(Client::of(request, grant, self.limits.trusted_hops))
+    }
+
+    /// # Errors
+    /// 503 while the server ends.
+    fn is_serving(&self) -> Result<(), Failure> {
+        if self.drain.is_on() {
+            let detail = "the server is being stopped; come back in a moment";
+            return Err(Failure::new(Code::Unavailable, detail).retry_after(self.drain.retry()));
+        }
+        Ok(())
+    }
+
+    /// # Errors
+    /// 429 for more patterns than there may be.
+    fn has_room_for(&self, topics: &[Filter]) -> Result<(), Problem> {
+        if topics.iter().any(Filter::is_pattern) && self.tail.patterns() >= self.limits.max_patterns {
+            self.usage.count(Limit::Topics);
+            let detail =
+                format!("{} patterns are read already, which is the limit", self.limits.max_patterns);
+            return Err(Problem::new(Code::TooMany, detail).field("topic"));
+        }
+        Ok(())
+    }
+}
 
 /// `GET /v1/events`: a short poll, or with a wait a long one.
 ///
@@ -25,19 +82,22 @@ use crate::{
 /// 400 names the parameter.
 pub async fn poll(
     request: HttpRequest,
-    tail: web::Data<Tail>,
-    shard: web::Data<Shard>,
-    limits: web::Data<Limits>,
+    grant: Grant,
+    room: web::Data<Room>,
 ) -> Result<HttpResponse, Failure> {
-    let read = Read::parse(request.query_string(), &limits)?.required()?;
+    let limits = &room.limits;
+    let read = Read::parse(request.query_string(), limits)?.required()?;
+    let client = room.admit(&request, &grant, &read.topics)?;
     let preferred = read.wait.or_else(|| prefer_wait(&request));
     let known = if_none_match(&request);
     match preferred.filter(|wait| *wait > Duration::ZERO) {
-        None => Ok(short_poll::handle(&read, known, &tail, **shard)),
+        None => Ok(short_poll::handle(&read, known, &room).await),
         Some(wait) => {
             let is_preference = read.wait.is_none();
-            let wait = wait.min(limits.max_wait);
-            let mut response = long_poll::handle(&read, known, wait, &tail, **shard).await;
+            // Nobody is served beyond the end of their token.
+            let wait = wait.min(limits.max_wait).min(grant.lasts().unwrap_or(Duration::MAX));
+            let _place = room.usage.hold(client, Held::Poll)?;
+            let mut response = long_poll::handle(&read, known, wait, &room).await;
             if is_preference {
                 // RFC 7240 3: tells what of the preference was honoured.
                 let applied = format!("wait={}", wait.as_secs());
@@ -56,7 +116,7 @@ pub async fn poll(
 #[derive(Clone, Debug)]
 pub struct Read {
     /// None twice.
-    pub topics: Vec<Topic>,
+    pub topics: Vec<Filter>,
     /// Where to begin; `None`: nothing was said.
     pub after: Option<After>,
     /// What to do with a backlog.
@@ -89,10 +149,13 @@ impl Read {
         for (key, value) in &pairs {
             let bad = |code, detail: String, field| Err(Failure::new(code, detail).field(field));
             match key.as_str() {
-                "topic" => match Topic::parse(value) {
+                "topic" => match value.parse() {
                     Ok(topic) if read.topics.contains(&topic) => {}
                     Ok(topic) => read.topics.push(topic),
-                    Err(error) => return bad(Code::BadTopic, error.to_string(), "topic"),
+                    Err(error) => {
+                        let error: FilterError = error;
+                        return bad(Code::BadTopic, error.to_string(), "topic");
+                    }
                 },
                 "after" => match value.parse() {
                     Ok(after) => read.after = Some(after),
@@ -188,15 +251,9 @@ fn etag(cursor: Cursor) -> (header::HeaderName, String) {
 }
 
 /// The reader of a poll: what the client has by its `ETag` is where it begins, if it didn't say.
-fn subscribe(
-    read: &Read,
-    known: Option<Cursor>,
-    technique: Technique,
-    tail: &Arc<Tail>,
-    shard: Shard,
-) -> Subscription {
+fn subscribe(read: &Read, known: Option<Cursor>, technique: Technique, room: &Room) -> Subscription {
     let after = read.after.or(known.map(After::Cursor)).unwrap_or_default();
-    Subscription::new(tail, &read.topics, after, read.policy, technique, shard)
+    Subscription::new(&room.tail, &read.topics, after, read.policy, technique, room.shard)
 }
 
 /// The `200` of a poll. The events' own texts are put together, not made again.

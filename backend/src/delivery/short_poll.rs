@@ -1,20 +1,15 @@
 //! Short polling: ask once, the answer is what there is now.
 
-use std::sync::Arc;
-
 use actix_web::{HttpResponse, http::header};
 use fourways_shared::{After, Cursor, Technique};
 
-use super::{Read, etag, poll_body, subscribe};
-use crate::{
-    engine::{Shard, Tail},
-    subscription::Batch,
-};
+use super::{Read, Room, etag, poll_body, subscribe};
+use crate::subscription::Batch;
 
 /// `200` with what there is; `304` if the client has all of it already by its `If-None-Match` (RFC 9110 15.4.5).
-pub fn handle(read: &Read, known: Option<Cursor>, tail: &Arc<Tail>, shard: Shard) -> HttpResponse {
-    let mut subscription = subscribe(read, known, Technique::ShortPoll, tail, shard);
-    let batch = subscription.now(read.limit);
+pub async fn handle(read: &Read, known: Option<Cursor>, room: &Room) -> HttpResponse {
+    let mut subscription = subscribe(read, known, Technique::ShortPoll, room);
+    let batch = subscription.now(read.limit).await;
     let cursor = subscription.cursor();
     let begins_at = |known| read.after.is_none_or(|after| after == After::Cursor(known));
     match (known, &batch) {

@@ -3,6 +3,7 @@
 use std::{
     convert::Infallible,
     pin::Pin,
+    sync::Arc,
     task::{Context, Poll},
     time::Duration,
 };
@@ -15,15 +16,19 @@ use actix_web::{
 };
 use bytes::{Bytes, BytesMut};
 use fourways_shared::{
-    After, Code, Technique,
-    wire::sse::{position, write_reset},
+    After, Code, Problem, Technique,
+    wire::sse::{position, write_problem, write_reset},
 };
 
-use super::{Read, timer::Timer};
+use super::{Read, Room, timer::Timer};
 use crate::{
-    config::Limits,
+    access::{
+        Grant,
+        limits::{Held, Place},
+    },
+    backlog::Backlog,
+    drain::Drain,
     encoding::{Encoded, chunk},
-    engine::{Shard, Tail},
     problem::Failure,
     subscription::{Batch, Subscription},
 };
@@ -34,20 +39,28 @@ use crate::{
 /// Only before the stream: 400 names the parameter or header, 406 if `Accept` names no event stream.
 pub async fn handle(
     request: HttpRequest,
-    tail: web::Data<Tail>,
-    shard: web::Data<Shard>,
-    limits: web::Data<Limits>,
+    grant: Grant,
+    room: web::Data<Room>,
 ) -> Result<HttpResponse, Failure> {
     accepts_event_stream(&request)?;
-    let read = Read::parse(request.query_string(), &limits)?.required()?;
+    let limits = &room.limits;
+    let read = Read::parse(request.query_string(), limits)?.required()?;
     let after = last_event_id(&request)?.or(read.after).unwrap_or_default();
-    let subscription = Subscription::new(&tail, &read.topics, after, read.policy, Technique::Sse, **shard);
+    let client = room.admit(&request, &grant, &read.topics)?;
+    let place = room.usage.hold(client, Held::Stream)?;
+    let subscription =
+        Subscription::new(&room.tail, &read.topics, after, read.policy, Technique::Sse, room.shard);
     let framing = if request.version() == Version::HTTP_11 { Framing::Chunked } else { Framing::Plain };
     let stream = EventStream {
         opening: Some(framing.wrap(&position(subscription.cursor(), Some(millis(limits.sse_retry))))),
         subscription,
         framing,
         heartbeat: Timer::new(limits.heartbeat),
+        backlog: Backlog::of(&request),
+        expiry: grant.lasts().map(|lasts| Box::new(Timer::new(lasts))),
+        drain: Arc::clone(&room.drain),
+        has_ended: false,
+        _place: place,
     };
     let mut response = HttpResponse::Ok();
     response
@@ -97,9 +110,41 @@ struct EventStream {
     subscription: Subscription,
     framing: Framing,
     heartbeat: Timer,
+    backlog: Backlog,
+    /// When its token ends.
+    expiry: Option<Box<Timer>>,
+    drain: Arc<Drain>,
+    has_ended: bool,
+    _place: Place,
 }
 
 impl EventStream {
+    /// The last bytes of the stream: why it ends, or when to come back.
+    fn ending(&mut self, block: &[u8]) -> Bytes {
+        self.has_ended = true;
+        let mut out = BytesMut::from(&self.framing.wrap(block)[..]);
+        if self.framing == Framing::Chunked {
+            // RFC 9112 7.1: the chunk that says that there are no more.
+            out.extend_from_slice(b"0\r\n\r\n");
+        }
+        out.freeze()
+    }
+
+    /// What ends it, if something does.
+    fn end(&mut self, cx: &mut Context<'_>) -> Option<Bytes> {
+        if self.drain.is_on() {
+            let retry = millis(self.drain.retry());
+            return Some(self.ending(&position(self.subscription.cursor(), Some(retry))));
+        }
+        if self.expiry.as_mut().is_some_and(|expiry| expiry.poll(cx)) {
+            let problem = Problem::new(Code::TokenExpired, "the token of this stream has expired");
+            let mut block = Vec::new();
+            write_problem(&mut block, &serde_json::to_string(&problem).unwrap_or_default());
+            return Some(self.ending(&block));
+        }
+        None
+    }
+
     /// A block that names the place tells a client that has seen nothing for long where it stands.
     fn position(&self) -> Bytes {
         self.framing.wrap(&position(self.subscription.cursor(), None))
@@ -134,16 +179,27 @@ impl MessageBody for EventStream {
         if let Some(opening) = self.opening.take() {
             return Poll::Ready(Some(Ok(opening)));
         }
-        if let Poll::Ready(batch) = self.subscription.poll_next(cx, BATCH_EVENTS) {
-            return Poll::Ready(Some(Ok(self.frame(&batch))));
+        if self.has_ended {
+            return Poll::Ready(None);
         }
-        if self.heartbeat.poll(cx) {
+        if let Some(ending) = self.end(cx) {
+            return Poll::Ready(Some(Ok(ending)));
+        }
+        if self.backlog.is_full(cx) {
+            return Poll::Pending;
+        }
+        let bytes = if let Poll::Ready(batch) = self.subscription.poll_next(cx, BATCH_EVENTS) {
+            self.frame(&batch)
+        } else if self.heartbeat.poll(cx) {
             self.heartbeat.restart();
             // Asks for the next one at once: it may be long until the next poll.
             let _is_due = self.heartbeat.poll(cx);
-            return Poll::Ready(Some(Ok(self.position())));
-        }
-        Poll::Pending
+            self.position()
+        } else {
+            return Poll::Pending;
+        };
+        self.backlog.gave(bytes.len());
+        Poll::Ready(Some(Ok(bytes)))
     }
 }
 

@@ -22,15 +22,20 @@ use actix_web::{
 };
 use bytes::{Bytes, BytesMut};
 use fourways_shared::{
-    After, Code, Command, Policy, Problem, Ref, Reply, Technique, Topic, command::Refused, wire::cbor,
+    After, Code, Command, Filter, Policy, Problem, Ref, Reply, Technique, command::Refused,
+    problem::RETRY_AFTER_MS, wire::cbor,
 };
 
 use self::incoming::{Incoming, Message};
-use super::{Read, timer::Timer, too_many};
+use super::{Read, Room, timer::Timer, too_many};
 use crate::{
-    config::Limits,
+    access::{
+        Gate, Grant,
+        limits::{Client, Held, Place},
+    },
+    backlog::Backlog,
     encoding::{Opcode, write_frame},
-    engine::{Append, Draft, Engine, EngineError, Shard, Tail},
+    engine::{Append, Draft, Engine, EngineError, Tail},
     lab::clock,
     problem::{self, Failure},
     subscription::{Batch, Subscription},
@@ -43,12 +48,16 @@ use crate::{
 pub async fn handle(
     request: HttpRequest,
     payload: web::Payload,
+    grant: Grant,
     engine: web::Data<dyn Engine>,
-    shard: web::Data<Shard>,
-    limits: web::Data<Limits>,
+    room: web::Data<Room>,
+    gate: web::Data<Gate>,
 ) -> Result<HttpResponse, Failure> {
     let mut response = ws::handshake(request.head()).map_err(refused)?;
-    let read = Read::parse(request.query_string(), &limits)?;
+    let limits = &room.limits;
+    let read = Read::parse(request.query_string(), limits)?;
+    let client = room.admit(&request, &grant, &read.topics)?;
+    let place = room.usage.hold(client.clone(), Held::Stream)?;
     let encoding = Encoding::negotiate(&request, read.encoding.as_deref())?;
     if let Some(protocol) = encoding.offered {
         response.insert_header((header::SEC_WEBSOCKET_PROTOCOL, protocol));
@@ -57,8 +66,13 @@ pub async fn handle(
     let mut socket = Socket {
         incoming: Incoming::new(payload, limits.max_body_bytes),
         engine: engine.into_inner(),
-        limits: limits.into_inner(),
-        shard: **shard,
+        gate: gate.into_inner(),
+        backlog: Backlog::of(&request),
+        expiry: grant.lasts().map(|lasts| Box::new(Timer::new(lasts))),
+        grant: Box::new(grant),
+        client,
+        _place: place,
+        room: room.into_inner(),
         is_binary: encoding.is_binary,
         subscriptions: Vec::new(),
         outgoing: BytesMut::new(),
@@ -137,14 +151,23 @@ fn refused(error: HandshakeError) -> Failure {
 /// How many events are framed in one go, and how many bytes may wait before the client's messages are left unread.
 const BATCH_EVENTS: usize = 256;
 const MAX_OUTGOING_BYTES: usize = 64 * 1024;
+/// As HTTP's 401.
+const TOKEN_EXPIRED: u16 = 4401;
 /// How long a closed socket waits for the other side's close frame (RFC 6455 7.1.1).
 const CLOSE_WAIT: Duration = Duration::from_secs(2);
 
 struct Socket {
     incoming: Incoming,
     engine: Arc<dyn Engine>,
-    limits: Arc<Limits>,
-    shard: Shard,
+    room: Arc<Room>,
+    gate: Arc<Gate>,
+    /// What its holder may do now; a socket can be given another token.
+    grant: Box<Grant>,
+    /// When that ends.
+    expiry: Option<Box<Timer>>,
+    client: Client,
+    backlog: Backlog,
+    _place: Place,
     is_binary: bool,
     /// One for each `subscribe`; a topic is in at most one.
     subscriptions: Vec<Subscription>,
@@ -178,7 +201,7 @@ impl Socket {
 
     fn open(&mut self, read: &Read) {
         let cursor = self.tail().cursor(self.tail().head());
-        let heartbeat_ms = u64::try_from(self.limits.heartbeat.as_millis()).unwrap_or(u64::MAX);
+        let heartbeat_ms = u64::try_from(self.room.limits.heartbeat.as_millis()).unwrap_or(u64::MAX);
         self.reply(&Reply::Welcome { cursor, heartbeat_ms });
         if !read.topics.is_empty() {
             self.subscribe(read.topics.clone(), read.after.unwrap_or_default(), read.policy, None);
@@ -243,10 +266,23 @@ impl Socket {
         match command {
             Err(Refused { reference, problem }) => self.refuse(reference, problem),
             Ok((Command::Subscribe { topics, after, policy }, reference)) => {
-                self.subscribe(topics, after, policy, reference);
+                let is_admitted =
+                    self.grant.may_subscribe(&topics).and_then(|()| self.room.has_room_for(&topics));
+                match is_admitted {
+                    Ok(()) => self.subscribe(topics, after, policy, reference),
+                    Err(problem) => self.refuse(reference, problem),
+                }
             }
+            Ok((Command::Authorize { token }, reference)) => self.authorize(&token, reference),
             Ok((Command::Unsubscribe { topics }, reference)) => self.unsubscribe(topics, reference),
             Ok((Command::Publish { topic, data, name, id }, reference)) => {
+                let is_admitted = self
+                    .grant
+                    .may_publish(&topic)
+                    .and_then(|()| self.room.usage.publish(&self.client, 1).map_err(Failure::problem));
+                if let Err(problem) = is_admitted {
+                    return self.refuse(reference, problem);
+                }
                 let append = Append { topic, drafts: vec![Draft { name, data }], key: id };
                 let engine = Arc::clone(&self.engine);
                 self.publishing = Some(Box::pin(async move {
@@ -261,8 +297,31 @@ impl Socket {
         }
     }
 
-    fn subscribe(&mut self, topics: Vec<Topic>, after: After, policy: Policy, reference: Option<Ref>) {
-        let held = |topic: &&Topic| {
+    /// Goes on by another token: what it does not grant any more ends, all else is as it was.
+    fn authorize(&mut self, token: &str, reference: Option<Ref>) {
+        let grant = match self.gate.verify(token) {
+            Ok(grant) => grant,
+            Err(problem) => return self.refuse(reference, problem),
+        };
+        if grant.subject != self.grant.subject {
+            let detail = "the new token is somebody else's; open a socket of their own";
+            return self.refuse(reference, Problem::new(Code::Forbidden, detail).field("token"));
+        }
+        let is_granted = |topic: &Filter| grant.may_subscribe(std::slice::from_ref(topic)).is_ok();
+        let held = self.subscriptions.iter().flat_map(Subscription::topics);
+        let lost: Vec<Filter> = held.filter(|topic| !is_granted(topic)).cloned().collect();
+        let lasts = grant.lasts();
+        self.expiry = lasts.map(|lasts| Box::new(Timer::new(lasts)));
+        *self.grant = grant;
+        if !lost.is_empty() {
+            self.unsubscribe(lost, None);
+        }
+        let expires_in_ms = lasts.map(|lasts| u64::try_from(lasts.as_millis()).unwrap_or(u64::MAX));
+        self.reply(&Reply::Authorized { expires_in_ms, reference });
+    }
+
+    fn subscribe(&mut self, topics: Vec<Filter>, after: After, policy: Policy, reference: Option<Ref>) {
+        let held = |topic: &&Filter| {
             self.subscriptions.iter().flat_map(Subscription::topics).any(|held| held == *topic)
         };
         if let Some(topic) = topics.iter().find(held) {
@@ -271,18 +330,18 @@ impl Socket {
             return self.refuse(reference, problem);
         }
         let count = self.subscriptions.iter().map(|s| s.topics().count()).sum::<usize>() + topics.len();
-        if let Err(problem) = too_many(count, &self.limits) {
+        if let Err(problem) = too_many(count, &self.room.limits) {
             return self.refuse(reference, problem.field("topics"));
         }
         let subscription =
-            Subscription::new(self.tail(), &topics, after, policy, Technique::Websocket, self.shard);
+            Subscription::new(self.tail(), &topics, after, policy, Technique::Websocket, self.room.shard);
         self.reply(&Reply::Subscribed { topics, cursor: subscription.cursor(), reference });
         self.subscriptions.push(subscription);
     }
 
-    fn unsubscribe(&mut self, topics: Vec<Topic>, reference: Option<Ref>) {
+    fn unsubscribe(&mut self, topics: Vec<Filter>, reference: Option<Ref>) {
         let is_held =
-            |topic: &&Topic| self.subscriptions.iter().any(|s| s.topics().any(|held| held == *topic));
+            |topic: &&Filter| self.subscriptions.iter().any(|s| s.topics().any(|held| held == *topic));
         if let Some(topic) = topics.iter().find(|topic| !is_held(topic)) {
             let problem = Problem::new(Code::NotSubscribed, format!("the socket does not have {topic}"));
             return self.refuse(reference, problem.field("topics"));
@@ -298,6 +357,14 @@ impl Socket {
 
     /// Pings, and gives up on a client from which nothing came for a whole interval after the last ping.
     fn beat(&mut self, cx: &mut Context<'_>) {
+        if self.closing.is_none() && self.room.drain.is_on() {
+            let wait = self.room.drain.retry().as_millis();
+            // RFC 6455 7.4.1 with the IANA registry: 1012 is a restart.
+            self.close(CloseCode::Restart, &format!("{RETRY_AFTER_MS}{wait}"));
+        }
+        if self.closing.is_none() && self.has_expired(cx) {
+            self.close(CloseCode::Other(TOKEN_EXPIRED), "the token has expired");
+        }
         if !self.timer.poll(cx) {
             return;
         }
@@ -308,6 +375,10 @@ impl Socket {
         self.timer.restart();
         // Asks for the next one at once: it may be long until the next poll.
         let _is_due = self.timer.poll(cx);
+    }
+
+    fn has_expired(&mut self, cx: &mut Context<'_>) -> bool {
+        self.expiry.as_mut().is_some_and(|expiry| expiry.poll(cx))
     }
 
     /// Commands are carried out one after the other: while one is under way, or replies pile up, none is read.
@@ -367,15 +438,24 @@ impl MessageBody for Socket {
     }
 
     fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, Infallible>>> {
+        if self.closing.is_none() && self.backlog.is_full(cx) {
+            // A client that does not read is not read either. Nothing can be said to it: it is cut where it must end.
+            let must_end = self.room.drain.is_on() || self.has_expired(cx);
+            return if must_end { Poll::Ready(None) } else { Poll::Pending };
+        }
         if !std::mem::replace(&mut self.reads_next, true)
             && let Some(bytes) = self.write(cx)
         {
+            self.backlog.gave(bytes.len());
             return Poll::Ready(Some(Ok(bytes)));
         }
         self.beat(cx);
         self.read(cx);
         match self.write(cx) {
-            Some(bytes) => Poll::Ready(Some(Ok(bytes))),
+            Some(bytes) => {
+                self.backlog.gave(bytes.len());
+                Poll::Ready(Some(Ok(bytes)))
+            }
             None if self.closing == Some(Closing::Done) => Poll::Ready(None),
             None => {
                 self.reads_next = false;

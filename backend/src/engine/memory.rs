@@ -1,21 +1,43 @@
 //! The log in memory: the tail is all there is, and a restart begins another epoch.
 
-use std::{future::ready, sync::Arc};
+use std::future::ready;
 
-use fourways_shared::Epoch;
+use fourways_shared::{Cursor, Epoch};
 
-use super::{Append, Appending, Engine, Retention, Shard, Tail};
+use super::{
+    Append, Appending, Engine, RetentionRule, Shard, Tail, now_us,
+    sequence::{Numbered, Sequence},
+};
+use crate::sync::{Arc, Mutex, lock};
 
 /// Keeps the log in memory.
 #[derive(Debug)]
 pub struct MemoryEngine {
     tail: Arc<Tail>,
+    /// Held until the tail has what was numbered, so that both have one order.
+    sequence: Mutex<Sequence>,
 }
 
 impl MemoryEngine {
-    /// An empty log of a new epoch. `workers`: see [`Shard`].
-    pub fn new(epoch: Epoch, retention: Retention, workers: usize) -> Self {
-        Self { tail: Arc::new(Tail::new(epoch, retention, Shard::count(workers))) }
+    /// An empty log of a new epoch. `workers`: see [`Shard`]. Of the rules, the last takes every topic that no other
+    /// does.
+    pub fn new(epoch: Epoch, rules: Vec<RetentionRule>, workers: usize) -> Self {
+        let tail = Arc::new(Tail::new(epoch, rules, Shard::count(workers)));
+        Self { tail, sequence: Mutex::new(Sequence::new(epoch, 0, 0)) }
+    }
+
+    fn keep(&self, append: Append) -> Vec<Cursor> {
+        let mut sequence = lock(&self.sequence);
+        let now = now_us();
+        sequence.forget_keys(now);
+        match sequence.number(append, now) {
+            Numbered::Before(cursors) => cursors,
+            Numbered::New(events) => {
+                let cursors = events.iter().map(|event| event.cursor).collect();
+                self.tail.put(events);
+                cursors
+            }
+        }
     }
 }
 
@@ -25,6 +47,6 @@ impl Engine for MemoryEngine {
     }
 
     fn append(&self, append: Append) -> Appending<'_> {
-        Box::pin(ready(Ok(self.tail.append(append))))
+        Box::pin(ready(Ok(self.keep(append))))
     }
 }

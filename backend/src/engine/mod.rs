@@ -3,21 +3,39 @@
 //! An engine numbers and keeps what is published, then hands it to the [`Tail`], which is what readers touch. It
 //! knows no subscription and no delivery.
 
+mod archive;
+mod disk;
 mod memory;
+mod retention;
+mod sequence;
 mod tail;
 mod waiters;
 
-use std::{future::Future, pin::Pin, sync::Arc};
+use std::{
+    future::Future,
+    io,
+    pin::Pin,
+    time::{Duration, SystemTime, UNIX_EPOCH},
+};
+
+use crate::sync::Arc;
 
 use fourways_shared::{Cursor, Data, EventId, EventName, Topic};
 use thiserror::Error;
 
 pub(crate) use self::tail::TopicTail;
 pub use self::{
+    archive::{Archive, Older},
+    disk::{DiskEngine, Durability},
     memory::MemoryEngine,
-    tail::{Retention, Tail, TopicState},
+    retention::{Retention, RetentionRule, RetentionText, Selection, bytes, duration},
+    tail::{Tail, TailCap, TopicState},
     waiters::Shard,
 };
+
+/// How long an idempotency key is remembered, and how many are at most.
+pub const KEY_WINDOW: Duration = Duration::from_mins(5);
+const MAX_KEYS: usize = 100_000;
 
 /// Keeps the log.
 ///
@@ -54,10 +72,30 @@ pub struct Draft {
     pub data: Data,
 }
 
-/// Why the engine did not keep an append. Nothing of it was kept.
+/// Why the engine did not keep an append. Unless it says otherwise, nothing of it was kept.
 #[derive(Debug, Error)]
 pub enum EngineError {
     /// Later, perhaps.
     #[error("the log can't take events now: {0}")]
     Unavailable(String),
+    /// When there is room again.
+    #[error("the disk is full; reading goes on")]
+    Full,
+}
+
+impl EngineError {
+    fn of_disk(error: &io::Error) -> Self {
+        match error.kind() {
+            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => Self::Full,
+            _ => Self::Unavailable(format!("the disk fails: {error}")),
+        }
+    }
+}
+
+fn now_us() -> u64 {
+    micros(SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default())
+}
+
+fn micros(time: Duration) -> u64 {
+    u64::try_from(time.as_micros()).unwrap_or(u64::MAX)
 }

@@ -7,13 +7,13 @@
 use std::{
     collections::{HashMap, VecDeque, hash_map::Entry},
     future::poll_fn,
-    time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
-use fourways_shared::{Cursor, Epoch, Event, EventId, Offset, Technique, Topic};
+use fourways_shared::{Cursor, Epoch, Event, Filter, Offset, Technique, Topic};
+use smallvec::SmallVec;
 
 use super::{
-    Append,
+    Archive, Retention, RetentionRule, micros, now_us,
     waiters::{Relay, Shard, Waiters},
 };
 use crate::{
@@ -21,56 +21,65 @@ use crate::{
     sync::{Arc, AtomicU32, AtomicU64, Mutex, Ordering, PoisonError, RwLock, lock},
 };
 
-/// How much of the log is kept; the first limit that is reached lets the oldest go.
-#[derive(Clone, Copy, Debug)]
-pub struct Retention {
+/// How much of the log is in memory where the rest is in an [`Archive`]; the first limit that is reached counts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TailCap {
     /// At most this many events.
     pub events: usize,
     /// At most this many bytes, counted as [`Encoded::retained_bytes`].
     pub bytes: u64,
-    /// None older than this.
-    pub age: Duration,
 }
 
-impl Default for Retention {
-    /// 100,000 events, 256 MiB, one hour: a reader may be away for an hour at 27 events a second.
-    fn default() -> Self {
-        Self { events: 100_000, bytes: 256 << 20, age: Duration::from_hours(1) }
-    }
+impl TailCap {
+    /// Nothing but retention lets go.
+    const NONE: Self = Self { events: usize::MAX, bytes: u64::MAX };
 }
-
-/// How long an idempotency key is remembered, and how many are at most.
-const KEY_WINDOW: Duration = Duration::from_mins(5);
-const MAX_KEYS: usize = 100_000;
 
 /// The end of the log. Shared by `Arc`; every reader and the engine hold it.
 #[derive(Debug)]
 pub struct Tail {
     epoch: Epoch,
-    retention: Retention,
+    rules: Vec<RetentionRule>,
+    cap: TailCap,
+    archive: Option<Arc<dyn Archive>>,
+    /// Of volatile topics, nothing up to here is anywhere: it went with the server before this one.
+    volatile_floor: u64,
     head: AtomicU64,
     earliest: AtomicU64,
     /// The latest offset of any topic whose index was dropped while nobody read it: what such a topic lost.
     forgotten: AtomicU64,
     topics: RwLock<HashMap<Topic, Arc<TopicTail>>>,
+    /// The indices of patterns: there while somebody reads them.
+    views: RwLock<Vec<Arc<TopicTail>>>,
     order: Mutex<Order>,
     relays: Box<[Relay]>,
 }
 
+/// The retained events in the order of the log, a line for each retention rule.
 #[derive(Debug, Default)]
 struct Order {
-    events: VecDeque<(Arc<TopicTail>, Arc<Encoded>)>,
-    bytes: u64,
-    published_at_us: u64,
-    /// The first answer to a key: its first offset and how many followed. An append is in one piece.
-    keys: HashMap<(Topic, EventId), (u64, usize)>,
-    key_ages: VecDeque<(u64, (Topic, EventId))>,
+    lines: Vec<Line>,
 }
 
-/// One topic's part of the tail. Lives while it holds events or somebody reads it.
+/// The retained events of one retention rule.
+#[derive(Debug, Default)]
+struct Line {
+    events: VecDeque<Placed>,
+    bytes: u64,
+}
+
+/// An event, and every index that it is in: its topic's, and those of patterns that somebody reads.
+#[derive(Debug)]
+struct Placed {
+    event: Arc<Encoded>,
+    indices: SmallVec<[Arc<TopicTail>; 1]>,
+}
+
+/// One topic's part of the tail, or one pattern's. Lives while it holds events or somebody reads it; a pattern's only
+/// while somebody does.
 #[derive(Debug)]
 pub(crate) struct TopicTail {
-    name: Topic,
+    name: Filter,
     pub(crate) log: RwLock<TopicLog>,
     waiters: Box<[Waiters]>,
     subscribers: [AtomicU32; 4],
@@ -104,12 +113,12 @@ pub struct TopicState {
 impl TopicLog {
     /// The index of the first event after `offset`.
     pub(crate) fn first_after(&self, offset: u64) -> usize {
-        self.events.partition_point(|event| event.event().cursor.offset.0 <= offset)
+        self.events.partition_point(|event| event.offset() <= offset)
     }
 }
 
 impl TopicTail {
-    pub(crate) const fn name(&self) -> &Topic {
+    pub(crate) const fn name(&self) -> &Filter {
         &self.name
     }
 
@@ -125,10 +134,24 @@ impl TopicTail {
         &self.subscribers[technique.index()]
     }
 
-    fn state(&self) -> TopicState {
+    /// The offset of the last event that is not here any more.
+    pub(crate) fn trimmed_through(&self) -> u64 {
+        self.log.read().unwrap_or_else(PoisonError::into_inner).trimmed_through
+    }
+
+    fn new(name: Filter, shards: usize, log: TopicLog) -> Self {
+        let waiters = (0..shards).map(|_| Waiters::default()).collect();
+        Self { name, log: RwLock::new(log), waiters, subscribers: Default::default() }
+    }
+
+    fn is_read(&self) -> bool {
+        self.subscribers.iter().any(|count| count.load(Ordering::Relaxed) > 0)
+    }
+
+    fn state(&self, topic: &Topic) -> TopicState {
         let log = self.log.read().unwrap_or_else(PoisonError::into_inner);
         TopicState {
-            topic: self.name.clone(),
+            topic: topic.clone(),
             events: log.events.len(),
             earliest: log.events.front().map(|event| event.event().cursor),
             newest: log.events.back().map(|event| event.event().cursor),
@@ -138,17 +161,38 @@ impl TopicTail {
 }
 
 impl Tail {
-    pub(super) fn new(epoch: Epoch, retention: Retention, shards: usize) -> Self {
+    /// An empty one. Of the rules, the last takes every topic that no other does.
+    pub(super) fn new(epoch: Epoch, rules: Vec<RetentionRule>, shards: usize) -> Self {
+        let lines = rules.iter().map(|_| Line::default()).collect();
         Self {
             epoch,
-            retention,
+            rules,
+            cap: TailCap::NONE,
+            archive: None,
+            volatile_floor: 0,
             head: AtomicU64::new(0),
             earliest: AtomicU64::new(0),
             forgotten: AtomicU64::new(0),
             topics: RwLock::default(),
-            order: Mutex::default(),
+            views: RwLock::default(),
+            order: Mutex::new(Order { lines }),
             relays: (0..shards).map(|_| Relay::default()).collect(),
         }
+    }
+
+    /// The end of a log that is in an archive, which has come to this head.
+    pub(super) fn with_archive(mut self, head: Offset, archive: Arc<dyn Archive>, cap: TailCap) -> Self {
+        self.cap = cap;
+        self.archive = Some(archive);
+        self.head = AtomicU64::new(head.0);
+        self.volatile_floor = head.0;
+        self
+    }
+
+    /// What lies at or before this offset is in the archive alone. To be called before somebody reads.
+    pub(super) fn begin_after(&self, offset: Offset) {
+        self.earliest.store(offset.0, Ordering::SeqCst);
+        self.forgotten.store(offset.0, Ordering::SeqCst);
     }
 
     /// This life of the log.
@@ -161,9 +205,25 @@ impl Tail {
         Offset(self.head.load(Ordering::SeqCst))
     }
 
-    /// The offset before the oldest retained event.
+    /// The offset before the oldest retained event, in memory or in the archive.
     pub fn earliest(&self) -> Offset {
-        Offset(self.earliest.load(Ordering::SeqCst))
+        let here = Offset(self.earliest.load(Ordering::SeqCst));
+        self.archive.as_ref().map_or(here, |archive| archive.earliest().min(here))
+    }
+
+    /// Whether some of these topics are kept in memory alone.
+    pub(crate) fn is_volatile(&self, filter: &Filter) -> bool {
+        RetentionRule::of(&self.rules, filter).any(|rule| rule.is_volatile)
+    }
+
+    /// What a fresh index does not know of.
+    fn unknown_through(&self, filter: &Filter) -> u64 {
+        if self.is_volatile(filter) { self.forgotten().max(self.volatile_floor) } else { self.forgotten() }
+    }
+
+    /// Where older events are.
+    pub(crate) const fn archive(&self) -> Option<&Arc<dyn Archive>> {
+        self.archive.as_ref()
     }
 
     /// The cursor of an offset.
@@ -175,53 +235,56 @@ impl Tail {
         self.forgotten.load(Ordering::SeqCst)
     }
 
-    /// Numbers the events, keeps them and wakes who waits. The time is taken under the same lock as the number, so
-    /// both give the same order, and never runs backwards.
-    pub(super) fn append(&self, append: Append) -> Vec<Cursor> {
-        let Append { topic, drafts, key } = append;
+    /// Takes in events of one topic, numbered above all before them, and wakes who waits.
+    pub(super) fn put(&self, events: Vec<Event>) {
+        let Some(topic) = events.first().map(|event| event.topic.clone()) else { return };
+        let events: Vec<_> = events.into_iter().map(|event| Arc::new(Encoded::new(event))).collect();
         let mut order = lock(&self.order);
-        let now = now_us().max(order.published_at_us);
-        let key = key.map(|key| (topic.clone(), key));
-        if let Some((first, count)) = key.as_ref().and_then(|key| order.keys.get(key)) {
-            return (*first..).take(*count).map(|offset| self.cursor(Offset(offset))).collect();
-        }
-        order.published_at_us = now;
-        let index = self.topic(&topic);
-        let mut offset = self.head.load(Ordering::SeqCst);
-        let mut cursors = Vec::with_capacity(drafts.len());
-        {
-            let mut log = index.log.write().unwrap_or_else(PoisonError::into_inner);
-            for draft in drafts {
-                offset += 1;
-                let cursor = self.cursor(Offset(offset));
-                cursors.push(cursor);
-                let id = key.as_ref().map(|(_, id)| id.clone());
-                let event = Arc::new(Encoded::new(Event {
-                    topic: topic.clone(),
-                    cursor,
-                    name: draft.name,
-                    id,
-                    published_at_us: now,
-                    data: draft.data,
-                }));
-                order.bytes += event.retained_bytes();
-                log.events.push_back(Arc::clone(&event));
-                order.events.push_back((Arc::clone(&index), event));
-            }
-        }
-        self.head.store(offset, Ordering::SeqCst);
-        if let Some(key) = key {
-            order
-                .keys
-                .insert(key.clone(), (cursors.first().map_or(0, |first| first.offset.0), cursors.len()));
-            order.key_ages.push_back((now, key));
-        }
+        let indices = self.place(&mut order, &topic, &events);
+        let now = events.last().map_or(0, |event| event.event().published_at_us);
         self.trim(&mut order, now);
         drop(order);
         for (shard, relay) in self.relays.iter().enumerate() {
-            relay.notify(&index, shard);
+            for index in &indices {
+                relay.notify(index, shard);
+            }
         }
-        cursors
+    }
+
+    /// Takes in older events while nobody reads yet.
+    pub(super) fn put_before(&self, events: &[Arc<Encoded>]) {
+        let head = self.head.load(Ordering::SeqCst);
+        let mut order = lock(&self.order);
+        for event in events {
+            self.place(&mut order, &event.event().topic, std::slice::from_ref(event));
+        }
+        self.trim(&mut order, now_us());
+        self.head.store(head, Ordering::SeqCst);
+    }
+
+    fn place(
+        &self,
+        order: &mut Order,
+        topic: &Topic,
+        events: &[Arc<Encoded>],
+    ) -> SmallVec<[Arc<TopicTail>; 1]> {
+        let mut indices: SmallVec<[Arc<TopicTail>; 1]> = SmallVec::from_iter([self.topic(topic)]);
+        let views = self.views.read().unwrap_or_else(PoisonError::into_inner);
+        indices.extend(views.iter().filter(|view| view.name.takes(topic.as_str())).cloned());
+        drop(views);
+        for index in &indices {
+            let mut log = index.log.write().unwrap_or_else(PoisonError::into_inner);
+            log.events.extend(events.iter().cloned());
+        }
+        let line = &mut order.lines[RetentionRule::place(&self.rules, topic)];
+        for event in events {
+            line.bytes += event.retained_bytes();
+            line.events.push_back(Placed { event: Arc::clone(event), indices: indices.clone() });
+        }
+        if let Some(last) = events.last() {
+            self.head.store(last.offset(), Ordering::SeqCst);
+        }
+        indices
     }
 
     /// Lets go what is too old though nothing is published. To be called about once a second.
@@ -230,44 +293,123 @@ impl Tail {
     }
 
     fn trim(&self, order: &mut Order, now: u64) {
-        let micros = |age: Duration| u64::try_from(age.as_micros()).unwrap_or(u64::MAX);
-        let oldest = now.saturating_sub(micros(self.retention.age));
-        while let Some((_, event)) = order.events.front() {
-            let is_kept = order.events.len() <= self.retention.events
-                && order.bytes <= self.retention.bytes
-                && event.event().published_at_us >= oldest;
-            if is_kept {
-                break;
-            }
-            let Some((topic, event)) = order.events.pop_front() else { break };
-            order.bytes -= event.retained_bytes();
-            let offset = event.event().cursor.offset.0;
-            let is_empty = {
-                let mut log = topic.log.write().unwrap_or_else(PoisonError::into_inner);
-                log.events.pop_front();
-                log.trimmed += 1;
-                log.trimmed_through = offset;
-                log.events.is_empty()
-            };
-            self.earliest.store(offset, Ordering::SeqCst);
-            if is_empty {
-                self.forget(topic);
+        let mut is_less = false;
+        for (line, rule) in order.lines.iter_mut().zip(&self.rules) {
+            let Retention { events, bytes, age } = rule.retention;
+            let oldest = now.saturating_sub(micros(age));
+            while let Some(Placed { event, .. }) = line.events.front() {
+                let is_kept = line.events.len() <= events
+                    && line.bytes <= bytes
+                    && event.event().published_at_us >= oldest;
+                if is_kept {
+                    break;
+                }
+                self.let_go(line);
+                is_less = true;
             }
         }
-        let oldest_key = now.saturating_sub(micros(KEY_WINDOW));
-        while order
-            .key_ages
-            .front()
-            .is_some_and(|(at, _)| *at < oldest_key || order.key_ages.len() > MAX_KEYS)
-        {
-            if let Some((_, key)) = order.key_ages.pop_front() {
-                order.keys.remove(&key);
+        while self.is_over_cap(order) {
+            let oldest =
+                order.lines.iter_mut().filter(|line| !line.events.is_empty()).min_by_key(|line| line.first());
+            let Some(line) = oldest else { break };
+            self.let_go(line);
+            is_less = true;
+        }
+        if is_less {
+            let first = order.lines.iter().map(Line::first).min().unwrap_or(u64::MAX);
+            let head = self.head.load(Ordering::SeqCst);
+            self.earliest.store((first - 1).min(head), Ordering::SeqCst);
+        }
+    }
+
+    fn is_over_cap(&self, order: &Order) -> bool {
+        let events: usize = order.lines.iter().map(|line| line.events.len()).sum();
+        let bytes: u64 = order.lines.iter().map(|line| line.bytes).sum();
+        events > self.cap.events || bytes > self.cap.bytes
+    }
+
+    fn let_go(&self, line: &mut Line) {
+        let Some(Placed { event, indices }) = line.events.pop_front() else { return };
+        line.bytes -= event.retained_bytes();
+        for index in indices {
+            let is_empty = {
+                let mut log = index.log.write().unwrap_or_else(PoisonError::into_inner);
+                // A view that nobody reads any more holds nothing.
+                if log.events.front().is_some_and(|first| first.offset() == event.offset()) {
+                    log.events.pop_front();
+                }
+                log.trimmed += 1;
+                log.trimmed_through = event.offset();
+                log.events.is_empty()
+            };
+            if is_empty {
+                self.forget(index);
             }
         }
     }
 
+    /// The index of a topic or pattern. A topic that nobody knows is an empty one; a pattern's index is made of what is
+    /// there when it is first read.
+    pub(crate) fn index(&self, filter: &Filter) -> Arc<TopicTail> {
+        match filter.topic() {
+            Some(topic) => self.topic(&topic),
+            None => self.view(filter),
+        }
+    }
+
+    fn view(&self, filter: &Filter) -> Arc<TopicTail> {
+        let known = |views: &[Arc<TopicTail>]| views.iter().find(|view| view.name == *filter).cloned();
+        if let Some(view) = known(&self.views.read().unwrap_or_else(PoisonError::into_inner)) {
+            return view;
+        }
+        // Nothing is published meanwhile, so the view begins with all there is and misses nothing that follows.
+        let mut order = lock(&self.order);
+        let mut views = self.views.write().unwrap_or_else(PoisonError::into_inner);
+        if let Some(view) = known(&views) {
+            return view;
+        }
+        let earliest = self.earliest.load(Ordering::SeqCst);
+        let log =
+            TopicLog { trimmed_through: earliest.max(self.unknown_through(filter)), ..TopicLog::default() };
+        let view = Arc::new(TopicTail::new(filter.clone(), self.relays.len(), log));
+        let mut events = Vec::new();
+        for line in &mut order.lines {
+            for placed in &mut line.events {
+                if filter.takes(placed.event.event().topic.as_str()) {
+                    placed.indices.push(Arc::clone(&view));
+                    events.push(Arc::clone(&placed.event));
+                }
+            }
+        }
+        events.sort_unstable_by_key(|event| event.offset());
+        view.log.write().unwrap_or_else(PoisonError::into_inner).events = events.into();
+        views.push(Arc::clone(&view));
+        view
+    }
+
+    /// How many patterns have an index.
+    pub fn patterns(&self) -> usize {
+        self.views.read().unwrap_or_else(PoisonError::into_inner).len()
+    }
+
+    /// A reader of the index has left. A pattern's index goes with its last reader.
+    pub(crate) fn left(&self, index: Arc<TopicTail>) {
+        if !index.name.is_pattern() {
+            let is_empty = index.log.read().unwrap_or_else(PoisonError::into_inner).events.is_empty();
+            if is_empty {
+                self.forget(index);
+            }
+            return;
+        }
+        let mut views = self.views.write().unwrap_or_else(PoisonError::into_inner);
+        if !index.is_read() {
+            views.retain(|view| !Arc::ptr_eq(view, &index));
+            index.log.write().unwrap_or_else(PoisonError::into_inner).events.clear();
+        }
+    }
+
     /// The topic's index; a topic that nobody knows is an empty one.
-    pub(crate) fn topic(&self, name: &Topic) -> Arc<TopicTail> {
+    fn topic(&self, name: &Topic) -> Arc<TopicTail> {
         if let Some(topic) = self.topics.read().unwrap_or_else(PoisonError::into_inner).get(name) {
             return Arc::clone(topic);
         }
@@ -275,14 +417,10 @@ impl Tail {
         match topics.entry(name.clone()) {
             Entry::Occupied(there) => Arc::clone(there.get()),
             Entry::Vacant(place) => {
-                let log = TopicLog { trimmed_through: self.forgotten(), ..TopicLog::default() };
-                let topic = Arc::new(TopicTail {
-                    name: name.clone(),
-                    log: RwLock::new(log),
-                    waiters: self.relays.iter().map(|_| Waiters::default()).collect(),
-                    subscribers: Default::default(),
-                });
-                Arc::clone(place.insert(topic))
+                let name = Filter::from(name);
+                let log = TopicLog { trimmed_through: self.unknown_through(&name), ..TopicLog::default() };
+                let topic = TopicTail::new(name, self.relays.len(), log);
+                Arc::clone(place.insert(Arc::new(topic)))
             }
         }
     }
@@ -293,7 +431,8 @@ impl Tail {
         clippy::needless_pass_by_value,
         reason = "the handle is given up: a reader that kept it could go on reading"
     )]
-    pub(crate) fn forget(&self, topic: Arc<TopicTail>) {
+    fn forget(&self, topic: Arc<TopicTail>) {
+        let Some(name) = topic.name.topic() else { return };
         let mut topics = self.topics.write().unwrap_or_else(PoisonError::into_inner);
         // Two: the map's and this one. Nobody can take another while the map is locked.
         if Arc::strong_count(&topic) > 2 {
@@ -302,7 +441,7 @@ impl Tail {
         let log = topic.log.read().unwrap_or_else(PoisonError::into_inner);
         if log.events.is_empty() {
             self.forgotten.fetch_max(log.trimmed_through, Ordering::SeqCst);
-            topics.remove(&topic.name);
+            topics.remove(&name);
         }
     }
 
@@ -317,16 +456,27 @@ impl Tail {
                 newest: None,
                 subscribers: [0; 4],
             },
-            |topic| topic.state(),
+            |topic| topic.state(name),
         )
     }
 
-    /// The first `limit` topics by name, and how many there are.
-    pub fn topic_states(&self, limit: usize) -> (Vec<TopicState>, usize) {
+    /// The first `limit` topics by name of those that are wanted, and how many there are of these.
+    pub fn topic_states(&self, limit: usize, wanted: impl Fn(&Topic) -> bool) -> (Vec<TopicState>, usize) {
         let topics = self.topics.read().unwrap_or_else(PoisonError::into_inner);
-        let mut all: Vec<&Arc<TopicTail>> = topics.values().collect();
-        all.sort_unstable_by(|a, b| a.name.cmp(&b.name));
-        (all.iter().take(limit).map(|topic| topic.state()).collect(), all.len())
+        let mut all: Vec<_> = topics.iter().filter(|(name, _)| wanted(name)).collect();
+        all.sort_unstable_by_key(|(name, _)| *name);
+        (all.iter().take(limit).map(|(name, topic)| topic.state(name)).collect(), all.len())
+    }
+
+    /// Wakes everybody who reads something, though nothing was published.
+    pub(crate) fn wake_all(&self) {
+        let topics = self.topics.read().unwrap_or_else(PoisonError::into_inner);
+        let views = self.views.read().unwrap_or_else(PoisonError::into_inner);
+        for index in topics.values().chain(views.iter()) {
+            for (shard, relay) in self.relays.iter().enumerate() {
+                relay.notify(index, shard);
+            }
+        }
     }
 
     /// Wakes the subscriptions of this thread; runs until it is dropped. One for each worker.
@@ -344,7 +494,9 @@ impl Tail {
     }
 }
 
-fn now_us() -> u64 {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    u64::try_from(since.as_micros()).unwrap_or(u64::MAX)
+impl Line {
+    /// The offset of the oldest; the largest number if there is none.
+    fn first(&self) -> u64 {
+        self.events.front().map_or(u64::MAX, |placed| placed.event.offset())
+    }
 }

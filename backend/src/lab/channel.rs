@@ -21,7 +21,7 @@ use super::{
     clock,
     visitors::{Visit, Visitors},
 };
-use crate::problem::Failure;
+use crate::{access::Grant, problem::Failure};
 
 /// How often what changed is told.
 const EVERY: Duration = Duration::from_millis(200);
@@ -40,6 +40,7 @@ const MAX_BATCH: usize = 512;
 pub async fn handle(
     request: HttpRequest,
     payload: web::Payload,
+    _grant: Grant,
     visitors: web::Data<Visitors>,
 ) -> Result<HttpResponse, Failure> {
     let bad = |detail: String| Failure::new(Code::BadParameter, detail).field("lab");

@@ -18,6 +18,7 @@ use tokio::{
 };
 
 use crate::{
+    access::Grant,
     engine::{Append, Draft, Engine},
     problem::Failure,
 };
@@ -93,6 +94,7 @@ struct Tick<'a> {
 pub async fn put(
     path: web::Path<String>,
     body: web::Bytes,
+    grant: Grant,
     feeds: web::Data<Feeds>,
     engine: web::Data<dyn Engine>,
 ) -> Result<HttpResponse, Failure> {
@@ -103,6 +105,7 @@ pub async fn put(
         return Err(Failure::new(Code::BadTopic, format!("topic is {topic}; a feed's begins with lab."))
             .field("topic"));
     }
+    grant.may_publish(&topic)?;
     let wish: Wish = serde_json::from_slice(&body).map_err(|error| {
         Failure::new(Code::BadBody, format!("the body is no feed: {error}")).field("body")
     })?;

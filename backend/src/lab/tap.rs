@@ -10,13 +10,16 @@ mod visit;
 use std::{
     io,
     pin::Pin,
+    rc::Rc,
     sync::Arc,
     task::{Context, Poll, ready},
+    time::Duration,
 };
 
 use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
     net::TcpStream,
+    time::{Sleep, sleep},
 };
 
 use self::{
@@ -24,17 +27,24 @@ use self::{
     visit::{Said, Visit},
 };
 use super::visitors::Visitors;
+use crate::backlog::Gauge;
 
 /// A connection.
 #[derive(Debug)]
 pub struct Tap<T: Socket> {
     io: T,
+    gauge: Rc<Gauge>,
+    /// Until when the last answer may be on its way.
+    ending: Option<Pin<Box<Sleep>>>,
     visitors: Arc<Visitors>,
     /// Only while the last request was a visitor's.
     visit: Option<Box<Visit>>,
     /// Of a connection that speaks HTTP/2.
     streams: Option<Box<Streams>>,
 }
+
+/// How long the answer to a request that is not read to its end has to reach the client.
+const LAST_ANSWER: Duration = Duration::from_secs(1);
 
 /// What a tap needs of a connection beside reading and writing.
 pub trait Socket: AsyncRead + AsyncWrite + Unpin {
@@ -51,14 +61,19 @@ impl Socket for TcpStream {
 
 impl<T: Socket> Tap<T> {
     /// Taps a connection that speaks HTTP/1.1.
-    pub const fn new(io: T, visitors: Arc<Visitors>) -> Self {
-        Self { io, visitors, visit: None, streams: None }
+    pub fn new(io: T, visitors: Arc<Visitors>) -> Self {
+        Self { io, gauge: Rc::default(), ending: None, visitors, visit: None, streams: None }
     }
 
     /// Taps one that speaks HTTP/2: it is counted, and not broken, since everything of a browser shares it.
     pub fn http2(io: T, visitors: Arc<Visitors>) -> Self {
         let streams = Some(Box::new(Streams::new(Arc::clone(&visitors))));
-        Self { io, visitors, visit: None, streams }
+        Self { io, gauge: Rc::default(), ending: None, visitors, visit: None, streams }
+    }
+
+    /// What it has written, for the streams on it to look at.
+    pub fn gauge(&self) -> Rc<Gauge> {
+        Rc::clone(&self.gauge)
     }
 
     fn cut<V>(&self) -> Poll<io::Result<V>> {
@@ -70,6 +85,11 @@ impl<T: Socket> Tap<T> {
 impl<T: Socket> AsyncRead for Tap<T> {
     fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let this = self.get_mut();
+        if this.gauge.is_deaf() {
+            let ending = this.ending.get_or_insert_with(|| Box::pin(sleep(LAST_ANSWER)));
+            ready!(ending.as_mut().poll(cx));
+            return Poll::Ready(Err(io::ErrorKind::ConnectionAborted.into()));
+        }
         loop {
             let before = buf.filled().len();
             if let Some(visit) = &mut this.visit {
@@ -119,6 +139,9 @@ impl<T: Socket> AsyncWrite for Tap<T> {
         let this = self.get_mut();
         let Some(visit) = &mut this.visit else {
             let written = Pin::new(&mut this.io).poll_write(cx, bytes);
+            if let Poll::Ready(Ok(count)) = written {
+                this.gauge.wrote(count);
+            }
             if let (Some(streams), Poll::Ready(Ok(count))) = (&mut this.streams, &written) {
                 streams.take(false, &bytes[..*count]);
             }
@@ -131,12 +154,14 @@ impl<T: Socket> AsyncWrite for Tap<T> {
         if visit.is_straight() {
             let count = ready!(Pin::new(&mut this.io).poll_write(cx, bytes))?;
             visit.wrote(&bytes[..count]);
+            this.gauge.wrote(count);
             return Poll::Ready(Ok(count));
         }
         if visit.is_full() {
             ready!(visit.drain(cx, &mut this.io))?;
         }
         visit.hold(bytes);
+        this.gauge.wrote(bytes.len());
         if let Poll::Ready(done) = visit.drain(cx, &mut this.io) {
             done?;
         }

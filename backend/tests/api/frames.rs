@@ -8,11 +8,11 @@ use crate::server::{Server, Wire};
 const UPGRADE: &str = "Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==";
 
 /// A socket that has been welcomed.
-struct Socket(Wire);
+pub struct Socket(Wire);
 
 impl Socket {
     #[track_caller]
-    fn open(server: &Server, query: &str, headers: &str) -> Self {
+    pub fn open(server: &Server, query: &str, headers: &str) -> Self {
         let mut wire = server.connect();
         let answer = wire.request(&format!("GET /v1/ws{query} HTTP/1.1\r\n{UPGRADE}{headers}"), b"");
         assert_eq!(answer.status, 101, "{answer:?}");
@@ -22,7 +22,7 @@ impl Socket {
     }
 
     #[track_caller]
-    fn json(server: &Server) -> Self {
+    pub fn json(server: &Server) -> Self {
         let mut socket = Self::open(server, "", "");
         assert_eq!(socket.text()["type"], "welcome");
         socket
@@ -32,7 +32,7 @@ impl Socket {
         self.0.send(&masked(first, payload));
     }
 
-    fn say(&mut self, command: &Value) {
+    pub fn say(&mut self, command: &Value) {
         self.send(0x81, command.to_string().as_bytes());
     }
 
@@ -49,7 +49,7 @@ impl Socket {
     }
 
     #[track_caller]
-    fn text(&mut self) -> Value {
+    pub fn text(&mut self) -> Value {
         let (first, payload) = self.frame();
         assert_eq!(first, 0x81, "{:?}", String::from_utf8_lossy(&payload));
         serde_json::from_slice(&payload).unwrap()
@@ -57,7 +57,7 @@ impl Socket {
 
     /// The server closes with this code, then the connection ends.
     #[track_caller]
-    fn closes_with(&mut self, code: u16) {
+    pub fn closes_with(&mut self, code: u16) {
         let (first, payload) = self.frame();
         assert_eq!(
             (first, &payload[..2]),

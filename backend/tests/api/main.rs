@@ -1,6 +1,6 @@
 //! The server as its clients meet it, over real sockets.
 //!
-//! `server` is the harness; `contract` holds the wire contract line by line, `bad_input` what is refused and how,
+//! `server` is the harness; `access` holds who gets in, `limits` how much of it, `contract` holds the wire contract line by line, `bad_input` what is refused and how,
 //! `resume` what every technique promises, `frames` the rules of RFC 6455, `leaving` that nobody is kept, `lab` what the
 //! lab counts and breaks, `check` what `fourways check` finds behind a real nginx, `tls`
 //! what is spoken inside TLS.
@@ -13,12 +13,14 @@
     reason = "a test fails by panicking"
 )]
 
+mod access;
 mod bad_input;
 mod check;
 mod contract;
 mod frames;
 mod lab;
 mod leaving;
+mod limits;
 mod resume;
 mod server;
 mod tls;

@@ -41,7 +41,7 @@ impl Server {
 
     /// On a port that is known, as after a restart.
     pub fn on(address: &str, flags: &[&str]) -> Self {
-        let base = ["fourways", "--listen", address, "--source", "none", "--workers", "2"];
+        let base = ["fourways", "--listen", address, "--source", "none", "--workers", "2", "--memory"];
         let config = Flags::parse_from(base.iter().chain(flags)).config;
         let (ready, is_ready) = mpsc::channel();
         let thread = std::thread::spawn(move || {

@@ -96,6 +96,7 @@ fn a_certificate_that_is_none_is_told_in_one_line() {
     let output = Command::new(env!("CARGO_BIN_EXE_fourways"))
         .args([
             "serve",
+            "--memory",
             "--listen",
             "127.0.0.1:0",
             "--tls-cert",

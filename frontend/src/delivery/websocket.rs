@@ -127,7 +127,12 @@ fn connect(stream: &Rc<RefCell<Stream>>) {
                 reason if reason.is_empty() => format!("closed with {}", event.code()),
                 reason => format!("closed with {} {reason}", event.code()),
             };
-            ended(&stream, Advice::of_close_code(event.code()), &why, clock::stamped_ms(event.time_stamp()));
+            ended(
+                &stream,
+                Advice::of_close(event.code(), &event.reason()),
+                &why,
+                clock::stamped_ms(event.time_stamp()),
+            );
         }
     });
     socket.set_onopen(Some(on_open.as_ref().unchecked_ref()));

@@ -17,6 +17,12 @@ pub fn write_reset(out: &mut Vec<u8>, cursor: Cursor, data: &str) {
     write_data(out, data);
 }
 
+/// Appends why the stream ends. It moves no place: a client comes back with the one it has.
+pub fn write_problem(out: &mut Vec<u8>, data: &str) {
+    push(out, &["event: problem\n"]);
+    write_data(out, data);
+}
+
 /// A block of `id` alone: it moves `Last-Event-ID` and dispatches nothing (9.2.6, empty data buffer), so that a
 /// client that is cut off before its first event resumes too. With `retry` it opens the stream; without, a comment
 /// makes it a heartbeat.

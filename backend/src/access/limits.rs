@@ -1,0 +1,384 @@
+//! How much of the server one client may take, and all of them together. Whoever asks for more is told so at once, and
+//! counted.
+
+use std::{
+    collections::HashMap,
+    hash::Hash,
+    net::IpAddr,
+    num::NonZeroU32,
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicU64, AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
+
+use actix_web::HttpRequest;
+use fourways_shared::{Code, Problem};
+use governor::{
+    DefaultKeyedRateLimiter, Quota, RateLimiter,
+    clock::{Clock as _, DefaultClock},
+};
+use serde::Serialize;
+
+use super::Grant;
+use crate::{config::Limits, problem::Failure};
+
+/// How long a client that was refused a place is told to wait.
+const RETRY: Duration = Duration::from_secs(5);
+
+/// What was refused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Limit {
+    /// Connections in all.
+    Connections,
+    /// Connections of one address.
+    AddressConnections,
+    /// Held polls in all.
+    HeldPolls,
+    /// Streams, sockets and held polls of one address.
+    AddressHeld,
+    /// The same of one token's subject.
+    SubjectHeld,
+    /// Events that one client publishes.
+    PublishRate,
+    /// Topics of one connection.
+    Topics,
+    /// Bytes of a body or message.
+    Body,
+    /// Time for a body.
+    BodyTime,
+}
+
+impl Limit {
+    const ALL: [(Self, &str); 9] = [
+        (Self::Connections, "connections"),
+        (Self::AddressConnections, "address_connections"),
+        (Self::HeldPolls, "held_polls"),
+        (Self::AddressHeld, "address_held"),
+        (Self::SubjectHeld, "subject_held"),
+        (Self::PublishRate, "publish_rate"),
+        (Self::Topics, "topics"),
+        (Self::Body, "body"),
+        (Self::BodyTime, "body_time"),
+    ];
+}
+
+/// Who asks: by whom things are counted. A token's subject goes before its address, which many may share.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum Client {
+    /// A token's subject.
+    Subject(Box<str>),
+    /// An address.
+    Address(IpAddr),
+    /// A program on a Unix socket, or a test without one.
+    Local,
+}
+
+/// What is taken now. One for the whole server.
+#[derive(Debug)]
+pub struct Usage {
+    limits: Arc<Limits>,
+    connections: AtomicUsize,
+    held_polls: AtomicUsize,
+    by_address: Shares<IpAddr>,
+    held: Shares<Client>,
+    publishers: Option<DefaultKeyedRateLimiter<Client>>,
+    refused: [AtomicU64; Limit::ALL.len()],
+}
+
+/// How many places each has.
+#[derive(Debug)]
+struct Shares<K>(Mutex<HashMap<K, usize>>);
+
+impl<K: Clone + Eq + Hash> Shares<K> {
+    fn take(&self, key: &K, limit: usize) -> bool {
+        let mut shares = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let share = shares.entry(key.clone()).or_default();
+        let is_free = *share < limit;
+        if is_free {
+            *share += 1;
+        }
+        is_free
+    }
+
+    fn give_back(&self, key: &K) {
+        let mut shares = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(share) = shares.get_mut(key) {
+            *share -= 1;
+            if *share == 0 {
+                shares.remove(key);
+            }
+        }
+    }
+}
+
+/// A place that is taken until this is dropped.
+#[derive(Debug)]
+pub struct Place {
+    usage: Arc<Usage>,
+    taken: Taken,
+}
+
+#[derive(Debug)]
+enum Taken {
+    Connection(Option<IpAddr>),
+    Poll(Client),
+    Stream(Client),
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        match &self.taken {
+            Taken::Connection(address) => {
+                self.usage.connections.fetch_sub(1, Ordering::Relaxed);
+                if let Some(address) = address {
+                    self.usage.by_address.give_back(address);
+                }
+            }
+            Taken::Poll(client) => {
+                self.usage.held_polls.fetch_sub(1, Ordering::Relaxed);
+                self.usage.held.give_back(client);
+            }
+            Taken::Stream(client) => self.usage.held.give_back(client),
+        }
+    }
+}
+
+/// What a held request is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Held {
+    /// A long poll.
+    Poll,
+    /// A stream or socket.
+    Stream,
+}
+
+impl Usage {
+    /// Nothing is taken.
+    pub fn new(limits: Arc<Limits>) -> Arc<Self> {
+        let rate = NonZeroU32::new(limits.publish_rate);
+        let publishers = rate.map(|rate| {
+            let burst = rate.saturating_mul(PUBLISH_BURST);
+            RateLimiter::keyed(Quota::per_second(rate).allow_burst(burst))
+        });
+        Arc::new(Self {
+            limits,
+            connections: AtomicUsize::new(0),
+            held_polls: AtomicUsize::new(0),
+            by_address: Shares(Mutex::default()),
+            held: Shares(Mutex::default()),
+            publishers,
+            refused: Default::default(),
+        })
+    }
+
+    /// A place for a connection from this address.
+    ///
+    /// # Errors
+    /// Which limit is reached.
+    pub fn connect(self: &Arc<Self>, address: Option<IpAddr>) -> Result<Place, Limit> {
+        // Behind a proxy all come from its address, and are counted by what it says of them, request by request.
+        let address = address.filter(|address| self.limits.trusted_hops == 0 && !address.is_loopback());
+        if self.connections.fetch_add(1, Ordering::Relaxed) >= self.limits.max_connections {
+            self.connections.fetch_sub(1, Ordering::Relaxed);
+            self.count(Limit::Connections);
+            return Err(Limit::Connections);
+        }
+        let mut place = Place { usage: Arc::clone(self), taken: Taken::Connection(None) };
+        if let Some(address) = address
+            && !self.by_address.take(&address, self.limits.max_connections_per_address)
+        {
+            self.count(Limit::AddressConnections);
+            return Err(Limit::AddressConnections);
+        }
+        place.taken = Taken::Connection(address);
+        Ok(place)
+    }
+
+    /// A place for a held request.
+    ///
+    /// # Errors
+    /// 429 with how long to wait.
+    pub fn hold(self: &Arc<Self>, client: Client, held: Held) -> Result<Place, Failure> {
+        let (limit, most, whose) = match &client {
+            Client::Subject(_) => {
+                (Limit::SubjectHeld, self.limits.max_held_per_subject, "this token's subject")
+            }
+            Client::Address(_) => (Limit::AddressHeld, self.limits.max_held_per_address, "this address"),
+            Client::Local => (Limit::AddressHeld, usize::MAX, ""),
+        };
+        if !self.held.take(&client, most) {
+            let detail =
+                format!("{whose} holds {most} streams, sockets and polls already, which is the limit");
+            return Err(self.refuse(limit, detail, RETRY));
+        }
+        if held == Held::Stream {
+            return Ok(Place { usage: Arc::clone(self), taken: Taken::Stream(client) });
+        }
+        if self.held_polls.fetch_add(1, Ordering::Relaxed) >= self.limits.max_held_polls {
+            self.held_polls.fetch_sub(1, Ordering::Relaxed);
+            self.held.give_back(&client);
+            let detail = format!("{} polls are held already, which is the limit", self.limits.max_held_polls);
+            return Err(self.refuse(Limit::HeldPolls, detail, RETRY));
+        }
+        Ok(Place { usage: Arc::clone(self), taken: Taken::Poll(client) })
+    }
+
+    /// Whether a client may publish so many events now.
+    ///
+    /// # Errors
+    /// 429 with how long to wait.
+    pub fn publish(&self, client: &Client, events: usize) -> Result<(), Failure> {
+        let Some(publishers) = &self.publishers else { return Ok(()) };
+        let Some(count) = u32::try_from(events).ok().and_then(NonZeroU32::new) else { return Ok(()) };
+        let rate = self.limits.publish_rate;
+        let wait = match publishers.check_key_n(client, count) {
+            Ok(Ok(())) => return Ok(()),
+            Ok(Err(not_until)) => not_until.wait_time_from(DefaultClock::default().now()),
+            // More at once than ever fit: it has to be cut into pieces.
+            Err(_) => Duration::from_secs(1),
+        };
+        let detail = format!(
+            "{events} events are more than this client may publish now; allowed are {rate} a second and {} at once",
+            rate.saturating_mul(PUBLISH_BURST.get())
+        );
+        Err(self.refuse(Limit::PublishRate, detail, wait))
+    }
+
+    /// How many streams, sockets and polls are held.
+    pub fn held(&self) -> usize {
+        self.held.0.lock().unwrap_or_else(PoisonError::into_inner).values().sum()
+    }
+
+    /// Counts a refusal.
+    pub fn count(&self, limit: Limit) {
+        self.refused[limit as usize].fetch_add(1, Ordering::Relaxed);
+    }
+
+    fn refuse(&self, limit: Limit, detail: String, wait: Duration) -> Failure {
+        self.count(limit);
+        Failure::from(Problem::new(Code::TooMany, detail)).retry_after(wait)
+    }
+
+    /// Forgets clients that publish no more. To be called now and then.
+    pub fn sweep(&self) {
+        if let Some(publishers) = &self.publishers {
+            publishers.retain_recent();
+            publishers.shrink_to_fit();
+        }
+    }
+
+    /// How much is taken, and what was refused since the start.
+    pub fn state(&self) -> State {
+        let refused =
+            Limit::ALL.map(|(limit, name)| (name, self.refused[limit as usize].load(Ordering::Relaxed)));
+        State {
+            connections: self.connections.load(Ordering::Relaxed),
+            held_polls: self.held_polls.load(Ordering::Relaxed),
+            refused: refused.into_iter().collect(),
+        }
+    }
+}
+
+/// How many seconds' worth of publishing may come at once.
+const PUBLISH_BURST: NonZeroU32 = NonZeroU32::new(4).unwrap();
+
+/// What is taken of the server, for its operator.
+#[derive(Debug, Serialize)]
+pub struct State {
+    /// Open now.
+    pub connections: usize,
+    /// Held now.
+    pub held_polls: usize,
+    /// Refused since the start, by limit.
+    pub refused: HashMap<&'static str, u64>,
+}
+
+impl Client {
+    /// Who sent a request. Of `X-Forwarded-For`, only what the trusted proxies wrote is believed: the last `hops`
+    /// entries; what stands before them anybody may have written.
+    pub fn of(request: &HttpRequest, grant: &Grant, hops: usize) -> Self {
+        if let Some(subject) = &grant.subject {
+            return Self::Subject(subject.clone());
+        }
+        let forwarded = forwarded(request, hops);
+        let address = forwarded.or_else(|| request.peer_addr().map(|peer| peer.ip()));
+        address.map_or(Self::Local, Self::Address)
+    }
+}
+
+fn forwarded(request: &HttpRequest, hops: usize) -> Option<IpAddr> {
+    let values = request.headers().get_all("X-Forwarded-For").filter_map(|value| value.to_str().ok());
+    let entries: Vec<&str> = values.flat_map(|value| value.split(',')).map(str::trim).collect();
+    let entry = entries.get(entries.len().checked_sub(hops)?)?;
+    (hops > 0).then(|| entry.parse().ok()).flatten()
+}
+
+#[cfg(test)]
+mod tests {
+    use actix_web::test::TestRequest;
+
+    use super::*;
+
+    fn usage(change: impl FnOnce(&mut Limits)) -> Arc<Usage> {
+        let mut limits = Limits::default();
+        change(&mut limits);
+        Usage::new(Arc::new(limits))
+    }
+
+    #[test]
+    fn places_are_given_back() {
+        let usage = usage(|limits| (limits.max_connections, limits.max_connections_per_address) = (3, 2));
+        let far = Some("192.0.2.1".parse().unwrap());
+        let one = usage.connect(far).unwrap();
+        let _two = usage.connect(far).unwrap();
+        assert_eq!(usage.connect(far).unwrap_err(), Limit::AddressConnections);
+        let _other = usage.connect(Some("192.0.2.2".parse().unwrap())).unwrap();
+        assert_eq!(usage.connect(Some("192.0.2.3".parse().unwrap())).unwrap_err(), Limit::Connections);
+        drop(one);
+        let _again = usage.connect(far).unwrap();
+        assert_eq!((usage.state().connections, usage.state().refused["connections"]), (3, 1));
+    }
+
+    #[test]
+    fn held_polls_are_limited_in_all_and_for_each() {
+        let usage = usage(|limits| (limits.max_held_polls, limits.max_held_per_subject) = (2, 2));
+        let ada = || Client::Subject("ada".into());
+        let one = usage.hold(ada(), Held::Poll).unwrap();
+        let _stream = usage.hold(ada(), Held::Stream).unwrap();
+        assert!(usage.hold(ada(), Held::Stream).is_err());
+        let _two = usage.hold(Client::Local, Held::Poll).unwrap();
+        assert!(usage.hold(Client::Local, Held::Poll).is_err());
+        drop(one);
+        assert!(usage.hold(ada(), Held::Poll).is_ok());
+        assert_eq!(usage.state().refused["subject_held"], 1);
+        assert_eq!(usage.state().refused["held_polls"], 1);
+    }
+
+    #[test]
+    fn publishing_has_a_rate_for_each() {
+        let usage = usage(|limits| limits.publish_rate = 10);
+        let (ada, bob) = (Client::Subject("ada".into()), Client::Subject("bob".into()));
+        assert!(usage.publish(&ada, 40).is_ok());
+        assert!(usage.publish(&ada, 5).is_err() && usage.publish(&bob, 1).is_ok());
+        assert!(usage.publish(&bob, 41).is_err(), "more than ever fits");
+    }
+
+    #[test]
+    fn only_what_trusted_proxies_wrote_is_believed() {
+        let client = |forwarded: &str, hops| {
+            let request = TestRequest::default()
+                .peer_addr("127.0.0.1:9".parse().unwrap())
+                .insert_header(("X-Forwarded-For", forwarded))
+                .to_http_request();
+            Client::of(&request, &Grant::everything(), hops)
+        };
+        let address = |text: &str| Client::Address(text.parse().unwrap());
+        assert_eq!(client("192.0.2.9", 0), address("127.0.0.1"));
+        assert_eq!(client("6.6.6.6, 192.0.2.9", 1), address("192.0.2.9"));
+        assert_eq!(client("6.6.6.6, 192.0.2.9, 10.0.0.1", 2), address("192.0.2.9"));
+        assert_eq!(client("192.0.2.9", 2), address("127.0.0.1"), "fewer than there are proxies");
+        assert_eq!(client("not an address", 1), address("127.0.0.1"));
+    }
+}

@@ -1,0 +1,73 @@
+//! `POST /v1/tickets` and `/v1/session`: a token for those who can't set a header.
+
+use actix_web::{
+    HttpResponse,
+    cookie::{Cookie, SameSite, time::Duration as CookieAge},
+    http::header,
+    web::{self, ServiceConfig},
+};
+use fourways_shared::Code;
+use serde::Serialize;
+
+use super::{COOKIE, Gate, Grant, ticket::LIFETIME};
+use crate::{config::Config, problem::Failure};
+
+/// The routes.
+pub fn routes(app: &mut ServiceConfig) {
+    app.service(web::resource("/tickets").route(web::post().to(ticket)))
+        .service(web::resource("/session").route(web::post().to(begin)).route(web::delete().to(end)));
+}
+
+#[derive(Serialize)]
+struct Ticket {
+    ticket: String,
+    /// In seconds.
+    expires_in: u64,
+}
+
+/// A ticket that grants what the request's own token grants, until that ends.
+///
+/// # Errors
+/// 401 without a token, 503 if there are too many.
+async fn ticket(grant: Grant, gate: web::Data<Gate>) -> Result<HttpResponse, Failure> {
+    let ticket = gate.tickets.issue(grant).map_err(|why| Failure::new(Code::Unavailable, why))?;
+    Ok(HttpResponse::Created()
+        .insert_header((header::CACHE_CONTROL, "no-store"))
+        .json(Ticket { ticket, expires_in: LIFETIME.as_secs() }))
+}
+
+/// Keeps the request's bearer token as a cookie that no script can read and no other site can send.
+///
+/// # Errors
+/// 401 without a valid token.
+async fn begin(
+    request: actix_web::HttpRequest,
+    grant: Grant,
+    config: web::Data<Config>,
+) -> Result<HttpResponse, Failure> {
+    let value = request.headers().get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
+    let Some((_, token)) = value.and_then(|value| value.split_once(' ')) else {
+        return Err(Failure::new(Code::Unauthenticated, "give the token as Authorization: Bearer")
+            .field("Authorization"));
+    };
+    let age = grant.lasts().and_then(|lasts| i64::try_from(lasts.as_secs()).ok()).unwrap_or(i64::MAX / 2);
+    Ok(HttpResponse::NoContent()
+        .insert_header((header::CACHE_CONTROL, "no-store"))
+        .cookie(cookie(token.trim(), age, config.is_tls()))
+        .finish())
+}
+
+/// Forgets it.
+async fn end(config: web::Data<Config>) -> HttpResponse {
+    HttpResponse::NoContent().cookie(cookie("", 0, config.is_tls())).finish()
+}
+
+fn cookie(value: &str, age_s: i64, is_secure: bool) -> Cookie<'_> {
+    Cookie::build(COOKIE, value)
+        .path("/v1")
+        .http_only(true)
+        .same_site(SameSite::Strict)
+        .secure(is_secure)
+        .max_age(CookieAge::seconds(age_s))
+        .finish()
+}

@@ -1,0 +1,53 @@
+//! Where events are that the tail does not hold any more.
+
+use std::{fmt, io};
+
+use fourways_shared::Offset;
+
+use super::Selection;
+use crate::{encoding::Encoded, sync::Arc};
+
+/// Older events. Reads block, on a disk: they are not for a thread that serves.
+pub trait Archive: fmt::Debug + Send + Sync {
+    /// Events of these topics may have been let go up to here.
+    fn floor(&self, selection: Selection<'_>) -> Offset;
+
+    /// The offset before the oldest event of all.
+    fn earliest(&self) -> Offset;
+
+    /// At most `limit` events of these topics after one offset and up to another, in order. It may be fewer though
+    /// there are more: [`Older::through`] says how far it looked.
+    ///
+    /// # Errors
+    /// If the disk fails.
+    fn read(
+        &self,
+        selection: Selection<'_>,
+        after: Offset,
+        through: Offset,
+        limit: usize,
+    ) -> io::Result<Older>;
+
+    /// The offset before the newest `count` events of these topics up to `through`.
+    ///
+    /// # Errors
+    /// If the disk fails.
+    fn before_newest(&self, selection: Selection<'_>, through: Offset, count: usize) -> io::Result<Offset>;
+
+    /// Of each of these topics the newest event after one offset and up to another, in order.
+    ///
+    /// # Errors
+    /// If the disk fails.
+    fn latest(&self, selection: Selection<'_>, after: Offset, through: Offset) -> io::Result<Older>;
+}
+
+/// What a read found.
+#[derive(Debug)]
+pub struct Older {
+    /// In order.
+    pub events: Vec<Arc<Encoded>>,
+    /// There is nothing more up to here.
+    pub through: Offset,
+    /// What follows can't be read; it goes on after this offset.
+    pub resumes_after: Option<Offset>,
+}

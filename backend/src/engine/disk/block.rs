@@ -1,0 +1,299 @@
+//! A block: what one commit writes to a segment, whole or not at all. Bytes to events and back, no I/O.
+//!
+//! ```text
+//! magic 4 │ CRC-32 4 │ body length 4 │ events 4 │ synced 8 │ newest 8 │ body
+//! event: offset 8 │ published at 8 │ kind 1 │ topic 1 │ name 1 │ id 1 │ data 4 │ topic, name, id, data
+//! ```
+//!
+//! Numbers are little-endian, lengths are bytes; the checksum covers all that follows it. `synced` is how much of the
+//! segment was on the disk for certain when the block was begun: damage before it can be no torn write.
+
+use bytes::Bytes;
+use fourways_shared::{Cursor, Data, Epoch, Event, EventName, Offset, Topic};
+use serde_json::value::RawValue;
+
+/// How a block begins.
+pub(super) const MAGIC: [u8; 4] = *b"4WB1";
+/// Bytes before the body.
+pub(super) const HEADER: usize = 32;
+/// Bytes of an event before its texts.
+const EVENT_HEADER: usize = 24;
+/// The longest body that is believed: more than the largest request makes.
+const MAX_BODY: u32 = 1 << 30;
+
+/// What is known of a block before its body is read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Header {
+    checksum: u32,
+    /// Bytes of the body.
+    pub body: u32,
+    /// How many events it holds; at least one.
+    pub events: u32,
+    /// How much of the segment was on the disk when this was begun.
+    pub synced: u64,
+    /// When its last event was published, in microseconds since the Unix epoch.
+    pub newest_us: u64,
+}
+
+/// Why bytes are no block.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub(super) enum Damage {
+    /// It does not begin as a block does.
+    #[error("no block begins here")]
+    Magic,
+    /// It ends before it is whole.
+    #[error("the block is cut short")]
+    Short,
+    /// It is not what was written.
+    #[error("the checksum is wrong")]
+    Checksum,
+    /// The checksum is right, and what it covers is no event.
+    #[error("the block holds what is no event")]
+    Event,
+}
+
+impl Header {
+    /// Reads a header; the checksum is not looked at.
+    ///
+    /// # Errors
+    /// If this is none.
+    pub(super) fn parse(bytes: &[u8]) -> Result<Self, Damage> {
+        let header = bytes.get(..HEADER).ok_or(Damage::Short)?;
+        if header[..4] != MAGIC {
+            return Err(Damage::Magic);
+        }
+        let parsed = Self {
+            checksum: u32_at(header, 4),
+            body: u32_at(header, 8),
+            events: u32_at(header, 12),
+            synced: u64_at(header, 16),
+            newest_us: u64_at(header, 24),
+        };
+        if parsed.body > MAX_BODY || parsed.events == 0 { Err(Damage::Magic) } else { Ok(parsed) }
+    }
+
+    /// Bytes of the whole block.
+    pub(super) const fn length(&self) -> u64 {
+        HEADER as u64 + self.body as u64
+    }
+}
+
+/// Checks a whole block, and returns its body.
+///
+/// # Errors
+/// If it is not what was written.
+pub(super) fn body<'a>(header: &Header, block: &'a [u8]) -> Result<&'a [u8], Damage> {
+    let end = HEADER + header.body as usize;
+    let covered = block.get(8..end).ok_or(Damage::Short)?;
+    if crc32fast::hash(covered) != header.checksum {
+        return Err(Damage::Checksum);
+    }
+    Ok(&block[HEADER..end])
+}
+
+/// A block under way. What is written last is its header.
+#[derive(Debug, Default)]
+pub(super) struct Builder {
+    bytes: Vec<u8>,
+    events: u32,
+    newest_us: u64,
+}
+
+impl Builder {
+    /// Appends an event. Its texts are as short as their types say.
+    pub(super) fn push(&mut self, event: &Event) {
+        if self.bytes.is_empty() {
+            self.bytes.resize(HEADER, 0);
+        }
+        let (kind, data): (u8, &[u8]) = match &event.data {
+            Data::Json(raw) => (0, raw.get().as_bytes()),
+            Data::Bytes(bytes) => (1, bytes),
+        };
+        let topic = event.topic.as_str();
+        // The default name is not written: it is what no name means.
+        let name = if event.name == EventName::DEFAULT { "" } else { event.name.as_str() };
+        let id = event.id.as_ref().map_or("", |id| id.as_str());
+        let out = &mut self.bytes;
+        out.extend_from_slice(&event.cursor.offset.0.to_le_bytes());
+        out.extend_from_slice(&event.published_at_us.to_le_bytes());
+        // Topic, name and id have 128 bytes at most by their types.
+        let short = |text: &str| u8::try_from(text.len()).unwrap_or(u8::MAX);
+        out.extend_from_slice(&[kind, short(topic), short(name), short(id)]);
+        out.extend_from_slice(&u32::try_from(data.len()).unwrap_or(u32::MAX).to_le_bytes());
+        for text in [topic.as_bytes(), name.as_bytes(), id.as_bytes(), data] {
+            out.extend_from_slice(text);
+        }
+        self.events += 1;
+        self.newest_us = self.newest_us.max(event.published_at_us);
+    }
+
+    /// The block; `synced` as in [`Header`].
+    pub(super) fn finish(mut self, synced: u64) -> Vec<u8> {
+        let body = u32::try_from(self.bytes.len().saturating_sub(HEADER)).unwrap_or(u32::MAX);
+        let header = &mut self.bytes[..HEADER];
+        header[..4].copy_from_slice(&MAGIC);
+        header[8..12].copy_from_slice(&body.to_le_bytes());
+        header[12..16].copy_from_slice(&self.events.to_le_bytes());
+        header[16..24].copy_from_slice(&synced.to_le_bytes());
+        header[24..32].copy_from_slice(&self.newest_us.to_le_bytes());
+        let checksum = crc32fast::hash(&self.bytes[8..]);
+        self.bytes[4..8].copy_from_slice(&checksum.to_le_bytes());
+        self.bytes
+    }
+}
+
+/// An event as it lies in a body: cheap to look at, read whole only if it is wanted.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Stored<'a> {
+    /// Its place.
+    pub offset: u64,
+    /// In microseconds since the Unix epoch.
+    pub published_at_us: u64,
+    kind: u8,
+    /// Its topic's text.
+    pub topic: &'a str,
+    name: &'a str,
+    /// The publisher's key; empty if there was none.
+    pub id: &'a str,
+    data: &'a [u8],
+}
+
+impl Stored<'_> {
+    /// The event itself.
+    ///
+    /// # Errors
+    /// If no publisher could have published it.
+    pub(super) fn event(&self, epoch: Epoch) -> Result<Event, Damage> {
+        let text = || std::str::from_utf8(self.data).map(str::to_owned).map_err(|_| Damage::Event);
+        let data = match self.kind {
+            0 => Data::Json(RawValue::from_string(text()?).map_err(|_| Damage::Event)?),
+            1 => Data::Bytes(Bytes::copy_from_slice(self.data)),
+            _ => return Err(Damage::Event),
+        };
+        let name = if self.name.is_empty() { Ok(EventName::DEFAULT) } else { self.name.parse() };
+        let id = if self.id.is_empty() { None } else { Some(self.id.parse().map_err(|_| Damage::Event)?) };
+        Ok(Event {
+            topic: Topic::parse(self.topic).map_err(|_| Damage::Event)?,
+            cursor: Cursor { epoch, offset: Offset(self.offset) },
+            name: name.map_err(|_| Damage::Event)?,
+            id,
+            published_at_us: self.published_at_us,
+            data,
+        })
+    }
+}
+
+/// The events of a checked body, in order.
+pub(super) fn events(body: &[u8]) -> impl Iterator<Item = Result<Stored<'_>, Damage>> {
+    let mut rest = body;
+    std::iter::from_fn(move || {
+        if rest.is_empty() {
+            return None;
+        }
+        let Some((stored, length)) = stored(rest) else {
+            rest = &[];
+            return Some(Err(Damage::Event));
+        };
+        rest = &rest[length..];
+        Some(Ok(stored))
+    })
+}
+
+fn stored(bytes: &[u8]) -> Option<(Stored<'_>, usize)> {
+    let header = bytes.get(..EVENT_HEADER)?;
+    let mut rest = &bytes[EVENT_HEADER..];
+    let mut take = |length: usize| {
+        let (own, others) = rest.split_at_checked(length)?;
+        rest = others;
+        Some(own)
+    };
+    let text = |bytes| std::str::from_utf8(bytes).ok();
+    let (topic, name, id) = (take(header[17].into())?, take(header[18].into())?, take(header[19].into())?);
+    let data = take(u32_at(header, 20) as usize)?;
+    let stored = Stored {
+        offset: u64_at(header, 0),
+        published_at_us: u64_at(header, 8),
+        kind: header[16],
+        topic: text(topic)?,
+        name: text(name)?,
+        id: text(id)?,
+        data,
+    };
+    Some((stored, EVENT_HEADER + topic.len() + name.len() + id.len() + data.len()))
+}
+
+fn u32_at(bytes: &[u8], at: usize) -> u32 {
+    u32::from_le_bytes(std::array::from_fn(|i| bytes[at + i]))
+}
+
+fn u64_at(bytes: &[u8], at: usize) -> u64 {
+    u64::from_le_bytes(std::array::from_fn(|i| bytes[at + i]))
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn event(offset: u64, topic: &str, name: &str, id: Option<&str>, data: Data) -> Event {
+        Event {
+            topic: topic.parse().unwrap(),
+            cursor: Cursor { epoch: Epoch::from_bits(9), offset: Offset(offset) },
+            name: name.parse().unwrap(),
+            id: id.map(|id| id.parse().unwrap()),
+            published_at_us: 1_700_000_000_000_000 + offset,
+            data,
+        }
+    }
+
+    fn block() -> Vec<u8> {
+        let mut builder = Builder::default();
+        builder.push(&event(1, "a.b", "message", None, Data::text("ä \"quoted\"")));
+        builder.push(&event(5, "c", "tick", Some("k-1"), Data::Bytes(Bytes::from_static(b"\0\xff"))));
+        builder.finish(4096)
+    }
+
+    #[test]
+    fn events_come_out_as_they_went_in() {
+        let block = block();
+        let header = Header::parse(&block).unwrap();
+        assert_eq!((header.events, header.synced, header.length()), (2, 4096, block.len() as u64));
+        let read: Vec<Event> = events(body(&header, &block).unwrap())
+            .map(|stored| stored.unwrap().event(Epoch::from_bits(9)).unwrap())
+            .collect();
+        assert_eq!(read[0].data, Data::text("ä \"quoted\""));
+        assert_eq!((read[0].name.as_str(), &read[0].id), ("message", &None));
+        assert_eq!((read[1].topic.as_str(), read[1].cursor.offset), ("c", Offset(5)));
+        assert_eq!((read[1].name.as_str(), read[1].id.as_ref().unwrap().as_str()), ("tick", "k-1"));
+        assert_eq!(header.newest_us, read[1].published_at_us);
+    }
+
+    #[test]
+    fn every_changed_byte_and_every_cut_is_noticed() {
+        let block = block();
+        for at in 0..block.len() {
+            let mut changed = block.clone();
+            changed[at] ^= 0x40;
+            let seen = Header::parse(&changed).and_then(|header| body(&header, &changed).map(<[u8]>::len));
+            assert!(seen.is_err(), "byte {at}");
+            let cut = &block[..at];
+            assert!(
+                Header::parse(cut).and_then(|header| body(&header, cut).map(<[u8]>::len)).is_err(),
+                "{at}"
+            );
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn no_bytes_panic_the_reader(bytes: Vec<u8>) {
+            for stored in events(&bytes).flatten() {
+                let _event = stored.event(Epoch::from_bits(1));
+            }
+            if let Ok(header) = Header::parse(&bytes) {
+                let _body = body(&header, &bytes);
+            }
+        }
+    }
+}

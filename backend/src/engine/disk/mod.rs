@@ -1,0 +1,189 @@
+//! The log on the disk: what was acknowledged is there after a crash, at the same offsets of the same epoch.
+//!
+//! ```text
+//! append ─► writer (one thread): number ─► block ─► segment ─► sync ─► tail ─► answer
+//!                                                      │
+//!                 a subscription behind the tail ◄── store (archive)
+//! ```
+//!
+//! Nobody sees an event before the disk has it: an event that was seen and then lost would leave its offset to another.
+
+mod block;
+mod segment;
+mod shelf;
+mod store;
+mod writer;
+
+use std::{
+    io,
+    path::Path,
+    sync::{Arc, mpsc},
+    thread::JoinHandle,
+    time::Duration,
+};
+
+use fourways_shared::{EventId, Filter, Offset, Topic};
+use tokio::{
+    sync::{Semaphore, oneshot},
+    time::timeout,
+};
+
+use self::{
+    block::Stored,
+    store::{Opened, Store},
+    writer::{Job, Writer},
+};
+use super::{
+    Append, Appending, Archive as _, Engine, EngineError, RetentionRule, Selection, Shard, Tail, TailCap,
+    now_us, sequence::Sequence,
+};
+
+/// When an append is acknowledged.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Durability {
+    /// Once the disk has it (fsync). Appends that wait together share one.
+    Always,
+    /// Once the kernel has it, which outlives this process but not the machine; the disk gets it so often.
+    Interval(Duration),
+}
+
+/// Bytes of appends that may wait for the disk at once; whoever comes then waits for room.
+const MAX_WAITING_KIB: u32 = 64 * 1024;
+/// How long for. A disk that is so far behind is not going to catch up.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// Keeps the log on the disk, and its end in memory.
+#[derive(Debug)]
+pub struct DiskEngine {
+    tail: Arc<Tail>,
+    jobs: Option<mpsc::Sender<Job>>,
+    room: Arc<Semaphore>,
+    writer: Option<JoinHandle<()>>,
+}
+
+impl DiskEngine {
+    /// Opens the log in a folder, or begins one. `workers`: see [`Shard`]. Of the rules, the last takes every topic
+    /// that no other does.
+    ///
+    /// # Errors
+    /// If another server has it open, or it can't be read or written. Damage is no error: it is logged, and left out.
+    pub fn open(
+        folder: &Path,
+        rules: Vec<RetentionRule>,
+        cap: TailCap,
+        durability: Durability,
+        workers: usize,
+    ) -> io::Result<Self> {
+        let now = now_us();
+        let mut keys = Keys::default();
+        let Opened { store, head, published_at_us, holes } =
+            Store::open(folder, &rules, &mut |stored| keys.see(stored, now))?;
+        for hole in &holes {
+            tracing::error!(file = %hole.path, at = hole.at, after = hole.after, "{hole}; it is left out");
+        }
+        let store = Arc::new(store);
+        let mut sequence = Sequence::new(store.epoch(), head, published_at_us);
+        keys.into_sequence(&mut sequence);
+        let tail = Arc::new(Tail::new(store.epoch(), rules.clone(), Shard::count(workers)).with_archive(
+            Offset(head),
+            Arc::clone(&store) as Arc<dyn super::Archive>,
+            cap,
+        ));
+        warm(&store, &tail, cap, Offset(head))?;
+        let (jobs, waiting) = mpsc::channel();
+        let writer = Writer::new(Arc::clone(&store), Arc::clone(&tail), sequence, rules, durability, waiting);
+        let writer = std::thread::Builder::new().name("log".to_owned()).spawn(move || writer.run())?;
+        let room = Arc::new(Semaphore::new(MAX_WAITING_KIB as usize));
+        Ok(Self { tail, jobs: Some(jobs), room, writer: Some(writer) })
+    }
+}
+
+impl Engine for DiskEngine {
+    fn tail(&self) -> &Arc<Tail> {
+        &self.tail
+    }
+
+    fn append(&self, append: Append) -> Appending<'_> {
+        let late =
+            |_| EngineError::Unavailable("the disk does not keep up; repeat it with the same key".to_owned());
+        let closed = || EngineError::Unavailable("the log is being closed".to_owned());
+        Box::pin(async move {
+            let bytes: usize = append.drafts.iter().map(|draft| 64 + draft.data.len()).sum();
+            let kib = u32::try_from(bytes / 1024 + 1).unwrap_or(u32::MAX).min(MAX_WAITING_KIB);
+            let room =
+                timeout(PATIENCE, Arc::clone(&self.room).acquire_many_owned(kib)).await.map_err(late)?;
+            let room = room.map_err(|_| closed())?;
+            let (answer, answered) = oneshot::channel();
+            let jobs = self.jobs.as_ref().ok_or_else(closed)?;
+            jobs.send(Job { append, answer, room }).map_err(|_| closed())?;
+            timeout(PATIENCE, answered).await.map_err(late)?.map_err(|_| closed())?
+        })
+    }
+}
+
+impl Drop for DiskEngine {
+    /// Waits until what was taken is on the disk.
+    fn drop(&mut self) {
+        drop(self.jobs.take());
+        if let Some(writer) = self.writer.take() {
+            // It panics on nothing; if it did, there is nobody left to tell.
+            drop(writer.join());
+        }
+    }
+}
+
+/// Reads the end of the log into memory.
+fn warm(store: &Store, tail: &Tail, cap: TailCap, head: Offset) -> io::Result<()> {
+    let everything = [Filter::all()];
+    let selection = Selection(&everything);
+    let mut after = store.warm_after(cap);
+    tail.begin_after(after);
+    while after < head {
+        let page = store.read(selection, after, head, 4096)?;
+        after = page.resumes_after.unwrap_or(page.through);
+        if let Some(resumes) = page.resumes_after {
+            // What can't be read is behind the tail for good.
+            tail.begin_after(resumes);
+        }
+        tail.put_before(&page.events);
+    }
+    Ok(())
+}
+
+/// The idempotency keys of the last minutes, in the order of the log.
+#[derive(Default)]
+struct Keys {
+    oldest_us: u64,
+    found: Vec<(u64, u64, Topic, EventId)>,
+}
+
+impl Keys {
+    fn see(&mut self, stored: &Stored<'_>, now_us: u64) {
+        if stored.id.is_empty() {
+            return;
+        }
+        if self.oldest_us == 0 {
+            let window = u64::try_from(super::KEY_WINDOW.as_micros()).unwrap_or(u64::MAX);
+            self.oldest_us = now_us.saturating_sub(window);
+        }
+        if stored.published_at_us < self.oldest_us {
+            return;
+        }
+        if let (Ok(topic), Ok(id)) = (Topic::parse(stored.topic), stored.id.parse()) {
+            self.found.push((stored.offset, stored.published_at_us, topic, id));
+        }
+    }
+
+    fn into_sequence(mut self, sequence: &mut Sequence) {
+        self.found.sort_unstable_by_key(|(offset, ..)| *offset);
+        let mut found = self.found.into_iter().peekable();
+        while let Some((first, at_us, topic, id)) = found.next() {
+            let mut count = 1;
+            // An append is in one piece, and all of its events have its key.
+            while found.next_if(|(_, _, t, i)| *t == topic && *i == id).is_some() {
+                count += 1;
+            }
+            sequence.remember(topic, id, first, count, at_us);
+        }
+    }
+}

@@ -1,0 +1,490 @@
+//! A segment: one file of the log, from its first block to its last. One thread writes it, many read it.
+//!
+//! Its first 32 bytes say what it is; blocks follow without gaps. What is in the [`Index`] is on the disk (or, where
+//! the operator chose so, on its way there); readers go no further.
+
+use std::{
+    collections::HashMap,
+    fs::{File, OpenOptions},
+    io,
+    os::unix::fs::FileExt as _,
+    path::{Path, PathBuf},
+    sync::{
+        PoisonError, RwLock, RwLockReadGuard,
+        atomic::{AtomicU64, Ordering},
+    },
+};
+
+use fourways_shared::{Epoch, Event, Topic};
+
+use super::block::{self, Damage, HEADER, Header, MAGIC, Stored};
+
+/// How a segment begins.
+const FILE_MAGIC: [u8; 8] = *b"4WAYSLOG";
+/// Bytes before the first block.
+const FILE_HEADER_BYTES: usize = 32;
+const FILE_HEADER: u64 = FILE_HEADER_BYTES as u64;
+/// A place in the index for every so many bytes: how far a read may begin before what it looks for.
+const INDEX_STEP: u64 = 16 * 1024;
+/// Bytes of one read; a longer block is read whole.
+const READ_BYTES: usize = 128 * 1024;
+
+/// One file of the log.
+#[derive(Debug)]
+pub(super) struct Segment {
+    path: PathBuf,
+    file: File,
+    index: RwLock<Index>,
+    /// Bytes that are on the disk for certain.
+    synced: AtomicU64,
+}
+
+/// What is in a segment, as far as it may be read.
+#[derive(Debug)]
+pub(super) struct Index {
+    /// Committed bytes, the file's header included.
+    pub length: u64,
+    /// The last offset; the one before the first if there is none.
+    pub last: u64,
+    /// When its first event was published, and its last; both 0 if there is none.
+    pub oldest_us: u64,
+    /// See above.
+    pub newest_us: u64,
+    /// How many there are.
+    pub events: u64,
+    /// By topic.
+    pub topics: HashMap<Topic, Held>,
+    /// Sparse: the first offset of a block, and where it begins.
+    places: Vec<(u64, u64)>,
+}
+
+/// What a segment holds of a topic.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Held {
+    /// How many.
+    pub events: u64,
+    /// The offset of the first.
+    pub first: u64,
+    /// The offset of the last.
+    pub last: u64,
+}
+
+/// Bytes that are not what was written: they are reported, and never served.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{path}: {damage} at byte {at}; what is lost lies after offset {after}")]
+pub(super) struct Hole {
+    /// The file.
+    pub path: String,
+    /// Where in it.
+    pub at: u64,
+    /// What is wrong there.
+    pub damage: Damage,
+    /// The last offset before it.
+    pub after: u64,
+}
+
+/// What one read found.
+#[derive(Debug, Default)]
+pub(super) struct Found {
+    /// In order.
+    pub events: Vec<Event>,
+    /// All up to here was looked at.
+    pub through: u64,
+    /// There may be more behind it in this segment.
+    pub is_full: bool,
+    /// What comes next can't be read.
+    pub hole: Option<Hole>,
+    /// After this offset it goes on, where something can't be read.
+    pub resumes_after: Option<u64>,
+}
+
+/// What a read asks for.
+#[derive(Clone, Copy)]
+pub(super) struct Wanted<'a> {
+    /// Events after this offset
+    pub after: u64,
+    /// and up to this one,
+    pub through: u64,
+    /// of these topics,
+    pub takes: &'a dyn Fn(&str) -> bool,
+    /// so many at most,
+    pub limit: usize,
+    /// and no more once they have so many bytes.
+    pub bytes: usize,
+}
+
+impl Segment {
+    /// A shorter file is one that was being made.
+    pub(super) const LEAST_BYTES: u64 = FILE_HEADER;
+
+    /// Makes an empty one for offsets after `base`, and has the disk keep it.
+    ///
+    /// # Errors
+    /// If the file can't be made.
+    pub(super) fn create(folder: &Path, base: u64, epoch: Epoch) -> io::Result<Self> {
+        let path = folder.join(format!("{:020}.log", base + 1));
+        let file = OpenOptions::new().read(true).write(true).create(true).truncate(true).open(&path)?;
+        file.write_all_at(&file_header(base, epoch), 0)?;
+        file.sync_all()?;
+        // Without it a file that is whole may have no name after a crash.
+        File::open(folder)?.sync_all()?;
+        Ok(Self { path, file, index: RwLock::new(Index::new(base)), synced: AtomicU64::new(FILE_HEADER) })
+    }
+
+    /// Opens one, reads all of it and calls `visit` for each of its events. In the last segment, what a crash has left
+    /// unfinished at the end is cut off.
+    ///
+    /// # Errors
+    /// If it can't be read, or is a segment of another log.
+    pub(super) fn open(
+        path: PathBuf,
+        epoch: Epoch,
+        is_last: bool,
+        visit: &mut dyn FnMut(&Stored<'_>),
+    ) -> io::Result<(Self, Vec<Hole>)> {
+        let file = OpenOptions::new().read(true).write(true).open(&path)?;
+        let mut header = [0; FILE_HEADER_BYTES];
+        file.read_exact_at(&mut header, 0)?;
+        let base = u64::from_le_bytes(std::array::from_fn(|i| header[16 + i]));
+        if header != file_header(base, epoch) {
+            let text = format!("{} is no segment of this log", path.display());
+            return Err(io::Error::new(io::ErrorKind::InvalidData, text));
+        }
+        let end = file.metadata()?.len();
+        let this = Self { path, file, index: RwLock::new(Index::new(base)), synced: AtomicU64::new(0) };
+        let mut holes = Vec::new();
+        let mut at = FILE_HEADER;
+        while at < end {
+            match this.block_at(at, end) {
+                Ok((header, bytes)) => {
+                    let mut index = this.index.write().unwrap_or_else(PoisonError::into_inner);
+                    let body = block::body(&header, &bytes).unwrap_or_default();
+                    for stored in block::events(body).flatten() {
+                        visit(&stored);
+                        index.count(&stored);
+                    }
+                    index.extend(at, &header, body);
+                    at += header.length();
+                }
+                Err(ReadError::Io(error)) => return Err(error),
+                Err(ReadError::Damage(damage)) => {
+                    let next = this.next_block(at + 1, end)?;
+                    // A block that was begun when this place was on the disk already: this was whole once.
+                    let was_whole = next.is_some_and(|(_, synced)| synced > at);
+                    if is_last && !was_whole {
+                        this.file.set_len(at)?;
+                        this.file.sync_all()?;
+                        break;
+                    }
+                    holes.push(this.hole(at, damage, this.index().last));
+                    let Some((next, _)) = next else { break };
+                    at = next;
+                }
+            }
+        }
+        this.index.write().unwrap_or_else(PoisonError::into_inner).length = at.min(end);
+        this.synced.store(at.min(end), Ordering::Relaxed);
+        Ok((this, holes))
+    }
+
+    /// What it holds.
+    pub(super) fn index(&self) -> RwLockReadGuard<'_, Index> {
+        self.index.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Where it lies.
+    pub(super) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Writes a block behind the last. It can't be read until it is [`Self::commit`]ted.
+    ///
+    /// # Errors
+    /// If there is no room, or the disk fails. Nothing of it is left then, as far as the disk does what it is told.
+    pub(super) fn write(&self, block: &[u8]) -> io::Result<()> {
+        let at = self.index().length;
+        self.file.write_all_at(block, at).inspect_err(|_| {
+            // What is left of it would be cut off at the next start; if even this fails, that still holds.
+            drop(self.file.set_len(at));
+        })
+    }
+
+    /// Cuts off what was written and not committed.
+    pub(super) fn roll_back(&self) {
+        let length = self.index().length;
+        // If it fails, the next start cuts it off.
+        drop(self.file.set_len(length));
+        self.synced.fetch_min(length, Ordering::Relaxed);
+    }
+
+    /// Has the disk keep what was written.
+    ///
+    /// # Errors
+    /// If the disk fails; nobody knows then what it has kept.
+    pub(super) fn sync(&self) -> io::Result<()> {
+        // Only the thread that asks writes.
+        let length = self.file.metadata()?.len();
+        self.file.sync_data()?;
+        self.synced.store(length, Ordering::Relaxed);
+        Ok(())
+    }
+
+    /// How many bytes are on the disk for certain.
+    pub(super) fn synced(&self) -> u64 {
+        self.synced.load(Ordering::Relaxed)
+    }
+
+    /// Lets readers see a block that was written.
+    pub(super) fn commit(&self, block: &[u8]) {
+        let Ok(header) = Header::parse(block) else { return };
+        let mut index = self.index.write().unwrap_or_else(PoisonError::into_inner);
+        let (at, body) = (index.length, &block[HEADER..]);
+        for stored in block::events(body).flatten() {
+            index.count(&stored);
+        }
+        index.extend(at, &header, body);
+    }
+
+    /// Reads on from an offset.
+    ///
+    /// # Errors
+    /// If the file can't be read. Damage is no error: see [`Found::hole`].
+    pub(super) fn read(&self, wanted: Wanted<'_>, epoch: Epoch) -> io::Result<Found> {
+        let (mut at, end) = {
+            let index = self.index();
+            (index.place_of(wanted.after), index.length)
+        };
+        let mut found = Found { through: wanted.after, ..Found::default() };
+        let mut bytes = 0;
+        let mut buffer = Buffer::default();
+        while at < end {
+            let events = match self.block_in(&mut buffer, at, end) {
+                Ok(block) => block,
+                Err(ReadError::Io(error)) => return Err(error),
+                Err(ReadError::Damage(damage)) => {
+                    let hole = self.hole(at, damage, found.through);
+                    match self.next_place(&hole)? {
+                        // It lies before what is asked for: it is nobody's loss here.
+                        Some((place, first)) if first <= wanted.after + 1 => {
+                            at = place;
+                            continue;
+                        }
+                        _ => found.hole = Some(hole),
+                    }
+                    return Ok(found);
+                }
+            };
+            let (header, body) = events;
+            at += header.length();
+            for stored in block::events(body) {
+                let Ok(stored) = stored else {
+                    found.hole = Some(self.hole(at, Damage::Event, found.through));
+                    return Ok(found);
+                };
+                if stored.offset <= wanted.after {
+                    continue;
+                }
+                if stored.offset > wanted.through {
+                    found.through = wanted.through;
+                    return Ok(found);
+                }
+                if found.events.len() >= wanted.limit || bytes >= wanted.bytes {
+                    found.is_full = true;
+                    return Ok(found);
+                }
+                if (wanted.takes)(stored.topic) {
+                    match stored.event(epoch) {
+                        Ok(event) => {
+                            bytes += event.data.len();
+                            found.events.push(event);
+                        }
+                        Err(damage) => {
+                            found.hole = Some(self.hole(at, damage, found.through));
+                            return Ok(found);
+                        }
+                    }
+                }
+                found.through = stored.offset;
+            }
+        }
+        Ok(found)
+    }
+
+    /// After which offset reading goes on behind a place that can't be read; `None` if nothing follows.
+    ///
+    /// # Errors
+    /// If the file can't be read.
+    pub(super) fn resumes_after(&self, hole: &Hole) -> io::Result<Option<u64>> {
+        Ok(self.next_place(hole)?.map(|(_, first)| first - 1))
+    }
+
+    /// The first block that can be read behind a hole, and its first offset.
+    fn next_place(&self, hole: &Hole) -> io::Result<Option<(u64, u64)>> {
+        let end = self.index().length;
+        let Some((at, _)) = self.next_block(hole.at + 1, end)? else { return Ok(None) };
+        let first = self.block_at(at, end).ok().and_then(|(header, bytes)| {
+            let body = block::body(&header, &bytes).ok()?;
+            block::events(body).next()?.ok().map(|stored| stored.offset)
+        });
+        Ok(first.map(|first| (at, first)))
+    }
+
+    fn hole(&self, at: u64, damage: Damage, after: u64) -> Hole {
+        Hole { path: self.path.display().to_string(), at, damage, after }
+    }
+
+    /// A whole, checked block.
+    fn block_at(&self, at: u64, end: u64) -> Result<(Header, Vec<u8>), ReadError> {
+        let mut buffer = Buffer::default();
+        let (header, _) = self.block_in(&mut buffer, at, end)?;
+        let from = usize::try_from(at - buffer.at).unwrap_or(0);
+        buffer.bytes.truncate(from + HEADER + header.body as usize);
+        Ok((header, buffer.bytes.split_off(from)))
+    }
+
+    /// The block at this place, through a buffer that is filled again where it does not reach.
+    fn block_in<'a>(
+        &self,
+        buffer: &'a mut Buffer,
+        at: u64,
+        end: u64,
+    ) -> Result<(Header, &'a [u8]), ReadError> {
+        if !buffer.has(at, HEADER) {
+            buffer.fill(&self.file, at, end, READ_BYTES)?;
+        }
+        let header = Header::parse(buffer.from(at))?;
+        if at + header.length() > end {
+            return Err(Damage::Short.into());
+        }
+        let whole = HEADER + header.body as usize;
+        if !buffer.has(at, whole) {
+            buffer.fill(&self.file, at, end, whole.max(READ_BYTES))?;
+        }
+        Ok((header, block::body(&header, buffer.from(at))?))
+    }
+
+    /// The next place at or after `from` where a whole block begins, and what it knew to be on the disk.
+    fn next_block(&self, from: u64, end: u64) -> io::Result<Option<(u64, u64)>> {
+        let mut buffer = Buffer::default();
+        let mut at = from;
+        while at + HEADER as u64 <= end {
+            if !buffer.has(at, HEADER) {
+                buffer.fill(&self.file, at, end, READ_BYTES)?;
+            }
+            let seen = buffer.from(at);
+            let Some(near) = seen.windows(MAGIC.len()).position(|window| window == MAGIC) else {
+                at += (seen.len().saturating_sub(MAGIC.len() - 1)).max(1) as u64;
+                continue;
+            };
+            at += near as u64;
+            match self.block_at(at, end) {
+                Ok((header, _)) => return Ok(Some((at, header.synced))),
+                Err(ReadError::Io(error)) => return Err(error),
+                Err(ReadError::Damage(_)) => at += 1,
+            }
+        }
+        Ok(None)
+    }
+}
+
+enum ReadError {
+    Io(io::Error),
+    Damage(Damage),
+}
+
+impl From<io::Error> for ReadError {
+    fn from(error: io::Error) -> Self {
+        Self::Io(error)
+    }
+}
+
+impl From<Damage> for ReadError {
+    fn from(damage: Damage) -> Self {
+        Self::Damage(damage)
+    }
+}
+
+/// A piece of a file.
+#[derive(Default)]
+struct Buffer {
+    at: u64,
+    bytes: Vec<u8>,
+}
+
+impl Buffer {
+    fn has(&self, at: u64, length: usize) -> bool {
+        at >= self.at && at + length as u64 <= self.at + self.bytes.len() as u64
+    }
+
+    fn from(&self, at: u64) -> &[u8] {
+        usize::try_from(at - self.at).ok().and_then(|from| self.bytes.get(from..)).unwrap_or_default()
+    }
+
+    fn fill(&mut self, file: &File, at: u64, end: u64, length: usize) -> io::Result<()> {
+        let length = usize::try_from(end - at).unwrap_or(usize::MAX).min(length);
+        self.at = at;
+        self.bytes.resize(length, 0);
+        file.read_exact_at(&mut self.bytes, at)
+    }
+}
+
+impl Index {
+    fn new(base: u64) -> Self {
+        Self {
+            length: FILE_HEADER,
+            last: base,
+            oldest_us: 0,
+            newest_us: 0,
+            events: 0,
+            topics: HashMap::new(),
+            places: Vec::new(),
+        }
+    }
+
+    fn count(&mut self, stored: &Stored<'_>) {
+        let held = match self.topics.get_mut(stored.topic) {
+            Some(held) => held,
+            None => match Topic::parse(stored.topic) {
+                Ok(topic) => {
+                    self.topics.entry(topic).or_insert(Held { first: stored.offset, ..Held::default() })
+                }
+                // No publisher can have written it.
+                Err(_) => return,
+            },
+        };
+        held.events += 1;
+        held.last = stored.offset;
+    }
+
+    fn extend(&mut self, at: u64, header: &Header, body: &[u8]) {
+        if self.events == 0 {
+            let oldest = block::events(body).flatten().map(|stored| stored.published_at_us).next();
+            self.oldest_us = oldest.unwrap_or(0);
+        }
+        let mut offsets = block::events(body).flatten().map(|stored| stored.offset);
+        let first = offsets.next().unwrap_or(self.last);
+        if self.places.last().is_none_or(|(_, place)| at >= place + INDEX_STEP) {
+            self.places.push((first, at));
+        }
+        self.last = offsets.last().unwrap_or(first);
+        self.events += u64::from(header.events);
+        self.newest_us = self.newest_us.max(header.newest_us);
+        self.length = at + header.length();
+    }
+
+    /// Where to begin to read for what follows an offset.
+    fn place_of(&self, after: u64) -> u64 {
+        let before = self.places.partition_point(|(first, _)| *first <= after + 1);
+        before.checked_sub(1).map_or(FILE_HEADER, |at| self.places[at].1)
+    }
+}
+
+fn file_header(base: u64, epoch: Epoch) -> [u8; FILE_HEADER_BYTES] {
+    let mut header = [0; FILE_HEADER_BYTES];
+    header[..8].copy_from_slice(&FILE_MAGIC);
+    header[8..16].copy_from_slice(&epoch.bits().to_le_bytes());
+    header[16..24].copy_from_slice(&base.to_le_bytes());
+    let checksum = crc32fast::hash(&header[..24]);
+    header[24..28].copy_from_slice(&checksum.to_le_bytes());
+    header
+}

@@ -1,0 +1,222 @@
+//! A shelf: the segments of one retention rule, oldest first. Letting go is unlinking the first.
+
+use std::{
+    collections::VecDeque,
+    fs, io,
+    path::{Path, PathBuf},
+    sync::{
+        Arc, PoisonError, RwLock,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+
+use fourways_shared::Epoch;
+
+use super::{
+    block::Stored,
+    segment::{Found, Hole, Segment, Wanted},
+    store::{number_in, say_number},
+};
+use crate::engine::{Retention, RetentionRule, Selection};
+
+/// A limit is kept to within this share of it: so much more than it says may be there.
+const SHARE: u64 = 8;
+/// Smaller segments would be more files than they are worth, larger ones take longer to check after a crash.
+const SEGMENT_BYTES: std::ops::RangeInclusive<u64> = 64 * 1024..=64 << 20;
+/// Says up to which offset events were let go.
+const FLOOR_FILE: &str = "floor";
+
+/// Segments that are kept by one rule.
+#[derive(Debug)]
+pub(super) struct Shelf {
+    rule: RetentionRule,
+    is_former: bool,
+    folder: PathBuf,
+    segments: RwLock<VecDeque<Arc<Segment>>>,
+    /// Events up to here were let go.
+    floor: AtomicU64,
+}
+
+impl Shelf {
+    /// Opens the segments of a folder, or makes the folder. `visit` sees every event.
+    ///
+    /// # Errors
+    /// If something can't be read, or belongs to another log.
+    pub(super) fn open(
+        rule: RetentionRule,
+        is_former: bool,
+        folder: PathBuf,
+        epoch: Epoch,
+        holes: &mut Vec<Hole>,
+        visit: &mut dyn FnMut(&Stored<'_>),
+    ) -> io::Result<Self> {
+        fs::create_dir_all(&folder)?;
+        let mut paths = Vec::new();
+        for entry in fs::read_dir(&folder)? {
+            let path = entry?.path();
+            if path.extension().is_some_and(|extension| extension == "log") {
+                paths.push(path);
+            }
+        }
+        // Names are offsets with leading zeros.
+        paths.sort();
+        let mut segments = VecDeque::with_capacity(paths.len());
+        let last = paths.len().saturating_sub(1);
+        for (at, path) in paths.into_iter().enumerate() {
+            // A crash while it was made: there was nothing in it yet.
+            if at == last && fs::metadata(&path)?.len() < Segment::LEAST_BYTES {
+                fs::remove_file(&path)?;
+                continue;
+            }
+            let (segment, found) = Segment::open(path, epoch, at == last, visit)?;
+            holes.extend(found);
+            segments.push_back(Arc::new(segment));
+        }
+        let floor = number_in(&folder.join(FLOOR_FILE))?;
+        Ok(Self { rule, is_former, folder, segments: RwLock::new(segments), floor: AtomicU64::new(floor) })
+    }
+
+    /// What is kept here, and how much of it.
+    pub(super) const fn rule(&self) -> &RetentionRule {
+        &self.rule
+    }
+
+    /// Its rule is not given any more; nothing is written here, and what is here may be of any topic.
+    pub(super) const fn is_former(&self) -> bool {
+        self.is_former
+    }
+
+    /// Events up to here were let go.
+    pub(super) fn floor(&self) -> u64 {
+        self.floor.load(Ordering::SeqCst)
+    }
+
+    /// The segments as they are now.
+    pub(super) fn segments(&self) -> Vec<Arc<Segment>> {
+        self.segments.read().unwrap_or_else(PoisonError::into_inner).iter().cloned().collect()
+    }
+
+    /// The segment to write to, for an event after `head`: a new one where the last is full or too old.
+    ///
+    /// # Errors
+    /// If a new one can't be made.
+    pub(super) fn active(&self, head: u64, now_us: u64, epoch: Epoch) -> io::Result<Arc<Segment>> {
+        let last = self.segments.read().unwrap_or_else(PoisonError::into_inner).back().cloned();
+        if let Some(last) = last.filter(|segment| !self.is_full(segment, now_us)) {
+            return Ok(last);
+        }
+        self.begin(head, epoch)
+    }
+
+    /// Begins another segment, whatever the last is like.
+    ///
+    /// # Errors
+    /// If it can't be made.
+    pub(super) fn begin(&self, head: u64, epoch: Epoch) -> io::Result<Arc<Segment>> {
+        let segment = Arc::new(Segment::create(&self.folder, head, epoch)?);
+        let mut segments = self.segments.write().unwrap_or_else(PoisonError::into_inner);
+        // An empty one of the same name was just made anew.
+        if segments.back().is_some_and(|last| last.path() == segment.path()) {
+            segments.pop_back();
+        }
+        segments.push_back(Arc::clone(&segment));
+        Ok(segment)
+    }
+
+    fn is_full(&self, segment: &Segment, now_us: u64) -> bool {
+        let Retention { events, bytes, age } = self.rule.retention;
+        let index = segment.index();
+        let longest = (bytes / SHARE).clamp(*SEGMENT_BYTES.start(), *SEGMENT_BYTES.end());
+        index.events > 0
+            && (index.length >= longest
+                || index.events >= (events as u64 / SHARE).max(1)
+                || now_us.saturating_sub(index.oldest_us) >= micros(age) / SHARE)
+    }
+
+    /// Lets go what no limit keeps. The last segment stays: it says where the log has got to.
+    ///
+    /// # Errors
+    /// If a file can't be removed.
+    pub(super) fn sweep(&self, head: u64, now_us: u64, epoch: Epoch) -> io::Result<()> {
+        let Retention { events, bytes, age } = self.rule.retention;
+        let is_old = |segment: &Segment| now_us.saturating_sub(segment.index().newest_us) > micros(age);
+        // One that is all too old gives way to an empty one, so that it can go.
+        let last = self.segments.read().unwrap_or_else(PoisonError::into_inner).back().cloned();
+        if last.is_some_and(|last| last.index().events > 0 && is_old(&last)) {
+            self.begin(head, epoch)?;
+        }
+        loop {
+            let first = {
+                let segments = self.segments.read().unwrap_or_else(PoisonError::into_inner);
+                let sum =
+                    |of: fn(&Segment) -> u64| segments.iter().skip(1).map(|segment| of(segment)).sum::<u64>();
+                let rest_is_enough = sum(|segment| segment.index().events) >= events as u64
+                    || sum(|segment| segment.index().length) >= bytes;
+                segments
+                    .front()
+                    .filter(|first| segments.len() > 1 && (rest_is_enough || is_old(first)))
+                    .cloned()
+            };
+            let Some(first) = first else { return Ok(()) };
+            let floor = first.index().last;
+            // First said, then done: a crash in between leaves a segment that goes at the next sweep.
+            say_number(&self.folder, FLOOR_FILE, floor)?;
+            self.floor.store(floor, Ordering::SeqCst);
+            fs::remove_file(first.path())?;
+            self.segments.write().unwrap_or_else(PoisonError::into_inner).pop_front();
+        }
+    }
+
+    /// Reads on from an offset.
+    ///
+    /// # Errors
+    /// If a file can't be read.
+    pub(super) fn read(
+        &self,
+        selection: Selection<'_>,
+        mut wanted: Wanted<'_>,
+        epoch: Epoch,
+    ) -> io::Result<Found> {
+        let mut all = Found { through: wanted.after, ..Found::default() };
+        for segment in self.segments() {
+            let (last, holds) = {
+                let index = segment.index();
+                (index.last, selection.any_of(index.topics.keys()))
+            };
+            if last <= wanted.after {
+                continue;
+            }
+            if !holds {
+                all.through = last.min(wanted.through);
+                continue;
+            }
+            let found = segment.read(Wanted { after: all.through.max(wanted.after), ..wanted }, epoch)?;
+            wanted.limit -= found.events.len().min(wanted.limit);
+            wanted.bytes =
+                wanted.bytes.saturating_sub(found.events.iter().map(|event| event.data.len()).sum());
+            all.events.extend(found.events);
+            all.through = found.through;
+            if let Some(hole) = found.hole {
+                all.resumes_after = Some(segment.resumes_after(&hole)?.unwrap_or(last));
+                all.hole = Some(hole);
+                return Ok(all);
+            }
+            if found.is_full || all.through >= wanted.through {
+                all.is_full = found.is_full;
+                return Ok(all);
+            }
+        }
+        all.through = wanted.through;
+        Ok(all)
+    }
+
+    /// Where its folder lies.
+    pub(super) fn folder(&self) -> &Path {
+        &self.folder
+    }
+}
+
+fn micros(age: Duration) -> u64 {
+    u64::try_from(age.as_micros()).unwrap_or(u64::MAX)
+}

@@ -1,0 +1,226 @@
+//! The one thread that writes the log.
+//!
+//! Appends that come while the disk is at work wait, and go to it together: the slower the disk, the more share a sync.
+
+use std::{
+    collections::BTreeMap,
+    io,
+    sync::{
+        Arc,
+        mpsc::{Receiver, RecvTimeoutError},
+    },
+    time::{Duration, Instant},
+};
+
+use fourways_shared::{Cursor, Event};
+use tokio::sync::{OwnedSemaphorePermit, oneshot};
+
+use super::{Durability, block::Builder, segment::Segment, store::Store};
+use crate::engine::{
+    Append, EngineError, RetentionRule, Tail, now_us,
+    sequence::{Numbered, Sequence},
+};
+
+/// An append and who waits for it.
+#[derive(Debug)]
+pub(super) struct Job {
+    pub(super) append: Append,
+    pub(super) answer: oneshot::Sender<Result<Vec<Cursor>, EngineError>>,
+    /// Given back once it is answered.
+    pub(super) room: OwnedSemaphorePermit,
+}
+
+/// A commit ends with the append that fills it, so that the first of them is not kept waiting.
+const MAX_COMMIT_BYTES: usize = 8 << 20;
+/// So many numbers are said to be given out before they are, so that it need not be said for each.
+const RESERVE: u64 = 1 << 16;
+/// How often what is too old is let go.
+const SWEEP: Duration = Duration::from_secs(1);
+
+/// Writes.
+#[derive(Debug)]
+pub(super) struct Writer {
+    store: Arc<Store>,
+    tail: Arc<Tail>,
+    sequence: Sequence,
+    reserved: u64,
+    rules: Vec<RetentionRule>,
+    durability: Durability,
+    jobs: Receiver<Job>,
+    /// Written, and not on the disk yet.
+    unsynced: Vec<Arc<Segment>>,
+    synced_at: Instant,
+    swept_at: Instant,
+}
+
+/// An append in a commit.
+struct Taken {
+    answer: oneshot::Sender<Result<Vec<Cursor>, EngineError>>,
+    _room: OwnedSemaphorePermit,
+    cursors: Vec<Cursor>,
+    events: Vec<Event>,
+}
+
+impl Writer {
+    pub(super) fn new(
+        store: Arc<Store>,
+        tail: Arc<Tail>,
+        sequence: Sequence,
+        rules: Vec<RetentionRule>,
+        durability: Durability,
+        jobs: Receiver<Job>,
+    ) -> Self {
+        let (reserved, now) = (sequence.head(), Instant::now());
+        Self {
+            store,
+            tail,
+            sequence,
+            reserved,
+            rules,
+            durability,
+            jobs,
+            unsynced: Vec::new(),
+            synced_at: now,
+            swept_at: now,
+        }
+    }
+
+    /// Ends when nobody can append any more.
+    pub(super) fn run(mut self) {
+        loop {
+            match self.jobs.recv_timeout(self.next_duty()) {
+                Ok(job) => self.commit(job),
+                Err(RecvTimeoutError::Timeout) => {}
+                Err(RecvTimeoutError::Disconnected) => break,
+            }
+            self.do_duties();
+        }
+        let synced = self.sync();
+        if let Err(error) = synced.and_then(|()| self.store.reserve(self.sequence.head())) {
+            tracing::error!(%error, "the log could not be closed in order");
+        }
+    }
+
+    fn next_duty(&self) -> Duration {
+        let sweep = SWEEP.saturating_sub(self.swept_at.elapsed());
+        match self.durability {
+            Durability::Interval(every) if !self.unsynced.is_empty() => {
+                sweep.min(every.saturating_sub(self.synced_at.elapsed()))
+            }
+            _ => sweep,
+        }
+    }
+
+    fn do_duties(&mut self) {
+        if let Durability::Interval(every) = self.durability
+            && !self.unsynced.is_empty()
+            && self.synced_at.elapsed() >= every
+            && let Err(error) = self.sync()
+        {
+            tracing::error!(%error, "the disk did not keep what was acknowledged since the last sync");
+        }
+        if self.swept_at.elapsed() >= SWEEP {
+            self.swept_at = Instant::now();
+            self.sequence.forget_keys(now_us());
+            for shelf in self.store.shelves() {
+                if let Err(error) = shelf.sweep(self.sequence.head(), now_us(), self.store.epoch()) {
+                    tracing::warn!(%error, folder = %shelf.folder().display(), "old events can't be let go");
+                }
+            }
+        }
+    }
+
+    fn sync(&mut self) -> io::Result<()> {
+        self.synced_at = Instant::now();
+        // Whatever comes of it: what could not be synced now can't be told from what was (fsync reports an error once).
+        for segment in std::mem::take(&mut self.unsynced) {
+            segment.sync()?;
+        }
+        Ok(())
+    }
+
+    /// Keeps an append and those that wait behind it, all with one sync, and answers them.
+    fn commit(&mut self, first: Job) {
+        let mark = self.sequence.mark();
+        let now = now_us();
+        let mut taken = Vec::new();
+        let mut blocks: BTreeMap<usize, Builder> = BTreeMap::new();
+        let mut bytes = 0;
+        let mut next = Some(first);
+        while let Some(Job { append, answer, room }) = next {
+            let place = RetentionRule::place(&self.rules, &append.topic);
+            let (cursors, events) = match self.sequence.number(append, now) {
+                Numbered::Before(cursors) => (cursors, Vec::new()),
+                Numbered::New(events) => (events.iter().map(|event| event.cursor).collect(), events),
+            };
+            if !self.rules[place].is_volatile && !events.is_empty() {
+                let block = blocks.entry(place).or_default();
+                for event in &events {
+                    block.push(event);
+                    bytes += event.data.len() + 64;
+                }
+            }
+            taken.push(Taken { answer, _room: room, cursors, events });
+            next = if bytes < MAX_COMMIT_BYTES { self.jobs.try_recv().ok() } else { None };
+        }
+        match self.keep(blocks, now, mark_head(&taken, self.sequence.head())) {
+            Ok(()) => {
+                for Taken { answer, cursors, events, .. } in taken {
+                    self.tail.put(events);
+                    // A publisher that has gone does not want to know.
+                    drop(answer.send(Ok(cursors)));
+                }
+            }
+            Err(error) => {
+                self.sequence.roll_back(mark);
+                tracing::error!(%error, appends = taken.len(), "the log can't be written");
+                for Taken { answer, .. } in taken {
+                    drop(answer.send(Err(EngineError::of_disk(&error))));
+                }
+            }
+        }
+    }
+
+    /// Writes the blocks, each to its shelf, and has the disk keep them; all of them or none.
+    fn keep(&mut self, blocks: BTreeMap<usize, Builder>, now_us: u64, head: u64) -> io::Result<()> {
+        let mut written: Vec<(Arc<Segment>, Vec<u8>)> = Vec::with_capacity(blocks.len());
+        if self.sequence.head() > self.reserved {
+            self.store.reserve(self.sequence.head() + RESERVE)?;
+            self.reserved = self.sequence.head() + RESERVE;
+        }
+        let keep = || -> io::Result<()> {
+            for (place, block) in blocks {
+                let segment = self.store.shelves()[place].active(head, now_us, self.store.epoch())?;
+                let block = block.finish(segment.synced());
+                segment.write(&block)?;
+                written.push((segment, block));
+            }
+            if self.durability == Durability::Always {
+                for (segment, _) in &written {
+                    segment.sync()?;
+                }
+            }
+            Ok(())
+        };
+        let kept = keep();
+        for (segment, block) in written {
+            match (&kept, self.durability) {
+                (Err(_), _) => segment.roll_back(),
+                (Ok(()), Durability::Always) => segment.commit(&block),
+                (Ok(()), Durability::Interval(_)) => {
+                    segment.commit(&block);
+                    if !self.unsynced.iter().any(|known| Arc::ptr_eq(known, &segment)) {
+                        self.unsynced.push(segment);
+                    }
+                }
+            }
+        }
+        kept
+    }
+}
+
+/// The offset before the first event of a commit.
+fn mark_head(taken: &[Taken], head: u64) -> u64 {
+    let first = taken.iter().find_map(|taken| taken.events.first());
+    first.map_or(head, |event| event.cursor.offset.0 - 1)
+}

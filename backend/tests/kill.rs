@@ -1,0 +1,198 @@
+//! The server is killed at random moments and started again, many times, while it is published to and read by all four
+//! techniques: whatever was acknowledged reaches every reader once, in order, and nothing breaks continuity.
+//!
+//! `FOURWAYS_KILL_ROUNDS=200 cargo test -p fourways --test kill -- --nocapture` prints the counts of a long run.
+#![cfg(not(feature = "shuttle"))]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::print_stdout,
+    reason = "a test fails by panicking, and prints what it counted"
+)]
+
+use std::{
+    collections::HashMap,
+    io::{BufRead as _, BufReader},
+    net::TcpListener,
+    ops::ControlFlow,
+    path::Path,
+    process::{Child, Command, Stdio},
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicBool, AtomicU64, Ordering},
+    },
+    time::{Duration, Instant},
+};
+
+use fourways_client::{Arrival, PublishError, Publisher, Subscriber, Target};
+use fourways_shared::{After, Data, Technique, Topic};
+
+const DEADLINE: Duration = Duration::from_mins(1);
+/// Topics that are published to at once, and events of one publish.
+const PUBLISHERS: usize = 3;
+const EVENTS: u64 = 5;
+
+struct Server(Child);
+
+impl Server {
+    fn start(address: &str, data: &Path) -> Self {
+        let mut child = Command::new(env!("CARGO_BIN_EXE_fourways"))
+            .args(["serve", "--listen", address, "--source", "none", "--data"])
+            .arg(data)
+            .args(["--publish-rate", "0", "--workers", "2"])
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut lines = BufReader::new(child.stderr.take().unwrap()).lines();
+        let listening = lines.by_ref().map_while(Result::ok).any(|line| line.contains("://"));
+        assert!(listening, "the server starts again: {:?}", child.wait());
+        // The pipe is emptied until the server ends, so that it never blocks on it.
+        std::thread::spawn(move || lines.for_each(drop));
+        Self(child)
+    }
+}
+
+impl Drop for Server {
+    /// As `kill -9` does.
+    fn drop(&mut self) {
+        self.0.kill().unwrap();
+        self.0.wait().unwrap();
+    }
+}
+
+fn topic(index: usize) -> Topic {
+    format!("kill.{index}").parse().unwrap()
+}
+
+/// What one reader has been told, by topic: the publisher's own numbers.
+#[derive(Default)]
+struct Told {
+    numbers: HashMap<String, Vec<u64>>,
+    resets: u64,
+    cuts: u64,
+}
+
+/// Publishes numbers in order until it is told to stop; a publish that got no answer is repeated with the same key.
+async fn publish(
+    base: String,
+    index: usize,
+    stops: Arc<AtomicBool>,
+    acknowledged: Arc<AtomicU64>,
+) -> (u64, u64) {
+    let publisher = Publisher::new(Target::new(&base, vec![]).unwrap(), topic(index));
+    let (mut next, mut repeats) = (0, 0);
+    while !stops.load(Ordering::SeqCst) {
+        let lines: Vec<String> = (next..next + EVENTS).map(|number| number.to_string()).collect();
+        let lines = lines.join("\n");
+        let began = Instant::now();
+        loop {
+            match publisher.publish_lines(lines.clone(), &format!("key-{next}")).await {
+                Ok(cursors) => {
+                    assert_eq!(cursors.len() as u64, EVENTS);
+                    break;
+                }
+                Err(PublishError::Refused(problem)) if problem.status < 500 => panic!("{problem:?}"),
+                Err(_) => repeats += 1,
+            }
+            assert!(began.elapsed() < DEADLINE, "the server comes back");
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        next += EVENTS;
+        acknowledged.fetch_add(EVENTS, Ordering::SeqCst);
+    }
+    (next, repeats)
+}
+
+fn read(base: &str, technique: Technique, told: &Arc<Mutex<Told>>) -> tokio::task::JoinHandle<()> {
+    let topics = (0..PUBLISHERS).map(topic).collect();
+    let mut target = Target::new(base, topics).unwrap();
+    target.poll_interval = Duration::from_millis(20);
+    let told = Arc::clone(told);
+    tokio::spawn(async move {
+        let mut subscriber = Subscriber::new(target, After::Earliest);
+        let sink = |arrival| {
+            let mut told = told.lock().unwrap();
+            match arrival {
+                Arrival::Event(event) => {
+                    let Data::Json(raw) = &event.data else { panic!("{event:?}") };
+                    let number = raw.get().parse().unwrap();
+                    told.numbers.entry(event.topic.to_string()).or_default().push(number);
+                }
+                Arrival::Reset(_) => told.resets += 1,
+                Arrival::Lost { wait: None, detail } => panic!("{technique} gives up: {detail}"),
+                Arrival::Lost { .. } => told.cuts += 1,
+                Arrival::Opened | Arrival::Position(_) => {}
+            }
+            ControlFlow::Continue(())
+        };
+        subscriber.run(technique, sink).await;
+    })
+}
+
+#[test]
+fn nothing_acknowledged_is_lost_or_repeated_by_being_killed() {
+    let rounds = std::env::var("FOURWAYS_KILL_ROUNDS").map_or(8, |text| text.parse().expect("a number"));
+    let folder = tempfile::tempdir().unwrap();
+    let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let (address, base) = (format!("127.0.0.1:{port}"), format!("http://127.0.0.1:{port}"));
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    runtime.block_on(async {
+        let server = Server::start(&address, folder.path());
+        let (stops, acknowledged) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicU64::new(0)));
+        let readers = Technique::ALL.map(|technique| (technique, Arc::new(Mutex::new(Told::default()))));
+        let reading: Vec<_> = readers.iter().map(|(technique, told)| read(&base, *technique, told)).collect();
+        let publishers = (0..PUBLISHERS).map(|index| {
+            tokio::spawn(publish(base.clone(), index, Arc::clone(&stops), Arc::clone(&acknowledged)))
+        });
+        let publishers: Vec<_> = publishers.collect();
+        let mut server = Some(server);
+        for round in 0..rounds {
+            // So many more are acknowledged before the next kill: a random moment, but never before it works again.
+            let more = 1 + getrandom::u64().unwrap() % 120;
+            let until = acknowledged.load(Ordering::SeqCst) + more;
+            let began = Instant::now();
+            while acknowledged.load(Ordering::SeqCst) < until {
+                assert!(began.elapsed() < DEADLINE, "round {round}: publishing goes on");
+                tokio::time::sleep(Duration::from_micros(200)).await;
+            }
+            drop(server.take());
+            server = Some(Server::start(&address, folder.path()));
+        }
+        stops.store(true, Ordering::SeqCst);
+        let (mut published, mut repeats) = (Vec::new(), 0);
+        for publisher in publishers {
+            let (count, again) = publisher.await.unwrap();
+            published.push(count);
+            repeats += again;
+        }
+        let total: u64 = published.iter().sum();
+        println!("{rounds} kills, {total} events acknowledged, {repeats} publishes repeated with their key");
+        for (technique, told) in &readers {
+            let began = Instant::now();
+            loop {
+                let held: u64 =
+                    told.lock().unwrap().numbers.values().map(|numbers| numbers.len() as u64).sum();
+                if held >= total {
+                    break;
+                }
+                assert!(began.elapsed() < DEADLINE, "{technique} has {held} of {total}");
+                tokio::time::sleep(Duration::from_millis(10)).await;
+            }
+            let told = told.lock().unwrap();
+            for (index, count) in published.iter().enumerate() {
+                let numbers = &told.numbers[topic(index).as_str()];
+                assert!(numbers.iter().copied().eq(0..*count), "{technique}, {index}: {numbers:?}");
+            }
+            assert_eq!(told.resets, 0, "{technique}: continuity never broke");
+            println!(
+                "{technique}: {total} delivered, lost 0, repeated 0, reordered 0, over {} cuts",
+                told.cuts
+            );
+        }
+        for reader in reading {
+            reader.abort();
+        }
+        drop(server);
+    });
+}
