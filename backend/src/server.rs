@@ -49,6 +49,7 @@ pub struct Server {
 
 /// What ends in order.
 struct Ending {
+    engine: Arc<dyn Engine>,
     drain: Arc<Drain>,
     usage: Arc<Usage>,
     tail: Arc<Tail>,
@@ -152,11 +153,12 @@ impl Server {
                 .and_then(http)
             })?
             .run();
+        let kept = Arc::clone(&engine);
         let mut beside = vec![Owned(rt::spawn(sweep(Arc::clone(&tail), visitors, gate, Arc::clone(&usage))))];
         if config.source == Source::Host {
             beside.push(Owned(rt::spawn(sources::host::run(engine, config.source_rate))));
         }
-        let ending = Ending { drain, usage, tail, within: config.limits.drain };
+        let ending = Ending { engine: kept, drain, usage, tail, within: config.limits.drain };
         Ok(Self { running, addresses, is_tls, beside, ending })
     }
 
@@ -183,6 +185,7 @@ impl Server {
     pub async fn run(self) -> io::Result<()> {
         let Self { mut running, beside, ending, .. } = self;
         let handle = running.handle();
+        let engine = Arc::clone(&ending.engine);
         let ends = async move {
             told_to_stop().await;
             tokio::select! {
@@ -196,6 +199,8 @@ impl Server {
             () = ends => running.await,
         };
         drop(beside);
+        // Nobody is served any more, so nobody waits for this thread.
+        engine.close();
         outcome
     }
 }

@@ -47,6 +47,9 @@ pub trait Engine: Send + Sync + 'static {
 
     /// Keeps the events and resolves once they are kept.
     fn append(&self, append: Append) -> Appending<'_>;
+
+    /// Waits until what was taken is where it is kept; nothing is taken any more. Blocks.
+    fn close(&self) {}
 }
 
 /// An append under way.

@@ -17,7 +17,7 @@ mod writer;
 use std::{
     io,
     path::Path,
-    sync::{Arc, mpsc},
+    sync::{Arc, Mutex, PoisonError, mpsc},
     thread::JoinHandle,
     time::Duration,
 };
@@ -31,7 +31,7 @@ use tokio::{
 use self::{
     block::Stored,
     store::{Opened, Store},
-    writer::{Job, Writer},
+    writer::{Job, Order, Writer},
 };
 use super::{
     Append, Appending, Archive as _, Engine, EngineError, RetentionRule, Selection, Shard, Tail, TailCap,
@@ -56,9 +56,9 @@ const PATIENCE: Duration = Duration::from_secs(10);
 #[derive(Debug)]
 pub struct DiskEngine {
     tail: Arc<Tail>,
-    jobs: Option<mpsc::Sender<Job>>,
+    jobs: mpsc::Sender<Order>,
     room: Arc<Semaphore>,
-    writer: Option<JoinHandle<()>>,
+    writer: Mutex<Option<JoinHandle<()>>>,
 }
 
 impl DiskEngine {
@@ -94,7 +94,7 @@ impl DiskEngine {
         let writer = Writer::new(Arc::clone(&store), Arc::clone(&tail), sequence, rules, durability, waiting);
         let writer = std::thread::Builder::new().name("log".to_owned()).spawn(move || writer.run())?;
         let room = Arc::new(Semaphore::new(MAX_WAITING_KIB as usize));
-        Ok(Self { tail, jobs: Some(jobs), room, writer: Some(writer) })
+        Ok(Self { tail, jobs, room, writer: Mutex::new(Some(writer)) })
     }
 }
 
@@ -114,21 +114,24 @@ impl Engine for DiskEngine {
                 timeout(PATIENCE, Arc::clone(&self.room).acquire_many_owned(kib)).await.map_err(late)?;
             let room = room.map_err(|_| closed())?;
             let (answer, answered) = oneshot::channel();
-            let jobs = self.jobs.as_ref().ok_or_else(closed)?;
-            jobs.send(Job { append, answer, room }).map_err(|_| closed())?;
+            self.jobs.send(Order::Keep(Job { append, answer, room })).map_err(|_| closed())?;
             timeout(PATIENCE, answered).await.map_err(late)?.map_err(|_| closed())?
         })
+    }
+
+    fn close(&self) {
+        // Who has closed it already has ended the thread.
+        drop(self.jobs.send(Order::Close));
+        if let Some(writer) = self.writer.lock().unwrap_or_else(PoisonError::into_inner).take() {
+            // It panics on nothing; if it did, there is nobody left to tell.
+            drop(writer.join());
+        }
     }
 }
 
 impl Drop for DiskEngine {
-    /// Waits until what was taken is on the disk.
     fn drop(&mut self) {
-        drop(self.jobs.take());
-        if let Some(writer) = self.writer.take() {
-            // It panics on nothing; if it did, there is nobody left to tell.
-            drop(writer.join());
-        }
+        self.close();
     }
 }
 

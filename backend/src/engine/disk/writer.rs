@@ -30,6 +30,15 @@ pub(super) struct Job {
     pub(super) room: OwnedSemaphorePermit,
 }
 
+/// What the writer is told.
+#[derive(Debug)]
+pub(super) enum Order {
+    /// Keep this.
+    Keep(Job),
+    /// End, once what came before is kept.
+    Close,
+}
+
 /// A commit ends with the append that fills it, so that the first of them is not kept waiting.
 const MAX_COMMIT_BYTES: usize = 8 << 20;
 /// So many numbers are said to be given out before they are, so that it need not be said for each.
@@ -46,7 +55,8 @@ pub(super) struct Writer {
     reserved: u64,
     rules: Vec<RetentionRule>,
     durability: Durability,
-    jobs: Receiver<Job>,
+    jobs: Receiver<Order>,
+    is_closing: bool,
     /// Written, and not on the disk yet.
     unsynced: Vec<Arc<Segment>>,
     synced_at: Instant,
@@ -68,7 +78,7 @@ impl Writer {
         sequence: Sequence,
         rules: Vec<RetentionRule>,
         durability: Durability,
-        jobs: Receiver<Job>,
+        jobs: Receiver<Order>,
     ) -> Self {
         let (reserved, now) = (sequence.head(), Instant::now());
         Self {
@@ -79,19 +89,20 @@ impl Writer {
             rules,
             durability,
             jobs,
+            is_closing: false,
             unsynced: Vec::new(),
             synced_at: now,
             swept_at: now,
         }
     }
 
-    /// Ends when nobody can append any more.
+    /// Ends when it is told to, or nobody can append any more.
     pub(super) fn run(mut self) {
-        loop {
+        while !self.is_closing {
             match self.jobs.recv_timeout(self.next_duty()) {
-                Ok(job) => self.commit(job),
+                Ok(Order::Keep(job)) => self.commit(job),
                 Err(RecvTimeoutError::Timeout) => {}
-                Err(RecvTimeoutError::Disconnected) => break,
+                Ok(Order::Close) | Err(RecvTimeoutError::Disconnected) => break,
             }
             self.do_duties();
         }
@@ -161,7 +172,14 @@ impl Writer {
                 }
             }
             taken.push(Taken { answer, _room: room, cursors, events });
-            next = if bytes < MAX_COMMIT_BYTES { self.jobs.try_recv().ok() } else { None };
+            next = match if bytes < MAX_COMMIT_BYTES { self.jobs.try_recv().ok() } else { None } {
+                Some(Order::Keep(job)) => Some(job),
+                Some(Order::Close) => {
+                    self.is_closing = true;
+                    None
+                }
+                None => None,
+            };
         }
         match self.keep(blocks, now, mark_head(&taken, self.sequence.head())) {
             Ok(()) => {
