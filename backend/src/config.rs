@@ -7,7 +7,7 @@ use fourways_shared::Filter;
 
 use crate::{
     access::{keys::KeySource, origin::Origin},
-    engine::{Durability, Retention, RetentionRule, RetentionText, TailCap, bytes, duration},
+    engine::{Durability, LagRule, Retention, RetentionRule, RetentionText, TailCap, bytes, duration},
 };
 
 /// What `fourways serve` can be told. Every flag is also an environment variable.
@@ -49,6 +49,12 @@ pub struct Config {
     #[command(flatten)]
     #[allow(missing_docs, reason = "clap prints a flattened field's doc as the group's help")]
     pub limits: Limits,
+
+    /// What is done to a stream or socket that falls behind, by topic, as in prices.>=conflate:500: cut ends its
+    /// connection, skip goes on at the head, conflate with the newest of each topic, once more than so many events are
+    /// pending. The first that fits a topic counts. Without a rule it only lags, as far as events are kept.
+    #[arg(long, env = "FOURWAYS_LAG", value_name = "PATTERN=ACTION:N", value_delimiter = ';')]
+    pub lag: Vec<LagRule>,
 
     #[command(flatten)]
     #[allow(missing_docs, reason = "clap prints a flattened field's doc as the group's help")]
@@ -238,7 +244,7 @@ impl LogFlags {
 }
 
 /// What the server publishes itself.
-const OWN_TOPICS: [&str; 2] = ["lab.>", "host.*"];
+const OWN_TOPICS: [&str; 3] = ["lab.>", "host.*", "presence.>"];
 
 impl Config {
     /// How many workers there will be.

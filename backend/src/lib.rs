@@ -21,6 +21,7 @@ pub mod subscription;
 
 pub mod app;
 pub mod lab;
+pub mod presence;
 pub mod problem;
 pub mod sources;
 pub mod topics;

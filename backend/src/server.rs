@@ -32,8 +32,9 @@ use crate::{
     connection::{self, Connection, accept},
     delivery::{self, Room, sse, websocket},
     drain::Drain,
-    engine::{DiskEngine, Engine, MemoryEngine, Shard, Tail},
+    engine::{DiskEngine, Engine, LagRule, MemoryEngine, Shard, Tail},
     lab::{self, tap::Tap, visitors::Visitors},
+    presence::{self, Presence},
     problem::{self, Failure},
     publish, sources, tls, topics,
 };
@@ -81,11 +82,14 @@ impl Server {
         let usage = Usage::new(Arc::clone(&limits));
         let drain = Arc::new(Drain::default());
         let visitors = Arc::new(Visitors::default());
+        let (presence, teller) = Presence::new(Arc::clone(&engine));
         let app = {
             let next_worker = Arc::new(std::sync::atomic::AtomicUsize::new(0));
             let feeds = Data::new(lab::feed::Feeds::default());
+            let presence = Data::new(presence);
             let origins = Data::new(origin::Origins::new(config.access.origin.clone()));
             let settings = Data::new(config.clone());
+            let lag: Arc<[LagRule]> = config.lag.clone().into();
             let (engine, visitors, gate) = (Arc::clone(&engine), Arc::clone(&visitors), Arc::clone(&gate));
             let (limits, usage, drain) = (Arc::clone(&limits), Arc::clone(&usage), Arc::clone(&drain));
             move || {
@@ -100,8 +104,9 @@ impl Server {
                 let (limits, usage, drain) = (Arc::clone(&limits), Arc::clone(&usage), Arc::clone(&drain));
                 App::new()
                     .app_data(publish::data(Arc::clone(&engine)))
-                    .app_data(Data::new(Room { tail, shard, limits, usage, drain }))
+                    .app_data(Data::new(Room { tail, shard, limits, usage, drain, lag: Arc::clone(&lag) }))
                     .app_data(access::data(Arc::clone(&gate)))
+                    .app_data(presence.clone())
                     .app_data(settings.clone())
                     .app_data(origins.clone())
                     .app_data(feeds.clone())
@@ -155,6 +160,7 @@ impl Server {
             .run();
         let kept = Arc::clone(&engine);
         let mut beside = vec![Owned(rt::spawn(sweep(Arc::clone(&tail), visitors, gate, Arc::clone(&usage))))];
+        beside.push(Owned(rt::spawn(teller)));
         if config.source == Source::Host {
             beside.push(Owned(rt::spawn(sources::host::run(engine, config.source_rate))));
         }
@@ -260,6 +266,7 @@ fn routes(app: &mut web::ServiceConfig) {
     let api = web::scope("/v1")
         .wrap(from_fn(origin::guard))
         .service(only(web::resource("/topics/{topic}/events")).route(web::post().to(publish::handle)))
+        .service(only(web::resource("/topics/{topic}/presence")).route(web::get().to(presence::handle)))
         .service(only(web::resource("/topics")).route(web::get().to(topics::list)))
         .service(only(web::resource("/topics/{topic}")).route(web::get().to(topics::one)))
         .service(only(web::resource("/events")).route(web::get().to(delivery::poll)))

@@ -18,7 +18,7 @@ use smallvec::SmallVec;
 
 use crate::{
     encoding::Encoded,
-    engine::{Archive, Older, Selection, Shard, Tail, TopicTail},
+    engine::{Archive, LagAction, LagRule, Older, Selection, Shard, Tail, TopicTail},
     sync::{Arc, Ordering, PoisonError},
 };
 
@@ -50,6 +50,14 @@ pub struct Subscription {
     waker: Option<Waker>,
     /// A read of the archive that is under way.
     reading: Option<Reading>,
+    /// Nothing behind this offset is read.
+    until: u64,
+    /// What is done when too much is pending, and how much that is.
+    lag: Option<(LagAction, u64)>,
+    /// It was too much, and its connection is to end.
+    is_too_slow: bool,
+    /// It was too much: what is pending is read as the newest of each topic.
+    is_conflating: bool,
 }
 
 type Reading = Pin<Box<dyn Future<Output = io::Result<Read>> + Send>>;
@@ -80,6 +88,14 @@ struct Place {
     seen: Option<u64>,
 }
 
+impl Place {
+    /// Its topic has an event behind the position.
+    fn has_more(&self, position: u64) -> bool {
+        let log = self.topic.log.read().unwrap_or_else(PoisonError::into_inner);
+        log.events.back().is_some_and(|event| event.offset() > position)
+    }
+}
+
 impl Subscription {
     /// Begins to read. `topics` holds at least one and none twice.
     pub fn new(
@@ -89,6 +105,17 @@ impl Subscription {
         policy: Policy,
         technique: Technique,
         shard: Shard,
+    ) -> Self {
+        Self::range((tail, shard), topics, after, None, (policy, technique))
+    }
+
+    /// Reads up to an offset, and no further. `topics` as in [`Self::new`].
+    pub fn range(
+        (tail, shard): (&Arc<Tail>, Shard),
+        topics: &[Filter],
+        after: After,
+        until: Option<Offset>,
+        (policy, technique): (Policy, Technique),
     ) -> Self {
         let topics = topics.iter().map(|topic| {
             let topic = tail.index(topic);
@@ -109,6 +136,10 @@ impl Subscription {
             untold: None,
             waker: None,
             reading: None,
+            until: until.map_or(u64::MAX, |until| until.0),
+            lag: None,
+            is_too_slow: false,
+            is_conflating: false,
         };
         this.begin(after);
         this
@@ -125,6 +156,18 @@ impl Subscription {
     /// The topics and patterns.
     pub fn topics(&self) -> impl Iterator<Item = &Filter> {
         self.topics.iter().map(|place| place.topic.name())
+    }
+
+    /// Does not let it fall further behind than this.
+    #[must_use]
+    pub fn hold_to(mut self, rule: Option<&LagRule>) -> Self {
+        self.lag = rule.map(|rule| (rule.action, rule.events));
+        self
+    }
+
+    /// It fell too far behind, and its connection is to end.
+    pub const fn is_too_slow(&self) -> bool {
+        self.is_too_slow
     }
 
     /// Stops reading a topic; false if it was none of these.
@@ -176,14 +219,23 @@ impl Subscription {
 
     /// What the tail has.
     fn step(&mut self, limit: usize) -> Step {
-        let head = self.tail.head().0;
-        if self.untold.is_none() && head == self.position {
+        let head = self.tail.head().0.min(self.until);
+        if self.untold.is_none() && head <= self.position {
             return Step::Nothing;
         }
         let mut batch = Batch { reset: self.untold.take().map(|(reset, _)| reset), ..Batch::default() };
         if head > self.position {
             let behind = match self.policy {
-                Policy::All => self.read_all(&mut batch, head, limit),
+                Policy::All if std::mem::take(&mut self.is_conflating) => {
+                    let behind = self.read_latest(&mut batch, head);
+                    self.count_seen();
+                    behind
+                }
+                Policy::All => {
+                    let behind = self.read_all(&mut batch, head, limit);
+                    self.judge_lag(head);
+                    behind
+                }
                 Policy::Latest => self.read_latest(&mut batch, head),
             };
             // A reset that is due is told first.
@@ -194,8 +246,47 @@ impl Subscription {
         if batch.reset.is_some() || !batch.events.is_empty() { Step::Batch(batch) } else { Step::Nothing }
     }
 
+    /// Does what the rule says if too much is still pending.
+    fn judge_lag(&mut self, head: u64) {
+        let Some((action, most)) = self.lag else { return };
+        // Offsets are of all topics: as many at least.
+        if head.saturating_sub(self.position) <= most {
+            return;
+        }
+        let pending = self.pending();
+        if pending.is_some_and(|pending| pending <= most) {
+            return;
+        }
+        let before = self.cursor();
+        let missed = match action {
+            LagAction::Cut => return self.is_too_slow = true,
+            LagAction::Skip => {
+                self.position = head;
+                self.count_seen();
+                pending
+            }
+            LagAction::Conflate => {
+                self.is_conflating = true;
+                // How many topics a pattern has is not counted.
+                let is_countable = self.topics().all(|topic| !topic.is_pattern());
+                let left = self.topics.iter().filter(|place| place.has_more(self.position)).count() as u64;
+                pending.filter(|_| is_countable).map(|pending| pending.saturating_sub(left))
+            }
+        };
+        self.untold = Some((Box::new(self.reset(ResetReason::Lag, missed)), before));
+    }
+
+    /// How many events of the topics lie behind the position; unknown where some are in the archive alone.
+    fn pending(&self) -> Option<u64> {
+        self.topics.iter().try_fold(0, |sum, place| {
+            let log = place.topic.log.read().unwrap_or_else(PoisonError::into_inner);
+            let seen = place.seen.filter(|seen| *seen >= log.trimmed)?;
+            Some(sum + (log.trimmed + log.events.len() as u64).saturating_sub(seen))
+        })
+    }
+
     fn read_older(&mut self, through: u64, limit: usize) {
-        let (after, through) = (Offset(self.position), Offset(through));
+        let (after, through) = (Offset(self.position), Offset(through.min(self.until)));
         let policy = self.policy;
         self.read(move |archive, selection| {
             let older = match policy {
@@ -244,7 +335,7 @@ impl Subscription {
     }
 
     fn begin(&mut self, after: After) {
-        let head = self.tail.head().0;
+        let (newest, head) = (self.tail.head().0, self.tail.head().0.min(self.until));
         self.position = match after {
             After::Head => head,
             After::Earliest => self.tail.earliest().0.max(self.floor()),
@@ -257,7 +348,7 @@ impl Subscription {
                 position
             }
             // An offset beyond the head is of a life of the log that this one doesn't know.
-            After::Cursor(cursor) if cursor.epoch != self.tail.epoch() || cursor.offset.0 > head => {
+            After::Cursor(cursor) if cursor.epoch != self.tail.epoch() || cursor.offset.0 > newest => {
                 let reset = self.break_off(ResetReason::Epoch, None);
                 self.untold = Some((Box::new(reset), cursor));
                 return;
@@ -280,7 +371,7 @@ impl Subscription {
 
     /// Looks in the archive for where the newest `count` events begin that are not in memory.
     fn begin_older(&mut self, count: usize) {
-        let through = Offset(self.in_memory());
+        let through = Offset(self.in_memory().min(self.until));
         // Until it is known: a reader that is cut off before gets more than it asked for, and misses nothing.
         self.position = self.floor().min(through.0);
         self.read(move |archive, selection| {

@@ -2,7 +2,7 @@
 //!
 //! All on loopback, against the real server as a process of its own. `constants` writes the numbers that the model
 //! scales up, from `bytes`, `cpu`, `rest` and `memory`; `model` compares its predictions with loads that no constant was
-//! measured under; `run` is a load and what came of it. Clients are a `Crowd` of hand-written sockets (`raw`).
+//! measured under; `run` is a load and what came of it; `slow` is a crowd of which many stop reading. Clients are a `Crowd` of hand-written sockets (`raw`).
 
 mod amount;
 mod arrivals;
@@ -16,12 +16,14 @@ mod memory;
 mod meter;
 mod model;
 mod page;
+mod publish;
 mod publisher;
 mod raw;
 mod requests;
 mod rest;
 mod run;
 mod server;
+mod slow;
 mod table;
 mod tally;
 
@@ -44,6 +46,10 @@ enum Command {
     Constants(constants::Flags),
     /// Compare what the cost model predicts with what is measured; fails where they are too far apart.
     Model(model::Flags),
+    /// Measure how many durable publishes a second are acknowledged, beside Redis Streams and NATS `JetStream`.
+    Publish(publish::Flags),
+    /// Measure what subscribers that stop reading cost the server and the others.
+    Slow(slow::Flags),
     /// Run clients of one technique and print latency, requests, bytes and what was lost.
     Run(run::Flags),
 }
@@ -72,6 +78,8 @@ fn measure(command: Command) -> anyhow::Result<bool> {
         match command {
             Command::Constants(flags) => constants::run(&flags).await,
             Command::Model(flags) => model::run(&flags).await,
+            Command::Publish(flags) => publish::run(&flags).await,
+            Command::Slow(flags) => slow::run(&flags).await,
             Command::Run(flags) => run::run(&flags).await,
         }
     })

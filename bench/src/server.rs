@@ -49,6 +49,7 @@ impl Server {
     /// # Errors
     /// If it can't be run or does not say where it listens.
     pub(crate) fn start(binary: &Path, flags: &[&str]) -> anyhow::Result<Self> {
+        let log: &[&str] = if flags.contains(&"--data") { &[] } else { &["--memory"] };
         let mut command = on_its_core(binary);
         command
             .args([
@@ -57,12 +58,14 @@ impl Server {
                 "127.0.0.1:0",
                 "--workers",
                 "1",
-                "--memory",
+                "--publish-rate",
+                "0",
                 "--source",
                 "none",
                 "--retain-events",
             ])
             .arg(RETAINED.to_string())
+            .args(log)
             .args(flags);
         // What is set for a server in use must not change what is measured, nor hide the line that names the port.
         for (name, _) in
@@ -129,7 +132,7 @@ impl Server {
 }
 
 /// `taskset` becomes the program that it starts, so the process is the server's.
-fn on_its_core(binary: &Path) -> Command {
+pub(crate) fn on_its_core(binary: &Path) -> Command {
     let Some(core) = machine::server_core() else { return Command::new(binary) };
     let mut command = Command::new("taskset");
     command.args(["-c", &core.to_string()]).arg(binary);

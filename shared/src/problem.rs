@@ -153,6 +153,8 @@ codes! {
     UpgradeRequired "upgrade_required" 426 "This address speaks WebSocket";
     /// More than one client, or all together, may have at once.
     TooMany "too_many" 429 "Too much at once";
+    /// A stream that read too slowly.
+    TooSlow "too_slow" 429 "The stream fell too far behind";
     /// The server's own fault.
     Internal "internal" 500 "The server failed";
     /// The server can't take it now.

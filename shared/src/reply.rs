@@ -26,6 +26,9 @@ pub enum Reply {
         topics: Vec<Filter>,
         /// Where it begins.
         cursor: Cursor,
+        /// What happens if too much is pending: `cut`, `skip` or `conflate`; absent: nothing.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        on_lag: Option<Cow<'static, str>>,
         /// The command's.
         #[serde(rename = "ref", skip_serializing_if = "Option::is_none")]
         reference: Option<Ref>,
@@ -131,6 +134,7 @@ impl Reply {
             #[serde(default)]
             now: u64,
             expires_in_ms: Option<u64>,
+            on_lag: Option<Cow<'static, str>>,
             #[serde(rename = "ref")]
             reference: Option<Ref>,
         }
@@ -144,7 +148,12 @@ impl Reply {
             }
             "subscribed" => {
                 let l = loose()?;
-                Self::Subscribed { topics: l.topics, cursor: l.cursor?, reference: l.reference }
+                Self::Subscribed {
+                    topics: l.topics,
+                    cursor: l.cursor?,
+                    on_lag: l.on_lag,
+                    reference: l.reference,
+                }
             }
             "unsubscribed" => {
                 let l = loose()?;
@@ -178,6 +187,7 @@ mod tests {
             r#"{"type":"welcome","cursor":"k3f9-2","heartbeat_ms":25000}"#,
             r#"{"type":"subscribed","topics":["chat.1"],"cursor":"k3f9-1800","ref":"1"}"#,
             r#"{"type":"published","cursor":"k3f9-1801","ref":"2"}"#,
+            r#"{"type":"subscribed","topics":["p.*"],"cursor":"k3f9-1","on_lag":"skip"}"#,
             r#"{"type":"authorized","expires_in_ms":60000,"ref":"3"}"#,
             r#"{"type":"reset","reason":"retention","missed":null,"earliest":"k3f9-1500","cursor":"k3f9-1841","topics":["a"]}"#,
             r#"{"type":"event","topic":"a","cursor":"k3f9-3","name":"message","published_at":1,"data":[1, 2]}"#,

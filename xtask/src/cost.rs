@@ -117,7 +117,9 @@ fn start(candidate: Candidate, fanout: &Path, programs: &Path) -> anyhow::Result
             nginx.arg(fanout);
             nginx
         }
-        _ => command("taskset -c 0 target/release/fourways serve --listen 127.0.0.1:8060 --source none"),
+        _ => command(
+            "taskset -c 0 target/release/fourways serve --listen 127.0.0.1:8060 --source none --memory",
+        ),
     };
     let server = server
         .stdout(Stdio::null())

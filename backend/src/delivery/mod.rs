@@ -1,5 +1,6 @@
 //! The four ways out. What they share is here: how a read is asked for. None of the four knows another.
 
+mod history;
 pub mod long_poll;
 pub mod short_poll;
 pub mod sse;
@@ -16,12 +17,12 @@ use fourways_shared::{
 
 use crate::{
     access::{
-        Grant,
+        Gate, Grant,
         limits::{Client, Held, Limit, Usage},
     },
     config::Limits,
     drain::Drain,
-    engine::{Shard, Tail},
+    engine::{LagRule, Shard, Tail},
     problem::Failure,
     subscription::{Batch, Subscription},
 };
@@ -39,6 +40,8 @@ pub struct Room {
     pub usage: Arc<Usage>,
     /// Whether the server is ending.
     pub drain: Arc<Drain>,
+    /// How far streams may fall behind.
+    pub lag: Arc<[LagRule]>,
 }
 
 impl Room {
@@ -83,12 +86,16 @@ impl Room {
 pub async fn poll(
     request: HttpRequest,
     grant: Grant,
+    gate: web::Data<Gate>,
     room: web::Data<Room>,
 ) -> Result<HttpResponse, Failure> {
     let limits = &room.limits;
     let read = Read::parse(request.query_string(), limits)?.required()?;
     let client = room.admit(&request, &grant, &read.topics)?;
     let preferred = read.wait.or_else(|| prefer_wait(&request));
+    if let Some(until) = read.until {
+        return history::handle(&read, until, gate.is_open(), &room).await;
+    }
     let known = if_none_match(&request);
     match preferred.filter(|wait| *wait > Duration::ZERO) {
         None => Ok(short_poll::handle(&read, known, &room).await),
@@ -125,8 +132,22 @@ pub struct Read {
     pub limit: usize,
     /// How long to hold.
     pub wait: Option<Duration>,
+    /// Where a closed range ends.
+    pub until: Option<Cursor>,
+    /// Which end of it comes first.
+    pub order: Order,
     /// A WebSocket's encoding, where the subprotocol can't say it.
     pub encoding: Option<String>,
+}
+
+/// The order of a closed range.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Order {
+    /// As everywhere.
+    #[default]
+    Oldest,
+    /// From its end.
+    Newest,
 }
 
 impl Read {
@@ -143,6 +164,8 @@ impl Read {
             policy: Policy::All,
             limit: limits.max_events.min(PollBody::DEFAULT_LIMIT),
             wait: None,
+            until: None,
+            order: Order::Oldest,
             encoding: None,
         };
         let mut last = None;
@@ -194,6 +217,21 @@ impl Read {
                         return bad(Code::BadParameter, format!("policy is {value:?}; {allowed}"), "policy");
                     }
                 },
+                "until" => match value.parse() {
+                    Ok(until) => read.until = Some(until),
+                    Err(error) => {
+                        let error: fourways_shared::cursor::CursorError = error;
+                        return bad(Code::BadCursor, error.to_string(), "until");
+                    }
+                },
+                "order" => match value.as_str() {
+                    "oldest" => {}
+                    "newest" => read.order = Order::Newest,
+                    _ => {
+                        let detail = format!("order is {value:?}; allowed are oldest, newest");
+                        return bad(Code::BadParameter, detail, "order");
+                    }
+                },
                 "encoding" => read.encoding = Some(value.clone()),
                 _ => {}
             }
@@ -202,6 +240,10 @@ impl Read {
             return Err(
                 Failure::new(Code::BadParameter, "after and last exclude each other; give one").field("last")
             );
+        }
+        if read.order == Order::Newest && read.until.is_none() {
+            let detail = "newest first is a closed range: say where it ends, with until";
+            return Err(Failure::new(Code::BadParameter, detail).field("order"));
         }
         read.after = read.after.or(last);
         too_many(read.topics.len(), limits)?;

@@ -29,6 +29,8 @@ use crate::{
     backlog::Backlog,
     drain::Drain,
     encoding::{Encoded, chunk},
+    engine::LagRule,
+    presence::{Here, Presence},
     problem::Failure,
     subscription::{Batch, Subscription},
 };
@@ -40,6 +42,7 @@ use crate::{
 pub async fn handle(
     request: HttpRequest,
     grant: Grant,
+    presence: web::Data<Presence>,
     room: web::Data<Room>,
 ) -> Result<HttpResponse, Failure> {
     accepts_event_stream(&request)?;
@@ -50,6 +53,8 @@ pub async fn handle(
     let place = room.usage.hold(client, Held::Stream)?;
     let subscription =
         Subscription::new(&room.tail, &read.topics, after, read.policy, Technique::Sse, room.shard);
+    let lag = LagRule::of(&room.lag, &read.topics);
+    let subscription = subscription.hold_to(lag);
     let framing = if request.version() == Version::HTTP_11 { Framing::Chunked } else { Framing::Plain };
     let stream = EventStream {
         opening: Some(framing.wrap(&position(subscription.cursor(), Some(millis(limits.sse_retry))))),
@@ -60,6 +65,7 @@ pub async fn handle(
         expiry: grant.lasts().map(|lasts| Box::new(Timer::new(lasts))),
         drain: Arc::clone(&room.drain),
         has_ended: false,
+        _here: presence.into_inner().enter(&grant, &read.topics),
         _place: place,
     };
     let mut response = HttpResponse::Ok();
@@ -69,6 +75,9 @@ pub async fn handle(
         .insert_header((header::CACHE_CONTROL, "no-cache, no-transform"))
         // nginx buffers answers unless told otherwise.
         .insert_header(("X-Accel-Buffering", "no"));
+    if let Some(lag) = lag {
+        response.insert_header(("Fourways-Lag", format!("{}; events={}", lag.action.name(), lag.events)));
+    }
     if framing == Framing::Chunked {
         // The chunks come from the encoded events, the same bytes for all: actix must not wrap them again.
         response.insert_header((header::TRANSFER_ENCODING, "chunked"));
@@ -115,6 +124,7 @@ struct EventStream {
     expiry: Option<Box<Timer>>,
     drain: Arc<Drain>,
     has_ended: bool,
+    _here: Option<Here>,
     _place: Place,
 }
 
@@ -138,6 +148,12 @@ impl EventStream {
         }
         if self.expiry.as_mut().is_some_and(|expiry| expiry.poll(cx)) {
             let problem = Problem::new(Code::TokenExpired, "the token of this stream has expired");
+            let mut block = Vec::new();
+            write_problem(&mut block, &serde_json::to_string(&problem).unwrap_or_default());
+            return Some(self.ending(&block));
+        }
+        if self.subscription.is_too_slow() {
+            let problem = Problem::new(Code::TooSlow, "too many events were pending; the cursor still holds");
             let mut block = Vec::new();
             write_problem(&mut block, &serde_json::to_string(&problem).unwrap_or_default());
             return Some(self.ending(&block));

@@ -35,8 +35,9 @@ use crate::{
     },
     backlog::Backlog,
     encoding::{Opcode, write_frame},
-    engine::{Append, Draft, Engine, EngineError, Tail},
+    engine::{Append, Draft, Engine, EngineError, LagRule, Tail},
     lab::clock,
+    presence::{Here, Presence},
     problem::{self, Failure},
     subscription::{Batch, Subscription},
 };
@@ -52,6 +53,7 @@ pub async fn handle(
     engine: web::Data<dyn Engine>,
     room: web::Data<Room>,
     gate: web::Data<Gate>,
+    presence: web::Data<Presence>,
 ) -> Result<HttpResponse, Failure> {
     let mut response = ws::handshake(request.head()).map_err(refused)?;
     let limits = &room.limits;
@@ -75,6 +77,8 @@ pub async fn handle(
         room: room.into_inner(),
         is_binary: encoding.is_binary,
         subscriptions: Vec::new(),
+        presence: presence.into_inner(),
+        here: Vec::new(),
         outgoing: BytesMut::new(),
         publishing: None,
         is_alive: true,
@@ -171,6 +175,9 @@ struct Socket {
     is_binary: bool,
     /// One for each `subscribe`; a topic is in at most one.
     subscriptions: Vec<Subscription>,
+    presence: Arc<Presence>,
+    /// Where its holder is known to be, one for each `subscribe`.
+    here: Vec<Here>,
     /// Replies that are not written yet.
     outgoing: BytesMut,
     publishing: Option<Publishing>,
@@ -234,6 +241,7 @@ impl Socket {
     fn finish(&mut self, closing: Closing) {
         self.closing = Some(closing);
         self.subscriptions.clear();
+        self.here.clear();
         self.publishing = None;
         self.timer.set(CLOSE_WAIT);
     }
@@ -335,7 +343,11 @@ impl Socket {
         }
         let subscription =
             Subscription::new(self.tail(), &topics, after, policy, Technique::Websocket, self.room.shard);
-        self.reply(&Reply::Subscribed { topics, cursor: subscription.cursor(), reference });
+        self.here.extend(self.presence.enter(&self.grant, &topics));
+        let rule = LagRule::of(&self.room.lag, &topics);
+        let subscription = subscription.hold_to(rule);
+        let on_lag = rule.map(|rule| rule.action.name().into());
+        self.reply(&Reply::Subscribed { topics, cursor: subscription.cursor(), on_lag, reference });
         self.subscriptions.push(subscription);
     }
 
@@ -351,6 +363,11 @@ impl Socket {
                 subscription.remove(topic);
             }
         }
+        for here in &mut self.here {
+            for topic in &topics {
+                here.leave(topic);
+            }
+        }
         self.subscriptions.retain(|subscription| subscription.topics().next().is_some());
         self.reply(&Reply::Unsubscribed { topics, reference });
     }
@@ -361,6 +378,9 @@ impl Socket {
             let wait = self.room.drain.retry().as_millis();
             // RFC 6455 7.4.1 with the IANA registry: 1012 is a restart.
             self.close(CloseCode::Restart, &format!("{RETRY_AFTER_MS}{wait}"));
+        }
+        if self.closing.is_none() && self.subscriptions.iter().any(Subscription::is_too_slow) {
+            self.close(CloseCode::Again, "too many events were pending; the cursor still holds");
         }
         if self.closing.is_none() && self.has_expired(cx) {
             self.close(CloseCode::Other(TOKEN_EXPIRED), "the token has expired");

@@ -5,6 +5,7 @@
 
 mod archive;
 mod disk;
+mod lag;
 mod memory;
 mod retention;
 mod sequence;
@@ -27,6 +28,7 @@ pub(crate) use self::tail::TopicTail;
 pub use self::{
     archive::{Archive, Older},
     disk::{DiskEngine, Durability},
+    lag::{LagAction, LagRule},
     memory::MemoryEngine,
     retention::{Retention, RetentionRule, RetentionText, Selection, bytes, duration},
     tail::{Tail, TailCap, TopicState},

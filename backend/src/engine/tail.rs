@@ -445,6 +445,16 @@ impl Tail {
         }
     }
 
+    /// Whether somebody reads the topic, by its name or by a pattern.
+    pub(crate) fn is_read(&self, topic: &Topic) -> bool {
+        let by_name = {
+            let topics = self.topics.read().unwrap_or_else(PoisonError::into_inner);
+            topics.get(topic).is_some_and(|index| index.is_read())
+        };
+        let views = self.views.read().unwrap_or_else(PoisonError::into_inner);
+        by_name || views.iter().any(|view| view.name.takes(topic.as_str()))
+    }
+
     /// What there is of a topic; an unknown one is empty.
     pub fn topic_state(&self, name: &Topic) -> TopicState {
         let topics = self.topics.read().unwrap_or_else(PoisonError::into_inner);

@@ -74,3 +74,52 @@ fn a_reader_that_stands_still_holds_up_nobody() {
     assert!(missed > 0);
     still.stream.flush().unwrap();
 }
+
+/// One that takes nothing, on a socket whose room is small.
+fn stuck(server: &Server, head: &str) -> crate::server::Wire {
+    let socket = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).unwrap();
+    socket.set_recv_buffer_size(4096).unwrap();
+    socket.connect(&server.address.into()).unwrap();
+    let mut wire = crate::server::Wire::of(socket.into());
+    wire.send(format!("{head}\r\nHost: x\r\n\r\n").as_bytes());
+    wire
+}
+
+#[test]
+fn who_reads_nothing_is_cut_and_resumes_from_its_place() {
+    let server = Server::with(&["--write-timeout", "1s", "--heartbeat", "600"]);
+    let upgrade = "GET /v1/ws?topic=a HTTP/1.1\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==";
+    let first = server.publish("a", "1");
+    let mut stream = stuck(&server, "GET /v1/stream?topic=a HTTP/1.1");
+    let _socket = stuck(&server, upgrade);
+    server.await_subscribers("a", "sse", 1);
+    server.await_subscribers("a", "websocket", 1);
+    // More than the kernel takes for them: both stop, and nobody else does.
+    let data = format!("\"{}\"", "x".repeat(200_000));
+    for _ in 0..20 {
+        server.publish("a", &data);
+    }
+    server.await_subscribers("a", "sse", 0);
+    server.await_subscribers("a", "websocket", 0);
+    // What had reached it, it has; from the last place that it knows, everything follows.
+    let seen = String::from_utf8_lossy(&stream.rest()).into_owned();
+    // An id counts once its block has come to its end (HTML Standard 9.2.6).
+    let complete = seen.rfind("\n\n").map_or("", |end| &seen[..=end]);
+    let place =
+        complete.rsplit("\nid: ").find_map(|rest| rest.split_once('\n').map(|(place, _)| place.to_owned()));
+    let place = place.unwrap_or(first);
+    let mut after = place;
+    let mut count = 0;
+    loop {
+        let body = server.get(&format!("/v1/events?topic=a&after={after}")).json();
+        assert!(body["reset"].is_null());
+        let events = body["events"].as_array().unwrap().len();
+        if events == 0 {
+            break;
+        }
+        count += events;
+        after = body["cursor"].as_str().unwrap().to_owned();
+    }
+    let whole = seen.matches("\"}\n\n").count();
+    assert!(count >= 20 - whole, "{count} after {whole} whole ones");
+}

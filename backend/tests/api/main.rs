@@ -1,6 +1,6 @@
 //! The server as its clients meet it, over real sockets.
 //!
-//! `server` is the harness; `access` holds who gets in, `limits` how much of it, `contract` holds the wire contract line by line, `bad_input` what is refused and how,
+//! `server` is the harness; `access` holds who gets in, `limits` how much of it, `history` what a cache may keep, `contract` holds the wire contract line by line, `bad_input` what is refused and how,
 //! `resume` what every technique promises, `frames` the rules of RFC 6455, `leaving` that nobody is kept, `lab` what the
 //! lab counts and breaks, `check` what `fourways check` finds behind a real nginx, `tls`
 //! what is spoken inside TLS.
@@ -18,9 +18,11 @@ mod bad_input;
 mod check;
 mod contract;
 mod frames;
+mod history;
 mod lab;
 mod leaving;
 mod limits;
+mod nginx;
 mod resume;
 mod server;
 mod tls;

@@ -62,7 +62,7 @@ impl Server {
     pub fn connect(&self) -> Wire {
         let stream = TcpStream::connect(self.address).expect("the server accepts");
         stream.set_nodelay(true).unwrap();
-        Wire { stream, seen: Vec::new(), read: 0 }
+        Wire::of(stream)
     }
 
     /// One request on a connection of its own.
@@ -148,6 +148,10 @@ impl Answer {
 }
 
 impl Wire {
+    pub fn of(stream: TcpStream) -> Self {
+        Self { stream, seen: Vec::new(), read: 0 }
+    }
+
     pub fn send(&mut self, bytes: &[u8]) {
         self.stream.write_all(bytes).expect("the server reads");
     }

@@ -1,0 +1,165 @@
+//! `fourways-bench slow`: what subscribers that stop reading cost the server, and those that read.
+
+use std::{net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
+
+use anyhow::{Context as _, bail};
+use clap::Args;
+use fourways_shared::Technique;
+use tokio::{
+    io::AsyncWriteExt as _,
+    net::{TcpSocket, TcpStream},
+    time::{Instant, sleep, sleep_until},
+};
+
+use crate::{
+    amount::{float, seconds},
+    arrivals,
+    crowd::{Crowd, Plan},
+    meter::CALM,
+    publisher::Publisher,
+    raw::Wire,
+    requests,
+    server::Server,
+    table::{Table, figure, line, say},
+    tally::Tally,
+};
+
+/// What `slow` can be told.
+#[derive(Args, Debug)]
+pub(crate) struct Flags {
+    /// The server's program, built for release.
+    #[arg(long, value_name = "PATH")]
+    server: PathBuf,
+
+    /// Subscribers that stop reading.
+    #[arg(long, default_value_t = 1000, value_name = "N")]
+    stuck: usize,
+
+    /// How long events are published.
+    #[arg(long, default_value = "10", value_name = "SECONDS", value_parser = seconds)]
+    seconds: Duration,
+}
+
+/// Subscribers that read.
+const READERS: usize = 200;
+const EVENTS_PER_S: f64 = 50.0;
+const PAYLOAD: usize = 1000;
+/// Longer than events are published, so that none is cut while memory is measured.
+const WRITE_TIMEOUT: [&str; 2] = ["--write-timeout", "20s"];
+/// What one that is stuck may take, and how much later the others may be served.
+const MOST_KIB: f64 = 32.0;
+const MOST_RATIO: f64 = 1.2;
+/// As small as the kernel makes it: what a client does not read should be the server's to hold, soon.
+const ROOM: u32 = 4096;
+
+struct Measured {
+    p99_ms: f64,
+    grown_bytes: f64,
+}
+
+/// Measures both streams with and without the stuck; false if they cost more than they may.
+///
+/// # Errors
+/// If the server does not do what it should.
+pub(crate) async fn run(flags: &Flags) -> anyhow::Result<bool> {
+    let mut table = Table::new(&["", "", "without", "with", ""], 2);
+    let mut is_fine = true;
+    for technique in [Technique::Sse, Technique::Websocket] {
+        say(&format!("{}: {READERS} read", technique.label()));
+        let without = measure(flags, technique, 0).await?;
+        say(&format!("{}: {READERS} read, {} do not", technique.label(), flags.stuck));
+        let with = measure(flags, technique, flags.stuck).await?;
+        let each_kib = (with.grown_bytes - without.grown_bytes).max(0.0) / float(flags.stuck as u64) / 1024.0;
+        let ratio = with.p99_ms / without.p99_ms;
+        is_fine &= each_kib < MOST_KIB && ratio < MOST_RATIO;
+        let name = technique.label();
+        table.row(vec![
+            name.to_owned(),
+            "p99 of those that read, ms".to_owned(),
+            figure(without.p99_ms),
+            figure(with.p99_ms),
+            format!("{ratio:.2} ×"),
+        ]);
+        table.row(vec![
+            name.to_owned(),
+            "memory that grew, MB".to_owned(),
+            figure(without.grown_bytes / 1e6),
+            figure(with.grown_bytes / 1e6),
+            format!("{each_kib:.1} KiB each"),
+        ]);
+    }
+    table.print()?;
+    line(&format!(
+        "\n{EVENTS_PER_S} events/s of {PAYLOAD} bytes for {} s; {} stuck. Allowed: {MOST_KIB} KiB each, {MOST_RATIO} ×.",
+        flags.seconds.as_secs_f64(),
+        flags.stuck
+    ))?;
+    Ok(is_fine)
+}
+
+async fn measure(flags: &Flags, technique: Technique, stuck: usize) -> anyhow::Result<Measured> {
+    let server = Server::start(&flags.server, &WRITE_TIMEOUT)?;
+    let mut publisher = Publisher::open(server.address).await?;
+    publisher.stock().await?;
+    let mut crowd = Crowd::open(Plan::quiet(server.address, technique, READERS)).await?;
+    let mut held = Vec::with_capacity(stuck);
+    for _ in 0..stuck {
+        held.push(open(server.address, technique).await?);
+    }
+    until_subscribed(server.address, technique, READERS + stuck).await?;
+    sleep(CALM).await;
+    let before = server.memory_bytes()?;
+    let times = arrivals::steady(arrivals::count_of(EVENTS_PER_S, flags.seconds), flags.seconds);
+    let (began, count) = (Instant::now(), times.len());
+    for at in times {
+        sleep_until(began + at).await;
+        publisher.publish(1, PAYLOAD).await?;
+        crowd.check()?;
+    }
+    crowd.await_events((count * READERS) as u64).await?;
+    let grown_bytes = server.memory_bytes()? - before;
+    let p99_ms = crowd.tally().latency_ms(0.99).context("nothing arrived")?;
+    if stuck > 0 {
+        let cut = Instant::now();
+        until_subscribed(server.address, technique, READERS).await?;
+        say(&format!(
+            "  all {stuck} were cut, the last {:.0} s after the last event",
+            cut.elapsed().as_secs_f64()
+        ));
+    }
+    drop(held);
+    Ok(Measured { p99_ms, grown_bytes })
+}
+
+/// A subscriber that asks, and reads nothing.
+async fn open(address: SocketAddr, technique: Technique) -> anyhow::Result<TcpStream> {
+    let socket = TcpSocket::new_v4()?;
+    socket.set_recv_buffer_size(ROOM)?;
+    let mut stream = socket.connect(address).await?;
+    let request = match technique {
+        Technique::Websocket => requests::socket("", None),
+        _ => requests::stream("", None),
+    };
+    stream.write_all(&request).await?;
+    Ok(stream)
+}
+
+/// Waits until so many read the topic.
+async fn until_subscribed(address: SocketAddr, technique: Technique, count: usize) -> anyhow::Result<()> {
+    let tally = Tally::new(0);
+    let mut wire = Wire::open(address, Arc::clone(&tally)).await?;
+    let request = format!("GET /v1/topics/{} HTTP/1.1\r\nHost: x\r\n\r\n", requests::TOPIC).into_bytes();
+    let wanted = format!("\"{}\":{count}", technique.name());
+    let began = Instant::now();
+    loop {
+        wire.send(&request).await?;
+        let text = String::from_utf8_lossy(wire.answer().await?.body()).into_owned();
+        if text.contains(&format!("{wanted},")) || text.contains(&format!("{wanted}}}")) {
+            return Ok(());
+        }
+        if began.elapsed() > Duration::from_mins(2) {
+            bail!("{wanted} never comes: {text}");
+        }
+        sleep(Duration::from_millis(100)).await;
+    }
+}
