@@ -50,7 +50,7 @@ pub(crate) struct Backlog {
 }
 
 /// A stream gives no more while so many bytes are unwritten. One event may be larger; it goes alone.
-pub(crate) const MAX_BACKLOG: u64 = 16 * 1024;
+pub(crate) const MAX_BACKLOG: u64 = 8 * 1024;
 
 impl Backlog {
     /// Of the stream that answers this request.
@@ -89,7 +89,7 @@ mod tests {
         gauge.wrote(500);
         let mut backlog = Backlog { gauge: Some(Rc::clone(&gauge)), began: 500, given: 0 };
         let cx = Context::from_waker(Waker::noop());
-        backlog.gave(16_383);
+        backlog.gave(8_191);
         assert!(!backlog.is_full(&cx));
         backlog.gave(1);
         assert!(backlog.is_full(&cx) && gauge.waiting.borrow().is_some());

@@ -25,7 +25,7 @@ use crate::{
 /// A batch ends with the event that fills it, so that a long backlog of large events is not copied at once.
 const POLL_BYTES: u64 = 256 * 1024;
 /// The same for a stream, which is asked again as soon as its socket has taken this.
-const STREAM_BYTES: u64 = 16 * 1024;
+const STREAM_BYTES: u64 = 8 * 1024;
 
 /// What one `next` returned: at least a reset or an event, in the order of the log.
 #[derive(Debug, Default)]

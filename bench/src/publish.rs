@@ -95,7 +95,7 @@ pub(crate) async fn run(flags: &Flags) -> anyhow::Result<bool> {
         found.sort_by(f64::total_cmp);
         let (lowest, highest) = (found[0], found[found.len() - 1]);
         table.row(vec![
-            store.setting().to_owned(),
+            store.setting(&flags.folder).to_owned(),
             publishers.to_string(),
             figure(found[found.len() / 2]),
             figure(lowest),
@@ -110,11 +110,12 @@ pub(crate) async fn run(flags: &Flags) -> anyhow::Result<bool> {
 }
 
 impl Store {
-    const fn setting(self) -> &'static str {
+    fn setting(self, folder: &Path) -> &'static str {
         match self {
             Self::Fourways => "Fourways, --durability always",
             Self::Redis => "Redis Streams, appendfsync always",
-            Self::Nats => "NATS JetStream, file store, sync_interval always",
+            Self::Nats if nats_syncs(folder) => "NATS JetStream, file store, sync_interval always",
+            Self::Nats => "NATS JetStream, file store; no sync before it acknowledges",
         }
     }
 }
@@ -171,17 +172,8 @@ async fn start(flags: &Flags, store: Store, folder: &Path) -> anyhow::Result<Opt
         command
     } else {
         let conf = folder.join("nats.conf");
-        fs::write(
-            &conf,
-            format!("listen: 127.0.0.1:{port}\njetstream {{ store_dir: \"{at}\", sync_interval: always }}\n"),
-        )?;
-        let is_known = Command::new("nats-server").arg("-t").arg("-c").arg(&conf).output();
-        if is_known.as_ref().is_ok_and(|output| !output.status.success()) {
-            say(
-                "  this nats-server knows no sync_interval: always, so it acknowledges before it syncs; left out",
-            );
-            return Ok(None);
-        }
+        let always = if nats_syncs(folder) { ", sync_interval: always" } else { "" };
+        fs::write(&conf, format!("listen: 127.0.0.1:{port}\njetstream {{ store_dir: \"{at}\"{always} }}\n"))?;
         let mut command = on_its_core(Path::new("nats-server"));
         command.arg("-c").arg(conf);
         command
@@ -199,6 +191,17 @@ async fn start(flags: &Flags, store: Store, folder: &Path) -> anyhow::Result<Opt
         sleep(Duration::from_millis(20)).await;
     }
     Ok(Some(running))
+}
+
+/// Whether this nats-server can be told to sync before it acknowledges, as versions from 2.10 on can; older ones sync
+/// every two minutes.
+fn nats_syncs(folder: &Path) -> bool {
+    let conf = folder.join("probe.conf");
+    let is_written = fs::write(&conf, "jetstream { sync_interval: always }\n").is_ok();
+    let probe = Command::new("nats-server").arg("-t").arg("-c").arg(&conf).output();
+    // It is only a probe's.
+    drop(fs::remove_file(&conf));
+    is_written && probe.is_ok_and(|output| output.status.success())
 }
 
 /// One publisher's connection, spoken by hand so that all cost this process as little.

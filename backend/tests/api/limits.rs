@@ -125,3 +125,34 @@ fn who_sends_a_head_or_a_body_too_slowly_is_cut() {
     }
     assert_eq!(refused(&server, "body_time"), json!(1));
 }
+
+/// `FOURWAYS_HALF_OPEN=9000` for as many as two processes' files allow.
+#[test]
+fn half_open_connections_hold_up_nobody_and_are_closed() {
+    let count = std::env::var("FOURWAYS_HALF_OPEN").map_or(1_000, |text| text.parse().expect("a number"));
+    let server = Server::with(&["--head-timeout", "2s"]);
+    let mut half: Vec<_> = (0..count)
+        .map(|_| {
+            let mut wire = server.connect();
+            wire.send(b"GET /v1/events?topic=a HT");
+            wire
+        })
+        .collect();
+    let began = Instant::now();
+    assert_eq!(server.get("/v1/events?topic=a").status, 200);
+    assert!(began.elapsed() < DEADLINE / 4, "{:?} beside {count} of them", began.elapsed());
+    for wire in &mut half {
+        // Told that it was too slow, or only cut.
+        let answer = wire.rest();
+        assert!(
+            answer.is_empty() || answer.starts_with(b"HTTP/1.1 408"),
+            "{:?}",
+            String::from_utf8_lossy(&answer)
+        );
+    }
+    drop(half);
+    let began = Instant::now();
+    while server.get("/v1/limits").json()["connections"].as_u64().is_none_or(|open| open > 1) {
+        assert!(began.elapsed() < DEADLINE, "their places are given back");
+    }
+}

@@ -20,6 +20,8 @@ const RATE: f64 = 4.0;
 const LOOK_MS: f64 = 50.0;
 /// The longest that recovering may take after the breakage is over.
 const RECOVER_MS: f64 = 30_000.0;
+/// What changing tabs itself may hold a page up, which is not the hiding.
+const SWITCH_MS: f64 = 250.0;
 /// How long to wait for the visitor to leave the tab, and to come back.
 const LEAVE_MS: f64 = 60_000.0;
 const RETURN_MS: f64 = 600_000.0;
@@ -136,7 +138,8 @@ pub(super) async fn run(
         return Ok(None);
     };
     // The twin of a hidden page is hidden as well: what is usual is what was before.
-    let usual_ms = if breakage == Breakage::Background { shown_worst_ms } else { twin.worst_ms };
+    let usual_ms =
+        if breakage == Breakage::Background { shown_worst_ms.max(SWITCH_MS) } else { twin.worst_ms };
     let mine = streams.lane(technique, |lane| before.outcome(lane, &offsets, usual_ms));
     let Some(mine) = mine else { return Ok(None) };
     Ok(Some(Result { breakage, ms, guess: Effect::Unnoticed, mine, twin }))
