@@ -60,7 +60,9 @@ pub async fn guard(
     let Some(origin) = text(header::ORIGIN) else {
         return next.call(request).await.map(ServiceResponse::map_into_left_body);
     };
-    if !origins.allows(origin, text(header::HOST)) {
+    // Behind a proxy that rewrites Host only the browser knows: no page can set a header of this name (Fetch Metadata).
+    let is_same_origin = text(header::HeaderName::from_static("sec-fetch-site")) == Some("same-origin");
+    if !is_same_origin && !origins.allows(origin, text(header::HOST)) {
         let detail = "pages of this origin may not use this server; the operator allows them with --origin";
         return Err(Failure::new(Code::ForeignOrigin, detail).field("Origin").into());
     }

@@ -133,10 +133,18 @@ pub(crate) fn Inspector(
         let text = streams.watched(|_, wire, _| write(wire, &page::origin()));
         page::save(name, mime, &text.unwrap_or_default());
     };
-    #[expect(clippy::cast_precision_loss, reason = "pixels")]
-    let gap = |rows: usize| format!("height:{}px", crate::state::format::fixed(rows as f64 * ROW_PX, 0));
-    let above = move || gap(look.with(|(from, ..)| *from));
-    let below = move || gap(look.with(|(from, count, rows)| count.saturating_sub(from + rows.len())));
+    let rows = move || {
+        let (from, count, rows) = look.get();
+        let shown = rows.len();
+        let rows = rows.into_iter().map(|row| view! { <WireRow row=row chosen=chosen /> });
+        #[expect(clippy::cast_precision_loss, reason = "pixels")]
+        let gap = |rows: usize| format!("height:{}px", crate::state::format::fixed(rows as f64 * ROW_PX, 0));
+        view! {
+            <tr aria-hidden="true" style=gap(from)></tr>
+            {rows.collect_view()}
+            <tr aria-hidden="true" style=gap(count.saturating_sub(from + shown))></tr>
+        }
+    };
     view! {
         <section class="card o3" aria-labelledby="wire-h">
             <header>
@@ -180,16 +188,7 @@ pub(crate) fn Inspector(
                                 <th scope="col">"Events"</th>
                             </tr>
                         </thead>
-                        <tbody data-testid="wire">
-                            <tr aria-hidden="true" style=text(above)></tr>
-                            // By key: scrolling on makes the rows that come into sight, and leaves the others alone.
-                            <For
-                                each=move || look.with(|(_, _, rows)| rows.clone())
-                                key=|row| (row.seq, row.to_page.clone())
-                                children=move |row| view! { <WireRow row=row chosen=chosen /> }
-                            />
-                            <tr aria-hidden="true" style=text(below)></tr>
-                        </tbody>
+                        <tbody data-testid="wire">{part(rows)}</tbody>
                     </table>
                 </div>
                 <Anatomy streams=streams chosen=chosen tick=tick />
