@@ -53,8 +53,9 @@ fn serve(request: &HttpRequest, name: &str) -> Option<HttpResponse> {
     let (coding, file) = found.or_else(|| Some((None, Files::get(name)?)))?;
     let hash = u128::from_be_bytes(std::array::from_fn(|at| file.metadata.sha256_hash()[at]));
     let etag = format!("\"{hash:032x}\"");
-    // Trunk puts a hash into every name but index.html's, so what has one never changes.
-    let caching = if name == "index.html" { "no-cache" } else { "public, max-age=31536000, immutable" };
+    // Trunk puts a hash into every other name, so what has one never changes.
+    let is_lasting = !["index.html", "client.js", "client.d.ts"].contains(&name);
+    let caching = if is_lasting { "public, max-age=31536000, immutable" } else { "no-cache" };
     let known = request.headers().get(header::IF_NONE_MATCH).and_then(|value| value.to_str().ok());
     let mut response = if known.is_some_and(|known| known.split(',').any(|tag| tag.trim() == etag)) {
         HttpResponse::NotModified()
@@ -67,6 +68,10 @@ fn serve(request: &HttpRequest, name: &str) -> Option<HttpResponse> {
         .insert_header((header::ETAG, etag))
         .insert_header((header::VARY, "Accept-Encoding"))
         .insert_header((header::X_CONTENT_TYPE_OPTIONS, "nosniff"));
+    if name.starts_with("client.") {
+        // Other origins' pages import it (a module is fetched as CORS says); what it may do there, the API says.
+        response.insert_header((header::ACCESS_CONTROL_ALLOW_ORIGIN, "*"));
+    }
     if name == "index.html" {
         response
             .insert_header((header::CONTENT_SECURITY_POLICY, policy()))
@@ -112,7 +117,7 @@ fn content_type(name: &str) -> &'static str {
     match name.rsplit('.').next().unwrap_or_default() {
         "html" => "text/html; charset=utf-8",
         "css" => "text/css; charset=utf-8",
-        "js" => "text/javascript; charset=utf-8",
+        "js" | "ts" => "text/javascript; charset=utf-8",
         "wasm" => "application/wasm",
         "svg" => "image/svg+xml",
         "png" => "image/png",

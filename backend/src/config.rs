@@ -1,21 +1,27 @@
 //! Every setting: its unit, its default, its reason.
 
-use std::{net::SocketAddr, path::PathBuf, str::FromStr, time::Duration};
+use std::{path::PathBuf, str::FromStr, time::Duration};
 
 use clap::Args;
-use fourways_shared::Filter;
+use fourways_shared::{Filter, feature};
 
 use crate::{
     access::{keys::KeySource, origin::Origin},
     engine::{Durability, LagRule, Retention, RetentionRule, RetentionText, TailCap, bytes, duration},
+    listen::Listen,
+    traces::Collector,
 };
 
 /// What `fourways serve` can be told. Every flag is also an environment variable.
 #[derive(Args, Clone, Debug)]
 pub struct Config {
-    /// Address and port to listen on; port 0 takes a free one.
+    /// A file of settings (TOML), by the names of these flags; the environment wins over it, and flags over both.
+    #[arg(long, env = "FOURWAYS_CONFIG", value_name = "FILE")]
+    pub config: Option<PathBuf>,
+
+    /// Address and port to listen on, port 0 takes a free one; or unix:PATH, for a proxy on the same machine.
     #[arg(long, env = "FOURWAYS_LISTEN", default_value = "127.0.0.1:8080", value_name = "ADDR:PORT")]
-    pub listen: SocketAddr,
+    pub listen: Listen,
 
     /// Worker threads; 0 means one for each core.
     #[arg(long, env = "FOURWAYS_WORKERS", default_value_t = 0, value_name = "N")]
@@ -29,6 +35,11 @@ pub struct Config {
     #[arg(long, env = "FOURWAYS_SOURCE_RATE", default_value_t = 1.0, value_name = "PER_SECOND", value_parser = source_rate)]
     pub source_rate: f64,
 
+    /// The server's halves of the lab's nine use cases: the shop, the match, the exchange and so on, on topics below
+    /// feature. [default: on where nobody is asked for a token]
+    #[arg(long, env = "FOURWAYS_USE_CASES", value_enum, value_name = "SWITCH")]
+    pub use_cases: Option<Switch>,
+
     /// Serve HTTPS, with HTTP/2 for browsers that speak it. Without --tls-cert a certificate is made for development:
     /// browsers warn of it.
     #[arg(long, env = "FOURWAYS_TLS")]
@@ -41,6 +52,11 @@ pub struct Config {
     /// Its private key in PEM.
     #[arg(long, env = "FOURWAYS_TLS_KEY", value_name = "FILE", requires = "tls_cert")]
     pub tls_key: Option<PathBuf>,
+
+    /// An OpenTelemetry collector that takes OTLP over plain HTTP, as in <http://127.0.0.1:4318>: it is sent a span for each
+    /// request and each append. `OTEL_TRACES_SAMPLER` thins them out.
+    #[arg(long, env = "FOURWAYS_TRACES", value_name = "URL")]
+    pub traces: Option<Collector>,
 
     #[command(flatten)]
     #[allow(missing_docs, reason = "clap prints a flattened field's doc as the group's help")]
@@ -68,6 +84,15 @@ pub enum Source {
     Host,
     /// None.
     None,
+}
+
+/// On or off.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub enum Switch {
+    /// There.
+    On,
+    /// Not there.
+    Off,
 }
 
 /// Who gets in.
@@ -113,9 +138,15 @@ pub struct Limits {
     pub heartbeat: Duration,
 
     /// How long a client may leave what was written to it unacknowledged, or not read it, before it is cut. It resumes
-    /// by its cursor.
+    /// by its cursor. Longer than the time between heartbeats counts as that.
     #[arg(long, env = "FOURWAYS_WRITE_TIMEOUT", default_value = "15s", value_name = "TIME", value_parser = duration)]
     pub write_timeout: Duration,
+
+    /// Compresses events of at least so many bytes, each by itself and once for all, for clients that take it: gzip on SSE,
+    /// permessage-deflate without context takeover on WebSocket. Off without it; from about 300 bytes it pays. The lab's own
+    /// streams are never compressed.
+    #[arg(long, env = "FOURWAYS_COMPRESS", value_name = "BYTES")]
+    pub compress: Option<usize>,
 
     /// What SSE clients are told to wait before they reconnect.
     #[arg(long, env = "FOURWAYS_SSE_RETRY", default_value = "2s", value_name = "TIME", value_parser = duration)]
@@ -244,7 +275,7 @@ impl LogFlags {
 }
 
 /// What the server publishes itself.
-const OWN_TOPICS: [&str; 3] = ["lab.>", "host.*", "presence.>"];
+const OWN_TOPICS: [&str; 4] = ["lab.>", "host.*", "presence.>", feature::LIVE];
 
 impl Config {
     /// How many workers there will be.
@@ -253,6 +284,19 @@ impl Config {
             0 => std::thread::available_parallelism().map_or(1, usize::from),
             given => given,
         }
+    }
+
+    /// The address that it listens on, as a name.
+    pub fn host(&self) -> String {
+        match &self.listen {
+            Listen::Tcp(address) => address.ip().to_string(),
+            Listen::Unix(_) => "localhost".to_owned(),
+        }
+    }
+
+    /// The use cases are played.
+    pub fn has_use_cases(&self) -> bool {
+        self.use_cases.map_or(self.access.token_key.is_empty(), |switch| switch == Switch::On)
     }
 
     /// It speaks HTTPS.

@@ -11,7 +11,7 @@ use actix_http::Protocol;
 use socket2::{SockRef, TcpKeepalive};
 use tokio::{
     io::{AsyncRead, AsyncWrite, AsyncWriteExt as _, ReadBuf},
-    net::TcpStream,
+    net::{TcpStream, UnixStream},
     time::timeout,
 };
 use tokio_rustls::{TlsAcceptor, server::TlsStream};
@@ -29,8 +29,15 @@ pub struct Connection {
 enum Stream {
     /// As it comes from the network.
     Plain(TcpStream),
+    /// From a program on this machine.
+    Unix(UnixStream),
     /// Inside TLS.
     Tls(Box<TlsStream<TcpStream>>),
+}
+
+/// From a Unix socket.
+pub fn accept_unix(stream: UnixStream, place: Place) -> Connection {
+    Connection { stream: Stream::Unix(stream), _place: place }
 }
 
 /// Shakes hands, if there is TLS; what is spoken is what was agreed on (ALPN, RFC 7301).
@@ -61,10 +68,13 @@ pub fn prepare(stream: &TcpStream, write_timeout: Duration, heartbeat: Duration)
     // Without it Nagle's algorithm holds small events back until the one before is acknowledged.
     stream.set_nodelay(true)?;
     let socket = SockRef::from(stream);
-    // Whoever acknowledges nothing for so long, or leaves no room to write, is cut (RFC 5482).
-    socket.set_tcp_user_timeout(Some(write_timeout))?;
-    // A quiet connection's peer is asked whether it is there, so that a held poll's is missed as well.
-    socket.set_tcp_keepalive(&TcpKeepalive::new().with_time(heartbeat).with_interval(heartbeat / 3))?;
+    // Whoever acknowledges nothing for so long, or leaves no room to write, is cut (RFC 5482): a heartbeat is written by
+    // the end of the first interval, so dead peers are found by the end of the second.
+    socket.set_tcp_user_timeout(Some(write_timeout.min(heartbeat)))?;
+    // A quiet connection's peer is asked whether it is there, so that a held poll's is missed as well. The kernel counts
+    // in whole seconds.
+    let again = (heartbeat / 3).max(Duration::from_secs(1));
+    socket.set_tcp_keepalive(&TcpKeepalive::new().with_time(heartbeat).with_interval(again))?;
     // What is not sent yet stays in the log, where it can still be conflated, and not in the kernel's memory.
     socket.set_tcp_notsent_lowat(UNSENT_BYTES)
 }
@@ -73,7 +83,7 @@ pub fn prepare(stream: &TcpStream, write_timeout: Duration, heartbeat: Duration)
 const UNSENT_BYTES: u32 = 64 * 1024;
 
 /// Refuses a connection for which there is no place, in plain HTTP; inside TLS it is only closed.
-pub async fn refuse(mut stream: TcpStream, is_tls: bool) {
+pub async fn refuse(mut stream: impl AsyncWrite + Unpin, is_tls: bool) {
     const BODY: &str = r#"{"type":"urn:fourways:problem:too_many","code":"too_many","title":"Too much at once","status":429,"detail":"there is no place for another connection"}"#;
     if !is_tls {
         let answer = format!(
@@ -90,6 +100,8 @@ impl Socket for Connection {
     fn reset_on_drop(&self) {
         match &self.stream {
             Stream::Plain(stream) => stream.reset_on_drop(),
+            // There is no reset here: it only ends.
+            Stream::Unix(_) => {}
             Stream::Tls(stream) => stream.get_ref().0.reset_on_drop(),
         }
     }
@@ -99,6 +111,7 @@ impl AsyncRead for Connection {
     fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         match &mut self.get_mut().stream {
             Stream::Plain(stream) => Pin::new(stream).poll_read(cx, buf),
+            Stream::Unix(stream) => Pin::new(stream).poll_read(cx, buf),
             Stream::Tls(stream) => Pin::new(stream).poll_read(cx, buf),
         }
     }
@@ -108,6 +121,7 @@ impl AsyncWrite for Connection {
     fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         match &mut self.get_mut().stream {
             Stream::Plain(stream) => Pin::new(stream).poll_write(cx, bytes),
+            Stream::Unix(stream) => Pin::new(stream).poll_write(cx, bytes),
             Stream::Tls(stream) => Pin::new(stream).poll_write(cx, bytes),
         }
     }
@@ -115,6 +129,7 @@ impl AsyncWrite for Connection {
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         match &mut self.get_mut().stream {
             Stream::Plain(stream) => Pin::new(stream).poll_flush(cx),
+            Stream::Unix(stream) => Pin::new(stream).poll_flush(cx),
             Stream::Tls(stream) => Pin::new(stream).poll_flush(cx),
         }
     }
@@ -122,6 +137,7 @@ impl AsyncWrite for Connection {
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         match &mut self.get_mut().stream {
             Stream::Plain(stream) => Pin::new(stream).poll_shutdown(cx),
+            Stream::Unix(stream) => Pin::new(stream).poll_shutdown(cx),
             Stream::Tls(stream) => Pin::new(stream).poll_shutdown(cx),
         }
     }

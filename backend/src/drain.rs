@@ -11,7 +11,7 @@ use std::{
 use crate::{access::limits::Usage, engine::Tail};
 
 /// The soonest that a client is told to come back: a restart takes about so long.
-const SOONEST: Duration = Duration::from_secs(1);
+pub(crate) const SOONEST: Duration = Duration::from_secs(1);
 /// Clients are told to come back so many a second.
 const CLIENTS_PER_S: f64 = 1000.0;
 /// They are spread over this long at the least.
@@ -33,11 +33,14 @@ impl Drain {
 
     /// Begins: whoever holds a stream, socket or poll is woken, and ends it.
     pub fn begin(&self, tail: &Tail, held: usize) {
-        #[expect(clippy::cast_precision_loss, reason = "connections of a process")]
-        let spread = Duration::from_secs_f64(held as f64 / CLIENTS_PER_S).max(LEAST_SPREAD);
-        self.spread_ms.store(millis(spread), Ordering::Relaxed);
+        self.spread(held);
         self.is_on.store(true, Ordering::SeqCst);
         tail.wake_all();
+    }
+
+    /// From now on so many are told to come back.
+    pub(crate) fn spread(&self, clients: usize) {
+        self.spread_ms.store(millis(spread_of(clients)), Ordering::Relaxed);
     }
 
     /// How long the next client should wait before it comes back: spread evenly, however they happen to ask, by the
@@ -60,6 +63,12 @@ impl Drain {
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
     }
+}
+
+/// Over how long so many come back.
+#[expect(clippy::cast_precision_loss, reason = "connections of a process")]
+pub(crate) fn spread_of(clients: usize) -> Duration {
+    Duration::from_secs_f64(clients as f64 / CLIENTS_PER_S).max(LEAST_SPREAD)
 }
 
 fn millis(time: Duration) -> u64 {

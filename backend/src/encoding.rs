@@ -1,5 +1,7 @@
 //! An event's bytes for each technique, made at most once and shared by every subscriber.
 
+pub mod packed;
+
 use std::sync::OnceLock;
 
 use bytes::{BufMut, Bytes, BytesMut};
@@ -11,6 +13,14 @@ pub struct Encoded {
     event: Event,
     websocket_text: OnceLock<Bytes>,
     websocket_binary: OnceLock<Bytes>,
+    sse: OnceLock<SseBytes>,
+    packed: OnceLock<Box<Packed>>,
+}
+
+/// Of an event that somebody wants compressed.
+#[derive(Debug, Default)]
+struct Packed {
+    websocket: OnceLock<Bytes>,
     sse: OnceLock<SseBytes>,
 }
 
@@ -28,6 +38,7 @@ impl Encoded {
             websocket_text: OnceLock::new(),
             websocket_binary: OnceLock::new(),
             sse: OnceLock::new(),
+            packed: OnceLock::new(),
         }
     }
 
@@ -76,6 +87,52 @@ impl Encoded {
         &self.sse().block
     }
 
+    /// A text message compressed by itself (RFC 7692 7.2.1), if it has as many bytes as that pays from and it is shorter;
+    /// otherwise as it is.
+    pub fn packed_websocket_text(&self, from_bytes: usize) -> &Bytes {
+        let plain = self.websocket_text();
+        if plain.len() < from_bytes {
+            return plain;
+        }
+        self.packed().websocket.get_or_init(|| {
+            let packed = packed::message(&self.json());
+            if packed.len() >= plain.len() {
+                return plain.clone();
+            }
+            let mut frame = BytesMut::with_capacity(packed.len() + 10);
+            write_frame(&mut frame, Opcode::Text, &packed);
+            // RFC 7692 6: RSV1 says that it is compressed.
+            frame[0] |= 0x40;
+            frame.freeze()
+        })
+    }
+
+    /// An SSE block inside a gzip stream inside its chunk.
+    pub fn packed_sse_chunk(&self, from_bytes: usize) -> &Bytes {
+        &self.packed_sse(from_bytes).chunk
+    }
+
+    /// An SSE block inside a gzip stream.
+    pub fn packed_sse_block(&self, from_bytes: usize) -> &Bytes {
+        &self.packed_sse(from_bytes).block
+    }
+
+    fn packed(&self) -> &Packed {
+        self.packed.get_or_init(Box::default)
+    }
+
+    fn packed_sse(&self, from_bytes: usize) -> &SseBytes {
+        self.packed().sse.get_or_init(|| {
+            let plain = self.sse_block();
+            let stored = || SseBytes::of(&packed::stored(plain));
+            if plain.len() < from_bytes {
+                return stored();
+            }
+            let deflated = packed::deflated(plain);
+            if deflated.len() < plain.len() { SseBytes::of(&deflated) } else { stored() }
+        })
+    }
+
     fn sse(&self) -> &SseBytes {
         self.sse.get_or_init(|| {
             let json = self.json();
@@ -83,10 +140,16 @@ impl Encoded {
             // `json` was written by serde_json, so it is UTF-8.
             let text = std::str::from_utf8(&json).unwrap_or("{}");
             wire::sse::write_event(&mut block, self.event.cursor, &self.event.name, text);
-            let head = format!("{:x}\r\n", block.len()).len();
-            let chunk = chunk(&block);
-            SseBytes { block: chunk.slice(head..head + block.len()), chunk }
+            SseBytes::of(&block)
         })
+    }
+}
+
+impl SseBytes {
+    fn of(block: &[u8]) -> Self {
+        let head = format!("{:x}\r\n", block.len()).len();
+        let chunk = chunk(block);
+        Self { block: chunk.slice(head..head + block.len()), chunk }
     }
 }
 

@@ -7,9 +7,11 @@
 
 pub mod access;
 mod backlog;
+mod body;
 pub mod config;
 pub mod connection;
 mod drain;
+mod routes;
 pub mod server;
 pub mod tls;
 
@@ -20,12 +22,23 @@ pub mod publish;
 pub mod subscription;
 
 pub mod app;
+pub mod features;
 pub mod lab;
+pub mod ledger;
+pub mod listen;
+pub mod metrics;
 pub mod presence;
 pub mod problem;
+pub mod rehearsal;
+pub mod roster;
 pub mod sources;
 pub mod topics;
+pub mod traces;
 
 pub mod cli;
+
+#[cfg(fuzzing)]
+#[expect(clippy::unwrap_used, reason = "a fuzz target fails by panicking")]
+pub mod fuzzing;
 
 mod sync;

@@ -2,12 +2,13 @@
 
 use std::{io::IsTerminal as _, process::ExitCode};
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand, ValueEnum};
 use fourways::{
-    cli::{check, publish, serve, subscribe},
+    cli::{check, publish, rehearse, serve, settings, subscribe},
     config::Config,
+    traces::Traces,
 };
-use tracing_subscriber::EnvFilter;
+use tracing_subscriber::{EnvFilter, Layer as _, layer::SubscriberExt as _, util::SubscriberInitExt as _};
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
@@ -19,6 +20,18 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 struct Arguments {
     #[command(subcommand)]
     command: Command,
+
+    /// How what happens is logged, to standard error.
+    #[arg(long, global = true, env = "FOURWAYS_LOG_FORMAT", value_enum, default_value_t = LogFormat::Text)]
+    log_format: LogFormat,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+enum LogFormat {
+    /// A line for people.
+    Text,
+    /// A line of JSON.
+    Json,
 }
 
 const EXAMPLES: &str = "\
@@ -41,17 +54,45 @@ enum Command {
     Subscribe(subscribe::Subscribe),
     /// Check what the path to a server does to its streams: buffering, cuts, caches, compression, upgrades.
     Check(Box<check::Check>),
+    /// Tell a running server's streams and sockets to come back, as a deploy would, and print how they do.
+    Rehearse(rehearse::Rehearse),
+    /// Check the settings of `serve`, or list them.
+    Config(settings::Ask),
 }
 
 fn main() -> ExitCode {
-    let arguments = Arguments::parse();
+    let command = Arguments::command();
+    let configured = match settings::own_file() {
+        None => command.clone(),
+        Some(file) => match settings::with_file(command.clone(), &file) {
+            Ok(configured) => configured,
+            Err(error) => command.clone().error(clap::error::ErrorKind::Io, format!("{error:#}")).exit(),
+        },
+    };
+    let matches = configured.get_matches();
+    let arguments = Arguments::from_arg_matches(&matches).unwrap_or_else(|error| error.exit());
     let filter =
         EnvFilter::try_from_env("FOURWAYS_LOG").unwrap_or_else(|_| EnvFilter::new("warn,fourways=info"));
-    tracing_subscriber::fmt()
-        .with_env_filter(filter)
+    let log = tracing_subscriber::fmt::layer()
         .with_writer(std::io::stderr)
         .with_ansi(std::io::stderr().is_terminal())
-        .with_target(false)
+        .with_target(false);
+    let log = match arguments.log_format {
+        LogFormat::Text => log.boxed(),
+        LogFormat::Json => log.json().flatten_event(true).boxed(),
+    };
+    // Outlives the server: it sends what is left when it goes.
+    let traces = match &arguments.command {
+        Command::Serve(config) => config.traces.as_ref().map(Traces::to).transpose(),
+        _ => Ok(None),
+    };
+    let traces = match traces {
+        Ok(traces) => traces,
+        Err(error) => command.clone().error(clap::error::ErrorKind::Io, format!("{error:#}")).exit(),
+    };
+    tracing_subscriber::registry()
+        .with(traces.as_ref().map(Traces::layer))
+        .with(log.with_filter(filter))
         .init();
     let outcome = actix_web::rt::System::new().block_on(async {
         match arguments.command {
@@ -59,6 +100,8 @@ fn main() -> ExitCode {
             Command::Publish(publish) => publish::run(publish).await.map(|()| ExitCode::SUCCESS),
             Command::Subscribe(subscribe) => subscribe::run(subscribe).await.map(|()| ExitCode::SUCCESS),
             Command::Check(check) => Box::pin(check::run(*check)).await,
+            Command::Rehearse(rehearse) => rehearse::run(rehearse).await.map(|()| ExitCode::SUCCESS),
+            Command::Config(ask) => settings::run(&ask, &command, &matches).map(|()| ExitCode::SUCCESS),
         }
     });
     match outcome {

@@ -2,10 +2,20 @@
 
 use std::{fmt, time::Duration};
 
-use actix_web::{HttpResponse, ResponseError, error, http::StatusCode, http::header};
+use actix_web::{
+    HttpResponse, Resource, ResponseError, error,
+    http::{
+        StatusCode,
+        header::{self, HeaderValue},
+    },
+    web,
+};
 use fourways_shared::{Code, Problem};
 
 use crate::engine::EngineError;
+
+/// When to try again where nobody knows better: what is short of room or not ready seldom changes at once.
+const USUAL_WAIT: Duration = Duration::from_secs(5);
 
 /// A problem on its way out over HTTP.
 #[derive(Debug)]
@@ -90,7 +100,9 @@ impl ResponseError for Failure {
             // What is left of the body is not read: it may have no end.
             response.force_close();
         }
-        if let Some(wait) = self.retry_after {
+        let is_passing =
+            matches!(self.status_code(), StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE);
+        if let Some(wait) = self.retry_after.or_else(|| is_passing.then_some(USUAL_WAIT)) {
             // Whole seconds, and never sooner than was meant.
             let seconds = wait.as_secs() + u64::from(wait.subsec_nanos() > 0);
             response.insert_header((header::RETRY_AFTER, seconds.max(1)));
@@ -125,7 +137,12 @@ pub async fn not_found() -> Result<HttpResponse, Failure> {
     ))
 }
 
-/// Answers a method that the address does not have.
-pub async fn method_not_allowed() -> Result<HttpResponse, Failure> {
-    Err(Failure::new(Code::MethodNotAllowed, "publish with POST, read with GET"))
+/// An address, and the methods that it has: any other is told which these are (RFC 9110 15.5.6).
+pub fn only(path: &str, allowed: &'static str) -> Resource {
+    web::resource(path).default_service(web::to(move || async move {
+        let detail = format!("allowed here: {allowed}");
+        let mut response = Failure::new(Code::MethodNotAllowed, detail).error_response();
+        response.headers_mut().insert(header::ALLOW, HeaderValue::from_static(allowed));
+        response
+    }))
 }

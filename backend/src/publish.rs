@@ -3,23 +3,17 @@
 use std::sync::Arc;
 
 use actix_web::{HttpRequest, HttpResponse, http::header, web};
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use fourways_shared::{Code, Cursor, Data, EventId, EventName, Topic};
-use futures_util::StreamExt as _;
 use serde::Serialize;
 use serde_json::value::RawValue;
-use tokio::time::timeout;
 
 use crate::{
-    access::{
-        Grant,
-        limits::{Client, Limit},
-    },
-    backlog::Gauge,
-    config::Limits,
+    access::{Grant, limits::Client},
+    body,
     delivery::Room,
     engine::{Append, Draft, Engine},
-    problem::{self, Failure},
+    problem::Failure,
 };
 
 /// Publishes the body: one event, or with `application/x-ndjson` one for each line, all or none.
@@ -41,13 +35,19 @@ pub async fn handle(
     let kind = Kind::of(&request)?;
     let name = name(request.query_string())?;
     let key = key(&request)?;
-    let body = whole_body(payload, &request, &room).await.inspect_err(|_| Gauge::stop_reading(&request))?;
+    let body = body::whole(payload, &request, &room).await?;
     let drafts = kind.drafts(&body, &name)?;
     usage.publish(&Client::of(&request, &grant, limits.trusted_hops), drafts.len())?;
-    let cursors = engine.append(Append { topic, drafts, key }).await?;
+    let cursors = room.append(&**engine, Append { topic, drafts, key }).await?;
     Ok(HttpResponse::Created()
         .insert_header((header::CACHE_CONTROL, "no-store"))
         .json(Answer::of(kind, cursors)))
+}
+
+/// What a request with this body would publish.
+#[cfg(fuzzing)]
+pub(crate) fn drafts(request: &HttpRequest, body: &Bytes) -> Result<Vec<Draft>, Failure> {
+    Kind::of(request)?.drafts(body, &EventName::DEFAULT)
 }
 
 #[derive(Serialize)]
@@ -111,7 +111,7 @@ impl Kind {
             Self::Json => {
                 let json =
                     json(body).map_err(|error| bad(format!("the body is not one JSON value: {error}")))?;
-                Ok(vec![draft(Data::Json(json))])
+                Ok(vec![draft(Data::written(json).map_err(|error| bad(error.to_string()))?)])
             }
             Self::Lines => {
                 let lines = body.split(|byte| *byte == b'\n').enumerate();
@@ -119,7 +119,9 @@ impl Kind {
                     let json = json(line).map_err(|error| {
                         bad(format!("line {} is not one JSON value: {error}; nothing was published", at + 1))
                     })?;
-                    Ok(draft(Data::Json(json)))
+                    let data = Data::written(json)
+                        .map_err(|error| bad(format!("line {}: {error}; nothing was published", at + 1)))?;
+                    Ok(draft(data))
                 });
                 let drafts = drafts.collect::<Result<Vec<_>, Failure>>()?;
                 match drafts.len() {
@@ -142,52 +144,24 @@ fn name(query: &str) -> Result<EventName, Failure> {
     let pairs: Vec<(String, String)> = serde_urlencoded::from_str(query).unwrap_or_default();
     match pairs.iter().find(|(key, _)| key == "name") {
         None => Ok(EventName::DEFAULT),
+        // What was no UTF-8 has become this.
+        Some((_, text)) if text.contains(char::REPLACEMENT_CHARACTER) => {
+            Err(Failure::new(Code::BadName, "name is not UTF-8").field("name"))
+        }
         Some((_, text)) => {
             text.parse().map_err(|error| Failure::new(Code::BadName, format!("name {error}")).field("name"))
         }
     }
 }
 
-fn key(request: &HttpRequest) -> Result<Option<EventId>, Failure> {
+pub(crate) fn key(request: &HttpRequest) -> Result<Option<EventId>, Failure> {
     let bad = |detail: String| Failure::new(Code::BadId, detail).field("Idempotency-Key");
     let Some(value) = request.headers().get("Idempotency-Key") else { return Ok(None) };
     let text =
         value.to_str().map_err(|_| bad("Idempotency-Key has characters beyond visible ASCII".to_owned()))?;
     // The header is a structured string (draft-ietf-httpapi-idempotency-key-header): quotes are its syntax.
     let text = text.strip_prefix('"').and_then(|text| text.strip_suffix('"')).unwrap_or(text);
-    text.parse().map(Some).map_err(|error| bad(format!("Idempotency-Key {error}")))
-}
-
-/// The body, as far as it comes in time and within the limit: one that trickles in would hold its memory for ever.
-async fn whole_body(payload: web::Payload, request: &HttpRequest, room: &Room) -> Result<Bytes, Failure> {
-    let Limits { body_timeout, max_body_bytes, .. } = *room.limits;
-    let Ok(read) = timeout(body_timeout, body(payload, request, max_body_bytes)).await else {
-        room.usage.count(Limit::BodyTime);
-        let detail = format!("the body did not arrive within {} s", body_timeout.as_secs_f64());
-        return Err(Failure::new(Code::BodyTimeout, detail).field("body"));
-    };
-    read.inspect_err(|failure| {
-        if failure.is_too_large() {
-            room.usage.count(Limit::Body);
-        }
-    })
-}
-
-async fn body(mut payload: web::Payload, request: &HttpRequest, limit: usize) -> Result<Bytes, Failure> {
-    let length =
-        request.headers().get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse().ok());
-    if length.is_some_and(|length: u64| length > limit as u64) {
-        return Err(problem::too_large(limit));
-    }
-    let mut body = BytesMut::new();
-    while let Some(piece) = payload.next().await {
-        let piece = piece.map_err(|error| problem::of_payload(&error, limit))?;
-        if body.len() + piece.len() > limit {
-            return Err(problem::too_large(limit));
-        }
-        body.extend_from_slice(&piece);
-    }
-    Ok(body.freeze())
+    EventId::of_client(text).map(Some).map_err(|error| bad(format!("Idempotency-Key {error}")))
 }
 
 /// The engine as handlers are given it.

@@ -1,8 +1,8 @@
-//! Puts the parts together: the whole route table, and what runs beside it.
+//! Puts the parts together, and what runs beside them.
 
 use std::{
     io,
-    net::{SocketAddr, TcpListener},
+    net::SocketAddr,
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -10,33 +10,37 @@ use std::{
 use actix_http::{HttpService, Protocol, error::DispatchError};
 use actix_service::{ServiceFactoryExt as _, fn_service, map_config};
 use actix_web::{
-    App, HttpResponse, Resource,
+    App,
     dev::{AppConfig, Server as Running, ServerHandle},
-    http::header,
-    middleware::from_fn,
+    middleware::{Condition, from_fn},
     rt,
-    web::{self, Data},
+    web::Data,
 };
 use fourways_shared::Epoch;
-use socket2::{Domain, Socket, Type};
 use tokio::{
-    net::TcpStream,
+    net::{TcpStream, UnixStream},
     signal::unix::{SignalKind, signal},
     task::JoinHandle,
 };
+use tokio_rustls::TlsAcceptor;
 
 use crate::{
-    access::{self, Gate, Grant, keys::Keys, limits::Usage, origin},
-    app,
-    config::{Config, Source},
+    access::{self, Gate, keys::Keys, limits::Usage, origin::Origins},
+    config::{Config, Limits, Source},
     connection::{self, Connection, accept},
-    delivery::{self, Room, sse, websocket},
+    delivery::Room,
     drain::Drain,
     engine::{DiskEngine, Engine, LagRule, MemoryEngine, Shard, Tail},
+    features,
     lab::{self, tap::Tap, visitors::Visitors},
-    presence::{self, Presence},
-    problem::{self, Failure},
-    publish, sources, tls, topics,
+    ledger::Ledger,
+    listen::{Listener, SocketFile},
+    presence::Presence,
+    publish,
+    rehearsal::Stage,
+    roster::Roster,
+    routes::routes,
+    sources, tls, traces,
 };
 
 /// A server that is bound and not yet running.
@@ -46,6 +50,42 @@ pub struct Server {
     is_tls: bool,
     beside: Vec<Owned>,
     ending: Ending,
+    _file: Option<SocketFile>,
+}
+
+/// What every connection passes on its way in.
+#[derive(Clone)]
+struct Door {
+    acceptor: Option<TlsAcceptor>,
+    visitors: Arc<Visitors>,
+    usage: Arc<Usage>,
+    limits: Arc<Limits>,
+}
+
+type Entered = (Tap<Connection>, Protocol, Option<SocketAddr>);
+
+impl Door {
+    async fn enter(self, stream: TcpStream) -> Result<Entered, DispatchError> {
+        let peer = stream.peer_addr().ok();
+        let Ok(place) = self.usage.connect(peer.map(|peer| peer.ip())) else {
+            connection::refuse(stream, self.acceptor.is_some()).await;
+            return Err(io::Error::from(io::ErrorKind::ConnectionRefused).into());
+        };
+        // A socket that refuses is slower, and works.
+        drop(connection::prepare(&stream, self.limits.write_timeout, self.limits.heartbeat));
+        let (stream, protocol) = accept(stream, place, self.acceptor, self.limits.head_timeout).await?;
+        let tap = if protocol == Protocol::Http2 { Tap::http2 } else { Tap::new };
+        Ok((tap(stream, self.visitors), protocol, peer))
+    }
+
+    /// TLS is the business of the proxy on the other side.
+    async fn enter_unix(self, stream: UnixStream) -> Result<Entered, DispatchError> {
+        let Ok(place) = self.usage.connect(None) else {
+            connection::refuse(stream, false).await;
+            return Err(io::Error::from(io::ErrorKind::ConnectionRefused).into());
+        };
+        Ok((Tap::new(connection::accept_unix(stream, place), self.visitors), Protocol::Http1, None))
+    }
 }
 
 /// What ends in order.
@@ -82,14 +122,19 @@ impl Server {
         let usage = Usage::new(Arc::clone(&limits));
         let drain = Arc::new(Drain::default());
         let visitors = Arc::new(Visitors::default());
+        let ledger = Data::new(Ledger::default());
+        let roster = Arc::new(Roster::default());
+        let stage = Data::new(Stage::default());
         let (presence, teller) = Presence::new(Arc::clone(&engine));
         let app = {
             let next_worker = Arc::new(std::sync::atomic::AtomicUsize::new(0));
             let feeds = Data::new(lab::feed::Feeds::default());
             let presence = Data::new(presence);
-            let origins = Data::new(origin::Origins::new(config.access.origin.clone()));
+            let origins = Data::new(Origins::new(config.access.origin.clone()));
             let settings = Data::new(config.clone());
+            let is_traced = config.traces.is_some();
             let lag: Arc<[LagRule]> = config.lag.clone().into();
+            let (ledger, stage) = (ledger.clone(), stage.clone());
             let (engine, visitors, gate) = (Arc::clone(&engine), Arc::clone(&visitors), Arc::clone(&gate));
             let (limits, usage, drain) = (Arc::clone(&limits), Arc::clone(&usage), Arc::clone(&drain));
             move || {
@@ -102,70 +147,88 @@ impl Server {
                     rt::spawn(Arc::clone(&tail).relay(shard));
                 }
                 let (limits, usage, drain) = (Arc::clone(&limits), Arc::clone(&usage), Arc::clone(&drain));
+                let (lag, roster) = (Arc::clone(&lag), Arc::clone(&roster));
                 App::new()
                     .app_data(publish::data(Arc::clone(&engine)))
-                    .app_data(Data::new(Room { tail, shard, limits, usage, drain, lag: Arc::clone(&lag) }))
+                    .app_data(Data::new(Room { tail, shard, limits, usage, drain, lag, roster }))
                     .app_data(access::data(Arc::clone(&gate)))
                     .app_data(presence.clone())
+                    .app_data(ledger.clone())
+                    .app_data(stage.clone())
                     .app_data(settings.clone())
                     .app_data(origins.clone())
                     .app_data(feeds.clone())
                     .app_data(lab::channel::data(Arc::clone(&visitors)))
                     .configure(routes)
+                    .wrap(Condition::new(is_traced, from_fn(traces::request)))
             }
         };
         let acceptor = tls::acceptor(config)?;
         let is_tls = acceptor.is_some();
-        let listener = listen(config.listen)?;
-        let addresses = vec![listener.local_addr()?];
+        let listener = config.listen.bind()?;
+        let addresses = match &listener {
+            Listener::Tcp(listener) => vec![listener.local_addr()?],
+            Listener::Unix(..) => Vec::new(),
+        };
         // Signals are this server's own business: connections end in order first.
         let builder = Running::build().workers(workers).shutdown_timeout(1).disable_signals();
         let stopping = builder.graceful_shutdown_signal();
-        let (tapped, counted) = (Arc::clone(&visitors), Arc::clone(&usage));
-        let running = builder
-            .listen("fourways", listener, move || {
-                let stopping = stopping.clone();
-                let (visitors, usage, limits) =
-                    (Arc::clone(&tapped), Arc::clone(&counted), Arc::clone(&limits));
-                let http = HttpService::build()
-                    .graceful_shutdown_signal(move || {
-                        let stopping = stopping.clone();
-                        async move { stopping.notified().await }
-                    })
-                    // A client that closed its side gets no more: a quiet stream would be held until the next heartbeat.
-                    .h1_allow_half_closed(false)
-                    .keep_alive(Duration::from_secs(75))
-                    .client_request_timeout(limits.head_timeout)
-                    .on_connect_ext(|io: &Tap<Connection>, data| drop(data.insert(io.gauge())))
-                    .finish(map_config(app(), |()| AppConfig::default()));
-                let acceptor = acceptor.clone();
-                fn_service(move |stream: TcpStream| {
-                    let (acceptor, visitors) = (acceptor.clone(), Arc::clone(&visitors));
-                    let (usage, limits) = (Arc::clone(&usage), Arc::clone(&limits));
-                    async move {
-                        let peer = stream.peer_addr().ok();
-                        let Ok(place) = usage.connect(peer.map(|peer| peer.ip())) else {
-                            connection::refuse(stream, is_tls).await;
-                            return Err(io::Error::from(io::ErrorKind::ConnectionRefused).into());
-                        };
-                        // A socket that refuses is slower, and works.
-                        drop(connection::prepare(&stream, limits.write_timeout, limits.heartbeat));
-                        let (stream, protocol) = accept(stream, place, acceptor, limits.head_timeout).await?;
-                        let tap = if protocol == Protocol::Http2 { Tap::http2 } else { Tap::new };
-                        Ok::<_, DispatchError>((tap(stream, visitors), protocol, peer))
-                    }
-                })
-                .and_then(http)
-            })?
-            .run();
+        let door = Door { acceptor, visitors: Arc::clone(&visitors), usage: Arc::clone(&usage), limits };
+        // Both kinds of listener, the same service: what is accepted has another type.
+        macro_rules! service {
+            ($enter:ident) => {{
+                let (app, stopping, door) = (app.clone(), stopping.clone(), door.clone());
+                move || {
+                    let stopping = stopping.clone();
+                    let http = HttpService::build()
+                        .graceful_shutdown_signal(move || {
+                            let stopping = stopping.clone();
+                            async move { stopping.notified().await }
+                        })
+                        // A client that closed its side gets no more: a quiet stream would be held until the next heartbeat.
+                        .h1_allow_half_closed(false)
+                        .keep_alive(Duration::from_secs(75))
+                        .client_request_timeout(door.limits.head_timeout)
+                        .on_connect_ext(|io: &Tap<Connection>, data| drop(data.insert(io.gauge())))
+                        .finish(map_config(app(), |()| AppConfig::default()));
+                    let door = door.clone();
+                    fn_service(move |stream| door.clone().$enter(stream)).and_then(http)
+                }
+            }};
+        }
+        let (running, file) = match listener {
+            Listener::Tcp(listener) => (builder.listen("fourways", listener, service!(enter))?.run(), None),
+            Listener::Unix(listener, file) => {
+                (builder.listen_uds("fourways", listener, service!(enter_unix))?.run(), Some(file))
+            }
+        };
         let kept = Arc::clone(&engine);
-        let mut beside = vec![Owned(rt::spawn(sweep(Arc::clone(&tail), visitors, gate, Arc::clone(&usage))))];
+        let mut beside = vec![Owned(rt::spawn(sweep(
+            Arc::clone(&tail),
+            visitors,
+            gate,
+            Arc::clone(&usage),
+            ledger.into_inner(),
+        )))];
         beside.push(Owned(rt::spawn(teller)));
+        if config.has_use_cases() {
+            beside.push(Owned(rt::spawn(features::run(Arc::clone(&engine)))));
+        }
         if config.source == Source::Host {
             beside.push(Owned(rt::spawn(sources::host::run(engine, config.source_rate))));
         }
         let ending = Ending { engine: kept, drain, usage, tail, within: config.limits.drain };
-        Ok(Self { running, addresses, is_tls, beside, ending })
+        Ok(Self { running, addresses, is_tls, beside, ending, _file: file })
+    }
+
+    /// Whether a server could be built of this: every file that it names is read, and nothing is opened or bound.
+    ///
+    /// # Errors
+    /// As [`Self::build`].
+    pub fn check(config: &Config) -> io::Result<()> {
+        gate(config)?;
+        tls::acceptor(config)?;
+        Ok(())
     }
 
     /// Where it listens.
@@ -238,7 +301,7 @@ async fn told_to_stop() {
 fn gate(config: &Config) -> io::Result<Gate> {
     let sources = &config.access.token_key;
     if sources.is_empty() {
-        if !config.listen.ip().is_loopback() && !config.access.open {
+        if !config.listen.is_local() && !config.access.open {
             let text = "without --token-key anybody could read and publish everything; give a key, listen on 127.0.0.1, \
                  or say --open if that is what you want";
             return Err(io::Error::new(io::ErrorKind::PermissionDenied, text));
@@ -261,62 +324,13 @@ fn engine(config: &Config, workers: usize) -> io::Result<Arc<dyn Engine>> {
     Ok(Arc::new(engine))
 }
 
-fn routes(app: &mut web::ServiceConfig) {
-    let only = |resource: Resource| resource.default_service(web::to(problem::method_not_allowed));
-    let api = web::scope("/v1")
-        .wrap(from_fn(origin::guard))
-        .service(only(web::resource("/topics/{topic}/events")).route(web::post().to(publish::handle)))
-        .service(only(web::resource("/topics/{topic}/presence")).route(web::get().to(presence::handle)))
-        .service(only(web::resource("/topics")).route(web::get().to(topics::list)))
-        .service(only(web::resource("/topics/{topic}")).route(web::get().to(topics::one)))
-        .service(only(web::resource("/events")).route(web::get().to(delivery::poll)))
-        .service(only(web::resource("/stream")).route(web::get().to(sse::handle)))
-        .service(only(web::resource("/ws")).route(web::get().to(websocket::handle)))
-        .service(only(web::resource("/limits")).route(web::get().to(limits)))
-        .service(only(web::resource("/lab/clock")).route(web::get().to(lab::clock::handle)))
-        .service(only(web::resource("/lab/ws")).route(web::get().to(lab::channel::handle)))
-        .service(only(web::resource("/lab/feeds/{topic}")).route(web::put().to(lab::feed::put)))
-        .configure(access::routes)
-        .default_service(web::to(problem::not_found));
-    app.service(api)
-        .service(only(web::resource("/healthz")).route(web::get().to(healthy)))
-        .service(only(web::resource("/readyz")).route(web::get().to(ready)))
-        .default_service(web::to(app::handle));
-}
-
-/// The process answers.
-async fn healthy() -> &'static str {
-    "ok\n"
-}
-
-/// Whether clients may be sent here.
-async fn ready(room: Data<Room>) -> HttpResponse {
-    if room.drain.is_on() {
-        HttpResponse::ServiceUnavailable().body("stopping\n")
-    } else {
-        HttpResponse::Ok().body("ready\n")
-    }
-}
-
-/// What is taken, and what was refused.
-async fn limits(grant: Grant, room: Data<Room>) -> Result<HttpResponse, Failure> {
-    grant.may_operate()?;
-    Ok(HttpResponse::Ok().insert_header((header::CACHE_CONTROL, "no-store")).json(room.usage.state()))
-}
-
-fn listen(address: SocketAddr) -> io::Result<TcpListener> {
-    let socket = Socket::new(Domain::for_address(address), Type::STREAM, None)?;
-    // A server that restarts finds its old connections' ends still in the kernel.
-    socket.set_reuse_address(true)?;
-    socket.bind(&address.into())?;
-    socket.listen(BACKLOG)?;
-    Ok(socket.into())
-}
-
-/// Connections that the kernel holds until they are accepted: after a restart all clients come at once.
-const BACKLOG: i32 = 4096;
-
-async fn sweep(tail: Arc<Tail>, visitors: Arc<Visitors>, gate: Arc<Gate>, usage: Arc<Usage>) {
+async fn sweep(
+    tail: Arc<Tail>,
+    visitors: Arc<Visitors>,
+    gate: Arc<Gate>,
+    usage: Arc<Usage>,
+    ledger: Arc<Ledger>,
+) {
     let mut ticks = tokio::time::interval(Duration::from_secs(1));
     loop {
         ticks.tick().await;
@@ -324,5 +338,6 @@ async fn sweep(tail: Arc<Tail>, visitors: Arc<Visitors>, gate: Arc<Gate>, usage:
         visitors.sweep();
         gate.sweep();
         usage.sweep();
+        ledger.sweep();
     }
 }

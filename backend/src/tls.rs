@@ -48,8 +48,7 @@ fn private_key(path: &Path) -> io::Result<PrivateKeyDer<'static>> {
 /// For the address that is listened on and the names of this machine to itself. It lives as long as the server, so a
 /// browser asks again after each start.
 fn for_development(config: &Config) -> io::Result<(Vec<CertificateDer<'static>>, PrivateKeyDer<'static>)> {
-    let names =
-        ["localhost".to_owned(), "127.0.0.1".to_owned(), "::1".to_owned(), config.listen.ip().to_string()];
+    let names = ["localhost".to_owned(), "127.0.0.1".to_owned(), "::1".to_owned(), config.host()];
     let made = rcgen::generate_simple_self_signed(names).map_err(io::Error::other)?;
     tracing::warn!("the certificate is made for development: browsers will warn of it");
     let key = PrivateKeyDer::try_from(made.signing_key.serialize_der()).map_err(io::Error::other)?;

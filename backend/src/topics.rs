@@ -22,6 +22,7 @@ struct Item {
     topic: Topic,
     cursor: Cursor,
     events: usize,
+    published: u64,
     earliest: Option<Cursor>,
     newest: Option<Cursor>,
     subscribers: Subscribers,
@@ -41,6 +42,7 @@ impl Item {
         Self {
             cursor: head,
             events: state.events,
+            published: state.published,
             earliest: state.earliest,
             newest: state.newest,
             subscribers: Subscribers {

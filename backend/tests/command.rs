@@ -4,9 +4,11 @@
 
 use std::{
     io::{BufRead as _, BufReader, Read as _, Write as _},
-    net::TcpListener,
+    net::{TcpListener, TcpStream},
     process::{Child, Command, Stdio},
 };
+
+use serde_json::{Value, json};
 
 const FOURWAYS: &str = env!("CARGO_BIN_EXE_fourways");
 
@@ -22,9 +24,10 @@ impl Drop for Running {
 }
 
 /// A server on a free port, and its address.
-fn serve() -> (Running, String) {
+fn serve(flags: &[&str]) -> (Running, String) {
     let mut child = Command::new(FOURWAYS)
         .args(["serve", "--memory", "--listen", "127.0.0.1:0", "--source", "none"])
+        .args(flags)
         .stderr(Stdio::piped())
         .spawn()
         .unwrap();
@@ -50,7 +53,7 @@ fn a_port_that_is_taken_is_told_in_one_line() {
 
 #[test]
 fn lines_that_are_piped_in_come_out_by_every_technique() {
-    let (_server, url) = serve();
+    let (_server, url) = serve(&[]);
     let publish = |lines: &str, flags: &[&str]| {
         let mut publisher = Command::new(FOURWAYS)
             .args(["publish", "--topic", "logs", "--server", &url])
@@ -76,7 +79,7 @@ fn lines_that_are_piped_in_come_out_by_every_technique() {
 
 #[test]
 fn a_subscriber_goes_on_when_the_server_comes_back() {
-    let (server, url) = serve();
+    let (server, url) = serve(&[]);
     let mut subscriber = Command::new(FOURWAYS)
         .args(["subscribe", "--topic", "logs", "--server", &url, "--after", "earliest", "--count", "2"])
         .stdout(Stdio::piped())
@@ -124,4 +127,207 @@ fn help_names_every_flag_and_a_wrong_one_is_refused() {
         let output = Command::new(FOURWAYS).arg("serve").args(wrong).output().unwrap();
         assert_eq!(output.status.code(), Some(2), "{wrong:?}");
     }
+}
+
+fn run(arguments: &[&str], variables: &[(&str, &str)]) -> (Option<i32>, String, String) {
+    let output = Command::new(FOURWAYS).args(arguments).envs(variables.iter().copied()).output().unwrap();
+    let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
+    (output.status.code(), text(output.stdout), text(output.stderr))
+}
+
+#[test]
+fn a_file_sets_what_environment_and_flags_do_not() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("fourways.toml");
+    let file = file.to_str().unwrap();
+    std::fs::write(
+        file,
+        "# comments are fine\nmemory = true\nheartbeat = \"9s\"\nmax_topics = 32\nmax-events = 77\nlag = [\"a.>=skip:5\", \"b=cut:6\"]\n",
+    )
+    .unwrap();
+    let (code, said, _) = run(&["config", "check", "--config", file], &[]);
+    let expected = format!(
+        "heartbeat = 9s  ({file})\nmax-events = 77  ({file})\nmax-topics = 32  ({file})\nlag = a.>=skip:5, b=cut:6  ({file})\n\
+         memory = true  ({file})\n"
+    );
+    assert_eq!(code, Some(0));
+    assert!(said.starts_with(&expected) && said.ends_with(" settings are at their defaults\n"), "{said}");
+    // The later wins, whoever names the file.
+    let variables = [("FOURWAYS_CONFIG", file), ("FOURWAYS_MAX_TOPICS", "16"), ("FOURWAYS_HEARTBEAT", "8s")];
+    let (_, said, _) = run(&["config", "check", "--heartbeat", "7s"], &variables);
+    for line in [
+        "heartbeat = 7s  (a flag)",
+        "max-topics = 16  (FOURWAYS_MAX_TOPICS)",
+        &format!("max-events = 77  ({file})"),
+    ] {
+        assert!(said.lines().any(|said| said == line), "{line}: {said}");
+    }
+}
+
+#[test]
+fn a_wrong_file_is_told_with_its_place() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("wrong.toml");
+    let path = file.to_str().unwrap();
+    for (text, says) in [
+        ("hartbeat = \"1s\"", "no setting \"hartbeat\"; did you mean \"heartbeat\"?"),
+        ("heartbeat = \"often\"", "no time above 0"),
+        ("max-topics = [1, 2]", "takes one value"),
+        ("listen = { port = 1 }", "allowed are texts, numbers"),
+        ("heartbeat = [", "line 1, column 14"),
+        ("config = \"other.toml\"", "no setting \"config\""),
+        ("token-key = \"HS256:/nowhere/secret\"", "/nowhere/secret"),
+        ("help = true", "no setting \"help\""),
+    ] {
+        std::fs::write(&file, text).unwrap();
+        let (code, _, said) = run(&["config", "check", "--config", path], &[]);
+        assert!(code != Some(0) && said.contains(says), "{text}: {code:?} {said}");
+    }
+    let (code, _, said) = run(&["serve", "--config", "/nowhere/f.toml"], &[]);
+    assert!(code != Some(0) && said.contains("/nowhere/f.toml"), "{said}");
+}
+
+#[test]
+fn the_list_of_settings_is_in_the_docs_and_is_a_file_that_sets_nothing() {
+    let (code, listed, _) = run(&["config", "list"], &[]);
+    assert_eq!(code, Some(0));
+    let documented = include_str!("../../docs/fourways.toml");
+    assert!(listed == documented, "run: cargo run -p fourways -- config list > docs/fourways.toml");
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("all.toml");
+    let (bare, as_listed) = (file.to_str().unwrap(), listed.clone());
+    std::fs::write(&file, as_listed).unwrap();
+    let (_, said, _) = run(&["config", "check", "--config", bare], &[]);
+    assert_eq!(said.lines().count(), 1, "{said}");
+    // Every value that is a default can be set.
+    let set: String = listed
+        .lines()
+        .filter(|line| line.starts_with('#') && line.contains(" = ") && !line.starts_with("# "))
+        .filter(|line| {
+            !["FILE", "URL", "SWITCH", "[\"", "\"N\"", "\"BYTES\"", "\"TIME\"", "data"]
+                .iter()
+                .any(|shape| line.contains(shape))
+        })
+        .flat_map(|line| [&line[1..], "\n"])
+        .collect();
+    assert!(set.lines().count() > 20, "{set}");
+    std::fs::write(&file, &set).unwrap();
+    let (code, said, wrong) = run(&["config", "check", "--config", bare], &[]);
+    assert_eq!((code, said.lines().count()), (Some(0), 1), "{said}{wrong}");
+}
+
+#[test]
+fn a_socket_of_this_machine_is_served_and_its_file_goes_with_the_server() {
+    use std::os::unix::net::UnixStream;
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("fourways.sock");
+    let listen = format!("unix:{}", path.display());
+    let mut server = Running(
+        Command::new(FOURWAYS)
+            .args(["serve", "--memory", "--source", "none", "--listen", &listen])
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap(),
+    );
+    let began = std::time::Instant::now();
+    let deadline = std::time::Duration::from_secs(20);
+    let mut stream = loop {
+        if let Ok(stream) = UnixStream::connect(&path) {
+            break stream;
+        }
+        assert!(began.elapsed() < deadline, "it listens");
+        std::thread::sleep(std::time::Duration::from_millis(10));
+    };
+    stream.set_read_timeout(Some(deadline)).unwrap();
+    stream.write_all(b"GET /v1/stream?topic=a&after=earliest HTTP/1.1\r\nHost: x\r\n\r\n").unwrap();
+    let mut publisher = UnixStream::connect(&path).unwrap();
+    let publish = "POST /v1/topics/a/events HTTP/1.1\r\nHost: x\r\nContent-Length: 4\r\n\r\n\"hi\"";
+    publisher.write_all(publish.as_bytes()).unwrap();
+    let (mut heard, mut piece) = (String::new(), [0; 4096]);
+    while !heard.contains("\"data\":\"hi\"}") {
+        let count = stream.read(&mut piece).unwrap();
+        assert!(count > 0, "{heard}");
+        heard += &String::from_utf8_lossy(&piece[..count]);
+    }
+    let pid = server.0.id().to_string();
+    assert!(Command::new("kill").args(["-TERM", &pid]).status().unwrap().success());
+    assert!(server.0.wait().unwrap().success());
+    assert!(!path.exists());
+}
+
+/// Reads one request of a kept connection, answers it, and returns its body.
+fn collect(connection: &mut BufReader<TcpStream>) -> Option<Value> {
+    let mut length = 0;
+    loop {
+        let mut line = String::new();
+        if connection.read_line(&mut line).ok()? == 0 {
+            return None;
+        }
+        if let Some(text) = line.to_ascii_lowercase().strip_prefix("content-length:") {
+            length = text.trim().parse().unwrap();
+        }
+        if line.trim().is_empty() {
+            break;
+        }
+    }
+    let mut body = vec![0; length];
+    connection.read_exact(&mut body).unwrap();
+    connection.get_mut().write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}").unwrap();
+    Some(serde_json::from_slice(&body).unwrap())
+}
+
+#[test]
+fn a_collector_is_sent_a_span_for_each_request_and_each_append() {
+    let collector = TcpListener::bind("127.0.0.1:0").unwrap();
+    let target = format!("http://{}", collector.local_addr().unwrap());
+    let (mut server, url) = serve(&["--traces", &target]);
+    let (spans, sent) = std::sync::mpsc::channel();
+    std::thread::spawn(move || {
+        for connection in collector.incoming() {
+            let mut connection = BufReader::new(connection.unwrap());
+            while let Some(Value::Object(body)) = collect(&mut connection) {
+                for span in body["resourceSpans"][0]["scopeSpans"][0]["spans"].as_array().unwrap() {
+                    drop(spans.send(span.clone()));
+                }
+            }
+        }
+    });
+    let address = url.strip_prefix("http://").unwrap();
+    let ask = |head: &str, body: &str| {
+        let mut connection = TcpStream::connect(address).unwrap();
+        let length = body.len();
+        write!(connection, "{head}\r\nHost: a\r\nContent-Length: {length}\r\n\r\n{body}").unwrap();
+        let mut line = String::new();
+        BufReader::new(&connection).read_line(&mut line).unwrap();
+        line
+    };
+    let trace = "0af7651916cd43dd8448eb211c80319c";
+    let parent = format!("traceparent: 00-{trace}-b7ad6b7169203331-01");
+    assert!(ask(&format!("POST /v1/topics/a/events HTTP/1.1\r\n{parent}"), "1").contains("201"));
+    // Its span doesn't wait for the end of the stream, and a ticket is in none.
+    assert!(ask("GET /v1/stream?topic=a&ticket=secret HTTP/1.1", "").starts_with("HTTP/1.1 "));
+    assert!(Command::new("kill").arg(server.0.id().to_string()).status().unwrap().success());
+    assert!(server.0.wait().unwrap().success());
+    let spans: Vec<Value> =
+        (0..3).map(|_| sent.recv_timeout(std::time::Duration::from_secs(20)).expect("a span")).collect();
+    let span =
+        |name: &str| spans.iter().find(|span| span["name"] == name).unwrap_or_else(|| panic!("{spans:#?}"));
+    let attribute = |span: &Value, key: &str| {
+        let all = span["attributes"].as_array().unwrap();
+        all.iter().find(|attribute| attribute["key"] == key).map(|attribute| attribute["value"].clone())
+    };
+    let (published, append) = (span("POST /v1/topics/{topic}/events"), span("append"));
+    assert_eq!(
+        (&published["traceId"], &published["parentSpanId"]),
+        (&json!(trace), &json!("b7ad6b7169203331"))
+    );
+    assert_eq!((&append["traceId"], &append["parentSpanId"]), (&json!(trace), &published["spanId"]));
+    assert_eq!(attribute(append, "messaging.destination.name"), Some(json!({"stringValue": "a"})));
+    assert_eq!(attribute(published, "url.path"), Some(json!({"stringValue": "/v1/topics/a/events"})));
+    assert!(
+        attribute(published, "http.response.status_code").unwrap().to_string().contains("201"),
+        "{published}"
+    );
+    assert_eq!(attribute(span("GET /v1/stream"), "http.route"), Some(json!({"stringValue": "/v1/stream"})));
+    assert!(!format!("{spans:?}").contains("secret"));
 }

@@ -25,8 +25,11 @@ use std::{
     time::{Duration, Instant},
 };
 
-use fourways_client::{Arrival, PublishError, Publisher, Subscriber, Target};
-use fourways_shared::{After, Data, Technique, Topic};
+use fourways_client::{Arrival, Publisher, RequestError, Subscriber, Target};
+use fourways_shared::{
+    After, Cursor, Data, Offset, Policy, Technique, Topic,
+    account::{Account, Report},
+};
 
 const DEADLINE: Duration = Duration::from_mins(1);
 /// Topics that are published to at once, and events of one publish.
@@ -69,6 +72,8 @@ fn topic(index: usize) -> Topic {
 #[derive(Default)]
 struct Told {
     numbers: HashMap<String, Vec<u64>>,
+    /// In the order of their arrival.
+    cursors: Vec<Cursor>,
     resets: u64,
     cuts: u64,
 }
@@ -92,7 +97,7 @@ async fn publish(
                     assert_eq!(cursors.len() as u64, EVENTS);
                     break;
                 }
-                Err(PublishError::Refused(problem)) if problem.status < 500 => panic!("{problem:?}"),
+                Err(RequestError::Refused(problem)) if problem.status < 500 => panic!("{problem:?}"),
                 Err(_) => repeats += 1,
             }
             assert!(began.elapsed() < DEADLINE, "the server comes back");
@@ -117,6 +122,7 @@ fn read(base: &str, technique: Technique, told: &Arc<Mutex<Told>>) -> tokio::tas
                 Arrival::Event(event) => {
                     let Data::Json(raw) = &event.data else { panic!("{event:?}") };
                     let number = raw.get().parse().unwrap();
+                    told.cursors.push(event.cursor);
                     told.numbers.entry(event.topic.to_string()).or_default().push(number);
                 }
                 Arrival::Reset(_) => told.resets += 1,
@@ -128,6 +134,27 @@ fn read(base: &str, technique: Technique, told: &Arc<Mutex<Told>>) -> tokio::tas
         };
         subscriber.run(technique, sink).await;
     })
+}
+
+/// Has the server hold what arrived against its own log.
+async fn report(base: &str, technique: Technique, cursors: &[Cursor]) -> Account {
+    let target = Target::new(base, vec![]).unwrap();
+    let mut after = Cursor { offset: Offset(0), ..cursors[0] };
+    let mut account = Account::default();
+    for cursors in cursors.chunks(5000) {
+        let report = Report {
+            reader: format!("kill-test-{technique}").parse().unwrap(),
+            technique,
+            topics: (0..PUBLISHERS).map(|index| (&topic(index)).into()).collect(),
+            policy: Policy::All,
+            after,
+            through: *cursors.iter().max_by_key(|cursor| cursor.offset).unwrap(),
+            held: cursors.iter().map(|cursor| cursor.offset.0).collect(),
+        };
+        account = target.report(&report).await.unwrap();
+        after = report.through;
+    }
+    account
 }
 
 #[test]
@@ -179,14 +206,18 @@ fn nothing_acknowledged_is_lost_or_repeated_by_being_killed() {
                 assert!(began.elapsed() < DEADLINE, "{technique} has {held} of {total}");
                 tokio::time::sleep(Duration::from_millis(10)).await;
             }
-            let told = told.lock().unwrap();
+            let told = std::mem::take(&mut *told.lock().unwrap());
             for (index, count) in published.iter().enumerate() {
                 let numbers = &told.numbers[topic(index).as_str()];
                 assert!(numbers.iter().copied().eq(0..*count), "{technique}, {index}: {numbers:?}");
             }
             assert_eq!(told.resets, 0, "{technique}: continuity never broke");
+            let account = report(&base, *technique, &told.cursors).await;
+            assert!(account.is_clean() && account.held == total && account.breaks == 0, "{technique}: {account:?}");
+            let Account { held, lost, repeated, reordered, .. } = account;
             println!(
-                "{technique}: {total} delivered, lost 0, repeated 0, reordered 0, over {} cuts",
+                "{technique}: the server's ledger says {held} held, lost {lost}, repeated {repeated}, reordered \
+                 {reordered}; over {} cuts",
                 told.cuts
             );
         }

@@ -41,7 +41,7 @@ const RUNS: usize = 3;
 /// One kind of constant, and its place.
 type Field = (&'static str, fn(&mut TechniqueConstants) -> &mut f64);
 
-const FIELDS: [Field; 13] = [
+const FIELDS: [Field; 15] = [
     ("request, or opening, up, bytes", |own| &mut own.request_up_bytes),
     ("its answer without events, bytes", |own| &mut own.response_head_bytes),
     ("around each event, bytes", |own| &mut own.framing_per_event_bytes),
@@ -53,6 +53,8 @@ const FIELDS: [Field; 13] = [
     ("empty poll, CPU µs", |own| &mut own.cpu_us_empty),
     ("each event after a rest, more CPU µs", |own| &mut own.cpu_us_cold),
     ("send and its answer, CPU µs", |own| &mut own.cpu_us_per_send),
+    ("rest before an opening, of that before a poll", |own| &mut own.rest_per_opening),
+    ("rest before a send, of that before a poll", |own| &mut own.rest_per_send),
     ("connection for sends, bytes of memory", |own| &mut own.memory_per_sender_bytes),
     ("held connection, bytes of memory", |own| &mut own.memory_per_held_connection_bytes),
 ];
@@ -81,6 +83,11 @@ pub(crate) async fn run(flags: &Flags) -> anyhow::Result<bool> {
         let rest = rest::measure(&flags.server, busy_us, flags.seconds)
             .await
             .with_context(|| format!("rest, round {round}"))?;
+        for technique in Technique::ALL {
+            rest::compare(&flags.server, rest, technique, flags.seconds, &mut measured[technique.index()])
+                .await
+                .with_context(|| format!("rest of {}, round {round}", technique.label()))?;
+        }
         rests.push(rest);
         runs.push(measured);
     }

@@ -2,12 +2,13 @@
 //!
 //! All on loopback, against the real server as a process of its own. `constants` writes the numbers that the model
 //! scales up, from `bytes`, `cpu`, `rest` and `memory`; `model` compares its predictions with loads that no constant was
-//! measured under; `run` is a load and what came of it; `slow` is a crowd of which many stop reading. Clients are a `Crowd` of hand-written sockets (`raw`).
+//! measured under; `run` is a load and what came of it; `compression` is what packing deliveries would save and take; `slow` is a crowd of which many stop reading. Clients are a `Crowd` of hand-written sockets (`raw`).
 
 mod amount;
 mod arrivals;
 mod bytes;
 mod clients;
+mod compression;
 mod constants;
 mod cpu;
 mod crowd;
@@ -48,6 +49,8 @@ enum Command {
     Model(model::Flags),
     /// Measure how many durable publishes a second are acknowledged, beside Redis Streams and NATS `JetStream`.
     Publish(publish::Flags),
+    /// Measure what compressing deliveries saves and what it takes of the server.
+    Compression(compression::Flags),
     /// Measure what subscribers that stop reading cost the server and the others.
     Slow(slow::Flags),
     /// Run clients of one technique and print latency, requests, bytes and what was lost.
@@ -79,6 +82,7 @@ fn measure(command: Command) -> anyhow::Result<bool> {
             Command::Constants(flags) => constants::run(&flags).await,
             Command::Model(flags) => model::run(&flags).await,
             Command::Publish(flags) => publish::run(&flags).await,
+            Command::Compression(flags) => compression::run(&flags),
             Command::Slow(flags) => slow::run(&flags).await,
             Command::Run(flags) => run::run(&flags).await,
         }

@@ -3,7 +3,9 @@
 //!
 //! Start at [`Subscriber`]: it opens, resumes and waits as the session says, and hands over what arrives.
 
+mod ledger;
 mod long_poll;
+mod operate;
 mod publisher;
 mod short_poll;
 mod sse;
@@ -15,8 +17,8 @@ use std::{ops::ControlFlow, time::Duration};
 use fourways_shared::{Advice, After, Cursor, Event, Reset, Technique, session::Session};
 
 pub use self::{
-    publisher::{PublishError, Publisher},
-    target::{Target, TargetError},
+    publisher::Publisher,
+    target::{RequestError, Target, TargetError},
 };
 
 /// What a subscriber is told, in the order in which it happened.

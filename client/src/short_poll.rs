@@ -3,13 +3,16 @@
 use std::ops::ControlFlow;
 
 use fourways_shared::{After, PollBody, session::Session};
-use reqwest::header::{ETAG, IF_NONE_MATCH, RETRY_AFTER};
+use reqwest::{
+    Method,
+    header::{ETAG, IF_NONE_MATCH, RETRY_AFTER},
+};
 
 use crate::{Arrival, Ended, Sink, Target, break_off, deliver, moved, target};
 
 pub(crate) async fn attend(target: &Target, session: &mut Session, sink: &mut Sink<'_>) -> Ended {
     let after = session.after();
-    let mut request = target.http.get(target.read_url("/v1/events", after)).timeout(target.silence);
+    let mut request = target.ask(Method::GET, target.read_url("/v1/events", after)).timeout(target.silence);
     if let After::Cursor(cursor) = after {
         request = request.header(IF_NONE_MATCH, format!("\"{cursor}\""));
     }

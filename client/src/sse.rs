@@ -8,6 +8,7 @@ use fourways_shared::{
     wire::sse::{Block, Parser},
 };
 use futures_util::StreamExt as _;
+use reqwest::Method;
 use tokio::time::timeout;
 
 use crate::{Arrival, Ended, Sink, Target, break_off, deliver, moved, target};
@@ -16,8 +17,9 @@ use crate::{Arrival, Ended, Sink, Target, break_off, deliver, moved, target};
 const MAX_BLOCK_BYTES: usize = 8 << 20;
 
 pub(crate) async fn attend(target: &Target, session: &mut Session, sink: &mut Sink<'_>) -> Ended {
-    let request =
-        target.http.get(target.read_url("/v1/stream", session.after())).header("Accept", "text/event-stream");
+    let request = target
+        .ask(Method::GET, target.read_url("/v1/stream", session.after()))
+        .header("Accept", "text/event-stream");
     let response = match timeout(target.silence, request.send()).await {
         Err(_) => return target::lost("no answer"),
         Ok(Err(error)) => return target::lost(error),

@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use fourways_shared::{After, Policy, Problem, Topic};
-use reqwest::Url;
+use reqwest::{Method, RequestBuilder, Url};
+use serde::de::DeserializeOwned;
 use thiserror::Error;
 
 use crate::Ended;
@@ -11,7 +12,8 @@ use crate::Ended;
 /// A server and what to read there.
 #[derive(Clone, Debug)]
 pub struct Target {
-    pub(crate) http: reqwest::Client,
+    http: reqwest::Client,
+    token: Option<Box<str>>,
     base: Url,
     topics: Vec<Topic>,
     policy: Policy,
@@ -19,8 +21,34 @@ pub struct Target {
     pub poll_interval: Duration,
     /// How long the server may hold a long poll.
     pub hold: Duration,
-    /// A stream from which nothing came for so long is taken for dead.
+    /// A stream from which nothing came for so long is taken for dead: twice the server's own time between heartbeats.
     pub silence: Duration,
+}
+
+/// Why a request got no answer that says yes.
+#[derive(Debug, Error)]
+pub enum RequestError {
+    /// The server refused it; nothing was done.
+    #[error("{}", .0.detail)]
+    Refused(Box<Problem>),
+    /// No answer; it may have been done, and a publish with the same key again would tell.
+    #[error("the server can't be reached")]
+    Unreachable(#[source] reqwest::Error),
+    /// An answer that is none.
+    #[error("the server's answer can't be read")]
+    Unreadable,
+}
+
+/// Asks, and reads the answer.
+pub(crate) async fn answer<T: DeserializeOwned>(request: RequestBuilder) -> Result<T, RequestError> {
+    let response = request.send().await.map_err(RequestError::Unreachable)?;
+    let is_done = response.status().is_success();
+    let body = response.bytes().await.map_err(RequestError::Unreachable)?;
+    if is_done {
+        return serde_json::from_slice(&body).map_err(|_| RequestError::Unreadable);
+    }
+    Err(serde_json::from_slice(&body)
+        .map_or(RequestError::Unreadable, |problem| RequestError::Refused(Box::new(problem))))
 }
 
 /// Why there is no such target.
@@ -64,13 +92,35 @@ impl Target {
             .map_err(TargetError::Client)?;
         Ok(Self {
             http,
+            token: None,
             base,
             topics,
             policy: Policy::All,
             poll_interval: Duration::from_secs(1),
             hold: Duration::from_secs(25),
-            silence: Duration::from_secs(45),
+            silence: Duration::from_secs(30),
         })
+    }
+
+    /// Shows this token with every request, as `Authorization: Bearer`.
+    #[must_use]
+    pub fn token(mut self, token: Option<&str>) -> Self {
+        self.token = token.map(Into::into);
+        self
+    }
+
+    /// A request that shows the token.
+    pub(crate) fn ask(&self, method: Method, url: Url) -> RequestBuilder {
+        let request = self.http.request(method, url);
+        match &self.token {
+            Some(token) => request.bearer_auth(token),
+            None => request,
+        }
+    }
+
+    /// The value of `Authorization`, where a token is shown.
+    pub(crate) fn authorization(&self) -> Option<String> {
+        self.token.as_ref().map(|token| format!("Bearer {token}"))
     }
 
     /// Only the newest event of each topic, of those that are pending.
@@ -104,7 +154,7 @@ impl Target {
         url
     }
 
-    fn url(&self, path: &str) -> Url {
+    pub(crate) fn url(&self, path: &str) -> Url {
         let mut url = self.base.clone();
         url.set_path(path);
         url

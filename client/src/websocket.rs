@@ -17,9 +17,13 @@ pub(crate) async fn attend(target: &Target, session: &mut Session, sink: &mut Si
     if url.set_scheme("ws").is_err() {
         return target::lost("the address can't be a WebSocket's");
     }
-    let Ok(request) = url.as_str().into_client_request() else {
+    let Ok(mut request) = url.as_str().into_client_request() else {
         return target::lost("the address can't be a WebSocket's");
     };
+    if let Some(value) = target.authorization() {
+        let Ok(value) = value.parse() else { return target::lost("the token can't be in a header") };
+        request.headers_mut().insert("Authorization", value);
+    }
     // The default of 128 KiB for each connection is for bulk data; a load generator holds thousands.
     let config = WebSocketConfig::default().read_buffer_size(8 * 1024);
     let connecting = connect_async_with_config(request, Some(config), true);

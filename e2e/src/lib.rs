@@ -5,11 +5,20 @@
 
 mod browser;
 mod files;
+mod meddler;
 mod page;
+mod proxy;
 mod refusal;
 mod server;
 
-pub use self::{browser::Browser, page::TECHNIQUES, refusal::refuse_once, server::Server};
+pub use self::{
+    browser::Browser,
+    meddler::{Fault, Meddler},
+    page::TECHNIQUES,
+    proxy::{Kind, Proxy},
+    refusal::refuse_once,
+    server::Server,
+};
 
 use std::time::Duration;
 

@@ -2,6 +2,7 @@
 
 use std::{
     io::{BufRead as _, BufReader},
+    path::Path,
     process::{Child, Command, Stdio},
     time::Duration,
 };
@@ -33,13 +34,23 @@ impl Server {
     /// # Errors
     /// As [`Self::start`].
     pub fn with(address: &str, flags: &[&str]) -> anyhow::Result<Self> {
+        Self::run(address, &[&["--memory"], flags].concat())
+    }
+
+    /// With its log in a folder, over restarts.
+    ///
+    /// # Errors
+    /// As [`Self::start`].
+    pub fn on_disk(address: &str, folder: &Path) -> anyhow::Result<Self> {
+        let folder = folder.to_str().context("a folder whose name is no text")?;
+        Self::run(address, &["--data", folder])
+    }
+
+    fn run(address: &str, flags: &[&str]) -> anyhow::Result<Self> {
         let binary = std::env::var_os("FOURWAYS_BINARY")
             .context("FOURWAYS_BINARY is not set: run `cargo xtask test`")?;
         let mut command = Command::new(binary);
-        command
-            .args(["serve", "--memory", "--listen", address, "--source-rate", "4"])
-            .args(flags)
-            .stderr(Stdio::piped());
+        command.args(["serve", "--listen", address, "--source-rate", "4"]).args(flags).stderr(Stdio::piped());
         let mut child = command.spawn().context("the server could not be started")?;
         let lines = BufReader::new(child.stderr.take().context("no standard error")?);
         let mut lines = lines.lines();
@@ -66,6 +77,16 @@ impl Server {
         self.child.kill()?;
         self.child.wait()?;
         Ok(self.address.clone())
+    }
+
+    /// Publishes JSON.
+    ///
+    /// # Errors
+    /// If the server does not take it.
+    pub async fn publish(&self, topic: &str, json: String) -> anyhow::Result<()> {
+        let url = format!("{}/v1/topics/{topic}/events", self.url());
+        reqwest::Client::new().post(url).body(json).send().await?.error_for_status()?;
+        Ok(())
     }
 
     /// How many read by each technique, over all topics.

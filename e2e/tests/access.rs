@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use thirtyfour::Key;
 
 /// Every page, and what is on it once it is at work. `/nowhere` is the one for addresses that lead nowhere.
-const PAGES: [(&str, &str); 9] = [
+const PAGES: [(&str, &str); 20] = [
     ("/", "[data-testid=events-sse]"),
     ("/short-polling", "[data-testid=count]"),
     ("/long-polling", "[data-testid=count]"),
@@ -15,6 +15,17 @@ const PAGES: [(&str, &str); 9] = [
     ("/compare", "[data-testid=run]"),
     ("/path", "[data-testid=path-run]"),
     ("/decide", "[data-testid=shadow] td"),
+    ("/use-cases", ".use"),
+    ("/use-cases/chat", "[data-testid=people] li"),
+    ("/use-cases/live-score", "[data-testid=score]"),
+    ("/use-cases/order-shipped", "[data-testid=orders] li"),
+    ("/use-cases/notifications", "[data-testid=notices] li"),
+    ("/use-cases/dashboard", ".tile path"),
+    ("/use-cases/progress", "[data-testid=steps] .bar"),
+    ("/use-cases/pointers", "[data-testid=field]"),
+    ("/use-cases/editing", "[data-testid=paper]"),
+    ("/use-cases/trading", "[data-testid=book] td"),
+    ("/operate", "[data-testid=topics] td"),
     ("/nowhere", ".blank"),
 ];
 

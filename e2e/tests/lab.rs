@@ -7,8 +7,9 @@
     reason = "a test fails by panicking"
 )]
 
+use anyhow::Context as _;
 use fourways_e2e::{Browser, Server, TECHNIQUES, run};
-use thirtyfour::{By, Key};
+use thirtyfour::Key;
 
 #[test]
 fn every_tab_is_alive_and_the_console_has_no_error() {
@@ -23,8 +24,7 @@ fn every_tab_is_alive_and_the_console_has_no_error() {
             // By the tab, as a person would, without loading the app again.
             browser.find(&format!("[role=tab][href='{page}']")).await?.click().await?;
             browser.count_above("[data-testid=count]", 3).await?;
-            let rows = browser.driver.find_all(By::Css("[data-testid=wire] tr")).await?;
-            anyhow::ensure!(!rows.is_empty(), "{page} shows its wire");
+            browser.find("[data-testid=wire] tr[aria-selected]").await?;
             // A deep link and a reload show the same page.
             browser.go(page).await?;
             browser.driver.refresh().await?;
@@ -109,7 +109,7 @@ fn tabs_and_theme_work_by_keyboard_and_the_back_button_goes_back() {
         browser.go("/").await?;
         browser.find("#tab-overview").await?.send_keys(Key::Right + "").await?;
         browser.find("#tab-short-polling[aria-selected=true]").await?.send_keys(Key::End + "").await?;
-        browser.find("#tab-decide[aria-selected=true]").await?;
+        browser.find("#tab-operate[aria-selected=true]").await?;
         browser.driver.back().await?;
         browser.find("#tab-short-polling[aria-selected=true]").await?;
         browser.find("#theme").await?.send_keys(Key::Enter + "").await?;
@@ -119,6 +119,26 @@ fn tabs_and_theme_work_by_keyboard_and_the_back_button_goes_back() {
             theme.is_some() && browser.find("html").await?.attr("data-theme").await? == theme,
             "it is kept"
         );
+        browser.close().await
+    });
+}
+
+#[test]
+fn the_server_proves_what_a_page_holds() {
+    run(async || {
+        let server = Server::start("127.0.0.1:0")?;
+        let browser = Browser::open(&server.url(), 1440).await?;
+        for (_, path) in TECHNIQUES {
+            browser.go(path).await?;
+            browser.text_when("[data-testid=ledger]", |text| text == "0 / 0 / 0").await?;
+        }
+        let accounts = reqwest::get(format!("{}/v1/ledger", server.url())).await?.text().await?;
+        let accounts: serde_json::Value = serde_json::from_str(&accounts)?;
+        let readers = accounts["readers"].as_array().context("no readers")?;
+        let has = |technique: &str| {
+            readers.iter().any(|row| row["technique"] == technique && row["held"].as_u64() > Some(0))
+        };
+        anyhow::ensure!(TECHNIQUES.iter().all(|(technique, _)| has(technique)), "{accounts}");
         browser.close().await
     });
 }

@@ -121,7 +121,10 @@ impl Command {
                 format!("the message is not a JSON object with a type: {error}"),
             ),
         })?;
-        let data = members.data.take().map(Data::Json);
+        let data = members.data.take().map(Data::written).transpose().map_err(|error| Refused {
+            reference: None,
+            problem: Problem::new(Code::BadCommand, error.to_string()).field("data"),
+        })?;
         parse(&members, data)
     }
 
@@ -249,7 +252,10 @@ fn body(members: &Members, data: Option<Data>) -> Result<Command, Problem> {
                 .ok_or_else(|| Problem::new(Code::BadTopic, "a publish needs a topic").field("topic"))?,
             data: data.ok_or_else(|| Problem::new(Code::BadCommand, "a publish needs data").field("data"))?,
             name: read(members.name.as_ref(), "name", Code::BadName)?.unwrap_or_default(),
-            id: read(members.id.as_ref(), "id", Code::BadId)?,
+            id: text(members.id.as_ref(), "id")?
+                .map(EventId::of_client)
+                .transpose()
+                .map_err(|error| Problem::new(Code::BadId, error.to_string()).field("id"))?,
         },
         Some("authorize") => Command::Authorize {
             token: text(members.token.as_ref(), "token")?
@@ -370,6 +376,12 @@ mod tests {
         );
         refused(r#"{"type":"publish","data":1}"#, Code::BadTopic, Some("topic"), None);
         refused(r#"{"type":"publish","topic":"a"}"#, Code::BadCommand, Some("data"), None);
+        refused(
+            r#"{"type":"publish","topic":"a","data":1,"id":"fourways-1"}"#,
+            Code::BadId,
+            Some("id"),
+            None,
+        );
         refused(
             r#"{"type":"publish","topic":"a","data":1,"name":"error"}"#,
             Code::BadName,

@@ -3,12 +3,11 @@
 use std::{fmt, str::FromStr};
 
 use base64::{Engine as _, prelude::BASE64_STANDARD};
-use bytes::Bytes;
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de, ser};
 use serde_json::value::RawValue;
 use thiserror::Error;
 
-use crate::{Cursor, Filter, Topic};
+use crate::{Cursor, Data, Filter, Topic};
 
 /// One event as every technique says it.
 ///
@@ -30,51 +29,6 @@ pub struct Event {
     pub data: Data,
 }
 
-/// What was published: a JSON text, kept as it was written, or bytes.
-#[derive(Clone, Debug)]
-pub enum Data {
-    /// One JSON value, in the publisher's own spelling.
-    Json(Box<RawValue>),
-    /// Bytes; base64 in JSON, a byte string in CBOR.
-    Bytes(Bytes),
-}
-
-impl Data {
-    /// A text as a JSON string.
-    pub fn text(text: &str) -> Self {
-        Self::json(&text)
-    }
-
-    /// A value as JSON; `null` for what has no JSON form.
-    pub fn json<T: Serialize + ?Sized>(value: &T) -> Self {
-        let raw = serde_json::value::to_raw_value(value).unwrap_or_else(|_| RawValue::NULL.to_owned());
-        Self::Json(raw)
-    }
-
-    /// How many bytes were published.
-    pub fn len(&self) -> usize {
-        match self {
-            Self::Json(raw) => raw.get().len(),
-            Self::Bytes(bytes) => bytes.len(),
-        }
-    }
-
-    /// Nothing was published.
-    pub fn is_empty(&self) -> bool {
-        self.len() == 0
-    }
-}
-
-impl PartialEq for Data {
-    fn eq(&self, other: &Self) -> bool {
-        match (self, other) {
-            (Self::Json(a), Self::Json(b)) => a.get() == b.get(),
-            (Self::Bytes(a), Self::Bytes(b)) => a == b,
-            _ => false,
-        }
-    }
-}
-
 /// Why a text is no event name or id.
 #[derive(Debug, Error, PartialEq, Eq)]
 pub enum LabelError {
@@ -86,9 +40,12 @@ pub enum LabelError {
     Character(char, usize, &'static str),
     /// A name that the browser's `EventSource` or the protocol itself uses.
     #[error(
-        "{0:?} is reserved; error and open are the browser's own events, problem and reset the protocol's"
+        "{0:?} is reserved; error and open are the browser's own events, heartbeat, problem and reset the protocol's"
     )]
     Reserved(String),
+    /// A key that begins like the server's own.
+    #[error("begins with {:?}, as only the server's own do", EventId::SERVER)]
+    Servers,
 }
 
 /// The name of an event: 1 to 64 characters without control characters, and none of the reserved ones.
@@ -102,7 +59,7 @@ impl EventName {
     pub const MAX_BYTES: usize = 64;
     /// The name of an event that got none, as in the HTML Standard 9.2.6.
     pub const DEFAULT: Self = Self(None);
-    const RESERVED: [&str; 4] = ["error", "open", "problem", "reset"];
+    const RESERVED: [&str; 5] = ["error", "open", "heartbeat", "problem", "reset"];
 
     /// The text.
     pub fn as_str(&self) -> &str {
@@ -140,10 +97,26 @@ pub struct EventId(Box<str>);
 impl EventId {
     /// The longest id, in bytes.
     pub const MAX_BYTES: usize = 128;
+    /// How the server's own begin. No client may publish with one, so whoever reads one knows whose word it is.
+    pub const SERVER: &str = "fourways-";
 
     /// The text.
     pub fn as_str(&self) -> &str {
         &self.0
+    }
+
+    /// It is one of the server's own.
+    pub fn is_servers(&self) -> bool {
+        self.0.starts_with(Self::SERVER)
+    }
+
+    /// One that a client gives.
+    ///
+    /// # Errors
+    /// Says what is wrong with it: as of any, or that it begins like the server's own.
+    pub fn of_client(text: &str) -> Result<Self, LabelError> {
+        let id: Self = text.parse()?;
+        if id.is_servers() { Err(LabelError::Servers) } else { Ok(id) }
     }
 }
 
@@ -337,6 +310,8 @@ impl PollBody {
 
 #[cfg(test)]
 mod tests {
+    use bytes::Bytes;
+
     use super::*;
 
     #[test]

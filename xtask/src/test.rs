@@ -3,7 +3,7 @@
 use std::time::Instant;
 
 use crate::{
-    app, root,
+    api, app, root,
     run::{check, command, say, step},
     tidy, tools,
 };
@@ -37,8 +37,8 @@ pub(crate) fn run() -> anyhow::Result<()> {
             .env("CARGO_TARGET_WASM32_UNKNOWN_UNKNOWN_RUNNER", "wasm-bindgen-test-runner")
             .env("CHROMEDRIVER", "/usr/bin/chromedriver"),
     )?;
+    api::run()?;
     step("The lab, in Chromium, and Node clients");
-    check(&mut command("cargo build --locked --package fourways"))?;
     check(
         command("cargo test --locked --package fourways-e2e")
             .env("FOURWAYS_BINARY", root().join("target/debug/fourways"))

@@ -17,6 +17,10 @@ const BINARYEN: &str = "132.0.0";
 const ESBUILD: &str = "0.28.2";
 /// The npm packages that the README's Node clients use, and their tests.
 const NODE_CLIENTS: [&str; 2] = ["ws@8.23.0", "eventsource@4.1.1"];
+/// Asks an API what its description says.
+const SCHEMATHESIS: &str = "4.32.5";
+const CARGO_FUZZ: &str = "0.13.1";
+const CARGO_DENY: &str = "0.20.2";
 /// The rules that pages are audited by.
 const AXE: &str = "4.14.1";
 
@@ -35,14 +39,34 @@ pub(crate) fn for_app() -> anyhow::Result<OsString> {
     std::env::join_paths(folders).context("PATH can't be put together")
 }
 
-/// What tests run in and ask: a browser, the kernel's counters of a socket, a reverse proxy.
+/// What tests run in and ask: a browser, the kernel's counters of a socket, reverse proxies, what the docs say to type.
 pub(crate) fn for_tests() -> anyhow::Result<()> {
     apt(&[
         ("chromium", "chromium"),
         ("chromedriver", "chromium-driver"),
         ("ss", "iproute2"),
         ("nginx", "nginx-light"),
+        ("caddy", "caddy"),
+        ("haproxy", "haproxy"),
+        ("curl", "curl"),
     ])
+}
+
+/// The `PATH` to fuzz with.
+pub(crate) fn for_fuzzing() -> anyhow::Result<OsString> {
+    apt(&[("g++", "g++")])?;
+    with_path(cargo_tool("cargo-fuzz", CARGO_FUZZ, "--locked", "1 minute")?)
+}
+
+/// The `PATH` to audit with.
+pub(crate) fn for_audit() -> anyhow::Result<OsString> {
+    with_path(cargo_tool("cargo-deny", CARGO_DENY, "--locked", "4 to 6 minutes")?)
+}
+
+fn with_path(first: PathBuf) -> anyhow::Result<OsString> {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    std::env::join_paths([first].into_iter().chain(std::env::split_paths(&path)))
+        .context("PATH can't be put together")
 }
 
 /// The peers that a delivery's cost is compared with.
@@ -61,6 +85,29 @@ pub(crate) fn node_clients() -> anyhow::Result<PathBuf> {
         npm_install(&folder, &NODE_CLIENTS)?;
     }
     Ok(folder.join("node_modules"))
+}
+
+/// The program that asks an API what its description says; in a place of its own for its packages.
+pub(crate) fn schemathesis() -> anyhow::Result<PathBuf> {
+    let folder = cache()?.join(format!("schemathesis-{SCHEMATHESIS}"));
+    let program = folder.join("bin/schemathesis");
+    if !program.is_file() {
+        apt(&[("python3", "python3")])?;
+        step(&format!("Installing schemathesis {SCHEMATHESIS} (once)"));
+        let place = |ask: &str| command(&format!("python3 -m venv {ask}"));
+        if check(place("--clear").arg(&folder)).is_err() {
+            // Debian's Python comes without.
+            apt_install(&["python3-venv"])?;
+            check(place("--clear").arg(&folder))?;
+        }
+        let pip = folder.join("bin/pip");
+        check(
+            std::process::Command::new(pip)
+                .args(["install", "--quiet"])
+                .arg(format!("schemathesis=={SCHEMATHESIS}")),
+        )?;
+    }
+    Ok(program)
 }
 
 /// The script that audits a page.

@@ -52,7 +52,7 @@ pub enum TokenError {
     Early,
 }
 
-/// The keys as they are now. Shared; whoever owns [`Keys::watch`]'s task has them read again.
+/// The keys as they are now. Shared; whoever holds them has them read again ([`Keys::refresh`]).
 #[derive(Debug)]
 pub struct Keys {
     sources: Vec<KeySource>,

@@ -10,12 +10,15 @@ use fourways_shared::Code;
 use serde::Serialize;
 
 use super::{COOKIE, Gate, Grant, ticket::LIFETIME};
-use crate::{config::Config, problem::Failure};
+use crate::{
+    config::Config,
+    problem::{Failure, only},
+};
 
 /// The routes.
 pub fn routes(app: &mut ServiceConfig) {
-    app.service(web::resource("/tickets").route(web::post().to(ticket)))
-        .service(web::resource("/session").route(web::post().to(begin)).route(web::delete().to(end)));
+    app.service(only("/tickets", "POST").route(web::post().to(ticket)))
+        .service(only("/session", "POST, DELETE").route(web::post().to(begin)).route(web::delete().to(end)));
 }
 
 #[derive(Serialize)]

@@ -2,5 +2,7 @@
 
 pub mod check;
 pub mod publish;
+pub mod rehearse;
 pub mod serve;
+pub mod settings;
 pub mod subscribe;

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use clap::Args;
-use fourways_client::{PublishError, Publisher, Target};
+use fourways_client::{Publisher, RequestError, Target};
 use fourways_shared::{Topic, backoff::Backoff};
 use tokio::io::{AsyncBufReadExt as _, BufReader};
 
@@ -22,6 +22,11 @@ pub struct Publish {
     /// Server to publish to.
     #[arg(long, env = "FOURWAYS_SERVER", default_value = "http://127.0.0.1:8080", value_name = "URL")]
     server: String,
+
+    /// Token to show, where the server asks for one. Better in the environment than on the command line, which others
+    /// may see.
+    #[arg(long, env = "FOURWAYS_TOKEN", hide_env_values = true, value_name = "JWT")]
+    token: Option<String>,
 }
 
 /// Lines that are there at the same time go in one request, at most so many or so many bytes.
@@ -34,7 +39,7 @@ const MAX_BYTES: usize = 256 * 1024;
 /// # Errors
 /// If the server refuses a line, or standard input can't be read.
 pub async fn run(publish: Publish) -> anyhow::Result<()> {
-    let target = Target::new(&publish.server, Vec::new())?;
+    let target = Target::new(&publish.server, Vec::new())?.token(publish.token.as_deref());
     let publisher = Publisher::new(target, publish.topic);
     let run_id = getrandom::u64().context("the system has no randomness")?;
     let mut lines = BufReader::new(tokio::io::stdin()).lines();
@@ -85,7 +90,7 @@ async fn send(publisher: &Publisher, lines: String, key: &str) -> anyhow::Result
     loop {
         match publisher.publish_lines(lines.clone(), key).await {
             Ok(_) => return Ok(()),
-            Err(PublishError::Refused(problem)) if problem.status < 500 => {
+            Err(RequestError::Refused(problem)) if problem.status < 500 => {
                 anyhow::bail!("the server refused it: {}", problem.detail)
             }
             Err(error) => {

@@ -9,10 +9,15 @@ use crate::{config::Config, server::Server};
 /// # Errors
 /// One line that says what is in the way, such as a port that is taken.
 pub async fn run(config: Config) -> anyhow::Result<()> {
-    let listen = config.listen;
+    let listen = &config.listen;
     let server = Server::build(&config).with_context(|| format!("can't listen on {listen}"))?;
-    for address in server.addresses() {
-        tracing::info!("listening on {}://{address}", server.scheme());
+    match server.addresses() {
+        [] => tracing::info!("listening on {listen}"),
+        addresses => {
+            for address in addresses {
+                tracing::info!("listening on {}://{address}", server.scheme());
+            }
+        }
     }
     server.run().await.context("the server stopped")
 }

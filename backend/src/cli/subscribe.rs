@@ -50,6 +50,11 @@ pub struct Subscribe {
     /// Server to read from.
     #[arg(long, env = "FOURWAYS_SERVER", default_value = "http://127.0.0.1:8080", value_name = "URL")]
     server: String,
+
+    /// Token to show, where the server asks for one. Better in the environment than on the command line, which others
+    /// may see.
+    #[arg(long, env = "FOURWAYS_TOKEN", hide_env_values = true, value_name = "JWT")]
+    token: Option<String>,
 }
 
 /// Prints until told to stop: events on standard output, one a line, what happened to the connection on standard error.
@@ -57,7 +62,8 @@ pub struct Subscribe {
 /// # Errors
 /// If the server refuses for good, or standard output is gone.
 pub async fn run(subscribe: Subscribe) -> anyhow::Result<()> {
-    let mut target = Target::new(&subscribe.server, subscribe.topic)?.policy(subscribe.policy);
+    let mut target = Target::new(&subscribe.server, subscribe.topic)?;
+    target = target.policy(subscribe.policy).token(subscribe.token.as_deref());
     target.poll_interval = Duration::try_from_secs_f64(subscribe.interval).context("interval is no time")?;
     let after = subscribe.after.or(subscribe.last.map(After::Last)).unwrap_or_default();
     let mut left = subscribe.count;

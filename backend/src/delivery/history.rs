@@ -47,7 +47,7 @@ pub(super) async fn handle(
         batch.events.reverse();
     }
     let cursor = subscription.cursor();
-    let mut response = poll_body(Some(batch), cursor);
+    let mut response = poll_body(Some(batch), cursor, room.meter(Technique::ShortPoll));
     if is_closed {
         let scope = if is_public { "public" } else { "private" };
         let value = format!("{scope}, {FOR_EVER}");

@@ -8,21 +8,31 @@ use fourways_shared::{Cursor, Technique};
 use tokio::time::timeout;
 
 use super::{Read, Room, etag, poll_body, subscribe};
+use crate::roster::Seat;
 
 /// `200` as soon as there is an event, `204` with the cursor as `ETag` when the wait is over. A client that leaves
 /// ends the wait: its connection drops this future, and that the subscription.
-pub async fn handle(read: &Read, known: Option<Cursor>, wait: Duration, room: &Room) -> HttpResponse {
+pub async fn handle(
+    read: &Read,
+    known: Option<Cursor>,
+    wait: Duration,
+    (room, seat): (&Room, &mut Seat),
+) -> HttpResponse {
     let mut subscription = subscribe(read, known, Technique::LongPoll, room);
     let next = poll_fn(|cx| match subscription.poll_next(cx, read.limit) {
-        // A server that ends answers at once: nothing came so far.
-        Poll::Pending if room.drain.is_on() => Poll::Ready(None),
+        // One that is to end is answered at once: nothing came so far.
+        Poll::Pending if room.drain.is_on() || seat.is_cut() => Poll::Ready(None),
         other => other.map(Some),
     });
+    let meter = room.meter(Technique::LongPoll);
     match timeout(wait, next).await.ok().flatten() {
-        Some(batch) => poll_body(Some(batch), subscription.cursor()),
-        None => HttpResponse::NoContent()
-            .insert_header(etag(subscription.cursor()))
-            .insert_header((header::CACHE_CONTROL, "no-store"))
-            .finish(),
+        Some(batch) => poll_body(Some(batch), subscription.cursor(), meter),
+        None => {
+            meter.empty();
+            HttpResponse::NoContent()
+                .insert_header(etag(subscription.cursor()))
+                .insert_header((header::CACHE_CONTROL, "no-store"))
+                .finish()
+        }
     }
 }

@@ -7,13 +7,18 @@ pub mod sse;
 mod timer;
 pub mod websocket;
 
-use std::{num::NonZeroU32, sync::Arc, time::Duration};
+use std::{
+    num::NonZeroU32,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use actix_web::{HttpRequest, HttpResponse, Responder, http::header, web};
 use bytes::{BufMut, BytesMut};
 use fourways_shared::{
     After, Code, Cursor, Filter, Policy, PollBody, Problem, Technique, filter::FilterError,
 };
+use tracing::Instrument as _;
 
 use crate::{
     access::{
@@ -22,9 +27,11 @@ use crate::{
     },
     config::Limits,
     drain::Drain,
-    engine::{LagRule, Shard, Tail},
+    engine::{Append, Engine, EngineError, LagRule, Meter, Shard, Tail},
     problem::Failure,
+    roster::Roster,
     subscription::{Batch, Subscription},
+    traces,
 };
 
 /// What every delivery is given: one for each worker, shared by its requests.
@@ -42,9 +49,41 @@ pub struct Room {
     pub drain: Arc<Drain>,
     /// How far streams may fall behind.
     pub lag: Arc<[LagRule]>,
+    /// Who is held open.
+    pub roster: Arc<Roster>,
 }
 
 impl Room {
+    /// What is counted of this worker's reads.
+    pub(crate) fn meter(&self, technique: Technique) -> &Meter {
+        self.tail.meter(self.shard, technique)
+    }
+
+    /// Appends, and counts how long it took.
+    ///
+    /// # Errors
+    /// As [`Engine::append`].
+    pub(crate) async fn append(
+        &self,
+        engine: &dyn Engine,
+        append: Append,
+    ) -> Result<Vec<Cursor>, EngineError> {
+        let span = tracing::debug_span!(
+            target: traces::TARGET,
+            "append",
+            otel.kind = "producer",
+            messaging.system = "fourways",
+            messaging.destination.name = append.topic.as_str(),
+            messaging.batch.message_count = append.drafts.len(),
+        );
+        let began = Instant::now();
+        let appended = engine.append(append).instrument(span).await;
+        if appended.is_ok() {
+            self.tail.meters().publish.observe(began.elapsed());
+        }
+        appended
+    }
+
     /// Who asks, once they may read this now.
     ///
     /// # Errors
@@ -104,7 +143,8 @@ pub async fn poll(
             // Nobody is served beyond the end of their token.
             let wait = wait.min(limits.max_wait).min(grant.lasts().unwrap_or(Duration::MAX));
             let _place = room.usage.hold(client, Held::Poll)?;
-            let mut response = long_poll::handle(&read, known, wait, &room).await;
+            let mut seat = room.roster.enter(Technique::LongPoll, &grant, &read.topics);
+            let mut response = long_poll::handle(&read, known, wait, (&room, &mut seat)).await;
             if is_preference {
                 // RFC 7240 3: tells what of the preference was honoured.
                 let applied = format!("wait={}", wait.as_secs());
@@ -136,6 +176,10 @@ pub struct Read {
     pub until: Option<Cursor>,
     /// Which end of it comes first.
     pub order: Order,
+    /// An event stream's heartbeats are events, not comments.
+    pub hears_heartbeats: bool,
+    /// The lab shows what is on this wire.
+    pub is_watched: bool,
     /// A WebSocket's encoding, where the subprotocol can't say it.
     pub encoding: Option<String>,
 }
@@ -166,6 +210,8 @@ impl Read {
             wait: None,
             until: None,
             order: Order::Oldest,
+            hears_heartbeats: false,
+            is_watched: false,
             encoding: None,
         };
         let mut last = None;
@@ -224,14 +270,15 @@ impl Read {
                         return bad(Code::BadCursor, error.to_string(), "until");
                     }
                 },
-                "order" => match value.as_str() {
-                    "oldest" => {}
-                    "newest" => read.order = Order::Newest,
-                    _ => {
-                        let detail = format!("order is {value:?}; allowed are oldest, newest");
-                        return bad(Code::BadParameter, detail, "order");
-                    }
-                },
+                "order" => {
+                    let orders = [("oldest", Order::Oldest), ("newest", Order::Newest)];
+                    read.order = one_of("order", value, orders)?;
+                }
+                "heartbeat" => {
+                    let heartbeats = [("comment", false), ("event", true)];
+                    read.hears_heartbeats = one_of("heartbeat", value, heartbeats)?;
+                }
+                "lab" => read.is_watched = true,
                 "encoding" => read.encoding = Some(value.clone()),
                 _ => {}
             }
@@ -261,6 +308,14 @@ impl Read {
     }
 }
 
+/// What a word means.
+fn one_of<T: Copy>(field: &'static str, value: &str, words: [(&str, T); 2]) -> Result<T, Failure> {
+    words.iter().find(|(word, _)| *word == value).map(|(_, meaning)| *meaning).ok_or_else(|| {
+        let detail = format!("{field} is {value:?}; allowed are {}", words.map(|(word, _)| word).join(", "));
+        Failure::new(Code::BadParameter, detail).field(field)
+    })
+}
+
 /// Refuses more topics than one connection may have.
 pub(crate) fn too_many(topics: usize, limits: &Limits) -> Result<(), Problem> {
     if topics <= limits.max_topics {
@@ -271,7 +326,7 @@ pub(crate) fn too_many(topics: usize, limits: &Limits) -> Result<(), Problem> {
 }
 
 /// RFC 7240 4.3. A preference that can't be read is no error: it is ignored (RFC 7240 2).
-fn prefer_wait(request: &HttpRequest) -> Option<Duration> {
+pub(crate) fn prefer_wait(request: &HttpRequest) -> Option<Duration> {
     let values = request.headers().get_all("Prefer").filter_map(|value| value.to_str().ok());
     let mut preferences = values.flat_map(|value| value.split([',', ';'])).map(str::trim);
     preferences.find_map(|preference| {
@@ -282,7 +337,7 @@ fn prefer_wait(request: &HttpRequest) -> Option<Duration> {
 }
 
 /// The cursor that the client already has, from `If-None-Match` (RFC 9110 13.1.2; weak or strong alike).
-fn if_none_match(request: &HttpRequest) -> Option<Cursor> {
+pub(crate) fn if_none_match(request: &HttpRequest) -> Option<Cursor> {
     let value = request.headers().get(header::IF_NONE_MATCH)?.to_str().ok()?;
     let mut tags = value.split(',').map(|tag| tag.trim().trim_start_matches("W/").trim_matches('"'));
     tags.find_map(|tag| tag.parse().ok())
@@ -299,7 +354,7 @@ fn subscribe(read: &Read, known: Option<Cursor>, technique: Technique, room: &Ro
 }
 
 /// The `200` of a poll. The events' own texts are put together, not made again.
-fn poll_body(batch: Option<Batch>, cursor: Cursor) -> HttpResponse {
+fn poll_body(batch: Option<Batch>, cursor: Cursor, meter: &Meter) -> HttpResponse {
     let Batch { reset, events } = batch.unwrap_or_default();
     let texts: Vec<_> = events.iter().map(|event| event.json()).collect();
     let mut body = BytesMut::with_capacity(64 + texts.iter().map(|text| text.len() + 1).sum::<usize>());
@@ -317,6 +372,7 @@ fn poll_body(batch: Option<Batch>, cursor: Cursor) -> HttpResponse {
         body.extend_from_slice(text);
     }
     body.extend_from_slice(format!("],\"cursor\":\"{cursor}\"}}").as_bytes());
+    meter.sent(body.len());
     HttpResponse::Ok()
         .insert_header(etag(cursor))
         .insert_header((header::CACHE_CONTROL, "no-store"))

@@ -12,11 +12,15 @@ pub async fn handle(read: &Read, known: Option<Cursor>, room: &Room) -> HttpResp
     let batch = subscription.now(read.limit).await;
     let cursor = subscription.cursor();
     let begins_at = |known| read.after.is_none_or(|after| after == After::Cursor(known));
+    let meter = room.meter(Technique::ShortPoll);
+    if batch.is_none() {
+        meter.empty();
+    }
     match (known, &batch) {
         // It has what it would get: nothing after its own place, or all that follows an older one.
         (Some(known), None) if begins_at(known) || cursor == known => not_modified(known),
         (Some(known), Some(Batch { reset: None, .. })) if cursor == known => not_modified(known),
-        _ => poll_body(batch, cursor),
+        _ => poll_body(batch, cursor, meter),
     }
 }
 

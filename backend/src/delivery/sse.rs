@@ -17,7 +17,7 @@ use actix_web::{
 use bytes::{Bytes, BytesMut};
 use fourways_shared::{
     After, Code, Problem, Technique,
-    wire::sse::{position, write_problem, write_reset},
+    wire::sse::{heartbeat, position, write_problem, write_reset},
 };
 
 use super::{Read, Room, timer::Timer};
@@ -27,11 +27,11 @@ use crate::{
         limits::{Held, Place},
     },
     backlog::Backlog,
-    drain::Drain,
-    encoding::{Encoded, chunk},
+    encoding::{Encoded, chunk, packed},
     engine::LagRule,
     presence::{Here, Presence},
     problem::Failure,
+    roster::Seat,
     subscription::{Batch, Subscription},
 };
 
@@ -46,6 +46,7 @@ pub async fn handle(
     room: web::Data<Room>,
 ) -> Result<HttpResponse, Failure> {
     accepts_event_stream(&request)?;
+    let room = room.into_inner();
     let limits = &room.limits;
     let read = Read::parse(request.query_string(), limits)?.required()?;
     let after = last_event_id(&request)?.or(read.after).unwrap_or_default();
@@ -55,18 +56,26 @@ pub async fn handle(
         Subscription::new(&room.tail, &read.topics, after, read.policy, Technique::Sse, room.shard);
     let lag = LagRule::of(&room.lag, &read.topics);
     let subscription = subscription.hold_to(lag);
-    let framing = if request.version() == Version::HTTP_11 { Framing::Chunked } else { Framing::Plain };
+    let packs_from = limits.compress.filter(|_| accepts_gzip(&request) && !read.is_watched);
+    let framing = Framing { is_chunked: request.version() == Version::HTTP_11, packs_from };
+    let audible = read.hears_heartbeats.then(|| millis(limits.heartbeat));
+    let mut opening = position(subscription.cursor(), Some(millis(limits.sse_retry)));
+    if let Some(every_ms) = audible {
+        opening.extend(heartbeat(subscription.cursor(), every_ms));
+    }
     let stream = EventStream {
-        opening: Some(framing.wrap(&position(subscription.cursor(), Some(millis(limits.sse_retry))))),
+        opening: Some(framing.open(&opening)),
         subscription,
         framing,
         heartbeat: Timer::new(limits.heartbeat),
+        audible,
         backlog: Backlog::of(&request),
         expiry: grant.lasts().map(|lasts| Box::new(Timer::new(lasts))),
-        drain: Arc::clone(&room.drain),
         has_ended: false,
+        seat: room.roster.enter(Technique::Sse, &grant, &read.topics),
         _here: presence.into_inner().enter(&grant, &read.topics),
         _place: place,
+        room: Arc::clone(&room),
     };
     let mut response = HttpResponse::Ok();
     response
@@ -78,7 +87,13 @@ pub async fn handle(
     if let Some(lag) = lag {
         response.insert_header(("Fourways-Lag", format!("{}; events={}", lag.action.name(), lag.events)));
     }
-    if framing == Framing::Chunked {
+    if limits.compress.is_some() {
+        response.insert_header((header::VARY, "Accept-Encoding"));
+    }
+    if framing.packs_from.is_some() {
+        response.insert_header((header::CONTENT_ENCODING, "gzip"));
+    }
+    if framing.is_chunked {
         // The chunks come from the encoded events, the same bytes for all: actix must not wrap them again.
         response.insert_header((header::TRANSFER_ENCODING, "chunked"));
     }
@@ -90,26 +105,41 @@ pub async fn handle(
 /// A long backlog is read in pieces, as the client takes it.
 const BATCH_EVENTS: usize = 256;
 
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Framing {
-    /// HTTP/1.1 (RFC 9112 7.1).
-    Chunked,
-    /// HTTP/1.0 ends with the connection, HTTP/2 has frames of its own.
-    Plain,
+/// What a stream's blocks travel in.
+#[derive(Clone, Copy)]
+struct Framing {
+    /// HTTP/1.1 (RFC 9112 7.1); HTTP/1.0 ends with the connection, HTTP/2 has frames of its own.
+    is_chunked: bool,
+    /// Inside a gzip stream, where events of so many bytes are compressed.
+    packs_from: Option<usize>,
 }
 
 impl Framing {
+    fn open(self, block: &[u8]) -> Bytes {
+        if self.packs_from.is_none() {
+            return self.wrap(block);
+        }
+        self.chunk([&packed::GZIP_HEAD, &packed::stored(block)[..]].concat())
+    }
+
     fn wrap(self, block: &[u8]) -> Bytes {
-        match self {
-            Self::Chunked => chunk(block),
-            Self::Plain => Bytes::copy_from_slice(block),
+        if self.packs_from.is_none() {
+            self.chunk(block.to_vec())
+        } else {
+            self.chunk(packed::stored(block).into())
         }
     }
 
+    fn chunk(self, bytes: Vec<u8>) -> Bytes {
+        if self.is_chunked { chunk(&bytes) } else { bytes.into() }
+    }
+
     fn event(self, event: &Encoded) -> &Bytes {
-        match self {
-            Self::Chunked => event.sse_chunk(),
-            Self::Plain => event.sse_block(),
+        match (self.is_chunked, self.packs_from) {
+            (true, None) => event.sse_chunk(),
+            (false, None) => event.sse_block(),
+            (true, Some(from)) => event.packed_sse_chunk(from),
+            (false, Some(from)) => event.packed_sse_block(from),
         }
     }
 }
@@ -117,13 +147,16 @@ impl Framing {
 struct EventStream {
     opening: Option<Bytes>,
     subscription: Subscription,
+    room: Arc<Room>,
     framing: Framing,
     heartbeat: Timer,
+    /// Heartbeats are events that say how often they come, in milliseconds.
+    audible: Option<u64>,
     backlog: Backlog,
     /// When its token ends.
     expiry: Option<Box<Timer>>,
-    drain: Arc<Drain>,
     has_ended: bool,
+    seat: Seat,
     _here: Option<Here>,
     _place: Place,
 }
@@ -133,7 +166,7 @@ impl EventStream {
     fn ending(&mut self, block: &[u8]) -> Bytes {
         self.has_ended = true;
         let mut out = BytesMut::from(&self.framing.wrap(block)[..]);
-        if self.framing == Framing::Chunked {
+        if self.framing.is_chunked {
             // RFC 9112 7.1: the chunk that says that there are no more.
             out.extend_from_slice(b"0\r\n\r\n");
         }
@@ -142,8 +175,8 @@ impl EventStream {
 
     /// What ends it, if something does.
     fn end(&mut self, cx: &mut Context<'_>) -> Option<Bytes> {
-        if self.drain.is_on() {
-            let retry = millis(self.drain.retry());
+        if self.room.drain.is_on() || self.seat.is_cut() {
+            let retry = millis(self.room.drain.retry());
             return Some(self.ending(&position(self.subscription.cursor(), Some(retry))));
         }
         if self.expiry.as_mut().is_some_and(|expiry| expiry.poll(cx)) {
@@ -163,7 +196,10 @@ impl EventStream {
 
     /// A block that names the place tells a client that has seen nothing for long where it stands.
     fn position(&self) -> Bytes {
-        self.framing.wrap(&position(self.subscription.cursor(), None))
+        let cursor = self.subscription.cursor();
+        let block =
+            self.audible.map_or_else(|| position(cursor, None), |every_ms| heartbeat(cursor, every_ms));
+        self.framing.wrap(&block)
     }
 
     /// One event is passed on as it is; what is pending together is written together.
@@ -204,7 +240,9 @@ impl MessageBody for EventStream {
         if self.backlog.is_full(cx) {
             return Poll::Pending;
         }
+        let mut events = 0;
         let bytes = if let Poll::Ready(batch) = self.subscription.poll_next(cx, BATCH_EVENTS) {
+            events = batch.events.len();
             self.frame(&batch)
         } else if self.heartbeat.poll(cx) {
             self.heartbeat.restart();
@@ -215,6 +253,9 @@ impl MessageBody for EventStream {
             return Poll::Pending;
         };
         self.backlog.gave(bytes.len());
+        self.room.meter(Technique::Sse).sent(bytes.len());
+        let lag_us = self.subscription.lag_us();
+        self.seat.gave(events, bytes.len(), lag_us);
         Poll::Ready(Some(Ok(bytes)))
     }
 }
@@ -230,6 +271,16 @@ fn last_event_id(request: &HttpRequest) -> Result<Option<After>, Failure> {
     text.parse()
         .map(|cursor| Some(After::Cursor(cursor)))
         .map_err(|error: fourways_shared::cursor::CursorError| bad(error.to_string()))
+}
+
+/// RFC 9110 12.5.3, as far as it matters here: gzip is named, and not refused.
+fn accepts_gzip(request: &HttpRequest) -> bool {
+    let values = request.headers().get_all(header::ACCEPT_ENCODING).filter_map(|value| value.to_str().ok());
+    values.flat_map(|value| value.split(',')).any(|coding| {
+        let (name, weight) = coding.split_once(';').unwrap_or((coding, ""));
+        let is_refused = weight.trim().strip_prefix("q=").is_some_and(|q| q.trim().parse() == Ok(0.0_f32));
+        name.trim().eq_ignore_ascii_case("gzip") && !is_refused
+    })
 }
 
 fn accepts_event_stream(request: &HttpRequest) -> Result<(), Failure> {

@@ -3,7 +3,9 @@
 //! The socket is one response body: polled by its connection, it reads what the client sent, then writes what is
 //! pending. There is no task and no queue for each socket; a client that doesn't read is not read either.
 
+mod commands;
 mod incoming;
+mod opening;
 
 use std::{
     convert::Infallible,
@@ -13,7 +15,7 @@ use std::{
     time::Duration,
 };
 
-use actix_http::ws::{self, CloseCode, HandshakeError};
+use actix_http::ws::{self, CloseCode};
 use actix_web::{
     HttpRequest, HttpResponse,
     body::{BodySize, MessageBody},
@@ -22,11 +24,13 @@ use actix_web::{
 };
 use bytes::{Bytes, BytesMut};
 use fourways_shared::{
-    After, Code, Command, Filter, Policy, Problem, Ref, Reply, Technique, command::Refused,
-    problem::RETRY_AFTER_MS, wire::cbor,
+    Code, Command, Problem, Ref, Reply, Technique, command::Refused, problem::RETRY_AFTER_MS, wire::cbor,
 };
 
-use self::incoming::{Incoming, Message};
+use self::{
+    incoming::{Incoming, Message},
+    opening::{DEFLATE, Encoding, offers_deflate, refused},
+};
 use super::{Read, Room, timer::Timer, too_many};
 use crate::{
     access::{
@@ -34,11 +38,11 @@ use crate::{
         limits::{Client, Held, Place},
     },
     backlog::Backlog,
-    encoding::{Opcode, write_frame},
-    engine::{Append, Draft, Engine, EngineError, LagRule, Tail},
-    lab::clock,
+    encoding::{Encoded, Opcode, write_frame},
+    engine::{Engine, EngineError, Tail},
     presence::{Here, Presence},
     problem::{self, Failure},
+    roster::Seat,
     subscription::{Batch, Subscription},
 };
 
@@ -61,21 +65,28 @@ pub async fn handle(
     let client = room.admit(&request, &grant, &read.topics)?;
     let place = room.usage.hold(client.clone(), Held::Stream)?;
     let encoding = Encoding::negotiate(&request, read.encoding.as_deref())?;
+    let packs_from = limits.compress.filter(|_| offers_deflate(&request) && !read.is_watched);
+    if packs_from.is_some() {
+        response.insert_header((header::SEC_WEBSOCKET_EXTENSIONS, DEFLATE));
+    }
     if let Some(protocol) = encoding.offered {
         response.insert_header((header::SEC_WEBSOCKET_PROTOCOL, protocol));
     }
     let heartbeat = limits.heartbeat;
     let mut socket = Socket {
-        incoming: Incoming::new(payload, limits.max_body_bytes),
+        incoming: Incoming::new(payload, limits.max_body_bytes, packs_from.is_some()),
         engine: engine.into_inner(),
         gate: gate.into_inner(),
         backlog: Backlog::of(&request),
         expiry: grant.lasts().map(|lasts| Box::new(Timer::new(lasts))),
-        grant: Box::new(grant),
         client,
         _place: place,
+        seat: room.roster.enter(Technique::Websocket, &grant, &[]),
+        grant: Box::new(grant),
+        written: (0, 0),
         room: room.into_inner(),
         is_binary: encoding.is_binary,
+        packs_from,
         subscriptions: Vec::new(),
         presence: presence.into_inner(),
         here: Vec::new(),
@@ -94,63 +105,8 @@ pub async fn handle(
         .into())
 }
 
-/// How a socket speaks.
-struct Encoding {
-    is_binary: bool,
-    /// What the client offered and the server took.
-    offered: Option<&'static str>,
-}
-
-impl Encoding {
-    const JSON: &'static str = "fourways.v1.json";
-    const CBOR: &'static str = "fourways.v1.cbor";
-
-    /// The first offered subprotocol that is spoken here; JSON if none was offered, so that `websocat` works.
-    fn negotiate(request: &HttpRequest, asked: Option<&str>) -> Result<Self, Failure> {
-        let is_binary = match asked {
-            None | Some("json") => false,
-            Some("cbor") => true,
-            Some(other) => {
-                let detail = format!("encoding is {other:?}; allowed are json, cbor");
-                return Err(Failure::new(Code::BadParameter, detail).field("encoding"));
-            }
-        };
-        let values = request.headers().get_all(header::SEC_WEBSOCKET_PROTOCOL);
-        let mut offers =
-            values.filter_map(|v| v.to_str().ok()).flat_map(|v| v.split(',')).map(str::trim).peekable();
-        if offers.peek().is_none() {
-            return Ok(Self { is_binary, offered: None });
-        }
-        match offers.find_map(|offer| [Self::JSON, Self::CBOR].into_iter().find(|known| *known == offer)) {
-            Some(offered) => Ok(Self { is_binary: offered == Self::CBOR, offered: Some(offered) }),
-            None => {
-                let detail =
-                    format!("no offered subprotocol is spoken; allowed are {}, {}", Self::JSON, Self::CBOR);
-                Err(Failure::new(Code::BadSubprotocol, detail).field("Sec-WebSocket-Protocol"))
-            }
-        }
-    }
-}
-
-fn refused(error: HandshakeError) -> Failure {
-    match error {
-        HandshakeError::GetMethodRequired => {
-            Failure::new(Code::MethodNotAllowed, "a WebSocket is opened with GET")
-        }
-        HandshakeError::NoWebsocketUpgrade | HandshakeError::NoConnectionUpgrade => {
-            Failure::new(Code::UpgradeRequired, "give Connection: Upgrade and Upgrade: websocket")
-                .field("Upgrade")
-        }
-        HandshakeError::NoVersionHeader | HandshakeError::UnsupportedVersion => {
-            Failure::new(Code::BadParameter, "Sec-WebSocket-Version must be 13")
-                .field("Sec-WebSocket-Version")
-        }
-        HandshakeError::BadWebsocketKey => {
-            Failure::new(Code::BadParameter, "Sec-WebSocket-Key must be 16 bytes in base64")
-                .field("Sec-WebSocket-Key")
-        }
-    }
-}
+#[cfg(fuzzing)]
+pub use self::incoming::fuzz;
 
 /// How many events are framed in one go, and how many bytes may wait before the client's messages are left unread.
 const BATCH_EVENTS: usize = 256;
@@ -172,7 +128,12 @@ struct Socket {
     client: Client,
     backlog: Backlog,
     _place: Place,
+    seat: Seat,
+    /// Events of the write under way, and how late the newest of them is.
+    written: (usize, u64),
     is_binary: bool,
+    /// permessage-deflate was agreed on, and events of so many bytes are compressed.
+    packs_from: Option<usize>,
     /// One for each `subscribe`; a topic is in at most one.
     subscriptions: Vec<Subscription>,
     presence: Arc<Presence>,
@@ -270,111 +231,9 @@ impl Socket {
         }
     }
 
-    fn command(&mut self, command: Result<(Command, Option<Ref>), Refused>) {
-        match command {
-            Err(Refused { reference, problem }) => self.refuse(reference, problem),
-            Ok((Command::Subscribe { topics, after, policy }, reference)) => {
-                let is_admitted =
-                    self.grant.may_subscribe(&topics).and_then(|()| self.room.has_room_for(&topics));
-                match is_admitted {
-                    Ok(()) => self.subscribe(topics, after, policy, reference),
-                    Err(problem) => self.refuse(reference, problem),
-                }
-            }
-            Ok((Command::Authorize { token }, reference)) => self.authorize(&token, reference),
-            Ok((Command::Unsubscribe { topics }, reference)) => self.unsubscribe(topics, reference),
-            Ok((Command::Publish { topic, data, name, id }, reference)) => {
-                let is_admitted = self
-                    .grant
-                    .may_publish(&topic)
-                    .and_then(|()| self.room.usage.publish(&self.client, 1).map_err(Failure::problem));
-                if let Err(problem) = is_admitted {
-                    return self.refuse(reference, problem);
-                }
-                let append = Append { topic, drafts: vec![Draft { name, data }], key: id };
-                let engine = Arc::clone(&self.engine);
-                self.publishing = Some(Box::pin(async move {
-                    let appended = engine.append(append).await.and_then(|cursors| {
-                        let none = || EngineError::Unavailable("it kept nothing".to_owned());
-                        cursors.first().copied().ok_or_else(none)
-                    });
-                    (reference, appended)
-                }));
-            }
-            Ok((Command::Ping, reference)) => self.reply(&Reply::Pong { now: clock::now_us(), reference }),
-        }
-    }
-
-    /// Goes on by another token: what it does not grant any more ends, all else is as it was.
-    fn authorize(&mut self, token: &str, reference: Option<Ref>) {
-        let grant = match self.gate.verify(token) {
-            Ok(grant) => grant,
-            Err(problem) => return self.refuse(reference, problem),
-        };
-        if grant.subject != self.grant.subject {
-            let detail = "the new token is somebody else's; open a socket of their own";
-            return self.refuse(reference, Problem::new(Code::Forbidden, detail).field("token"));
-        }
-        let is_granted = |topic: &Filter| grant.may_subscribe(std::slice::from_ref(topic)).is_ok();
-        let held = self.subscriptions.iter().flat_map(Subscription::topics);
-        let lost: Vec<Filter> = held.filter(|topic| !is_granted(topic)).cloned().collect();
-        let lasts = grant.lasts();
-        self.expiry = lasts.map(|lasts| Box::new(Timer::new(lasts)));
-        *self.grant = grant;
-        if !lost.is_empty() {
-            self.unsubscribe(lost, None);
-        }
-        let expires_in_ms = lasts.map(|lasts| u64::try_from(lasts.as_millis()).unwrap_or(u64::MAX));
-        self.reply(&Reply::Authorized { expires_in_ms, reference });
-    }
-
-    fn subscribe(&mut self, topics: Vec<Filter>, after: After, policy: Policy, reference: Option<Ref>) {
-        let held = |topic: &&Filter| {
-            self.subscriptions.iter().flat_map(Subscription::topics).any(|held| held == *topic)
-        };
-        if let Some(topic) = topics.iter().find(held) {
-            let detail = format!("the socket already has {topic}; unsubscribe first to begin elsewhere");
-            let problem = Problem::new(Code::AlreadySubscribed, detail).field("topics");
-            return self.refuse(reference, problem);
-        }
-        let count = self.subscriptions.iter().map(|s| s.topics().count()).sum::<usize>() + topics.len();
-        if let Err(problem) = too_many(count, &self.room.limits) {
-            return self.refuse(reference, problem.field("topics"));
-        }
-        let subscription =
-            Subscription::new(self.tail(), &topics, after, policy, Technique::Websocket, self.room.shard);
-        self.here.extend(self.presence.enter(&self.grant, &topics));
-        let rule = LagRule::of(&self.room.lag, &topics);
-        let subscription = subscription.hold_to(rule);
-        let on_lag = rule.map(|rule| rule.action.name().into());
-        self.reply(&Reply::Subscribed { topics, cursor: subscription.cursor(), on_lag, reference });
-        self.subscriptions.push(subscription);
-    }
-
-    fn unsubscribe(&mut self, topics: Vec<Filter>, reference: Option<Ref>) {
-        let is_held =
-            |topic: &&Filter| self.subscriptions.iter().any(|s| s.topics().any(|held| held == *topic));
-        if let Some(topic) = topics.iter().find(|topic| !is_held(topic)) {
-            let problem = Problem::new(Code::NotSubscribed, format!("the socket does not have {topic}"));
-            return self.refuse(reference, problem.field("topics"));
-        }
-        for subscription in &mut self.subscriptions {
-            for topic in &topics {
-                subscription.remove(topic);
-            }
-        }
-        for here in &mut self.here {
-            for topic in &topics {
-                here.leave(topic);
-            }
-        }
-        self.subscriptions.retain(|subscription| subscription.topics().next().is_some());
-        self.reply(&Reply::Unsubscribed { topics, reference });
-    }
-
     /// Pings, and gives up on a client from which nothing came for a whole interval after the last ping.
     fn beat(&mut self, cx: &mut Context<'_>) {
-        if self.closing.is_none() && self.room.drain.is_on() {
+        if self.closing.is_none() && (self.room.drain.is_on() || self.seat.is_cut()) {
             let wait = self.room.drain.retry().as_millis();
             // RFC 6455 7.4.1 with the IANA registry: 1012 is a restart.
             self.close(CloseCode::Restart, &format!("{RETRY_AFTER_MS}{wait}"));
@@ -429,14 +288,21 @@ impl Socket {
     fn write(&mut self, cx: &mut Context<'_>) -> Option<Bytes> {
         for at in 0..self.subscriptions.len() {
             let Poll::Ready(batch) = self.subscriptions[at].poll_next(cx, BATCH_EVENTS) else { continue };
+            self.written = (self.written.0 + batch.events.len(), self.subscriptions[at].lag_us());
             let is_alone = self.subscriptions.len() == 1 && self.outgoing.is_empty() && batch.reset.is_none();
             if let (true, [event]) = (is_alone, &*batch.events) {
-                let frame = if self.is_binary { event.websocket_binary() } else { event.websocket_text() };
-                return Some(frame.clone());
+                return Some(self.frame_of(event).clone());
             }
             self.frame(batch);
         }
         (!self.outgoing.is_empty()).then(|| self.outgoing.split().freeze())
+    }
+
+    fn gave(&mut self, bytes: &Bytes) {
+        self.backlog.gave(bytes.len());
+        self.room.meter(Technique::Websocket).sent(bytes.len());
+        let (events, lag_us) = std::mem::take(&mut self.written);
+        self.seat.gave(events, bytes.len(), lag_us);
     }
 
     fn frame(&mut self, batch: Batch) {
@@ -444,8 +310,15 @@ impl Socket {
             self.reply(&Reply::Reset(*reset));
         }
         for event in &batch.events {
-            let frame = if self.is_binary { event.websocket_binary() } else { event.websocket_text() };
-            self.outgoing.extend_from_slice(frame);
+            self.outgoing.extend_from_slice(self.frame_of(event));
+        }
+    }
+
+    fn frame_of<'e>(&self, event: &'e Encoded) -> &'e Bytes {
+        match (self.is_binary, self.packs_from) {
+            (true, _) => event.websocket_binary(),
+            (false, None) => event.websocket_text(),
+            (false, Some(from)) => event.packed_websocket_text(from),
         }
     }
 }
@@ -460,20 +333,20 @@ impl MessageBody for Socket {
     fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, Infallible>>> {
         if self.closing.is_none() && self.backlog.is_full(cx) {
             // A client that does not read is not read either. Nothing can be said to it: it is cut where it must end.
-            let must_end = self.room.drain.is_on() || self.has_expired(cx);
+            let must_end = self.room.drain.is_on() || self.seat.is_cut() || self.has_expired(cx);
             return if must_end { Poll::Ready(None) } else { Poll::Pending };
         }
         if !std::mem::replace(&mut self.reads_next, true)
             && let Some(bytes) = self.write(cx)
         {
-            self.backlog.gave(bytes.len());
+            self.gave(&bytes);
             return Poll::Ready(Some(Ok(bytes)));
         }
         self.beat(cx);
         self.read(cx);
         match self.write(cx) {
             Some(bytes) => {
-                self.backlog.gave(bytes.len());
+                self.gave(&bytes);
                 Poll::Ready(Some(Ok(bytes)))
             }
             None if self.closing == Some(Closing::Done) => Poll::Ready(None),

@@ -2,7 +2,7 @@
 
 use std::{fmt, io};
 
-use fourways_shared::Offset;
+use fourways_shared::{Offset, Topic};
 
 use super::Selection;
 use crate::{encoding::Encoded, sync::Arc};
@@ -39,6 +39,20 @@ pub trait Archive: fmt::Debug + Send + Sync {
     /// # Errors
     /// If the disk fails.
     fn latest(&self, selection: Selection<'_>, after: Offset, through: Offset) -> io::Result<Older>;
+
+    /// What is held of each wanted topic, without a look at the disk.
+    fn stock(&self, wanted: &dyn Fn(&Topic) -> bool) -> Vec<(Topic, Stock)>;
+}
+
+/// What is held of a topic.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Stock {
+    /// How many events.
+    pub events: u64,
+    /// The oldest.
+    pub first: Offset,
+    /// The newest.
+    pub last: Offset,
 }
 
 /// What a read found.

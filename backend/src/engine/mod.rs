@@ -7,6 +7,7 @@ mod archive;
 mod disk;
 mod lag;
 mod memory;
+mod meters;
 mod retention;
 mod sequence;
 mod tail;
@@ -26,10 +27,11 @@ use thiserror::Error;
 
 pub(crate) use self::tail::TopicTail;
 pub use self::{
-    archive::{Archive, Older},
+    archive::{Archive, Older, Stock},
     disk::{DiskEngine, Durability},
     lag::{LagAction, LagRule},
     memory::MemoryEngine,
+    meters::{BOUNDS_US, Histogram, Meter, Meters, Reads, Times},
     retention::{Retention, RetentionRule, RetentionText, Selection, bytes, duration},
     tail::{Tail, TailCap, TopicState},
     waiters::Shard,

@@ -8,10 +8,12 @@ use std::{
 use actix_web::{HttpRequest, HttpResponse, rt, web};
 use actix_ws::{AggregatedMessage, MessageStream, Session};
 use fourways_shared::{
-    Code,
+    Code, Filter, Policy,
+    account::{ReaderId, Report},
     lab::{LabCommand, LabId, LabNews, WireRecord, write_records},
 };
 use futures_util::StreamExt as _;
+use sha2::{Digest as _, Sha256};
 use tokio::{
     sync::mpsc,
     time::{MissedTickBehavior, interval, timeout},
@@ -21,7 +23,7 @@ use super::{
     clock,
     visitors::{Visit, Visitors},
 };
-use crate::{access::Grant, problem::Failure};
+use crate::{access::Grant, delivery::Room, ledger::Ledger, problem::Failure};
 
 /// How often what changed is told.
 const EVERY: Duration = Duration::from_millis(200);
@@ -40,7 +42,9 @@ const MAX_BATCH: usize = 512;
 pub async fn handle(
     request: HttpRequest,
     payload: web::Payload,
-    _grant: Grant,
+    grant: Grant,
+    room: web::Data<Room>,
+    ledger: web::Data<Ledger>,
     visitors: web::Data<Visitors>,
 ) -> Result<HttpResponse, Failure> {
     let bad = |detail: String| Failure::new(Code::BadParameter, detail).field("lab");
@@ -48,18 +52,34 @@ pub async fn handle(
     let id = query.iter().find(|(name, _)| name == "lab").map(|(_, value)| value.parse::<LabId>());
     let id = id.ok_or_else(|| bad("give the page's id, as in ?lab=…".to_owned()))?;
     let id = id.map_err(|error| bad(error.to_string()))?;
+    let books = Books { reader: reader(id), grant, room, ledger };
     let Some((visit, records)) = visitors.into_inner().arrive(id) else {
         return Err(Failure::new(Code::Unavailable, "too many pages use the lab; try again later"));
     };
     let (response, session, messages) =
         actix_ws::handle(&request, payload).map_err(|error| bad(error.to_string()))?;
     // Ends with the connection, or when the page takes nothing any more.
-    rt::spawn(serve(visit, records, session, messages));
+    rt::spawn(serve(visit, books, records, session, messages));
     Ok(response)
+}
+
+/// Where the page's reports go, and in whose name.
+struct Books {
+    reader: String,
+    grant: Grant,
+    room: web::Data<Room>,
+    ledger: web::Data<Ledger>,
+}
+
+/// A page's name in the ledger, which others may see: its id can't be told from it.
+fn reader(id: LabId) -> String {
+    let hash = Sha256::digest(id.as_str());
+    format!("lab-{:08x}", u32::from_be_bytes([hash[0], hash[1], hash[2], hash[3]]))
 }
 
 async fn serve(
     visit: Visit,
+    books: Books,
     mut records: mpsc::Receiver<WireRecord>,
     mut session: Session,
     messages: MessageStream,
@@ -80,7 +100,7 @@ async fn serve(
                 match message {
                     Some(Ok(AggregatedMessage::Text(text))) => {
                         told.commands += 1;
-                        let refused = carry_out(&visit, &text).err();
+                        let refused = carry_out(&visit, &books, &text, &mut told).await.err();
                         tell(&mut session, &news(&visit, &mut told, refused)).await
                     }
                     Some(Ok(AggregatedMessage::Ping(payload))) => within(session.pong(&payload)).await,
@@ -117,7 +137,7 @@ async fn serve(
     drop(timeout(WRITE_DEADLINE, session.close(None)).await);
 }
 
-fn carry_out(visit: &Visit, text: &str) -> Result<(), String> {
+async fn carry_out(visit: &Visit, books: &Books, text: &str, told: &mut LabNews) -> Result<(), String> {
     let command: LabCommand =
         serde_json::from_str(text).map_err(|error| format!("no command of the lab: {error}"))?;
     let visitor = &visit.visitor;
@@ -129,6 +149,14 @@ fn carry_out(visit: &Visit, text: &str) -> Result<(), String> {
         }
         LabCommand::Heal(techniques) => visitor.heal(&techniques),
         LabCommand::Zero(techniques) => visitor.zero(&techniques),
+        LabCommand::Held { run, technique, topics, after, through, held } => {
+            let name = format!("{}-{run}", books.reader);
+            let reader: ReaderId = name.parse().map_err(str::to_owned)?;
+            let topics = topics.iter().map(Filter::from).collect();
+            let report = Report { reader, technique, topics, policy: Policy::All, after, through, held };
+            let taken = books.ledger.take(report, &books.grant, &books.room).await;
+            told.account = Some((run, technique, taken.map_err(|failure| failure.problem().detail)?));
+        }
     }
     Ok(())
 }

@@ -9,3 +9,6 @@ pub mod visitors;
 mod dissect;
 mod meter;
 mod pipe;
+
+#[cfg(fuzzing)]
+pub use self::dissect::fuzz;

@@ -30,6 +30,7 @@ fn a_wrong_parameter_of_a_read_is_named() {
         check(&get("topic=a&last=0"), 400, "bad_parameter", "last", "1 to 1000");
         check(&get("topic=a&last=3&after=earliest"), 400, "bad_parameter", "last", "exclude each other");
         check(&get("topic=a&policy=some"), 400, "bad_parameter", "policy", "all, latest");
+        check(&get("topic=a&heartbeat=loud"), 400, "bad_parameter", "heartbeat", "comment, event");
         check(&get("topic=a&wait=-1"), 400, "bad_parameter", "wait", "seconds from 0");
         check(&get("topic=a&wait=NaN"), 400, "bad_parameter", "wait", "seconds from 0");
         let many: Vec<_> = (0..65).map(|n| format!("topic=t{n}")).collect();
@@ -66,6 +67,8 @@ fn a_wrong_body_publishes_nothing() {
     check(&post("a/events?name=x%0Aid:%201", json, b"1"), 400, "bad_name", "name", "control characters");
     let key = "Content-Type: application/json\r\nIdempotency-Key: a b";
     check(&post("a/events", key, b"1"), 400, "bad_id", "Idempotency-Key", "visible ASCII");
+    let key = "Content-Type: application/json\r\nIdempotency-Key: fourways-1";
+    check(&post("a/events", key, b"1"), 400, "bad_id", "Idempotency-Key", "only the server's own");
     let head = server.get("/v1/topics").json()["cursor"].as_str().unwrap().to_owned();
     assert!(head.ends_with("-0"), "nothing was published: {head}");
 }
@@ -90,7 +93,7 @@ fn a_body_over_the_limit_is_refused_whether_its_length_is_told_or_not() {
 fn an_address_or_method_that_is_not_there_is_told() {
     let server = Server::start();
     check(&server.get("/v1/nothing"), 404, "not_found", "", "/v1/topics");
-    check(&server.request("DELETE /v1/topics HTTP/1.1", b""), 405, "method_not_allowed", "", "POST");
+    check(&server.request("DELETE /v1/topics HTTP/1.1", b""), 405, "method_not_allowed", "", "GET");
     check(&server.request("POST /v1/events?topic=a HTTP/1.1", b""), 405, "method_not_allowed", "", "GET");
     check(&server.get("/v1/ws"), 426, "upgrade_required", "Upgrade", "websocket");
 }

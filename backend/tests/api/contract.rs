@@ -184,6 +184,15 @@ fn a_heartbeat_moves_the_place_without_an_event() {
     let elsewhere = server.publish("busy", "1");
     let moved = format!(": heartbeat\nid: {elsewhere}\n\n");
     while stream.chunk() != moved {}
+    let mut heard = server.connect();
+    heard.request("GET /v1/stream?topic=quiet&heartbeat=event HTTP/1.1", b"");
+    let audible = |cursor: &str| format!("id: {cursor}\nevent: heartbeat\ndata: {{\"every_ms\":50}}\n\n");
+    assert_eq!(
+        heard.chunk(),
+        format!("retry: 2000\nid: {elsewhere}\n\n{}", audible(&elsewhere)),
+        "at once, and"
+    );
+    assert_eq!(heard.chunk(), audible(&elsewhere), "again");
 }
 
 #[test]

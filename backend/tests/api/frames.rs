@@ -8,7 +8,7 @@ use crate::server::{Server, Wire};
 const UPGRADE: &str = "Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==";
 
 /// A socket that has been welcomed.
-pub struct Socket(Wire);
+pub struct Socket(pub Wire);
 
 impl Socket {
     #[track_caller]
@@ -28,7 +28,7 @@ impl Socket {
         socket
     }
 
-    fn send(&mut self, first: u8, payload: &[u8]) {
+    pub fn send(&mut self, first: u8, payload: &[u8]) {
         self.0.send(&masked(first, payload));
     }
 
@@ -37,7 +37,7 @@ impl Socket {
     }
 
     #[track_caller]
-    fn frame(&mut self) -> (u8, Vec<u8>) {
+    pub fn frame(&mut self) -> (u8, Vec<u8>) {
         let head = self.0.exactly(2);
         assert_eq!(head[1] & 0x80, 0, "a server never masks");
         let length = match head[1] {

@@ -94,7 +94,8 @@ fn patterns_have_a_limit() {
             wire
         })
         .into();
-    assert_eq!(server.get("/v1/events?topic=c.*").status, 429);
+    let over = server.get("/v1/events?topic=c.*");
+    assert_eq!((over.status, over.header("retry-after").as_deref()), (429, Some("5")));
     assert_eq!(server.get("/v1/events?topic=c").status, 200);
 }
 

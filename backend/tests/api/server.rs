@@ -236,10 +236,16 @@ impl Wire {
     /// The next chunk of a chunked body.
     #[track_caller]
     pub fn chunk(&mut self) -> String {
+        String::from_utf8(self.raw_chunk()).unwrap()
+    }
+
+    /// As [`Self::chunk`], whatever bytes it has.
+    #[track_caller]
+    pub fn raw_chunk(&mut self) -> Vec<u8> {
         let size = String::from_utf8(self.until(b"\r\n")).unwrap();
         let size = usize::from_str_radix(size.trim(), 16).expect("a chunk's size");
         let chunk = self.exactly(size);
         assert_eq!(self.exactly(2), b"\r\n");
-        String::from_utf8(chunk).unwrap()
+        chunk
     }
 }

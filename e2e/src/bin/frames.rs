@@ -1,5 +1,6 @@
 //! Prints how many frames a second the overview draws while events arrive on all four lanes, a sequence diagram while
-//! 200 arrive on its technique, and the wire inspector while it is scrolled through 100,000 rows.
+//! 200 arrive on its technique, twenty pointers at 30 Hz, twelve charts at 10 Hz, 200 prices a second, and the wire inspector while it is
+//! scrolled through 100,000 rows.
 //!
 //! `FOURWAYS_BINARY=target/release/fourways cargo run -p fourways-e2e --bin frames [events a second]`
 
@@ -51,8 +52,44 @@ async fn main() -> anyhow::Result<()> {
         browser.count_above("[data-testid=count]", 2_400).await?;
         println!("{path}, 200 arrows/s over 12 s: {}", frames(&browser).await?);
     }
+    println!("20 pointers at 30 Hz: {}", pointers(&server, &browser).await?);
+    browser.go("/use-cases/dashboard").await?;
+    browser.choose("Figures a second", "10").await?;
+    browser.count_above("[data-testid=updates]", 30).await?;
+    println!("12 charts at 10 Hz: {}", frames(&browser).await?);
+    browser.go("/use-cases/trading").await?;
+    browser.choose("Prices a second", "200").await?;
+    browser.count_above("[data-testid=updates]", 600).await?;
+    println!("200 prices/s: {}", frames(&browser).await?);
     println!("{ROWS} rows of the wire, scrolled: {}", scrolled(&server, &browser).await?);
     browser.close().await
+}
+
+/// Twenty others move over the field while frames are counted.
+async fn pointers(server: &Server, browser: &Browser) -> anyhow::Result<String> {
+    let url = format!("{}/v1/topics/feature.live.pointers/events", server.url());
+    let moving = tokio::spawn(async move {
+        let http = reqwest::Client::new();
+        let mut ticks = tokio::time::interval(Duration::from_millis(1_000 / 30));
+        for n in 0_u32.. {
+            ticks.tick().await;
+            let line = |who: u32| {
+                let place = |speed: u32| f64::from((n * speed + who * 50) % 1_000) / 1_000.0;
+                format!("{{\"who\":\"p{who}\",\"name\":\"P{who}\",\"x\":{},\"y\":{}}}\n", place(7), place(3))
+            };
+            let lines: String = (0..20).map(line).collect();
+            let request = http.post(&url).header("Content-Type", "application/x-ndjson").body(lines);
+            if request.send().await.is_err() {
+                return;
+            }
+        }
+    });
+    browser.go("/use-cases/pointers").await?;
+    browser.text_when("[data-testid=pointers]", |text| text.contains("P19")).await?;
+    let measured = frames(browser).await;
+    anyhow::ensure!(!moving.is_finished(), "moving ended early");
+    moving.abort();
+    measured
 }
 
 const ROWS: u64 = 100_000;

@@ -79,6 +79,29 @@ impl Surface {
     }
 }
 
+impl Surface {
+    /// A round spot.
+    pub(crate) fn disc(&self, x: f64, y: f64, radius: f64, colour: &str) {
+        self.context.begin_path();
+        // A circle of this radius is one that can be drawn.
+        drop(self.context.arc(x, y, radius.max(0.0), 0.0, std::f64::consts::TAU));
+        self.context.set_fill_style_str(colour);
+        self.context.fill();
+    }
+
+    /// A pointer whose tip is there.
+    pub(crate) fn arrow(&self, x: f64, y: f64, colour: &str) {
+        self.context.begin_path();
+        self.context.move_to(x, y);
+        for (dx, dy) in [(4.0, 17.0), (8.0, 10.5), (15.0, 9.0)] {
+            self.context.line_to(x + dx, y + dy);
+        }
+        self.context.close_path();
+        self.context.set_fill_style_str(colour);
+        self.context.fill();
+    }
+}
+
 impl Palette {
     pub(crate) fn of(element: &web_sys::Element) -> Self {
         let style = web_sys::window().and_then(|window| window.get_computed_style(element).ok().flatten());

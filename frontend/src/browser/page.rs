@@ -26,6 +26,57 @@ pub(crate) fn set_dark(dark: bool) {
     keep(THEME_KEY, theme);
 }
 
+/// What is typed goes there.
+pub(crate) fn has_focus(element: &web_sys::Element) -> bool {
+    let active =
+        web_sys::window().and_then(|window| window.document()).and_then(|document| document.active_element());
+    active.is_some_and(|active| active == *element)
+}
+
+/// Keeps the end of a list in sight once what is being drawn is there, unless its reader has gone up in it.
+pub(crate) fn follow_end(id: &'static str) {
+    const NEAR: i32 = 60;
+    let is_near =
+        |list: &web_sys::Element| list.scroll_height() - list.scroll_top() - list.client_height() < NEAR;
+    let is_followed = element(id).is_none_or(|list| is_near(&list));
+    if is_followed {
+        wasm_bindgen_futures::spawn_local(async move {
+            super::timer::sleep(0.0).await;
+            if let Some(list) = element(id) {
+                list.set_scroll_top(list.scroll_height());
+            }
+        });
+    }
+}
+
+/// Scrolls a list sideways, once what is being drawn is there, until the entry of its current page is in its middle.
+pub(crate) fn centre(list: &'static str, entry: &'static str) {
+    wasm_bindgen_futures::spawn_local(async move {
+        super::timer::sleep(0.0).await;
+        let found = |css| web_sys::window()?.document()?.query_selector(css).ok()?;
+        let (Some(list), Some(entry)) = (found(list), found(entry)) else { return };
+        let (seen, own) = (list.get_bounding_client_rect(), entry.get_bounding_client_rect());
+        let off = (own.left() + own.width() / 2.0) - (seen.left() + seen.width() / 2.0);
+        #[expect(clippy::cast_possible_truncation, reason = "pixels")]
+        list.set_scroll_left(list.scroll_left() + off as i32);
+    });
+}
+
+/// Where in its element a pointer is, each way from 0 to 1.
+pub(crate) fn place_in(event: &web_sys::PointerEvent) -> Option<(f64, f64)> {
+    let element = event.current_target()?.dyn_into::<web_sys::Element>().ok()?;
+    let place = element.get_bounding_client_rect();
+    let share = |at: i32, from: f64, length: f64| ((f64::from(at) - from) / length.max(1.0)).clamp(0.0, 1.0);
+    Some((
+        share(event.client_x(), place.left(), place.width()),
+        share(event.client_y(), place.top(), place.height()),
+    ))
+}
+
+fn element(id: &str) -> Option<web_sys::Element> {
+    web_sys::window()?.document()?.get_element_by_id(id)
+}
+
 /// What the browser's tab is called.
 pub(crate) fn set_title(title: &str) {
     if let Some(document) = web_sys::window().and_then(|window| window.document()) {
@@ -57,11 +108,40 @@ pub(crate) fn kept(key: &str) -> Option<String> {
     storage()?.get_item(key).ok()?
 }
 
+/// Loads the page anew.
+pub(crate) fn reload() {
+    if let Some(window) = web_sys::window() {
+        // What can't be loaded anew stays as it is.
+        drop(window.location().reload());
+    }
+}
+
 /// Keeps a text under a name for as long as the browser does; without storage, or when it is full, not at all.
 pub(crate) fn keep(key: &str, text: &str) {
     if let Some(storage) = storage() {
         drop(storage.set_item(key, text));
     }
+}
+
+/// Forgets what was kept under a name.
+pub(crate) fn forget(key: &str) {
+    if let Some(storage) = storage() {
+        // What can't be removed is not there.
+        drop(storage.remove_item(key));
+    }
+}
+
+/// Everything that was kept under names that begin so; it is not kept any more.
+pub(crate) fn take_kept(prefix: &str) -> Vec<String> {
+    let Some(storage) = storage() else { return Vec::new() };
+    let names = (0..storage.length().unwrap_or_default()).filter_map(|at| storage.key(at).ok().flatten());
+    let names: Vec<String> = names.filter(|name| name.starts_with(prefix)).collect();
+    let taken = names.iter().filter_map(|name| {
+        let text = storage.get_item(name).ok().flatten();
+        forget(name);
+        text
+    });
+    taken.collect()
 }
 
 fn storage() -> Option<web_sys::Storage> {

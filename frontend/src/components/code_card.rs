@@ -31,19 +31,7 @@ pub(crate) fn CodeCard(
             let _gone = copied.try_set("Copy");
         });
     };
-    let pieces = move || {
-        let code = code();
-        let pieces = highlight(&code).into_iter().map(|(ink, text)| {
-            let words = text.to_owned();
-            match ink {
-                Ink::Plain => view! { <span>{words}</span> }.into_any(),
-                Ink::Comment => view! { <i>{words}</i> }.into_any(),
-                Ink::Text => view! { <em>{words}</em> }.into_any(),
-                Ink::Keyword => view! { <b>{words}</b> }.into_any(),
-            }
-        });
-        pieces.collect_view()
-    };
+    let pieces = move || inked(&code());
     view! {
         <section class="card o4" aria-labelledby="code-h">
             <header>
@@ -56,4 +44,18 @@ pub(crate) fn CodeCard(
             <pre class="code" tabindex="0" aria-label="Code">{part(pieces)}</pre>
         </section>
     }
+}
+
+/// Code, coloured a little.
+pub(crate) fn inked(code: &str) -> AnyView {
+    let piece = |(ink, words): (Ink, &str)| {
+        let words = words.to_owned();
+        match ink {
+            Ink::Plain => view! { <span>{words}</span> }.into_any(),
+            Ink::Comment => view! { <i>{words}</i> }.into_any(),
+            Ink::Text => view! { <em>{words}</em> }.into_any(),
+            Ink::Keyword => view! { <b>{words}</b> }.into_any(),
+        }
+    };
+    highlight(code).into_iter().map(piece).collect_view().into_any()
 }

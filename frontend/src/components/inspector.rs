@@ -25,9 +25,10 @@ use crate::{
 const ROW_PX: f64 = 25.0;
 /// Rows above and below those in sight, so that scrolling meets no blank.
 const SPARE: usize = 14;
-/// Rows are made anew when so many have gone by; the spare ones fill in until then.
+/// Rows are filled anew when so many have gone by; the spare ones stand in until then.
 const STEP: usize = 10;
 const SHOWN: usize = 16;
+const PLACES: usize = SHOWN + 2 * SPARE;
 
 #[component]
 #[expect(clippy::too_many_lines, reason = "most of it is the table itself")]
@@ -70,9 +71,10 @@ pub(crate) fn Inspector(
         tick.track();
         filter.track();
         let end = end.get().unwrap_or(u64::MAX);
-        let (from, to) = (top.get().saturating_sub(SPARE), top.get() + SHOWN + SPARE);
+        let from = top.get().saturating_sub(SPARE);
         let rows = streams.watched(|lane, wire, _| {
-            let rows = wire.window(end, from, to).map(|entry| Row::of(lane, entry)).collect::<Vec<_>>();
+            let rows =
+                wire.window(end, from, from + PLACES).map(|entry| Row::of(lane, entry)).collect::<Vec<_>>();
             (wire.matching(end), rows)
         });
         let (count, rows) = rows.unwrap_or_default();
@@ -133,18 +135,21 @@ pub(crate) fn Inspector(
         let text = streams.watched(|_, wire, _| write(wire, &page::origin()));
         page::save(name, mime, &text.unwrap_or_default());
     };
-    let rows = move || {
-        let (from, count, rows) = look.get();
-        let shown = rows.len();
-        let rows = rows.into_iter().map(|row| view! { <WireRow row=row chosen=chosen /> });
-        #[expect(clippy::cast_precision_loss, reason = "pixels")]
-        let gap = |rows: usize| format!("height:{}px", crate::state::format::fixed(rows as f64 * ROW_PX, 0));
-        view! {
-            <tr aria-hidden="true" style=gap(from)></tr>
-            {rows.collect_view()}
-            <tr aria-hidden="true" style=gap(count.saturating_sub(from + shown))></tr>
-        }
-    };
+    // The rows stay, what is in them changes: making forty rows takes longer than a frame.
+    let places = [(); PLACES].map(|()| RwSignal::new(None::<Row>));
+    Effect::new(move |_| {
+        look.with(|(.., rows)| {
+            for (at, place) in places.iter().enumerate() {
+                if place.with_untracked(|row| row.as_ref() != rows.get(at)) {
+                    place.set(rows.get(at).cloned());
+                }
+            }
+        });
+    });
+    #[expect(clippy::cast_precision_loss, reason = "pixels")]
+    let gap = |rows: usize| format!("height:{}px", crate::state::format::fixed(rows as f64 * ROW_PX, 0));
+    let above = move || look.with(|(from, ..)| gap(*from));
+    let below = move || look.with(|(from, count, rows)| gap(count.saturating_sub(from + rows.len())));
     view! {
         <section class="card o3" aria-labelledby="wire-h">
             <header>
@@ -188,7 +193,11 @@ pub(crate) fn Inspector(
                                 <th scope="col">"Events"</th>
                             </tr>
                         </thead>
-                        <tbody data-testid="wire">{part(rows)}</tbody>
+                        <tbody data-testid="wire">
+                            <tr aria-hidden="true" style=text(above)></tr>
+                            {places.map(|row| view! { <WireRow row=row chosen=chosen /> })}
+                            <tr aria-hidden="true" style=text(below)></tr>
+                        </tbody>
                     </table>
                 </div>
                 <Anatomy streams=streams chosen=chosen tick=tick />
@@ -199,22 +208,27 @@ pub(crate) fn Inspector(
 
 #[component]
 fn WireRow(
-    /// What it shows.
-    row: Row,
+    /// What it shows; without, it is not there.
+    row: RwSignal<Option<Row>>,
     /// The chosen entry.
     chosen: RwSignal<Option<u64>>,
 ) -> impl IntoView {
-    let seq = row.seq;
+    let seq = move || row.with(|row| row.as_ref().map(|row| row.seq));
+    let is_chosen = move || seq().map(|seq| (chosen.get() == Some(seq)).to_string());
+    let cell = move |read: fn(&Row) -> &str| {
+        text(move || row.with(|row| row.as_ref().map(read).unwrap_or_default().to_owned()))
+    };
     view! {
-        <tr class=row.tone aria-selected=text(move || chosen.get() == Some(seq)) on:click=move |_| chosen.set(Some(seq))>
-            <td>{row.time}</td>
-            <td class="dir"><span aria-hidden="true">{row.arrow}</span><span class="vh">{row.direction}</span></td>
-            <td class="status">{row.what}</td>
-            <td class="r">{row.headers}</td>
-            <td class="r">{row.framing}</td>
-            <td class="r">{row.payload}</td>
-            <td class="r hide-s">{row.to_page}</td>
-            <td class="ev">{row.events}</td>
+        <tr class=cell(|row| row.tone) hidden=Signal::derive(move || seq().is_none()) aria-selected=Signal::derive(is_chosen)
+            on:click=move |_| chosen.set(row.with_untracked(|row| row.as_ref().map(|row| row.seq)))>
+            <td>{cell(|row| &row.time)}</td>
+            <td class="dir"><span aria-hidden="true">{cell(|row| row.arrow)}</span><span class="vh">{cell(|row| row.direction)}</span></td>
+            <td class="status">{cell(|row| &row.what)}</td>
+            <td class="r">{cell(|row| &row.headers)}</td>
+            <td class="r">{cell(|row| &row.framing)}</td>
+            <td class="r">{cell(|row| &row.payload)}</td>
+            <td class="r hide-s">{cell(|row| &row.to_page)}</td>
+            <td class="ev">{cell(|row| &row.events)}</td>
         </tr>
     }
 }

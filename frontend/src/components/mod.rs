@@ -8,6 +8,7 @@ pub(crate) mod event_list;
 pub(crate) mod header;
 pub(crate) mod icon;
 pub(crate) mod inspector;
+pub(crate) mod rows;
 pub(crate) mod segments;
 pub(crate) mod sequence;
 pub(crate) mod slider;

@@ -1,9 +1,10 @@
 //! One choice of a few: a radio group with arrow keys (WAI-ARIA APG "radio group").
 
+use fourways_shared::Technique;
 use leptos::{ev::KeyboardEvent, prelude::*};
 use wasm_bindgen::JsCast as _;
 
-use super::dynamic::text;
+use super::{dynamic::text, icon::Glyph};
 
 #[component]
 pub(crate) fn Segments(
@@ -11,6 +12,9 @@ pub(crate) fn Segments(
     label: &'static str,
     /// The texts.
     choices: Vec<&'static str>,
+    /// They are the techniques, in order, and look like it.
+    #[prop(optional)]
+    techniques: bool,
     /// The place of the chosen one.
     chosen: Signal<usize>,
     /// Called with another place.
@@ -37,6 +41,7 @@ pub(crate) fn Segments(
         }
     };
     let buttons = choices.into_iter().enumerate().map(move |(value, label)| {
+        let technique = techniques.then(|| Technique::ALL.get(value).copied()).flatten();
         let is_chosen = move || chosen.get() == value;
         view! {
             <button
@@ -44,8 +49,10 @@ pub(crate) fn Segments(
                 role="radio"
                 aria-checked=text(is_chosen)
                 tabindex=text(move || if is_chosen() { "0" } else { "-1" })
+                data-technique=technique.map(Technique::name)
                 on:click=move |_| choose.run(value)
             >
+                {technique.map(|technique| view! { <Glyph technique=technique /> })}
                 {label}
             </button>
         }

@@ -5,6 +5,7 @@ use leptos::{ev::KeyboardEvent, prelude::*};
 use wasm_bindgen::JsCast as _;
 
 use super::{dynamic::text, icon::Glyph};
+use crate::browser::page;
 
 /// Address, label and technique of every page, in order.
 fn pages() -> Vec<(String, &'static str, Option<Technique>)> {
@@ -15,6 +16,8 @@ fn pages() -> Vec<(String, &'static str, Option<Technique>)> {
     pages.push(("/compare".to_owned(), "Compare", None));
     pages.push(("/path".to_owned(), "Path", None));
     pages.push(("/decide".to_owned(), "Decide", None));
+    pages.push(("/use-cases".to_owned(), "Use cases", None));
+    pages.push(("/operate".to_owned(), "Operate", None));
     pages
 }
 
@@ -49,10 +52,20 @@ pub(crate) fn Tabs(
             tab.click();
         }
     };
+    Effect::new(move |_| {
+        path.track();
+        page::centre(".tabs-wrap", ".tabs [aria-selected=true]");
+    });
     let tabs = pages().into_iter().map(move |(href, label, technique)| {
         let target = href.trim_end_matches('/').to_owned();
         let id = format!("tab-{}", target.strip_prefix('/').unwrap_or("overview"));
-        let is_here = Memo::new(move |_| path.get() == target);
+        let is_here = Memo::new(move |_| {
+            let path = path.get();
+            // A use case is a page below its tab.
+            path == target
+                || (!target.is_empty()
+                    && path.strip_prefix(&target).is_some_and(|rest| rest.starts_with('/')))
+        });
         view! {
             <a
                 role="tab"

@@ -35,20 +35,6 @@ pub(crate) async fn wish(topic: &Topic, rate: f64, bytes: u32, arrivals: &str) -
     if response.ok() { Ok(()) } else { Err(response.text().await.unwrap_or_default()) }
 }
 
-/// Publishes one event over plain HTTP.
-///
-/// # Errors
-/// As [`wish`].
-pub(crate) async fn publish(topic: &Topic, text: &str) -> Result<(), String> {
-    let body = serde_json::to_string(text).unwrap_or_default();
-    let request = Request::post(&format!("/v1/topics/{topic}/events"))
-        .header("Content-Type", "application/json")
-        .body(body)
-        .map_err(|error| error.to_string())?;
-    let response = request.send().await.map_err(|_| "the server did not answer".to_owned())?;
-    if response.ok() { Ok(()) } else { Err(response.text().await.unwrap_or_default()) }
-}
-
 /// A topic's events after a place, at most as many as one answer carries: offset, and when it was published by the
 /// server's clock in milliseconds.
 pub(crate) async fn log(topic: &Topic, after: Cursor) -> Option<Vec<(u64, f64)>> {

@@ -9,15 +9,25 @@ mod websocket;
 
 pub(crate) mod channel;
 pub(crate) mod lab;
+pub(crate) mod operate;
+pub(crate) mod publish;
 
-use std::{cell::Cell, rc::Rc};
+use std::{
+    cell::{Cell, RefCell},
+    rc::Rc,
+};
 
 use fourways_shared::{
-    After, Reset, Technique, Topic,
+    After, EventId, Policy, Reset, Technique, Topic,
     lab::{LabId, Tag},
 };
 
-use crate::state::record::{Delivered, Note};
+use wasm_bindgen_futures::spawn_local;
+
+use crate::{
+    browser::timer,
+    state::record::{Delivered, Note},
+};
 
 /// Takes what a stream tells, in order, in the callback in which it happened.
 pub(crate) type Sink = Rc<dyn Fn(Note)>;
@@ -31,6 +41,10 @@ pub(crate) struct Request {
     pub(crate) poll_ms: f64,
     /// How long a long poll may be held.
     pub(crate) hold_s: f64,
+    /// Every event, or the newest of each topic.
+    pub(crate) policy: Policy,
+    /// Over WebSocket in CBOR; the other three carry text.
+    pub(crate) is_binary: bool,
     /// Whose requests they are, so that the server counts them and breaks them for this page alone.
     /// Without it they are neither counted nor broken.
     pub(crate) label: Option<Label>,
@@ -68,10 +82,27 @@ impl Request {
             After::Last(count) => format!("&last={count}"),
             After::Cursor(cursor) => format!("&after={cursor}"),
         };
+        let policy = if self.policy == Policy::Latest { "&policy=latest" } else { "" };
         let tag = self.label.as_ref().map(Label::next);
         let lab = tag.map_or(String::new(), |tag| format!("&lab={tag}"));
-        (format!("{path}?{}{begin}{lab}", self.query()), tag.map_or(0, |tag| tag.n))
+        (format!("{path}?{}{begin}{policy}{lab}", self.query()), tag.map_or(0, |tag| tag.n))
     }
+}
+
+/// Connects again after a wait, if the stream is still there and wanted.
+fn later<S: 'static>(
+    stream: &Rc<RefCell<S>>,
+    wait_ms: f64,
+    is_wanted: fn(&S) -> bool,
+    connect: fn(&Rc<RefCell<S>>),
+) {
+    let weak = Rc::downgrade(stream);
+    spawn_local(async move {
+        timer::sleep(wait_ms).await;
+        if let Some(stream) = weak.upgrade().filter(|stream| is_wanted(&stream.borrow())) {
+            connect(&stream);
+        }
+    });
 }
 
 /// An open stream. Dropping it closes it.
@@ -82,11 +113,12 @@ pub(crate) enum Handle {
 }
 
 impl Handle {
-    /// Publishes over the stream's own connection; false if it has none that goes up, or it isn't open.
-    pub(crate) fn publish(&self, topic: &Topic, text: &str) -> bool {
+    /// Publishes JSON over the stream's own connection. What becomes of it is told once; where the stream has no way up, or
+    /// is not open, at once.
+    pub(crate) fn send(&self, topic: &Topic, json: &str, id: Option<EventId>, told: publish::Told) {
         match self {
-            Self::Websocket { handle } => handle.publish(topic, text),
-            Self::Poll { .. } | Self::Sse { .. } => false,
+            Self::Websocket { handle } => handle.send(topic, json, id, told),
+            Self::Poll { .. } | Self::Sse { .. } => told(publish::Sent::Lost),
         }
     }
 }

@@ -1,20 +1,27 @@
 //! Server-Sent Events in the browser: `EventSource`, and what it does not do by itself.
 //!
 //! It reconnects after a broken connection and sends `Last-Event-ID`. After an HTTP error it gives up for ever
-//! (HTML Standard 9.2.3, "fail the connection"): that is noticed here, and it is opened again from the last cursor.
+//! (HTML Standard 9.2.3, "fail the connection"): that is noticed here, and it is opened again from the last cursor. Nor does
+//! it notice a connection that is dead but not closed: the server is asked for heartbeats that a page can hear.
 
 use std::{cell::RefCell, rc::Rc, time::Duration};
 
 use fourways_shared::{Advice, Event, Reset, Technique, lab::Part, session::Session};
+use serde::Deserialize;
 use wasm_bindgen::{JsCast as _, closure::Closure};
 use wasm_bindgen_futures::spawn_local;
 use web_sys::{EventSource, MessageEvent};
 
-use super::{Request, Sink, Taken};
+use super::{Request, Sink, Taken, later};
 use crate::{
     browser::{clock, page, timer},
     state::record::{Delivered, Link, Note, Outcome, Record, head},
 };
+
+/// How often a heartbeat comes, until the server says.
+const HEARTBEAT_MS: f64 = 15_000.0;
+/// A connection is dead when nothing came for so many heartbeats: less than two, so that it is found within two.
+const MISSED: f64 = 1.75;
 
 /// A stream that goes on. Dropping it closes the connection.
 pub(crate) struct Handle(Rc<RefCell<Stream>>);
@@ -29,9 +36,19 @@ impl Drop for Handle {
 
 pub(super) fn open(request: Request, sink: Sink) -> Handle {
     let session = Session::new(request.after, page::random_seed());
-    let stream =
-        Rc::new(RefCell::new(Stream { request, sink, session, source: None, n: 0, is_wanted: true }));
+    let stream = Stream {
+        request,
+        sink,
+        session,
+        source: None,
+        n: 0,
+        heard_ms: 0.0,
+        heartbeat_ms: HEARTBEAT_MS,
+        is_wanted: true,
+    };
+    let stream = Rc::new(RefCell::new(stream));
     connect(&stream);
+    watch(&stream);
     Handle(stream)
 }
 
@@ -42,6 +59,9 @@ struct Stream {
     source: Option<Source>,
     /// The request that is out.
     n: u32,
+    heard_ms: f64,
+    /// As the server last said.
+    heartbeat_ms: f64,
     is_wanted: bool,
 }
 
@@ -68,7 +88,8 @@ fn connect(stream: &Rc<RefCell<Stream>>) {
         let mut this = stream.borrow_mut();
         let (address, n) = this.request.address("/v1/stream", this.session.after());
         this.n = n;
-        (address, Rc::clone(&this.sink))
+        this.heard_ms = clock::now_ms();
+        (address + "&heartbeat=event", Rc::clone(&this.sink))
     };
     sink(Note::Link(Link::Opening));
     let Ok(source) = EventSource::new(&address) else {
@@ -80,6 +101,7 @@ fn connect(stream: &Rc<RefCell<Stream>>) {
         if let Some(stream) = weak.upgrade() {
             let (sink, record) = {
                 let mut this = stream.borrow_mut();
+                this.heard_ms = at_ms;
                 (Rc::clone(&this.sink), this.take(&event, at_ms))
             };
             sink(Note::Record(Box::new(record)));
@@ -93,7 +115,7 @@ fn connect(stream: &Rc<RefCell<Stream>>) {
     });
     let on_message = on_event.as_ref().unchecked_ref();
     source.set_onmessage(Some(on_message));
-    for name in ["reset", "problem"] {
+    for name in ["heartbeat", "reset", "problem"] {
         // Adding a listener to a new source can't fail.
         drop(source.add_event_listener_with_callback(name, on_message));
     }
@@ -115,6 +137,7 @@ fn changed(stream: &Rc<RefCell<Stream>>, at_ms: f64) {
     let sink = Rc::clone(&this.sink);
     match state {
         EventSource::OPEN => {
+            this.heard_ms = at_ms;
             let record = this.opened(at_ms);
             drop(this);
             sink(Note::Link(Link::Held { since_ms: at_ms }));
@@ -132,24 +155,51 @@ fn changed(stream: &Rc<RefCell<Stream>>, at_ms: f64) {
             sink(Note::Link(Link::Waiting { until_ms: at_ms, attempt: 1, why }));
         }
         _ => {
-            let wait = this.session.failed(Advice::Retry(Duration::ZERO)).unwrap_or_default();
-            let attempt = this.session.attempt();
-            let record = this.failed("refused; EventSource gave up", at_ms);
-            this.source = None;
             drop(this);
-            sink(Note::Record(Box::new(record)));
-            let wait_ms = wait.as_secs_f64() * 1000.0;
-            let why = "the server refused, so EventSource gave up; opening a new one".to_owned();
-            sink(Note::Link(Link::Waiting { until_ms: at_ms + wait_ms, attempt, why }));
-            let weak = Rc::downgrade(stream);
-            spawn_local(async move {
-                timer::sleep(wait_ms).await;
-                if let Some(stream) = weak.upgrade().filter(|stream| stream.borrow().is_wanted) {
-                    connect(&stream);
-                }
-            });
+            open_again(stream, "refused; EventSource gave up", at_ms);
         }
     }
+}
+
+/// What `EventSource` would not do: another one, from the last cursor.
+fn open_again(stream: &Rc<RefCell<Stream>>, what: &str, at_ms: f64) {
+    let (sink, record, wait, attempt) = {
+        let mut this = stream.borrow_mut();
+        let wait = this.session.failed(Advice::Retry(Duration::ZERO)).unwrap_or_default();
+        this.source = None;
+        (Rc::clone(&this.sink), this.failed(what, at_ms), wait, this.session.attempt())
+    };
+    sink(Note::Record(Box::new(record)));
+    let wait_ms = wait.as_secs_f64() * 1000.0;
+    let why = format!("{what}; opening a new one");
+    sink(Note::Link(Link::Waiting { until_ms: at_ms + wait_ms, attempt, why }));
+    later(stream, wait_ms, |stream| stream.is_wanted, connect);
+}
+
+/// Looks for life until the stream is dropped.
+fn watch(stream: &Rc<RefCell<Stream>>) {
+    let weak = Rc::downgrade(stream);
+    spawn_local(async move {
+        loop {
+            timer::sleep(HEARTBEAT_MS / 5.0).await;
+            let Some(stream) = weak.upgrade().filter(|stream| stream.borrow().is_wanted) else { return };
+            let now_ms = clock::now_ms();
+            let is_dead = {
+                let this = stream.borrow();
+                let is_open =
+                    this.source.as_ref().is_some_and(|s| s.source.ready_state() == EventSource::OPEN);
+                is_open && now_ms - this.heard_ms > MISSED * this.heartbeat_ms
+            };
+            if is_dead {
+                open_again(&stream, "silence: the connection is dead", now_ms);
+            }
+        }
+    });
+}
+
+#[derive(Deserialize)]
+struct Heartbeat {
+    every_ms: f64,
 }
 
 impl Stream {
@@ -190,7 +240,11 @@ impl Stream {
 
     fn receive(&mut self, name: &str, data: &str) -> Taken {
         let mut taken = Taken::default();
-        if name == "reset" {
+        if name == "heartbeat" {
+            if let Ok(Heartbeat { every_ms }) = serde_json::from_str(data) {
+                self.heartbeat_ms = every_ms;
+            }
+        } else if name == "reset" {
             taken.reset = serde_json::from_str::<Reset>(data).ok();
             if let Some(reset) = &taken.reset {
                 self.session.reset(reset);

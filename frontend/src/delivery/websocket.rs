@@ -1,52 +1,75 @@
 //! WebSocket in the browser. Everything that `EventSource` does by itself is done here by hand: reconnecting with full
 //! jitter, resuming from the cursor, and noticing a connection that is dead but not closed.
 
-use std::{cell::RefCell, rc::Rc, time::Duration};
+use std::{cell::RefCell, collections::HashMap, rc::Rc, time::Duration};
 
 use fourways_shared::{
-    Advice, Command, Data, EventName, Reply, Technique, Topic, lab::Part, session::Session,
+    Advice, Command, Data, EventId, EventName, Ref, Reply, Technique, Topic, lab::Part, session::Session,
+    wire::cbor,
 };
+use js_sys::Uint8Array;
 use wasm_bindgen::{JsCast as _, closure::Closure};
 use wasm_bindgen_futures::spawn_local;
-use web_sys::{CloseEvent, MessageEvent, WebSocket};
+use web_sys::{BinaryType, CloseEvent, MessageEvent, WebSocket};
 
-use super::{Request, Sink, Taken};
+use super::{
+    Request, Sink, Taken, later,
+    publish::{Sent, Told},
+};
 use crate::{
     browser::{clock, page, timer},
     state::record::{Delivered, Link, Note, Outcome, Record, Spans, head},
 };
 
-/// Asks for a sign of life after so much silence, and gives up after as much again. A browser shows no ping frames,
-/// so the app asks with a command.
+/// Asks for a sign of life after so much silence, a heartbeat of the server's, and gives up before a second is over. A
+/// browser shows no ping frames, so the app asks with a command.
 const SILENCE_MS: f64 = 15_000.0;
+const DEAD_MS: f64 = 1.75 * SILENCE_MS;
 
 /// A socket that goes on. Dropping it closes the connection.
 pub(crate) struct Handle(Rc<RefCell<Stream>>);
 
 impl Handle {
-    pub(crate) fn publish(&self, topic: &Topic, text: &str) -> bool {
-        let command = Command::Publish {
-            topic: topic.clone(),
-            data: Data::text(text),
-            name: EventName::DEFAULT,
-            id: None,
+    /// See [`super::Handle::send`].
+    pub(crate) fn send(&self, topic: &Topic, json: &str, id: Option<EventId>, told: Told) {
+        let Ok(data) = serde_json::from_str(json).map(Data::Json) else {
+            return told(Sent::Refused("what was to be said is no JSON".to_owned()));
         };
-        send(&self.0, &command)
+        let command = Command::Publish { topic: topic.clone(), data, name: EventName::DEFAULT, id };
+        match send(&self.0, &command) {
+            Some(reference) => drop(self.0.borrow_mut().unanswered.insert(reference, told)),
+            None => told(Sent::Lost),
+        }
     }
 }
 
 impl Drop for Handle {
     fn drop(&mut self) {
-        let mut stream = self.0.borrow_mut();
-        stream.is_wanted = false;
-        stream.socket = None;
+        let unanswered = {
+            let mut stream = self.0.borrow_mut();
+            stream.is_wanted = false;
+            stream.socket = None;
+            std::mem::take(&mut stream.unanswered)
+        };
+        for told in unanswered.into_values() {
+            told(Sent::Lost);
+        }
     }
 }
 
 pub(super) fn open(request: Request, sink: Sink) -> Handle {
     let session = Session::new(request.after, page::random_seed());
-    let stream =
-        Stream { request, sink, session, socket: None, n: 0, references: 0, heard_ms: 0.0, is_wanted: true };
+    let stream = Stream {
+        request,
+        sink,
+        session,
+        socket: None,
+        n: 0,
+        references: 0,
+        unanswered: HashMap::new(),
+        heard_ms: 0.0,
+        is_wanted: true,
+    };
     let stream = Rc::new(RefCell::new(stream));
     connect(&stream);
     watch(&stream);
@@ -61,6 +84,8 @@ struct Stream {
     /// The request that is out.
     n: u32,
     references: u64,
+    /// Publishes that are out, by their reference.
+    unanswered: HashMap<u64, Told>,
     heard_ms: f64,
     is_wanted: bool,
 }
@@ -90,12 +115,14 @@ fn connect(stream: &Rc<RefCell<Stream>>) {
         let mut this = stream.borrow_mut();
         let (path, n) = this.request.address("/v1/ws", this.session.after());
         this.n = n;
-        (path, Rc::clone(&this.sink))
+        let encoding = if this.request.is_binary { "&encoding=cbor" } else { "" };
+        (path + encoding, Rc::clone(&this.sink))
     };
     sink(Note::Link(Link::Opening));
     let Ok(socket) = WebSocket::new(&format!("{}{path}", page::origin().replacen("http", "ws", 1))) else {
         return sink(Note::Link(Link::Stopped { why: "the browser has no WebSocket".to_owned() }));
     };
+    socket.set_binary_type(BinaryType::Arraybuffer);
     let weak = Rc::downgrade(stream);
     let on_open = Closure::new(move |event: web_sys::Event| {
         let at_ms = clock::stamped_ms(event.time_stamp());
@@ -112,13 +139,20 @@ fn connect(stream: &Rc<RefCell<Stream>>) {
     let on_message = Closure::new(move |event: MessageEvent| {
         let at_ms = clock::stamped_ms(event.time_stamp());
         let Some(stream) = weak.upgrade() else { return };
-        let (sink, record) = {
+        let (sink, record, answered) = {
             let mut this = stream.borrow_mut();
             this.heard_ms = at_ms;
-            let text = event.data().as_string().unwrap_or_default();
-            (Rc::clone(&this.sink), this.take(&text, at_ms))
+            let message = match event.data().as_string() {
+                Some(text) => Message::Text(text),
+                None => Message::Binary(Uint8Array::new(&event.data()).to_vec()),
+            };
+            let (record, answered) = this.take(message, at_ms);
+            (Rc::clone(&this.sink), record, answered)
         };
         sink(Note::Record(Box::new(record)));
+        if let Some((told, sent)) = answered {
+            told(sent);
+        }
     });
     let weak = Rc::downgrade(stream);
     let on_close = Closure::new(move |event: CloseEvent| {
@@ -149,7 +183,7 @@ fn connect(stream: &Rc<RefCell<Stream>>) {
 }
 
 fn ended(stream: &Rc<RefCell<Stream>>, advice: Advice, why: &str, at_ms: f64) {
-    let (sink, record, wait, attempt) = {
+    let (sink, record, wait, attempt, unanswered) = {
         let mut this = stream.borrow_mut();
         this.socket = None;
         let wait = this.session.failed(advice);
@@ -158,19 +192,17 @@ fn ended(stream: &Rc<RefCell<Stream>>, advice: Advice, why: &str, at_ms: f64) {
             Record { status: why.to_owned(), ..this.record(Outcome::Failed, at_ms) },
             wait,
             this.session.attempt(),
+            std::mem::take(&mut this.unanswered),
         )
     };
     sink(Note::Record(Box::new(record)));
+    for told in unanswered.into_values() {
+        told(Sent::Lost);
+    }
     let Some(wait) = wait else { return sink(Note::Link(Link::Stopped { why: why.to_owned() })) };
     let wait_ms = wait.as_secs_f64() * 1000.0;
     sink(Note::Link(Link::Waiting { until_ms: at_ms + wait_ms, attempt, why: why.to_owned() }));
-    let weak = Rc::downgrade(stream);
-    spawn_local(async move {
-        timer::sleep(wait_ms).await;
-        if let Some(stream) = weak.upgrade().filter(|stream| stream.borrow().is_wanted) {
-            connect(&stream);
-        }
-    });
+    later(stream, wait_ms, |stream| stream.is_wanted, connect);
 }
 
 /// Looks for life until the stream is dropped.
@@ -178,7 +210,7 @@ fn watch(stream: &Rc<RefCell<Stream>>) {
     let weak = Rc::downgrade(stream);
     spawn_local(async move {
         loop {
-            timer::sleep(SILENCE_MS / 3.0).await;
+            timer::sleep(SILENCE_MS / 5.0).await;
             let Some(stream) = weak.upgrade().filter(|stream| stream.borrow().is_wanted) else { return };
             let now_ms = clock::now_ms();
             let silence_ms = {
@@ -186,7 +218,7 @@ fn watch(stream: &Rc<RefCell<Stream>>) {
                 let is_open = this.socket.as_ref().is_some_and(|s| s.socket.ready_state() == WebSocket::OPEN);
                 if is_open { now_ms - this.heard_ms } else { 0.0 }
             };
-            if silence_ms > 2.0 * SILENCE_MS {
+            if silence_ms > DEAD_MS {
                 ended(&stream, Advice::Retry(Duration::ZERO), "silence: the connection is dead", now_ms);
             } else if silence_ms > SILENCE_MS {
                 send(&stream, &Command::Ping);
@@ -195,25 +227,45 @@ fn watch(stream: &Rc<RefCell<Stream>>) {
     });
 }
 
-fn send(stream: &Rc<RefCell<Stream>>, command: &Command) -> bool {
-    let (sink, record) = {
+/// The reference that the answer will name; `None`: the connection isn't open.
+fn send(stream: &Rc<RefCell<Stream>>, command: &Command) -> Option<u64> {
+    let (sink, record, reference) = {
         let mut this = stream.borrow_mut();
         this.references += 1;
-        let text = command.to_json(Some(&this.references.to_string()));
-        let is_sent = this.socket.as_ref().is_some_and(|socket| {
-            socket.socket.ready_state() == WebSocket::OPEN && socket.socket.send_with_str(&text).is_ok()
-        });
-        if !is_sent {
-            return false;
-        }
+        let reference = this.references;
+        let text = command.to_json(Some(&reference.to_string()));
+        let socket = &this.socket.as_ref().filter(|s| s.socket.ready_state() == WebSocket::OPEN)?.socket;
+        let message = if this.request.is_binary {
+            let bytes = cbor::write_command(&serde_json::from_str(&text).ok()?);
+            socket.send_with_u8_array(&bytes).ok()?;
+            Message::Binary(bytes)
+        } else {
+            socket.send_with_str(&text).ok()?;
+            Message::Text(text)
+        };
         let record = Record {
-            up: frame(text, matches!(command, Command::Publish { .. })),
+            up: frame(message, matches!(command, Command::Publish { .. })),
             ..this.record(Outcome::Control, clock::now_ms())
         };
-        (Rc::clone(&this.sink), record)
+        (Rc::clone(&this.sink), record, reference)
     };
     sink(Note::Record(Box::new(record)));
-    true
+    Some(reference)
+}
+
+/// A message of the socket.
+enum Message {
+    Text(String),
+    Binary(Vec<u8>),
+}
+
+impl Message {
+    fn reply(&self) -> Option<Reply> {
+        match self {
+            Self::Text(text) => Reply::from_json(text),
+            Self::Binary(bytes) => cbor::read_reply(bytes),
+        }
+    }
 }
 
 impl Stream {
@@ -235,8 +287,14 @@ impl Stream {
         }
     }
 
-    fn take(&mut self, text: &str, at_ms: f64) -> Record {
-        let reply = Reply::from_json(text);
+    /// A record of the message, and who is to be told of an answer in it.
+    fn take(&mut self, message: Message, at_ms: f64) -> (Record, Option<(Told, Sent)>) {
+        let reply = message.reply();
+        let mut answered = None;
+        let mut whose = |reference: Option<Ref>| {
+            let reference: u64 = reference?.parse().ok()?;
+            self.unanswered.remove(&reference)
+        };
         let mut taken = Taken::default();
         let mut status = String::new();
         match reply {
@@ -248,21 +306,36 @@ impl Stream {
                 taken.reset = Some(reset);
             }
             Some(Reply::Subscribed { cursor, .. }) => self.session.moved(cursor),
-            Some(Reply::Error(error)) => status = format!("{} {}", error.code.name(), error.detail),
+            Some(Reply::Published { reference, .. }) => {
+                answered = whose(reference).map(|told| (told, Sent::Kept));
+            }
+            Some(Reply::Error(error)) => {
+                status = format!("{} {}", error.code.name(), error.detail);
+                // Too many for now, or no room: it can be tried again.
+                let is_final = !matches!(error.status, 429 | 500..);
+                let sent = if is_final { Sent::Refused(error.detail) } else { Sent::Lost };
+                answered = whose(error.reference).map(|told| (told, sent));
+            }
             _ => {}
         }
         let outcome = if taken.events.is_empty() { Outcome::Control } else { Outcome::Data };
-        let down = frame(text.to_owned(), outcome == Outcome::Data);
-        Record { status, down, events: taken.events, reset: taken.reset, ..self.record(outcome, at_ms) }
+        let down = frame(message, outcome == Outcome::Data);
+        let record =
+            Record { status, down, events: taken.events, reset: taken.reset, ..self.record(outcome, at_ms) };
+        (record, answered)
     }
 }
 
-/// A text frame as the server writes it (RFC 6455 5.2); a browser's has a mask too, which it does not tell.
-fn frame(text: String, is_event: bool) -> Spans {
-    let length = text.len() as u64;
-    let mut head = vec![0x81];
+/// A frame as the server writes it (RFC 6455 5.2); a browser's has a mask too, which it does not tell.
+fn frame(message: Message, is_event: bool) -> Spans {
+    let (first, bytes) = match message {
+        Message::Text(text) => (0x81, text.into_bytes()),
+        Message::Binary(bytes) => (0x82, bytes),
+    };
+    let length = bytes.len() as u64;
+    let mut head = vec![first];
     match length {
-        0..126 => head.push(text.len().to_le_bytes()[0]),
+        0..126 => head.push(bytes.len().to_le_bytes()[0]),
         126..65_536 => {
             head.push(126);
             head.extend_from_slice(&length.to_be_bytes()[6..]);
@@ -273,5 +346,5 @@ fn frame(text: String, is_event: bool) -> Spans {
         }
     }
     let part = if is_event { Part::Payload } else { Part::Control };
-    vec![(Part::FrameHead, head), (part, text.into_bytes())]
+    vec![(Part::FrameHead, head), (part, bytes)]
 }

@@ -1,6 +1,6 @@
 //! Which page the address names, kept by `leptos_router`'s history.
 //!
-//! Six fixed addresses need no patterns, and the router's matching of patterns, with the asynchronous loading that
+//! A few fixed addresses need no patterns, and the router's matching of patterns, with the asynchronous loading that
 //! comes with it, would be a tenth of the app: so its `Router` and `Routes` stay out, and its links, history and back
 //! button are used as they are.
 
@@ -9,7 +9,13 @@ use leptos::prelude::*;
 use leptos_router::location::{BrowserUrl, LocationProvider as _};
 
 use super::{
-    compare::Compare, decide::Decide, overview::Overview, path::PathCheck, technique::TechniquePage,
+    compare::Compare,
+    decide::Decide,
+    features::{self, Features},
+    operate::Operate,
+    overview::Overview,
+    path::PathCheck,
+    technique::TechniquePage,
 };
 use crate::{browser::page, components::dynamic::part};
 
@@ -63,12 +69,17 @@ pub(crate) fn Page(
             "/compare" => view! { <Compare /> }.into_any(),
             "/path" => view! { <PathCheck /> }.into_any(),
             "/decide" => view! { <Decide /> }.into_any(),
+            "/use-cases" => view! { <Features /> }.into_any(),
+            "/operate" => view! { <Operate /> }.into_any(),
             other => match Technique::ALL
                 .into_iter()
                 .find(|technique| other.strip_prefix('/') == Some(technique.slug()))
             {
                 Some(technique) => view! { <TechniquePage technique=technique /> }.into_any(),
-                None => view! { <NotFound /> }.into_any(),
+                None => other
+                    .strip_prefix("/use-cases/")
+                    .and_then(features::of)
+                    .unwrap_or_else(|| view! { <NotFound /> }.into_any()),
             },
         }
     })
@@ -80,7 +91,12 @@ fn title(path: &str) -> &'static str {
         "/compare" => "Compare",
         "/path" => "Path check",
         "/decide" => "Decide",
+        "/use-cases" => "Use cases",
+        "/operate" => "Operate",
         other => {
+            if let Some(title) = other.strip_prefix("/use-cases/").and_then(features::title) {
+                return title;
+            }
             let technique = Technique::ALL.into_iter().find(|t| other.strip_prefix('/') == Some(t.slug()));
             technique.map_or("No page", Technique::label)
         }
@@ -92,7 +108,7 @@ fn NotFound() -> impl IntoView {
     view! {
         <section class="card blank">
             <h1>"There is no page here"</h1>
-            <p>"The lab has an overview, a page for each technique, a comparison, a path check and a decision."</p>
+            <p>"The lab has an overview, a page for each technique, a comparison, a path check, a decision, use cases and a page for who operates the server."</p>
             <a class="btn" href="/">"Go to the overview"</a>
         </section>
     }

@@ -4,6 +4,7 @@ use std::{cell::RefCell, rc::Rc};
 
 use fourways_shared::{
     Technique, Topic,
+    account::Account,
     lab::{Active, Counts, LabCommand, LabId, WireRecord},
 };
 use leptos::prelude::*;
@@ -32,6 +33,8 @@ pub(crate) struct Lab {
     pub(crate) faults: RwSignal<Vec<Active>>,
     /// Wire records that did not get here in time.
     pub(crate) left_out: RwSignal<u64>,
+    /// What the server's ledger says of the run that reported last.
+    pub(crate) account: RwSignal<Option<(u32, Technique, Account)>>,
     /// What was told to the server over this connection, and what of it was carried out.
     commands: RwSignal<(u64, u64)>,
     /// A topic that only this page publishes to.
@@ -40,6 +43,7 @@ pub(crate) struct Lab {
     pub(crate) journey: RwSignal<Option<Journey>>,
     /// Faults that are over, and times of the page's own making, for drawing.
     past: StoredValue<Vec<Active>>,
+    runs: StoredValue<u32>,
     noted: StoredValue<Vec<(Technique, Shade)>>,
     inner: StoredValue<Inner, LocalStorage>,
 }
@@ -61,10 +65,12 @@ impl Lab {
             counts: RwSignal::new([Counts::default(); 4]),
             faults: RwSignal::new(Vec::new()),
             left_out: RwSignal::new(0),
+            account: RwSignal::new(None),
             commands: RwSignal::new((0, 0)),
             topic: StoredValue::new(own_topic()),
             journey: RwSignal::new(None),
             past: StoredValue::new(Vec::new()),
+            runs: StoredValue::new(0),
             noted: StoredValue::new(Vec::new()),
             inner: StoredValue::new_local(Inner { channel: None, records, watched: None }),
         };
@@ -99,6 +105,9 @@ impl Lab {
                         past.drain(..over);
                     });
                     self.faults.set(news.faults);
+                }
+                if self.account.get_untracked() != news.account {
+                    self.account.set(news.account);
                 }
                 if self.left_out.get_untracked() != news.left_out {
                     self.left_out.set(news.left_out);
@@ -156,6 +165,16 @@ impl Lab {
     pub(crate) fn watch(&self, technique: Option<Technique>) {
         self.inner.update_value(|inner| inner.watched = technique);
         self.tell(&LabCommand::Watch(technique.into_iter().collect()));
+    }
+
+    /// A number for a run of streams that the ledger has not seen from this page.
+    pub(crate) fn next_run(&self) -> u32 {
+        self.runs
+            .try_update_value(|runs| {
+                *runs += 1;
+                *runs
+            })
+            .unwrap_or_default()
     }
 
     /// False if the channel is closed.

@@ -3,9 +3,11 @@
 pub(crate) mod address;
 pub(crate) mod compare;
 pub(crate) mod decide;
+pub(crate) mod features;
 pub(crate) mod health;
 pub(crate) mod lab;
 pub(crate) mod lanes;
+pub(crate) mod operate;
 pub(crate) mod overview;
 pub(crate) mod path;
 pub(crate) mod streams;

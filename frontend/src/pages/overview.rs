@@ -16,7 +16,7 @@ use crate::{
         icon::{Icon, Name},
         segments::Segments,
     },
-    delivery::lab,
+    delivery::{lab, publish},
     state::{
         feed::{Behind, Published},
         format::{bytes, duration, duration_or_dash, duration_parts, fixed, plural},
@@ -73,7 +73,7 @@ pub(crate) fn Overview() -> impl IntoView {
         move |_| {
             let own = own.clone();
             spawn_local(async move {
-                let outcome = lab::publish(&own, "hello from the overview").await;
+                let outcome = publish::text(&own, "hello from the overview").await.kept();
                 let _gone = message.try_set(outcome.err());
             });
         }

@@ -3,14 +3,22 @@
 //! Arrivals go from the browser's callback into a bounded buffer and from there into the lanes once per frame: signals
 //! conflate, so an event never travels through one.
 
-use std::{cell::RefCell, rc::Rc};
+use std::{
+    cell::{Cell, RefCell},
+    rc::Rc,
+};
 
-use fourways_shared::{After, Technique, Topic, lab::Counts, measure::ClockOffset};
+use fourways_shared::{
+    After, Policy, Technique, Topic,
+    account::Account,
+    lab::{Counts, LabCommand},
+    measure::ClockOffset,
+};
 use leptos::prelude::*;
 
 use super::lab::Lab;
 use crate::{
-    delivery::{self, Handle, Label, Request},
+    delivery::{self, Handle, Label, Request, publish::Sent},
     state::{
         feed::Feed,
         lane::Lane,
@@ -35,6 +43,9 @@ struct Inner {
     handles: [Option<Handle>; 4],
     labels: [Label; 4],
     twin: Option<Handle>,
+    /// The run that the ledger's reports are of.
+    run: u32,
+    topics: [Vec<Topic>; 4],
 }
 
 /// What to read, and how.
@@ -75,6 +86,8 @@ impl Streams {
             handles: [None, None, None, None],
             labels: Technique::ALL.map(|_| Label::new(lab.id)),
             twin: None,
+            run: lab.next_run(),
+            topics: Default::default(),
         };
         Self { inner: StoredValue::new_local(inner), clock, lab }
     }
@@ -110,7 +123,16 @@ impl Streams {
             }
         });
         let Ask { topics, after, poll_ms, hold_s } = ask;
-        let request = Request { topics, after, poll_ms, hold_s, label: Some(label) };
+        self.inner.try_update_value(|inner| inner.topics[at].clone_from(&topics));
+        let request = Request {
+            topics,
+            after,
+            poll_ms,
+            hold_s,
+            policy: Policy::All,
+            is_binary: false,
+            label: Some(label),
+        };
         let handle = delivery::open(technique, request, sink);
         self.inner.try_update_value(|inner| inner.handles[technique.index()] = Some(handle));
     }
@@ -135,6 +157,8 @@ impl Streams {
 
     /// Begins all counting anew.
     pub(crate) fn clear(&self) {
+        let run = self.lab.next_run();
+        self.inner.try_update_value(|inner| inner.run = run);
         self.inner.try_with_value(|inner| {
             let mut told = inner.told.borrow_mut();
             told.pending.clear();
@@ -145,17 +169,49 @@ impl Streams {
         drop(self.lab.take_records());
     }
 
-    /// Publishes over the technique's own connection; see [`Handle::publish`].
+    /// Publishes a text over the technique's own connection; false if it has none that goes up, or it isn't open.
     pub(crate) fn publish(&self, technique: Technique, topic: &Topic, text: &str) -> bool {
-        let publish =
-            |inner: &Inner| inner.handles[technique.index()].as_ref().is_some_and(|h| h.publish(topic, text));
-        self.inner.try_with_value(publish).unwrap_or(false)
+        let is_out = Rc::new(Cell::new(true));
+        let told = {
+            let is_out = Rc::clone(&is_out);
+            Box::new(move |sent| is_out.set(sent != Sent::Lost))
+        };
+        let json = serde_json::to_string(text).unwrap_or_default();
+        let send = |inner: &Inner| match &inner.handles[technique.index()] {
+            Some(handle) => handle.send(topic, &json, None, told),
+            None => told(Sent::Lost),
+        };
+        self.inner.try_with_value(send);
+        is_out.get()
     }
 
     /// Takes what came since the last frame into the lanes.
     pub(crate) fn drain(&self) {
         let clock = self.clock.try_get_untracked().unwrap_or_default();
         self.inner.try_with_value(|inner| inner.told.borrow_mut().drain(clock, self.lab));
+    }
+
+    /// What the server's ledger says of this run by this technique, as far as was told.
+    pub(crate) fn account(&self, technique: Technique) -> Option<Account> {
+        let (run, whose, account) = self.lab.account.get()?;
+        let own = self.inner.try_with_value(|inner| inner.run)?;
+        ((run, whose) == (own, technique)).then_some(account)
+    }
+
+    /// Reports to the server's ledger what arrived by this technique since the last time.
+    pub(crate) fn report(&self, technique: Technique) {
+        if !self.lab.is_open.get_untracked() {
+            return;
+        }
+        let command = self.inner.try_with_value(|inner| {
+            let at = technique.index();
+            let (after, through, held) = inner.told.borrow_mut().lanes[at].held.report()?;
+            let topics = inner.topics[at].clone();
+            Some(LabCommand::Held { run: inner.run, technique, topics, after, through, held })
+        });
+        if let Some(command) = command.flatten() {
+            self.lab.tell(&command);
+        }
     }
 
     /// Looks at the lanes and the feed; `None` after the page has gone.
@@ -184,7 +240,8 @@ impl Streams {
             }
         });
         let Ask { topics, after, poll_ms, hold_s } = ask;
-        let request = Request { topics, after, poll_ms, hold_s, label: None };
+        let request =
+            Request { topics, after, poll_ms, hold_s, policy: Policy::All, is_binary: false, label: None };
         let handle = delivery::open(technique, request, sink);
         self.inner.try_update_value(|inner| inner.twin = Some(handle));
     }

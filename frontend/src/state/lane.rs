@@ -8,7 +8,10 @@ use fourways_shared::{
     measure::{ClockOffset, Ledger, Percentiles},
 };
 
-use super::record::{Link, Note, Outcome, Record, split};
+use super::{
+    held::Held,
+    record::{Link, Note, Outcome, Record, split},
+};
 
 /// Records kept for the list of events and for times of polls, and events in them; marks and spans kept for drawing.
 const MAX_RECORDS: usize = 1400;
@@ -38,6 +41,8 @@ pub(crate) struct Lane {
     /// When the stream was first asked for, by the server's clock: what is older was replayed, not delivered live.
     began_ms: Option<f64>,
     recent_ms: VecDeque<f64>,
+    /// What the delivery ledger is still to be told of.
+    pub(crate) held: Held,
     record_events: usize,
 }
 
@@ -87,6 +92,7 @@ impl Lane {
             newest_ms: None,
             began_ms: None,
             recent_ms: VecDeque::with_capacity(RECENT),
+            held: Held::default(),
             record_events: 0,
         }
     }
@@ -133,9 +139,14 @@ impl Lane {
         let began_ms = *self.began_ms.get_or_insert(record.began_ms + clock.offset_ms);
         if let Some(reset) = &record.reset {
             self.ledger.reset(reset);
+            self.held.begin(reset.cursor);
+        }
+        if let (Some(cursor), true) = (record.cursor, record.events.is_empty()) {
+            self.held.is_at(cursor);
         }
         for delivered in &record.events {
             self.ledger.arrived(delivered.event.cursor);
+            self.held.arrived(delivered.event.cursor);
             if !delivered.is_new {
                 push(&mut self.repeats, (delivered.event.cursor.offset.0, delivered_ms), MAX_SPANS);
                 continue;

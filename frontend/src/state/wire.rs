@@ -3,44 +3,17 @@
 //! The server tells them byte by byte; where it can't (no channel to it, or a request that never reached it) the page's
 //! own record stands in, as far as a page can see.
 
+mod entry;
+
 use std::collections::VecDeque;
 
-use fourways_shared::{
-    Cursor, Offset, Technique,
-    lab::{Class, Part, Unit, WireRecord},
-};
+use fourways_shared::lab::{Class, Unit};
 
-use super::record::{Outcome, Record, Spans};
+pub(crate) use self::entry::Entry;
 
 /// Entries that are kept, and bytes of them.
 const MAX_ENTRIES: usize = 100_000;
 const MAX_BYTES: usize = 64 << 20;
-
-/// One unit of the wire.
-#[derive(Clone, Debug, PartialEq)]
-pub(crate) struct Entry {
-    /// Counted from 0, without gaps.
-    pub(crate) seq: u64,
-    pub(crate) technique: Technique,
-    /// Which of the technique's requests.
-    pub(crate) n: u32,
-    /// The connection, by the server's number; `None` if only the page saw it.
-    pub(crate) connection: Option<u32>,
-    pub(crate) up: bool,
-    pub(crate) unit: Unit,
-    /// Status or opcode.
-    pub(crate) code: u16,
-    /// When it was at the server, by the server's clock in milliseconds; the page's guess if only the page saw it.
-    pub(crate) at_ms: f64,
-    pub(crate) parts: Vec<(Part, u32)>,
-    pub(crate) raw: Vec<u8>,
-    /// What a compressed head says (HPACK, RFC 7541), a field a line.
-    pub(crate) decoded: Option<String>,
-    /// First and last offset of the events in it, and how many there are.
-    pub(crate) events: Option<(u64, u64, u32)>,
-    /// It failed, in the page's words.
-    pub(crate) failure: Option<String>,
-}
 
 /// What of the wire is shown.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -78,144 +51,6 @@ pub(crate) struct Wire {
     /// All payload, and all bytes, of the entries that ever were here.
     pub(crate) payload: u64,
     pub(crate) total: u64,
-}
-
-impl Entry {
-    /// As the server told it.
-    pub(crate) fn of_server(record: WireRecord) -> Self {
-        #[expect(
-            clippy::cast_precision_loss,
-            reason = "microseconds since 1970 have 51 bits until the year 2106"
-        )]
-        let at_ms = record.at_us as f64 / 1000.0;
-        let events = offsets(&record);
-        let failure = (record.unit == Unit::Cut).then(|| "cut by the fault".to_owned());
-        let WireRecord { technique, n, connection, up, unit, code, parts, raw, decoded, .. } = record;
-        let connection = Some(connection);
-        Self { seq: 0, technique, n, connection, up, unit, code, at_ms, parts, raw, decoded, events, failure }
-    }
-
-    /// What the page saw of a record: what went up, then what came down.
-    pub(crate) fn of_page(record: &Record, offset_ms: f64) -> Vec<Self> {
-        let offsets: Vec<u64> = record.events.iter().map(|d| d.event.cursor.offset.0).collect();
-        let events = match (offsets.first(), offsets.last()) {
-            (Some(first), Some(last)) => Some((*first, *last, length(&offsets))),
-            _ => None,
-        };
-        let entry = |up, unit, code, at_ms: f64, spans: &Spans| Self {
-            seq: 0,
-            technique: record.technique,
-            n: record.n,
-            connection: None,
-            up,
-            unit,
-            code,
-            at_ms: at_ms + offset_ms,
-            parts: spans.iter().map(|(part, bytes)| (*part, length(bytes))).collect(),
-            raw: spans.iter().flat_map(|(_, bytes)| bytes.iter().copied()).collect(),
-            decoded: None,
-            events: None,
-            failure: None,
-        };
-        let mut entries = Vec::new();
-        if !record.up.is_empty() {
-            let unit = if record.code == 0 { Unit::Frame } else { Unit::Request };
-            let code = u16::from(unit == Unit::Frame);
-            entries.push(entry(true, unit, code, record.began_ms, &record.up));
-        }
-        if !record.down.is_empty() {
-            let unit = match (record.technique, record.code) {
-                (Technique::Websocket, 0) => Unit::Frame,
-                (Technique::Sse, 0) => Unit::Event,
-                _ => Unit::Response,
-            };
-            let code = if unit == Unit::Frame { 1 } else { record.code };
-            entries.push(Self { events, ..entry(false, unit, code, record.ended_ms, &record.down) });
-        }
-        if record.outcome == Outcome::Failed {
-            let failure = Some(record.status.clone());
-            entries.push(Self { failure, ..entry(false, Unit::Cut, 0, record.ended_ms, &Vec::new()) });
-        }
-        entries
-    }
-
-    pub(crate) fn bytes(&self, class: Class) -> u64 {
-        self.parts
-            .iter()
-            .filter(|(part, _)| part.class() == class)
-            .map(|(_, length)| u64::from(*length))
-            .sum()
-    }
-
-    pub(crate) fn total(&self) -> u64 {
-        self.parts.iter().map(|(_, length)| u64::from(*length)).sum()
-    }
-
-    /// What it is, in one or two words.
-    pub(crate) fn name(&self) -> &'static str {
-        match (self.unit, self.code) {
-            (Unit::Request, _) => "request",
-            (Unit::Response, _) => "response",
-            (Unit::Body, _) => "body",
-            (Unit::Event, _) => "event",
-            (Unit::Comment, _) => "place",
-            (Unit::End, _) => "end",
-            (Unit::Frame, 1) => "text",
-            (Unit::Frame, 2) => "binary",
-            (Unit::Frame, 8) => "close",
-            (Unit::Frame, 9) => "ping",
-            (Unit::Frame, 10) => "pong",
-            (Unit::Frame, _) => "frame",
-            (Unit::Cut, _) => "cut",
-        }
-    }
-
-    /// The bytes of one of its parts, and what they are. What was beyond the server's limit is not there.
-    pub(crate) fn spans(&self) -> impl Iterator<Item = (Part, u32, &[u8])> {
-        let mut rest = &self.raw[..];
-        self.parts.iter().map(move |(part, length)| {
-            let (own, others) = rest.split_at((*length as usize).min(rest.len()));
-            rest = others;
-            (*part, *length, own)
-        })
-    }
-
-    /// Its bytes as they were before a browser masked them (RFC 6455 5.3).
-    pub(crate) fn unmasked(&self) -> Vec<u8> {
-        let mut mask: [u8; 4] = [0; 4];
-        let mut clear = Vec::with_capacity(self.raw.len());
-        for (part, _, bytes) in self.spans() {
-            match part {
-                Part::Mask => mask = bytes.try_into().unwrap_or_default(),
-                Part::Payload | Part::Control => {
-                    clear.extend(bytes.iter().zip(mask.iter().cycle()).map(|(byte, mask)| byte ^ mask));
-                }
-                _ => {}
-            }
-        }
-        clear
-    }
-
-    /// The text of these parts alone; of a compressed head, what it says as HTTP/1.1 would.
-    pub(crate) fn text(&self, wanted: fn(Part) -> bool) -> String {
-        if let Some(decoded) = self.decoded.as_ref().filter(|_| wanted(Part::StartLine)) {
-            return as_http1(decoded, wanted(Part::Headers));
-        }
-        let bytes: Vec<u8> = self
-            .spans()
-            .filter(|(part, ..)| wanted(*part))
-            .flat_map(|(.., bytes)| bytes.iter().copied())
-            .collect();
-        String::from_utf8_lossy(&bytes).into_owned()
-    }
-
-    fn kind(&self) -> Kind {
-        match self.unit {
-            Unit::Request | Unit::Response => Kind::Heads,
-            _ if self.bytes(Class::Payload) > 0 => Kind::Data,
-            _ => Kind::Control,
-        }
-    }
 }
 
 impl Filter {
@@ -304,54 +139,13 @@ impl Wire {
     }
 }
 
-/// A head of HTTP/2 (RFC 9113 8.3) in the words of HTTP/1.1.
-fn as_http1(decoded: &str, with_headers: bool) -> String {
-    let pseudo = |name: &str| decoded.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(": "));
-    let mut text = match (pseudo(":method"), pseudo(":path"), pseudo(":status")) {
-        (Some(method), Some(path), _) => format!("{method} {path} HTTP/2\r\n"),
-        (.., status) => format!("HTTP/2 {}\r\n", status.unwrap_or_default()),
-    };
-    if with_headers {
-        let host = pseudo(":authority").map(|host| format!("host: {host}\r\n"));
-        text.extend(host);
-        let fields = decoded.lines().filter(|line| !line.starts_with(':'));
-        text.extend(fields.flat_map(|line| [line, "\r\n"]));
-        text.push_str("\r\n");
-    }
-    text
-}
-
-fn length<T>(items: &[T]) -> u32 {
-    u32::try_from(items.len()).unwrap_or(u32::MAX)
-}
-
-/// The offsets of the events in a record, as every event's JSON names its own.
-fn offsets(record: &WireRecord) -> Option<(u64, u64, u32)> {
-    const MARK: &[u8] = b"\"cursor\":\"";
-    if record.up {
-        return None;
-    }
-    let mut found: Option<(u64, u64, u32)> = None;
-    let mut rest = &record.raw[..];
-    for (part, length) in &record.parts {
-        let (own, others) = rest.split_at((*length as usize).min(rest.len()));
-        rest = others;
-        if *part != Part::Payload {
-            continue;
-        }
-        // The envelope's cursor comes first; a publisher's own member of that name is not looked at.
-        let begin = own.windows(MARK.len()).position(|window| window == MARK).map(|at| at + MARK.len());
-        let text = begin.and_then(|begin| own[begin..].split(|byte| *byte == b'"').next());
-        let cursor = text.and_then(|text| std::str::from_utf8(text).ok()?.parse::<Cursor>().ok());
-        if let Some(Cursor { offset: Offset(offset), .. }) = cursor {
-            found = Some(found.map_or((offset, offset, 1), |(first, _, count)| (first, offset, count + 1)));
-        }
-    }
-    found
-}
-
 #[cfg(test)]
 pub(crate) mod tests {
+    use fourways_shared::{
+        Technique,
+        lab::{Part, WireRecord},
+    };
+
     use super::*;
 
     pub(crate) fn entry(unit: Unit, up: bool, parts: &[(Part, &str)]) -> Entry {

@@ -23,6 +23,12 @@ impl Constants {
     pub const fn of(&self, technique: Technique) -> &TechniqueConstants {
         &self.techniques[technique.index()]
     }
+
+    /// The JSON around an event's payload: what a WebSocket frame has of it beside its own four bytes (RFC 6455 5.2, from
+    /// 126 bytes on).
+    pub fn envelope_bytes(&self) -> f64 {
+        (self.of(Technique::Websocket).framing_per_event_bytes - 4.0).max(0.0)
+    }
 }
 
 /// What one technique costs. Every number is finite and not negative.
@@ -54,8 +60,13 @@ pub struct TechniqueConstants {
     pub cpu_us_cold: f64,
     /// The same as `cpu_us_per_request` for one send of a client and its answer: a POST, or a message on a WebSocket.
     pub cpu_us_per_send: f64,
-    /// Memory of the server for one connection that has brought events, is open and quiet. For short polling: one that
-    /// is kept alive between two polls. The kernel's part is not in it.
+    /// What a rest costs the opening of a stream or socket and its closing, as a multiple of what it costs a poll; 0 for
+    /// polls.
+    pub rest_per_opening: f64,
+    /// The same for a send.
+    pub rest_per_send: f64,
+    /// Memory of the server for one connection that has been in use for a while, is open and quiet. For short polling:
+    /// one that is kept alive between two polls. The kernel's part is not in it.
     pub memory_per_held_connection_bytes: f64,
     /// The same for the connection that sends go by; 0 where they need none of their own.
     pub memory_per_sender_bytes: f64,

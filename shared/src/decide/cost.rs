@@ -3,6 +3,7 @@
 use super::{
     Constants,
     asking::{Asking, KEEP_ALIVE_S},
+    processor::cores,
 };
 use crate::Technique;
 
@@ -97,17 +98,15 @@ pub fn project(load: &Load, constants: &Constants) -> [Cost; 4] {
             + (events + beats) * own.cpu_us_per_delivery
             + sends * own.cpu_us_per_send;
         // Held polls that an event answered together ask again together, and end together.
-        let alone = match (is_stream, is_long_poll) {
-            (true, _) => asks.full_per_s * WAKE_UPS_PER_OPENING,
-            (_, true) => 0.0,
-            _ => asks.full_per_s + asks.empty_per_s,
+        let (alone, weight) = match (is_stream, is_long_poll) {
+            (true, _) => (asks.full_per_s, own.rest_per_opening),
+            (_, true) => (0.0, 0.0),
+            _ => (asks.full_per_s + asks.empty_per_s, 1.0),
         };
         let cold = if is_stream { events + beats } else { asks.full_per_s };
-        let cores = constants.rest.cores(
-            clients * busy_us,
-            clients * (alone + sends),
-            clients * cold * own.cpu_us_cold,
-        );
+        let each_us = constants.rest.each_us(clients * (alone + sends));
+        let rest_us =
+            clients * ((alone * weight + sends * own.rest_per_send) * each_us + cold * own.cpu_us_cold);
         // A send that needs a connection of its own keeps it open for as long as a poll does.
         let senders = if sends > 0.0 { (KEEP_ALIVE_S * sends).min(1.0) } else { 0.0 };
         let senders = if own.memory_per_sender_bytes > 0.0 { senders } else { 0.0 };
@@ -118,7 +117,7 @@ pub fn project(load: &Load, constants: &Constants) -> [Cost; 4] {
             held_connections: clients * (asks.open + senders),
             memory_bytes: clients
                 * (asks.open * own.memory_per_held_connection_bytes + senders * own.memory_per_sender_bytes),
-            cores,
+            cores: cores(clients * busy_us, rest_us),
         }
     })
 }
@@ -133,9 +132,6 @@ pub(super) struct Sending {
 
 /// The server's own, `--heartbeat`, in seconds.
 const HEARTBEAT_S: f64 = 15.0;
-/// A stream that is opened wakes the thread that accepts, the one that serves, that one again with the request, and once
-/// more when it is closed some day.
-const WAKE_UPS_PER_OPENING: f64 = 4.0;
 
 /// A client masks its frames with four bytes (RFC 6455 5.3).
 const MASK_BYTES: f64 = 4.0;

@@ -16,6 +16,8 @@ pub(super) fn constants() -> Constants {
         cpu_us_empty: 25.0,
         cpu_us_cold: 0.0,
         cpu_us_per_send: 45.0,
+        rest_per_opening: 0.0,
+        rest_per_send: 1.1,
         memory_per_held_connection_bytes: 14e3,
         memory_per_sender_bytes: 0.0,
     };
@@ -40,6 +42,8 @@ pub(super) fn constants() -> Constants {
         cpu_us_empty: 0.0,
         cpu_us_cold: 5.0,
         cpu_us_per_send: 45.0,
+        rest_per_opening: 3.0,
+        rest_per_send: 1.1,
         memory_per_held_connection_bytes: 18.9e3,
         memory_per_sender_bytes: 25e3,
     };
@@ -50,6 +54,7 @@ pub(super) fn constants() -> Constants {
         cpu_us_per_request: 70.0,
         cpu_us_per_delivery: 6.9,
         cpu_us_per_send: 12.0,
+        rest_per_send: 0.7,
         memory_per_held_connection_bytes: 19.7e3,
         memory_per_sender_bytes: 0.0,
         ..sse

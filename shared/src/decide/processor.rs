@@ -4,10 +4,11 @@
 //! How much longer depends on how long it slept. So constants are measured busy, and what rest costs beside them:
 //!
 //! - `busy` = Σ rate · busy cost, in cores
-//! - each wake-up after a rest of g = 1/(wake-ups a second) costs W · (g / 1 ms)^k more, with k below 1: W after a
-//!   millisecond, ever less between requests that follow each other faster, and no more than after five
+//! - each poll after a rest of g = 1/(polls, sends and openings a second) costs W · (g / 1 ms)^k more, with k below 1: W
+//!   after a millisecond, ever less between requests that follow each other faster, and no more than after five
+//! - a send or an opening costs a multiple of that, which differs by technique
 //! - each delivery of an event that comes after a rest costs C more, which differs by technique
-//! - `rest` = wake-ups · W · (g / 1 ms)^k + deliveries · C: what resting costs if nothing ever found the server at work
+//! - `rest` = Σ rate · multiple · W · (g / 1 ms)^k + deliveries · C: what resting costs if nothing ever found the server at work
 //! - of all that comes, a share of 1 − cores finds it at rest, so cores = busy + rest · (1 − cores), which is
 //!   (busy + rest)/(1 + rest); and `busy` alone from the first whole core on
 //!
@@ -32,17 +33,6 @@ impl Rest {
     pub fn each_us(&self, wake_ups_per_s: f64) -> f64 {
         let rest_ms = (1000.0 / wake_ups_per_s.max(f64::MIN_POSITIVE)).min(LONGEST_MS);
         self.wake_up_us * rest_ms.powf(self.growth)
-    }
-
-    /// The cores of a load that takes so much of a busy server's time, in microseconds a second, with so many wake-ups
-    /// a second, and deliveries that take so much more after a rest.
-    pub(super) fn cores(&self, busy_us: f64, wake_ups_per_s: f64, cold_us: f64) -> f64 {
-        let busy = busy_us / 1e6;
-        if busy >= 1.0 {
-            return busy;
-        }
-        let rest = (wake_ups_per_s * self.each_us(wake_ups_per_s) + cold_us) / 1e6;
-        (busy + rest) / (1.0 + rest)
     }
 
     /// In hundredths: more digits would be noise.
@@ -70,6 +60,13 @@ impl Rest {
     }
 }
 
+/// The cores of a load that takes so much of a busy server's time, and so much more of one that always rested before;
+/// both in microseconds a second.
+pub(super) fn cores(busy_us: f64, rest_us: f64) -> f64 {
+    let (busy, rest) = (busy_us / 1e6, rest_us / 1e6);
+    if busy >= 1.0 { busy } else { (busy + rest) / (1.0 + rest) }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -90,11 +87,11 @@ mod tests {
         let mut before = 0.0;
         for clients in 1..4_000 {
             let rate = f64::from(clients) * 50.0;
-            let cores = REST.cores(rate * 10.0, rate, rate * 2.0);
+            let cores = cores(rate * 10.0, rate * (REST.each_us(rate) + 2.0));
             assert!(cores > before && cores - before < 0.02, "{clients}: {cores} after {before}");
             before = cores;
         }
-        near(REST.cores(2e6, 2e5, 9e5), 2.0);
+        near(cores(2e6, 9e5), 2.0);
     }
 
     #[test]

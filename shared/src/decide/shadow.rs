@@ -1,6 +1,6 @@
 //! Shadow cost: a recorded slice of a topic, replayed on paper through all four.
 
-use super::Constants;
+use super::{Constants, TechniqueConstants};
 use crate::Technique;
 
 /// An event as it was: when it was published, in seconds since any beginning, and how many bytes its JSON has.
@@ -8,7 +8,7 @@ use crate::Technique;
 pub struct Past {
     /// Not before the one before it.
     pub at_s: f64,
-    /// All that is delivered of it, without what a technique puts around it.
+    /// Its JSON, envelope and all, without what a technique puts around that.
     pub bytes: f64,
 }
 
@@ -78,10 +78,16 @@ fn long_poll(events: &[Past], from_s: f64, until_s: f64, hold_s: f64, constants:
 
 fn stream(events: &[Past], seconds: f64, technique: Technique, constants: &Constants) -> Shadow {
     let own = constants.of(technique);
-    let payload: f64 = events.iter().map(|event| event.bytes + own.framing_per_event_bytes).sum();
+    let around = around(own, constants);
+    let payload: f64 = events.iter().map(|event| event.bytes + around).sum();
     let opening = own.request_up_bytes + own.response_head_bytes;
     let bytes = opening + payload + own.keepalive_bytes_per_s * seconds.max(0.0);
     Shadow { requests: 1, bytes, ..Shadow::default() }
+}
+
+/// What a technique puts around an event's JSON. What was measured has the envelope in it.
+fn around(own: &TechniqueConstants, constants: &Constants) -> f64 {
+    (own.framing_per_event_bytes - constants.envelope_bytes()).max(0.0)
 }
 
 struct Ledger<'a> {
@@ -108,7 +114,7 @@ impl<'a> Ledger<'a> {
         self.shadow.bytes += own.request_up_bytes + own.response_head_bytes;
         for event in events {
             let waited_s = (at_s - event.at_s).max(0.0);
-            self.shadow.bytes += event.bytes + own.framing_per_event_bytes;
+            self.shadow.bytes += event.bytes + around(own, self.constants);
             self.shadow.longest_wait_s = self.shadow.longest_wait_s.max(waited_s);
             self.waited_s += waited_s;
             self.events += 1.0;
@@ -144,9 +150,20 @@ mod tests {
         let one = own.of(Technique::Sse);
         let bytes = one.request_up_bytes
             + one.response_head_bytes
-            + 3.0 * (100.0 + one.framing_per_event_bytes)
+            + 3.0 * (100.0 + around(one, &own))
             + 10.0 * one.keepalive_bytes_per_s;
         assert!((sse.bytes - bytes).abs() < 1e-6);
+    }
+
+    #[test]
+    fn an_envelope_is_charged_once() {
+        let constants = constants();
+        let of = |count: usize| {
+            let slice = vec![Past { at_s: 1.0, bytes: 200.0 }; count];
+            shadow(&slice, 0.0, 2.0, 2.0, 20.0, &constants)[Technique::Websocket.index()].bytes
+        };
+        // The event's JSON, and a frame head of four bytes.
+        assert!((of(11) - of(1) - 10.0 * 204.0).abs() < 1e-6);
     }
 
     #[test]
@@ -159,7 +176,7 @@ mod tests {
             for (technique, shadow) in Technique::ALL.into_iter().zip(shadows) {
                 let own = constants();
                 let own = own.of(technique);
-                let payload = 200.0 * (100.0 + own.framing_per_event_bytes);
+                let payload = 200.0 * 100.0 + 200.0 * around(own, &constants());
                 assert!(
                     shadow.bytes >= payload && shadow.longest_wait_s <= poll_s + 1e-9,
                     "{technique} {shadow:?}"

@@ -5,7 +5,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::{Counts, Fault};
-use crate::Technique;
+use crate::{Cursor, Technique, Topic, account::Account};
 
 /// What a page may ask for.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -24,6 +24,21 @@ pub enum LabCommand {
     Heal(Vec<Technique>),
     /// Count these techniques from zero again.
     Zero(Vec<Technique>),
+    /// A report for the delivery ledger, as [`crate::account::Report`]; in the name of this page and this run of it.
+    Held {
+        /// Which of the page's runs: each begins its accounts anew.
+        run: u32,
+        /// By which technique the events came.
+        technique: Technique,
+        /// What was subscribed.
+        topics: Vec<Topic>,
+        /// Where the stretch begins.
+        after: Cursor,
+        /// Where it ends.
+        through: Cursor,
+        /// What arrived, in that order.
+        held: Vec<u64>,
+    },
 }
 
 /// How things stand with the page's own streams; told when something changed, and after each command.
@@ -39,6 +54,9 @@ pub struct LabNews {
     pub commands: u64,
     /// Wire records that were left out because the page did not take them in time.
     pub left_out: u64,
+    /// What the reports of a run by a technique have come to; of the run that reported last.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub account: Option<(u32, Technique, Account)>,
     /// Why the last command was not carried out.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub refused: Option<String>,

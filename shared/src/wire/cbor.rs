@@ -65,7 +65,11 @@ pub(crate) fn read_members(bytes: &[u8]) -> Result<(Members, Option<Data>), Stri
         if key.as_text() == Some("data") {
             data = Some(match value {
                 Value::Bytes(bytes) => Data::Bytes(bytes.into()),
-                value => Data::json(&to_json(&value).ok_or("data has a value that JSON can't say")?),
+                value => {
+                    let json = to_json(&value).ok_or("data has a value that JSON can't say")?;
+                    let raw = serde_json::value::to_raw_value(&json).map_err(|error| error.to_string())?;
+                    Data::written(raw).map_err(|error| format!("data: {error}"))?
+                }
             });
             continue;
         }

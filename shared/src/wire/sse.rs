@@ -34,6 +34,12 @@ pub fn position(cursor: Cursor, retry_ms: Option<u64>) -> Vec<u8> {
     .into_bytes()
 }
 
+/// A heartbeat that a page can hear: no script is told of a comment, and without one a page can't tell a quiet stream
+/// from a dead one. Says after how long the next is due at the latest.
+pub fn heartbeat(cursor: Cursor, every_ms: u64) -> Vec<u8> {
+    format!("id: {cursor}\nevent: heartbeat\ndata: {{\"every_ms\":{every_ms}}}\n\n").into_bytes()
+}
+
 fn write_data(out: &mut Vec<u8>, data: &str) {
     let mut rest = data;
     loop {

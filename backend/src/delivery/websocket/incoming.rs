@@ -12,6 +12,8 @@ use bytes::{Bytes, BytesMut};
 use bytestring::ByteString;
 use futures_util::Stream as _;
 
+use crate::encoding::packed::{self, Unpackable};
+
 /// One message, or what ends the reading.
 pub(super) enum Message {
     Text(ByteString),
@@ -31,6 +33,10 @@ pub(super) struct Incoming {
     codec: Codec,
     buffer: BytesMut,
     max_bytes: usize,
+    /// permessage-deflate was agreed on.
+    unpacks: bool,
+    /// The frame at the beginning of the buffer said that its message is compressed.
+    is_packed: bool,
     partial: Option<Partial>,
     is_broken: bool,
 }
@@ -38,13 +44,25 @@ pub(super) struct Incoming {
 /// A message of which the last frame has not come.
 struct Partial {
     is_text: bool,
+    is_packed: bool,
     bytes: BytesMut,
 }
 
+/// RFC 6455 5.2; RFC 7692 6.
+const RSV1: u8 = 0x40;
+
 impl Incoming {
-    pub(super) fn new(payload: web::Payload, max_bytes: usize) -> Self {
-        let codec = Codec::new().max_size(max_bytes);
-        Self { payload, codec, buffer: BytesMut::new(), max_bytes, partial: None, is_broken: false }
+    pub(super) fn new(payload: web::Payload, max_bytes: usize, unpacks: bool) -> Self {
+        Self {
+            payload,
+            codec: Codec::new().max_size(max_bytes),
+            buffer: BytesMut::new(),
+            max_bytes,
+            unpacks,
+            is_packed: false,
+            partial: None,
+            is_broken: false,
+        }
     }
 
     pub(super) fn poll_message(&mut self, cx: &mut Context<'_>) -> Poll<Message> {
@@ -53,6 +71,11 @@ impl Incoming {
                 // What follows can't be understood any more; it is read so that our close frame gets out.
                 self.buffer.clear();
             } else if !self.buffer.is_empty() {
+                // The decoder knows no extension, so it is not shown the bit.
+                if self.unpacks && self.buffer[0] & RSV1 != 0 {
+                    self.buffer[0] &= !RSV1;
+                    self.is_packed = true;
+                }
                 match self.codec.decode(&mut self.buffer) {
                     Ok(Some(frame)) => {
                         if let Some(message) = self.take(frame) {
@@ -76,6 +99,19 @@ impl Incoming {
     }
 
     fn take(&mut self, frame: Frame) -> Option<Message> {
+        let is_packed = std::mem::take(&mut self.is_packed);
+        let begins = matches!(
+            frame,
+            Frame::Text(_)
+                | Frame::Binary(_)
+                | Frame::Continuation(Item::FirstText(_) | Item::FirstBinary(_))
+        );
+        if is_packed && !begins {
+            // RFC 7692 6.1: the bit is the first frame's, and no control frame is compressed.
+            return Some(
+                self.broken(CloseCode::Protocol, "only a message's first frame says that it is compressed"),
+            );
+        }
         match frame {
             Frame::Ping(payload) => Some(Message::Ping(payload)),
             Frame::Pong(_) => Some(Message::Pong),
@@ -83,24 +119,24 @@ impl Incoming {
             Frame::Text(_) | Frame::Binary(_) if self.partial.is_some() => {
                 Some(self.broken(CloseCode::Protocol, "a message began inside another"))
             }
-            Frame::Text(bytes) => Some(self.whole(true, bytes)),
-            Frame::Binary(bytes) => Some(self.whole(false, bytes)),
-            Frame::Continuation(item) => self.continued(item),
+            Frame::Text(bytes) => Some(self.whole(true, is_packed, bytes)),
+            Frame::Binary(bytes) => Some(self.whole(false, is_packed, bytes)),
+            Frame::Continuation(item) => self.continued(item, is_packed),
         }
     }
 
-    fn continued(&mut self, item: Item) -> Option<Message> {
+    fn continued(&mut self, item: Item, is_packed: bool) -> Option<Message> {
         let (bytes, is_last) = match item {
             Item::FirstText(bytes) | Item::FirstBinary(bytes) if self.partial.is_some() => {
                 drop(bytes);
                 return Some(self.broken(CloseCode::Protocol, "a message began inside another"));
             }
             Item::FirstText(bytes) => {
-                self.partial = Some(Partial { is_text: true, bytes: BytesMut::new() });
+                self.partial = Some(Partial { is_text: true, is_packed, bytes: BytesMut::new() });
                 (bytes, false)
             }
             Item::FirstBinary(bytes) => {
-                self.partial = Some(Partial { is_text: false, bytes: BytesMut::new() });
+                self.partial = Some(Partial { is_text: false, is_packed, bytes: BytesMut::new() });
                 (bytes, false)
             }
             Item::Continue(bytes) => (bytes, false),
@@ -114,13 +150,23 @@ impl Incoming {
         }
         partial.bytes.extend_from_slice(&bytes);
         if is_last {
-            return Some(self.whole(partial.is_text, partial.bytes.freeze()));
+            return Some(self.whole(partial.is_text, partial.is_packed, partial.bytes.freeze()));
         }
         self.partial = Some(partial);
         None
     }
 
-    fn whole(&mut self, is_text: bool, bytes: Bytes) -> Message {
+    fn whole(&mut self, is_text: bool, is_packed: bool, bytes: Bytes) -> Message {
+        let bytes = if is_packed { packed::unpacked(&bytes, self.max_bytes) } else { Ok(bytes) };
+        let bytes = match bytes {
+            Ok(bytes) => bytes,
+            Err(Unpackable::TooLong) => {
+                return self.broken(CloseCode::Size, "the message is longer than the limit");
+            }
+            Err(Unpackable::Broken) => {
+                return self.broken(CloseCode::Invalid, "the message can't be unpacked");
+            }
+        };
         if !is_text {
             return Message::Binary(bytes);
         }
@@ -154,5 +200,30 @@ impl Incoming {
         self.is_broken = true;
         self.partial = None;
         Message::Violation(code, reason)
+    }
+}
+
+/// Reads frames, to their end or to the first that breaks a rule; no message is longer than allowed, and each is read
+/// once.
+///
+/// # Panics
+/// If one is longer.
+#[cfg(fuzzing)]
+pub fn fuzz(bytes: &[u8]) {
+    const MAX_BYTES: usize = 300;
+    let unpacks = bytes.first().is_some_and(|byte| byte % 2 == 0);
+    let mut incoming =
+        Incoming::new(crate::fuzzing::payload(crate::fuzzing::pieces(bytes)), MAX_BYTES, unpacks);
+    let mut messages = 0;
+    loop {
+        match crate::fuzzing::with_context(|cx| incoming.poll_message(cx)) {
+            Poll::Ready(Message::Text(text)) => assert!(text.len() <= MAX_BYTES),
+            Poll::Ready(Message::Binary(bytes)) => assert!(bytes.len() <= MAX_BYTES),
+            Poll::Ready(Message::Ping(payload)) => assert!(payload.len() <= 125),
+            Poll::Ready(Message::Pong | Message::Close(_) | Message::Violation(..)) => {}
+            Poll::Ready(Message::Gone) | Poll::Pending => return,
+        }
+        messages += 1;
+        assert!(messages <= bytes.len(), "a message takes bytes");
     }
 }

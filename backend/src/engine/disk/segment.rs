@@ -3,8 +3,10 @@
 //! Its first 32 bytes say what it is; blocks follow without gaps. What is in the [`Index`] is on the disk (or, where
 //! the operator chose so, on its way there); readers go no further.
 
+mod blocks;
+mod index;
+
 use std::{
-    collections::HashMap,
     fs::{File, OpenOptions},
     io,
     os::unix::fs::FileExt as _,
@@ -15,20 +17,17 @@ use std::{
     },
 };
 
-use fourways_shared::{Epoch, Event, Topic};
+use fourways_shared::{Epoch, Event};
 
-use super::block::{self, Damage, HEADER, Header, MAGIC, Stored};
+use self::blocks::{Buffer, ReadError};
+pub(super) use self::index::{Held, Index};
+use super::block::{self, Damage, HEADER, Header, Stored};
 
 /// How a segment begins.
 const FILE_MAGIC: [u8; 8] = *b"4WAYSLOG";
 /// Bytes before the first block.
 const FILE_HEADER_BYTES: usize = 32;
 const FILE_HEADER: u64 = FILE_HEADER_BYTES as u64;
-/// A place in the index for every so many bytes: how far a read may begin before what it looks for.
-const INDEX_STEP: u64 = 16 * 1024;
-/// Bytes of one read; a longer block is read whole.
-const READ_BYTES: usize = 128 * 1024;
-
 /// One file of the log.
 #[derive(Debug)]
 pub(super) struct Segment {
@@ -37,36 +36,6 @@ pub(super) struct Segment {
     index: RwLock<Index>,
     /// Bytes that are on the disk for certain.
     synced: AtomicU64,
-}
-
-/// What is in a segment, as far as it may be read.
-#[derive(Debug)]
-pub(super) struct Index {
-    /// Committed bytes, the file's header included.
-    pub length: u64,
-    /// The last offset; the one before the first if there is none.
-    pub last: u64,
-    /// When its first event was published, and its last; both 0 if there is none.
-    pub oldest_us: u64,
-    /// See above.
-    pub newest_us: u64,
-    /// How many there are.
-    pub events: u64,
-    /// By topic.
-    pub topics: HashMap<Topic, Held>,
-    /// Sparse: the first offset of a block, and where it begins.
-    places: Vec<(u64, u64)>,
-}
-
-/// What a segment holds of a topic.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct Held {
-    /// How many.
-    pub events: u64,
-    /// The offset of the first.
-    pub first: u64,
-    /// The offset of the last.
-    pub last: u64,
 }
 
 /// Bytes that are not what was written: they are reported, and never served.
@@ -331,151 +300,6 @@ impl Segment {
 
     fn hole(&self, at: u64, damage: Damage, after: u64) -> Hole {
         Hole { path: self.path.display().to_string(), at, damage, after }
-    }
-
-    /// A whole, checked block.
-    fn block_at(&self, at: u64, end: u64) -> Result<(Header, Vec<u8>), ReadError> {
-        let mut buffer = Buffer::default();
-        let (header, _) = self.block_in(&mut buffer, at, end)?;
-        let from = usize::try_from(at - buffer.at).unwrap_or(0);
-        buffer.bytes.truncate(from + HEADER + header.body as usize);
-        Ok((header, buffer.bytes.split_off(from)))
-    }
-
-    /// The block at this place, through a buffer that is filled again where it does not reach.
-    fn block_in<'a>(
-        &self,
-        buffer: &'a mut Buffer,
-        at: u64,
-        end: u64,
-    ) -> Result<(Header, &'a [u8]), ReadError> {
-        if !buffer.has(at, HEADER) {
-            buffer.fill(&self.file, at, end, READ_BYTES)?;
-        }
-        let header = Header::parse(buffer.from(at))?;
-        if at + header.length() > end {
-            return Err(Damage::Short.into());
-        }
-        let whole = HEADER + header.body as usize;
-        if !buffer.has(at, whole) {
-            buffer.fill(&self.file, at, end, whole.max(READ_BYTES))?;
-        }
-        Ok((header, block::body(&header, buffer.from(at))?))
-    }
-
-    /// The next place at or after `from` where a whole block begins, and what it knew to be on the disk.
-    fn next_block(&self, from: u64, end: u64) -> io::Result<Option<(u64, u64)>> {
-        let mut buffer = Buffer::default();
-        let mut at = from;
-        while at + HEADER as u64 <= end {
-            if !buffer.has(at, HEADER) {
-                buffer.fill(&self.file, at, end, READ_BYTES)?;
-            }
-            let seen = buffer.from(at);
-            let Some(near) = seen.windows(MAGIC.len()).position(|window| window == MAGIC) else {
-                at += (seen.len().saturating_sub(MAGIC.len() - 1)).max(1) as u64;
-                continue;
-            };
-            at += near as u64;
-            match self.block_at(at, end) {
-                Ok((header, _)) => return Ok(Some((at, header.synced))),
-                Err(ReadError::Io(error)) => return Err(error),
-                Err(ReadError::Damage(_)) => at += 1,
-            }
-        }
-        Ok(None)
-    }
-}
-
-enum ReadError {
-    Io(io::Error),
-    Damage(Damage),
-}
-
-impl From<io::Error> for ReadError {
-    fn from(error: io::Error) -> Self {
-        Self::Io(error)
-    }
-}
-
-impl From<Damage> for ReadError {
-    fn from(damage: Damage) -> Self {
-        Self::Damage(damage)
-    }
-}
-
-/// A piece of a file.
-#[derive(Default)]
-struct Buffer {
-    at: u64,
-    bytes: Vec<u8>,
-}
-
-impl Buffer {
-    fn has(&self, at: u64, length: usize) -> bool {
-        at >= self.at && at + length as u64 <= self.at + self.bytes.len() as u64
-    }
-
-    fn from(&self, at: u64) -> &[u8] {
-        usize::try_from(at - self.at).ok().and_then(|from| self.bytes.get(from..)).unwrap_or_default()
-    }
-
-    fn fill(&mut self, file: &File, at: u64, end: u64, length: usize) -> io::Result<()> {
-        let length = usize::try_from(end - at).unwrap_or(usize::MAX).min(length);
-        self.at = at;
-        self.bytes.resize(length, 0);
-        file.read_exact_at(&mut self.bytes, at)
-    }
-}
-
-impl Index {
-    fn new(base: u64) -> Self {
-        Self {
-            length: FILE_HEADER,
-            last: base,
-            oldest_us: 0,
-            newest_us: 0,
-            events: 0,
-            topics: HashMap::new(),
-            places: Vec::new(),
-        }
-    }
-
-    fn count(&mut self, stored: &Stored<'_>) {
-        let held = match self.topics.get_mut(stored.topic) {
-            Some(held) => held,
-            None => match Topic::parse(stored.topic) {
-                Ok(topic) => {
-                    self.topics.entry(topic).or_insert(Held { first: stored.offset, ..Held::default() })
-                }
-                // No publisher can have written it.
-                Err(_) => return,
-            },
-        };
-        held.events += 1;
-        held.last = stored.offset;
-    }
-
-    fn extend(&mut self, at: u64, header: &Header, body: &[u8]) {
-        if self.events == 0 {
-            let oldest = block::events(body).flatten().map(|stored| stored.published_at_us).next();
-            self.oldest_us = oldest.unwrap_or(0);
-        }
-        let mut offsets = block::events(body).flatten().map(|stored| stored.offset);
-        let first = offsets.next().unwrap_or(self.last);
-        if self.places.last().is_none_or(|(_, place)| at >= place + INDEX_STEP) {
-            self.places.push((first, at));
-        }
-        self.last = offsets.last().unwrap_or(first);
-        self.events += u64::from(header.events);
-        self.newest_us = self.newest_us.max(header.newest_us);
-        self.length = at + header.length();
-    }
-
-    /// Where to begin to read for what follows an offset.
-    fn place_of(&self, after: u64) -> u64 {
-        let before = self.places.partition_point(|(first, _)| *first <= after + 1);
-        before.checked_sub(1).map_or(FILE_HEADER, |at| self.places[at].1)
     }
 }
 

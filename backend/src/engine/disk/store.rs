@@ -12,12 +12,12 @@ use fourways_shared::{Epoch, Filter, Offset, Topic};
 
 use super::{
     block::Stored,
-    segment::{Found, Hole, Segment, Wanted},
+    segment::{Found, Held, Hole, Segment, Wanted},
     shelf::Shelf,
 };
 use crate::{
     encoding::Encoded,
-    engine::{Archive, Older, RetentionRule, Selection, TailCap},
+    engine::{Archive, Older, RetentionRule, Selection, Stock, TailCap},
 };
 
 /// Names the log: its format, and its epoch.
@@ -251,6 +251,18 @@ impl Archive for Store {
         events.sort_unstable_by_key(|event| event.cursor.offset);
         let events = events.into_iter().map(|event| Arc::new(Encoded::new(event))).collect();
         Ok(Older { events, through, resumes_after: None })
+    }
+
+    fn stock(&self, wanted: &dyn Fn(&Topic) -> bool) -> Vec<(Topic, Stock)> {
+        let mut all: HashMap<Topic, Held> = HashMap::new();
+        for segment in self.shelves.iter().flat_map(Shelf::segments) {
+            for (topic, held) in segment.index().topics.iter().filter(|(topic, _)| wanted(topic)) {
+                all.entry(topic.clone()).and_modify(|known| *known = known.and(*held)).or_insert(*held);
+            }
+        }
+        let stock =
+            |held: Held| Stock { events: held.events, first: Offset(held.first), last: Offset(held.last) };
+        all.into_iter().map(|(topic, held)| (topic, stock(held))).collect()
     }
 }
 

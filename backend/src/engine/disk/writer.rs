@@ -145,7 +145,7 @@ impl Writer {
         self.synced_at = Instant::now();
         // Whatever comes of it: what could not be synced now can't be told from what was (fsync reports an error once).
         for segment in std::mem::take(&mut self.unsynced) {
-            segment.sync()?;
+            synced(&segment, &self.tail)?;
         }
         Ok(())
     }
@@ -215,7 +215,7 @@ impl Writer {
             }
             if self.durability == Durability::Always {
                 for (segment, _) in &written {
-                    segment.sync()?;
+                    synced(segment, &self.tail)?;
                 }
             }
             Ok(())
@@ -241,4 +241,11 @@ impl Writer {
 fn mark_head(taken: &[Taken], head: u64) -> u64 {
     let first = taken.iter().find_map(|taken| taken.events.first());
     first.map_or(head, |event| event.cursor.offset.0 - 1)
+}
+/// Has the disk keep what a segment holds, and counts how long that took.
+fn synced(segment: &Segment, tail: &Tail) -> io::Result<()> {
+    let began = Instant::now();
+    segment.sync()?;
+    tail.meters().fsync.observe(began.elapsed());
+    Ok(())
 }

@@ -8,7 +8,7 @@ use fourways_shared::{
     lab::{Part, Unit},
 };
 
-use super::{Sink, body::PollBody, events::Lines};
+use super::{Sink, body::PollBody, events::Lines, hpack};
 
 /// What a client sends before its first frame (RFC 9113 3.4).
 const PREFACE: usize = 24;
@@ -187,7 +187,11 @@ impl Http2 {
         let side = if is_up { &mut self.up } else { &mut self.down };
         let block = std::mem::take(&mut side.block);
         // A head that can't be read leaves the table broken: from then on nothing is told of new streams.
-        let Ok(fields) = side.table.decode(unpadded(&block, frame.flags)) else { return };
+        let fields = unpadded(&block, frame.flags);
+        if !hpack::is_sound(fields, TABLE_BYTES) {
+            return;
+        }
+        let Ok(fields) = side.table.decode(fields) else { return };
         let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
         let value =
             |wanted: &str| fields.iter().find(|(name, _)| name == wanted.as_bytes()).map(|(_, v)| text(v));

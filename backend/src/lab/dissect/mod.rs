@@ -8,6 +8,7 @@ mod body;
 mod events;
 mod frames;
 mod head;
+mod hpack;
 mod http2;
 
 use fourways_shared::lab::{Part, Unit};
@@ -125,6 +126,12 @@ impl Exchange {
         };
     }
 }
+
+#[cfg(fuzzing)]
+mod fuzz;
+
+#[cfg(fuzzing)]
+pub use self::fuzz::fuzz;
 
 #[cfg(test)]
 mod tests {

@@ -3,7 +3,7 @@
 use std::{cell::RefCell, rc::Rc};
 
 use fourways_shared::{
-    After, Technique, Topic,
+    After, Policy, Technique, Topic,
     measure::{ClockOffset, ClockSample},
 };
 use leptos::prelude::*;
@@ -11,7 +11,10 @@ use leptos::prelude::*;
 use super::Step;
 use crate::{
     browser::{clock, timer},
-    delivery::{self, Handle, Request, lab},
+    delivery::{
+        self, Handle, Request, lab,
+        publish::{self, Sent},
+    },
     pages::{health::Health, overview::own_topic},
     state::{
         path::{HELD_BACK_MS, Hold, Push, Seen, Streams},
@@ -119,7 +122,7 @@ async fn wake() -> Option<f64> {
     // Time for the poll to get there: without it the event would be there before the poll.
     timer::sleep(400.0).await;
     let sent_ms = clock::now_ms();
-    lab::publish(&topic, "wake").await.ok()?;
+    publish::text(&topic, "wake").await.kept().ok()?;
     let deadline_ms = sent_ms + HELD_BACK_MS;
     while clock::now_ms() < deadline_ms {
         if let Some(at_ms) = *answered.borrow() {
@@ -189,6 +192,8 @@ impl Probe {
             after: After::Head,
             poll_ms: 0.0,
             hold_s: 0.0,
+            policy: Policy::All,
+            is_binary: false,
             label: None,
         };
         let handle = delivery::open(technique, request, sink);
@@ -210,7 +215,7 @@ impl Probe {
         }
         for n in 1..=EVENTS {
             let sent_ms = clock::now_ms();
-            if lab::publish(&self.topic, "path").await.is_err() {
+            if publish::text(&self.topic, "path").await != Sent::Kept {
                 return;
             }
             while self.noted.borrow().events < n && clock::now_ms() < sent_ms + HELD_BACK_MS {

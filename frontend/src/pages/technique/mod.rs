@@ -5,7 +5,9 @@ mod diagram;
 mod faults;
 mod go_on;
 
-use fourways_shared::{After, Technique, lab::Counts};
+use std::time::Duration;
+
+use fourways_shared::{After, Technique, account::Account, lab::Counts};
 use leptos::prelude::*;
 
 use self::{
@@ -33,6 +35,8 @@ use crate::{
 };
 
 const SHOWN_EVENTS: usize = 8;
+/// How often what arrived is told to the server's ledger.
+const REPORT_EVERY: Duration = Duration::from_secs(1);
 
 const ABOUT: [[&str; 2]; 4] = [
     [
@@ -66,6 +70,12 @@ pub(crate) fn TechniquePage(
     let controls = Controls::begin(&own, journey.as_ref());
     keep_stream(technique, streams, controls, journey.map(|journey| After::Cursor(journey.cursor)));
     keep_feed(own.clone(), controls.rate, 96);
+    let reporting = set_interval_with_handle(move || streams.report(technique), REPORT_EVERY);
+    on_cleanup(move || {
+        if let Ok(reporting) = reporting {
+            reporting.clear();
+        }
+    });
     let tick = RwSignal::new(0_u32);
     let chosen = RwSignal::new(None::<u64>);
     let lane = move |look: fn(&Lane) -> String| {
@@ -152,6 +162,13 @@ fn Stats(
             _ => lane(|l| l.bytes_per_event().map_or("–".to_owned(), |bytes| fixed(bytes, 0) + " B")),
         }
     };
+    let account = move || {
+        streams
+            .account(technique)
+            .map_or("–".to_owned(), |Account { lost, repeated, reordered, .. }| {
+                format!("{lost} / {repeated} / {reordered}")
+            })
+    };
     let counted =
         move || if counts().is_some() { "counted at the server" } else { "as far as the page sees" };
     view! {
@@ -165,6 +182,7 @@ fn Stats(
             </dd></div>
             <div class="stat"><dt>"Bytes ↓ / ↑, "{text(counted)}</dt><dd><small class="big">{text(down_up)}</small></dd></div>
             <div class="stat"><dt>"Bytes/event"</dt><dd>{text(per_event)}</dd></div>
+            <div class="stat"><dt title="Lost / repeated / reordered: what this page holds, against the server's log">"Ledger"<span class="vh">": lost, repeated, reordered"</span></dt><dd data-testid="ledger">{text(account)}</dd></div>
             <div class="stat"><dt>"Cuts / repeated"</dt><dd>{text(move || lane(reconnects))}</dd></div>
         </dl>
     }

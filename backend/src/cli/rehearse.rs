@@ -1,0 +1,65 @@
+//! `fourways rehearse`: how a running server's clients would come back from a deploy.
+
+use std::{fmt::Write as _, io::Write as _};
+
+use anyhow::Context as _;
+use clap::Args;
+use fourways_client::Target;
+use fourways_shared::operate::Rehearsal;
+
+/// What `fourways rehearse` can be told.
+#[derive(Args, Debug)]
+pub struct Rehearse {
+    /// The running server.
+    #[arg(long, env = "FOURWAYS_SERVER", default_value = "http://127.0.0.1:8080", value_name = "URL")]
+    server: String,
+
+    /// Token whose claims have operate, where the server asks for one.
+    #[arg(long, env = "FOURWAYS_TOKEN", hide_env_values = true, value_name = "JWT")]
+    token: Option<String>,
+
+    /// Print JSON.
+    #[arg(long)]
+    json: bool,
+}
+
+/// Has the server tell its streams and sockets to come back, and prints how they do.
+///
+/// # Errors
+/// If the server refuses or can't be reached.
+pub async fn run(rehearse: Rehearse) -> anyhow::Result<()> {
+    let target = Target::new(&rehearse.server, Vec::new())?.token(rehearse.token.as_deref());
+    let rehearsal = target.rehearse().await?;
+    let text =
+        if rehearse.json { serde_json::to_string_pretty(&rehearsal)? + "\n" } else { table(&rehearsal)? };
+    std::io::stdout().lock().write_all(text.as_bytes()).context("standard output is gone")
+}
+
+/// The widest bar.
+const WIDTH: f64 = 50.0;
+
+fn table(rehearsal: &Rehearsal) -> Result<String, std::fmt::Error> {
+    let mut text = String::from("     ms  expected  came\n");
+    let most = rehearsal.measured.iter().copied().max().unwrap_or(0).max(1);
+    for (at, (expected, came)) in rehearsal.predicted.iter().zip(&rehearsal.measured).enumerate() {
+        #[expect(
+            clippy::cast_precision_loss,
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            reason = "a bar of up to 50 characters"
+        )]
+        let bar = "#".repeat((*came as f64 / most as f64 * WIDTH).round() as usize);
+        let line = format!("{:>7}  {expected:>8.1}  {came:>4}  {bar}", at as u64 * rehearsal.step_ms);
+        writeln!(text, "{}", line.trim_end())?;
+    }
+    let (predicted, measured) = rehearsal.peaks_per_s();
+    let back = rehearsal
+        .all_back_ms()
+        .map_or("not all are back".to_owned(), |ms| format!("all were back after {ms} ms"));
+    writeln!(
+        text,
+        "\n{} were told, {} came back, {back}; at most {measured:.0} a second, {predicted:.0} expected; {} missed events were given",
+        rehearsal.told, rehearsal.came_back, rehearsal.caught_up
+    )?;
+    Ok(text)
+}

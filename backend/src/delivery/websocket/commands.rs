@@ -1,0 +1,132 @@
+//! What a client's messages ask for, once they are read.
+
+use std::sync::Arc;
+
+use fourways_shared::{
+    After, Code, Command, Filter, Policy, Problem, Ref, Reply, Technique, command::Refused,
+};
+
+use super::{Socket, too_many};
+use crate::{
+    delivery::timer::Timer,
+    engine::{Append, Draft, EngineError, LagRule},
+    lab::clock,
+    problem::Failure,
+    subscription::Subscription,
+};
+
+impl Socket {
+    pub(super) fn command(&mut self, command: Result<(Command, Option<Ref>), Refused>) {
+        match command {
+            Err(Refused { reference, problem }) => self.refuse(reference, problem),
+            Ok((Command::Subscribe { topics, after, policy }, reference)) => {
+                let is_admitted =
+                    self.grant.may_subscribe(&topics).and_then(|()| self.room.has_room_for(&topics));
+                match is_admitted {
+                    Ok(()) => self.subscribe(topics, after, policy, reference),
+                    Err(problem) => self.refuse(reference, problem),
+                }
+            }
+            Ok((Command::Authorize { token }, reference)) => self.authorize(&token, reference),
+            Ok((Command::Unsubscribe { topics }, reference)) => self.unsubscribe(topics, reference),
+            Ok((Command::Publish { topic, data, name, id }, reference)) => {
+                let is_admitted = self
+                    .grant
+                    .may_publish(&topic)
+                    .and_then(|()| self.room.usage.publish(&self.client, 1).map_err(Failure::problem));
+                if let Err(problem) = is_admitted {
+                    return self.refuse(reference, problem);
+                }
+                let append = Append { topic, drafts: vec![Draft { name, data }], key: id };
+                let (engine, room) = (Arc::clone(&self.engine), Arc::clone(&self.room));
+                self.publishing = Some(Box::pin(async move {
+                    let appended = room.append(&*engine, append).await.and_then(|cursors| {
+                        let none = || EngineError::Unavailable("it kept nothing".to_owned());
+                        cursors.first().copied().ok_or_else(none)
+                    });
+                    (reference, appended)
+                }));
+            }
+            Ok((Command::Ping, reference)) => self.reply(&Reply::Pong { now: clock::now_us(), reference }),
+        }
+    }
+
+    /// Goes on by another token: what it does not grant any more ends, all else is as it was.
+    fn authorize(&mut self, token: &str, reference: Option<Ref>) {
+        let grant = match self.gate.verify(token) {
+            Ok(grant) => grant,
+            Err(problem) => return self.refuse(reference, problem),
+        };
+        if grant.subject != self.grant.subject {
+            let detail = "the new token is somebody else's; open a socket of their own";
+            return self.refuse(reference, Problem::new(Code::Forbidden, detail).field("token"));
+        }
+        let is_granted = |topic: &Filter| grant.may_subscribe(std::slice::from_ref(topic)).is_ok();
+        let held = self.subscriptions.iter().flat_map(Subscription::topics);
+        let lost: Vec<Filter> = held.filter(|topic| !is_granted(topic)).cloned().collect();
+        let lasts = grant.lasts();
+        self.expiry = lasts.map(|lasts| Box::new(Timer::new(lasts)));
+        *self.grant = grant;
+        if !lost.is_empty() {
+            self.unsubscribe(lost, None);
+        }
+        let expires_in_ms = lasts.map(|lasts| u64::try_from(lasts.as_millis()).unwrap_or(u64::MAX));
+        self.reply(&Reply::Authorized { expires_in_ms, reference });
+    }
+
+    pub(super) fn subscribe(
+        &mut self,
+        topics: Vec<Filter>,
+        after: After,
+        policy: Policy,
+        reference: Option<Ref>,
+    ) {
+        let held = |topic: &&Filter| {
+            self.subscriptions.iter().flat_map(Subscription::topics).any(|held| held == *topic)
+        };
+        if let Some(topic) = topics.iter().find(held) {
+            let detail = format!("the socket already has {topic}; unsubscribe first to begin elsewhere");
+            let problem = Problem::new(Code::AlreadySubscribed, detail).field("topics");
+            return self.refuse(reference, problem);
+        }
+        let count = self.subscriptions.iter().map(|s| s.topics().count()).sum::<usize>() + topics.len();
+        if let Err(problem) = too_many(count, &self.room.limits) {
+            return self.refuse(reference, problem.field("topics"));
+        }
+        let subscription =
+            Subscription::new(self.tail(), &topics, after, policy, Technique::Websocket, self.room.shard);
+        self.here.extend(self.presence.enter(&self.grant, &topics));
+        let rule = LagRule::of(&self.room.lag, &topics);
+        let subscription = subscription.hold_to(rule);
+        let on_lag = rule.map(|rule| rule.action.name().into());
+        self.reply(&Reply::Subscribed { topics, cursor: subscription.cursor(), on_lag, reference });
+        self.subscriptions.push(subscription);
+        self.list_topics();
+    }
+
+    fn list_topics(&self) {
+        self.seat.reads(self.subscriptions.iter().flat_map(Subscription::topics).cloned().collect());
+    }
+
+    fn unsubscribe(&mut self, topics: Vec<Filter>, reference: Option<Ref>) {
+        let is_held =
+            |topic: &&Filter| self.subscriptions.iter().any(|s| s.topics().any(|held| held == *topic));
+        if let Some(topic) = topics.iter().find(|topic| !is_held(topic)) {
+            let problem = Problem::new(Code::NotSubscribed, format!("the socket does not have {topic}"));
+            return self.refuse(reference, problem.field("topics"));
+        }
+        for subscription in &mut self.subscriptions {
+            for topic in &topics {
+                subscription.remove(topic);
+            }
+        }
+        for here in &mut self.here {
+            for topic in &topics {
+                here.leave(topic);
+            }
+        }
+        self.subscriptions.retain(|subscription| subscription.topics().next().is_some());
+        self.list_topics();
+        self.reply(&Reply::Unsubscribed { topics, reference });
+    }
+}

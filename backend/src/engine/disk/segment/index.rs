@@ -1,0 +1,103 @@
+//! What is in a segment, and where in it.
+
+use std::collections::HashMap;
+
+use fourways_shared::Topic;
+
+use super::FILE_HEADER;
+use crate::engine::disk::block::{self, Header, Stored};
+
+/// A place in the index for every so many bytes: how far a read may begin before what it looks for.
+const INDEX_STEP: u64 = 16 * 1024;
+
+/// What is in a segment, as far as it may be read.
+#[derive(Debug)]
+pub(in super::super) struct Index {
+    /// Committed bytes, the file's header included.
+    pub length: u64,
+    /// The last offset; the one before the first if there is none.
+    pub last: u64,
+    /// When its first event was published, and its last; both 0 if there is none.
+    pub oldest_us: u64,
+    /// See above.
+    pub newest_us: u64,
+    /// How many there are.
+    pub events: u64,
+    /// By topic.
+    pub topics: HashMap<Topic, Held>,
+    /// Sparse: the first offset of a block, and where it begins.
+    places: Vec<(u64, u64)>,
+}
+
+/// What a segment holds of a topic.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(in super::super) struct Held {
+    /// How many.
+    pub events: u64,
+    /// The offset of the first.
+    pub first: u64,
+    /// The offset of the last.
+    pub last: u64,
+}
+
+impl Held {
+    /// What two segments hold together.
+    pub(in super::super) fn and(self, other: Self) -> Self {
+        Self {
+            events: self.events + other.events,
+            first: self.first.min(other.first),
+            last: self.last.max(other.last),
+        }
+    }
+}
+
+impl Index {
+    pub(super) fn new(base: u64) -> Self {
+        Self {
+            length: FILE_HEADER,
+            last: base,
+            oldest_us: 0,
+            newest_us: 0,
+            events: 0,
+            topics: HashMap::new(),
+            places: Vec::new(),
+        }
+    }
+
+    pub(super) fn count(&mut self, stored: &Stored<'_>) {
+        let held = match self.topics.get_mut(stored.topic) {
+            Some(held) => held,
+            None => match Topic::parse(stored.topic) {
+                Ok(topic) => {
+                    self.topics.entry(topic).or_insert(Held { first: stored.offset, ..Held::default() })
+                }
+                // No publisher can have written it.
+                Err(_) => return,
+            },
+        };
+        held.events += 1;
+        held.last = stored.offset;
+    }
+
+    pub(super) fn extend(&mut self, at: u64, header: &Header, body: &[u8]) {
+        if self.events == 0 {
+            let oldest = block::events(body).flatten().map(|stored| stored.published_at_us).next();
+            self.oldest_us = oldest.unwrap_or(0);
+        }
+        let mut offsets = block::events(body).flatten().map(|stored| stored.offset);
+        let first = offsets.next().unwrap_or(self.last);
+        if self.places.last().is_none_or(|(_, place)| at >= place + INDEX_STEP) {
+            self.places.push((first, at));
+        }
+        self.last = offsets.last().unwrap_or(first);
+        self.events += u64::from(header.events);
+        self.newest_us = self.newest_us.max(header.newest_us);
+        self.length = at + header.length();
+    }
+
+    /// Where to begin to read for what follows an offset.
+    pub(super) fn place_of(&self, after: u64) -> u64 {
+        let before = self.places.partition_point(|(first, _)| *first <= after + 1);
+        before.checked_sub(1).map_or(FILE_HEADER, |at| self.places[at].1)
+    }
+}

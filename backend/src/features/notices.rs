@@ -1,0 +1,92 @@
+//! What happened to a visitor's orders, uploads and trades, as one feed of notices.
+
+use std::collections::{HashMap, VecDeque};
+
+use fourways_shared::{
+    Event, Filter, Offset,
+    feature::{self, notice, order, trade, upload},
+};
+
+use super::{Due, Machine, Readers, Say, filter, visitor};
+
+/// Notices that wait to be said.
+const MAX_PENDING: usize = 10_000;
+/// Visitors of whom it is known what they were told last. One that is forgotten is told nothing twice: a notice has a key.
+const MAX_TOLD: usize = 50_000;
+
+#[derive(Default)]
+pub(super) struct Notices {
+    pending: VecDeque<(Box<str>, notice::Said, Offset)>,
+    /// For each visitor, the event that it was told of last.
+    told: HashMap<Box<str>, Offset>,
+}
+
+impl Machine for Notices {
+    fn reads(&self) -> Vec<Filter> {
+        ["feature.orders.*", "feature.uploads.>", "feature.trades.*", "feature.notices.*"]
+            .into_iter()
+            .filter_map(filter)
+            .collect()
+    }
+
+    fn hear(&mut self, event: &Event) {
+        if let Some(visitor) = visitor(&event.topic, "notices") {
+            if let Some(notice::Said::Notice { of: Some(of), .. }) = feature::read_servers(event) {
+                if self.told.len() >= MAX_TOLD {
+                    self.told.clear();
+                }
+                let told = self.told.entry(visitor.into()).or_default();
+                *told = of.max(*told);
+                self.pending.retain(|(whose, _, offset)| &**whose != visitor || *offset > of);
+            }
+            return;
+        }
+        let Some((visitor, about, text)) = happened(event) else { return };
+        // A name that leaves no room for this topic is no visitor's.
+        if notice::notices(visitor).is_none() {
+            return;
+        }
+        let of = event.cursor.offset;
+        if self.told.get(visitor).is_some_and(|told| *told >= of) || self.pending.len() >= MAX_PENDING {
+            return;
+        }
+        let said = notice::Said::Notice { about: about.into(), text: text.into(), of: Some(of) };
+        self.pending.push_back((visitor.into(), said, of));
+    }
+
+    fn due(&mut self, _: u64, _: &mut Readers) -> Due {
+        let says = self.pending.iter().filter_map(|(visitor, said, of)| {
+            Say::of(notice::notices(visitor), said).map(|say| say.once(&format!("notice-{}", of.0)))
+        });
+        Due { says: says.collect(), again: None }
+    }
+}
+
+/// To whom something happened, what it is about, and what.
+fn happened(event: &Event) -> Option<(&str, &'static str, String)> {
+    if let Some(visitor) = visitor(&event.topic, "orders") {
+        return match feature::read_servers(event)? {
+            order::Said::Moved {
+                item, step: step @ (order::Step::Shipped | order::Step::Delivered), ..
+            } => Some((visitor, "order", format!("Your {item} was {}", step.words()))),
+            _ => None,
+        };
+    }
+    if let Some(visitor) = visitor(&event.topic, "uploads") {
+        return match feature::read_servers(event)? {
+            upload::Said::Done(found) => {
+                let text = format!("A file is indexed: {} words in {} lines", found.words, found.lines);
+                Some((visitor, "upload", text))
+            }
+            upload::Said::Refused { why } => Some((visitor, "upload", format!("A file was refused: {why}"))),
+            _ => None,
+        };
+    }
+    let visitor = visitor(&event.topic, "trades")?;
+    match feature::read_servers(event)? {
+        trade::Said::Filled { cents, .. } => {
+            Some((visitor, "trade", format!("An order was filled at {}.{:02}", cents / 100, cents % 100)))
+        }
+        _ => None,
+    }
+}

@@ -1,0 +1,253 @@
+//! What is done with an uploaded file: its pieces come in as events, then it is hashed, packed and indexed, a slice at a
+//! time, so that everybody else gets their turn. A restart begins again where the log ends.
+
+use std::{
+    collections::{BTreeMap, HashMap},
+    io::Write as _,
+    time::Duration,
+};
+
+use flate2::{Compression, write::DeflateEncoder};
+use fourways_shared::{
+    Data, Event, Filter, Topic,
+    feature::{
+        self,
+        upload::{Found, MAX_BYTES, Said, Step},
+    },
+};
+use sha2::{Digest as _, Sha256};
+
+use super::{Due, Machine, Readers, Say, filter};
+
+/// Done in one turn.
+const SLICE: usize = 256 * 1024;
+/// Files that are in the works at once, and bytes of them.
+const MAX_JOBS: usize = 32;
+const MAX_HELD: u64 = 128 << 20;
+/// A file whose pieces stop coming is given up after this.
+const PATIENCE_US: u64 = 15 * 60 * 1_000_000;
+/// Different words that are counted; of more, those that come first.
+const MAX_WORDS: usize = 50_000;
+const SHOWN: usize = 8;
+
+#[derive(Default)]
+pub(super) struct Uploads {
+    /// By visitor and job, as their topics end.
+    jobs: BTreeMap<Box<str>, Job>,
+}
+
+struct Job {
+    topic: Topic,
+    of: u64,
+    bytes: Vec<u8>,
+    heard_us: u64,
+    /// How many bytes were said to be here.
+    said: u64,
+    /// Why it won't be taken.
+    refused: Option<String>,
+    work: Option<Box<Work>>,
+}
+
+/// A file that is here whole.
+struct Work {
+    step: Step,
+    done: usize,
+    hash: Sha256,
+    packed: DeflateEncoder<Counted>,
+    words: HashMap<Box<str>, u64>,
+    /// The beginning of a word whose end is in the next slice.
+    begun: String,
+    found: Found,
+}
+
+/// Counts what is written to it, and forgets it.
+#[derive(Default)]
+struct Counted(u64);
+
+impl std::io::Write for Counted {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.0 += bytes.len() as u64;
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+impl Machine for Uploads {
+    fn reads(&self) -> Vec<Filter> {
+        ["feature.uploads.>", "feature.pieces.>"].into_iter().filter_map(filter).collect()
+    }
+
+    fn hear(&mut self, event: &Event) {
+        if let Some(name) = feature::rest(&event.topic, "pieces") {
+            if let (Some(job), Data::Bytes(piece)) = (self.jobs.get_mut(name), &event.data)
+                && job.refused.is_none()
+                && job.bytes.len() as u64 + piece.len() as u64 <= job.of
+            {
+                job.bytes.extend_from_slice(piece);
+                job.heard_us = event.published_at_us;
+            }
+            return;
+        }
+        let Some(name) = feature::rest(&event.topic, "uploads") else { return };
+        let is_own = feature::is_servers(event);
+        match feature::read(event) {
+            Some(Said::Begun { bytes, .. }) if !self.jobs.contains_key(name) => {
+                let promised: u64 = self.jobs.values().map(|job| job.of.min(MAX_BYTES)).sum();
+                let refused = if bytes > MAX_BYTES {
+                    Some(format!("it has {bytes} bytes; allowed are {MAX_BYTES}"))
+                } else if self.jobs.len() >= MAX_JOBS || promised + bytes > MAX_HELD {
+                    Some("too many files are in the works; try again later".to_owned())
+                } else {
+                    None
+                };
+                let job = Job {
+                    topic: event.topic.clone(),
+                    of: bytes,
+                    bytes: Vec::new(),
+                    heard_us: event.published_at_us,
+                    said: u64::MAX,
+                    refused,
+                    work: None,
+                };
+                self.jobs.insert(name.into(), job);
+            }
+            Some(Said::Cancelled) => drop(self.jobs.remove(name)),
+            Some(Said::Done(_) | Said::Refused { .. }) if is_own => drop(self.jobs.remove(name)),
+            _ => {}
+        }
+    }
+
+    fn due(&mut self, now_us: u64, _: &mut Readers) -> Due {
+        let mut due = Due::default();
+        for job in self.jobs.values_mut() {
+            let is_whole = job.bytes.len() as u64 == job.of;
+            let is_left = !is_whole && now_us > job.heard_us + PATIENCE_US;
+            let refused =
+                job.refused.clone().or_else(|| is_left.then(|| "its pieces stopped coming".to_owned()));
+            let said = match refused {
+                Some(why) => Some(Said::Refused { why: why.into() }),
+                None => job.go_on(),
+            };
+            if job.work.is_some() {
+                due.again = Some(Duration::ZERO);
+            }
+            let Some(said) = said else { continue };
+            let is_end = !matches!(said, Said::Step { .. });
+            let say = Say::of(Some(job.topic.clone()), &said);
+            due.says.extend(say.map(|say| if is_end { say.once("end") } else { say }));
+        }
+        due
+    }
+}
+
+impl Job {
+    /// Does a slice of what is to be done; what there is to say of it.
+    fn go_on(&mut self) -> Option<Said> {
+        let here = self.bytes.len() as u64;
+        if here < self.of || self.work.is_none() {
+            if here == self.of {
+                self.work = Some(Box::new(Work::new()));
+            }
+            let is_news = std::mem::replace(&mut self.said, here) != here;
+            return is_news.then_some(Said::Step { step: Step::Receive, done: here, of: self.of });
+        }
+        let work = self.work.as_mut()?;
+        if let Some(step) = work.slice(&self.bytes) {
+            return Some(Said::Step { step, done: work.done as u64, of: self.of });
+        }
+        Some(Said::Done(work.found.clone()))
+    }
+}
+
+impl Work {
+    fn new() -> Self {
+        Self {
+            step: Step::Hash,
+            done: 0,
+            hash: Sha256::new(),
+            packed: DeflateEncoder::new(Counted::default(), Compression::best()),
+            words: HashMap::new(),
+            begun: String::new(),
+            found: Found::default(),
+        }
+    }
+
+    /// What was gone on with; `None` once everything is done.
+    fn slice(&mut self, bytes: &[u8]) -> Option<Step> {
+        if self.done == bytes.len() && self.done > 0 || bytes.is_empty() {
+            let next = Step::ALL.into_iter().find(|step| *step > self.step);
+            self.end(self.step);
+            (self.step, self.done) = (next?, 0);
+        }
+        let mut slice = &bytes[self.done..bytes.len().min(self.done + SLICE)];
+        // No character is torn.
+        if let Some(last) = slice.iter().rposition(u8::is_ascii).filter(|_| slice.len() == SLICE) {
+            slice = &slice[..=last];
+        }
+        match self.step {
+            Step::Receive => {}
+            Step::Hash => self.hash.update(slice),
+            // Into a counter, which takes everything.
+            Step::Pack => drop(self.packed.write_all(slice)),
+            Step::Index => self.index(slice),
+        }
+        self.done += slice.len();
+        Some(self.step)
+    }
+
+    fn end(&mut self, step: Step) {
+        match step {
+            Step::Receive => {}
+            Step::Hash => {
+                let digest = std::mem::take(&mut self.hash).finalize();
+                let digits = digest.iter().flat_map(|byte| [byte >> 4, byte & 15]);
+                let digits = digits.filter_map(|digit| char::from_digit(u32::from(digit), 16));
+                self.found.sha256 = digits.collect::<String>().into();
+            }
+            Step::Pack => {
+                drop(self.packed.try_finish());
+                self.found.packed_bytes = self.packed.get_ref().0;
+            }
+            Step::Index => {
+                self.word();
+                let mut all: Vec<(Box<str>, u64)> = self.words.drain().collect();
+                all.sort_unstable_by(|a, b| b.1.cmp(&a.1).then_with(|| a.0.cmp(&b.0)));
+                all.truncate(SHOWN);
+                self.found.commonest = all;
+            }
+        }
+    }
+
+    /// Bytes that are no UTF-8 end a word.
+    fn index(&mut self, slice: &[u8]) {
+        self.found.lines += slice.iter().map(|byte| u64::from(*byte == b'\n')).sum::<u64>();
+        for chunk in slice.utf8_chunks() {
+            for character in chunk.valid().chars() {
+                if character.is_alphanumeric() {
+                    self.begun.extend(character.to_lowercase());
+                } else {
+                    self.word();
+                }
+            }
+            if !chunk.invalid().is_empty() {
+                self.word();
+            }
+        }
+    }
+
+    fn word(&mut self) {
+        if self.begun.is_empty() {
+            return;
+        }
+        self.found.words += 1;
+        if let Some(count) = self.words.get_mut(self.begun.as_str()) {
+            *count += 1;
+        } else if self.words.len() < MAX_WORDS && self.begun.len() <= 40 {
+            self.words.insert(self.begun.as_str().into(), 1);
+        }
+        self.begun.clear();
+    }
+}

@@ -1,0 +1,117 @@
+//! Doors for the fuzz targets in `fuzz/` to parsers that nobody else may reach; not there in any other build.
+
+use std::pin::Pin;
+
+use actix_web::{
+    FromRequest as _, HttpRequest, error::PayloadError, http::header::HeaderValue, test::TestRequest, web,
+};
+use fourways_shared::{account::Report, feature};
+use futures_util::{FutureExt as _, Stream, task::noop_waker};
+use yrs::{ReadTxn as _, Text as _, Transact as _, updates::decoder::Decode as _};
+
+use crate::{
+    access::{Grant, limits::Client},
+    config::Limits,
+    delivery::{Read, if_none_match, prefer_wait},
+    lab::feed::Wish,
+    publish,
+};
+pub use crate::{delivery::websocket::fuzz as frames, lab::fuzz as dissect};
+
+/// The fields that [`headers`] fills in, a line each.
+pub const HEADERS: [&str; 6] =
+    ["Prefer", "If-None-Match", "Idempotency-Key", "X-Forwarded-For", "Content-Type", "Authorization"];
+
+/// Reads a query; what was taken keeps to the limits.
+///
+/// # Panics
+/// If it does not.
+pub fn query(text: &str) {
+    let limits = Limits::default();
+    let Ok(read) = Read::parse(text, &limits) else { return };
+    assert!(read.topics.len() <= limits.max_topics && (1..=limits.max_events).contains(&read.limit));
+    assert!(read.topics.iter().enumerate().all(|(at, topic)| !read.topics[..at].contains(topic)));
+}
+
+/// Merges an edit of a text, alone and into what others wrote, and puts the text down.
+///
+/// # Panics
+/// If an edit that is plain ends whoever merges it.
+pub fn texts(bytes: &[u8]) {
+    if !feature::is_plain(bytes) {
+        return;
+    }
+    let doc = |writer: u64| yrs::Doc::with_client_id(writer);
+    let (alone, among) = (doc(1), doc(7));
+    let text = among.get_or_insert_text(feature::text::TEXT);
+    text.insert(&mut among.transact_mut(), 0, "hello world");
+    text.remove_range(&mut among.transact_mut(), 3, 4);
+    for doc in [alone, among] {
+        for _ in 0..2 {
+            if let Ok(update) = yrs::Update::decode_v1(bytes) {
+                drop(doc.transact_mut().apply_update(update));
+            }
+        }
+        drop(doc.transact().encode_state_as_update_v1(&yrs::StateVector::default()));
+    }
+}
+
+/// Reads header fields.
+pub fn headers(bytes: &[u8]) {
+    let mut request = TestRequest::default();
+    for (name, line) in HEADERS.iter().zip(bytes.split(|byte| *byte == b'\n')) {
+        if let Ok(value) = HeaderValue::from_bytes(line) {
+            request = request.append_header((*name, value));
+        }
+    }
+    let request: HttpRequest = request.to_http_request();
+    let _ = (prefer_wait(&request), if_none_match(&request), publish::key(&request).is_ok());
+    for hops in 0..3 {
+        drop(Client::of(&request, &Grant::everything(), hops));
+    }
+}
+
+/// Reads a body as each kind of publish, as a report and as a feed.
+///
+/// # Panics
+/// If a publish that was taken has no event, or a text of JSON was taken that is none.
+pub fn bodies(bytes: &[u8]) {
+    let kinds = ["application/json", "application/x-ndjson", "text/plain", "application/octet-stream"];
+    let Some((first, body)) = bytes.split_first() else { return };
+    let kind = kinds[usize::from(*first) % kinds.len()];
+    let request = TestRequest::default().append_header(("Content-Type", kind)).to_http_request();
+    if let Ok(drafts) = publish::drafts(&request, &web::Bytes::copy_from_slice(body)) {
+        assert!(!drafts.is_empty());
+        for draft in drafts {
+            if let fourways_shared::Data::Json(raw) = draft.data {
+                assert!(serde_json::from_str::<serde::de::IgnoredAny>(raw.get()).is_ok());
+            }
+        }
+    }
+    drop(serde_json::from_slice::<Report>(body));
+    drop(serde_json::from_slice::<Wish>(body));
+}
+
+/// A payload of these bytes, in pieces.
+pub(crate) fn payload(pieces: Vec<Vec<u8>>) -> web::Payload {
+    let stream = futures_util::stream::iter(pieces.into_iter().map(|piece| Ok(web::Bytes::from(piece))));
+    let payload: Pin<Box<dyn Stream<Item = Result<web::Bytes, PayloadError>>>> = Box::pin(stream);
+    let mut payload = actix_web::dev::Payload::Stream { payload };
+    let request = TestRequest::default().to_http_request();
+    web::Payload::from_request(&request, &mut payload)
+        .now_or_never()
+        .unwrap_or_else(|| unreachable!())
+        .unwrap()
+}
+
+/// The bytes after the first, in pieces of as many as that says.
+pub(crate) fn pieces(bytes: &[u8]) -> Vec<Vec<u8>> {
+    let Some((first, rest)) = bytes.split_first() else { return Vec::new() };
+    rest.chunks(usize::from(*first).max(1)).map(<[u8]>::to_vec).collect()
+}
+
+/// Polls without anybody to wake.
+pub(crate) fn with_context<T>(poll: impl FnOnce(&mut std::task::Context<'_>) -> T) -> T {
+    let waker = noop_waker();
+    poll(&mut std::task::Context::from_waker(&waker))
+}

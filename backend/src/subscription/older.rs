@@ -1,0 +1,97 @@
+//! What is in memory no more: read from the archive, on a thread that may block.
+
+use std::io;
+
+use fourways_shared::{Filter, Offset, Policy, ResetReason};
+
+use super::{Batch, Read, Subscription};
+use crate::{
+    encoding::Encoded,
+    engine::{Archive, Selection},
+    sync::{Arc, PoisonError},
+};
+
+impl Subscription {
+    pub(super) fn read_older(&mut self, through: u64, limit: usize) {
+        let (after, through) = (Offset(self.position), Offset(through.min(self.until)));
+        let policy = self.policy;
+        self.read(move |archive, selection| {
+            let older = match policy {
+                Policy::All => archive.read(selection, after, through, limit),
+                Policy::Latest => archive.latest(selection, after, through),
+            };
+            older.map(Read::Older)
+        });
+    }
+
+    /// Looks in the archive for where the newest `count` events begin that are not in memory.
+    pub(super) fn begin_older(&mut self, count: usize) {
+        let through = Offset(self.in_memory().min(self.until));
+        // Until it is known: a reader that is cut off before gets more than it asked for, and misses nothing.
+        self.position = self.lowest().min(through.0);
+        self.read(move |archive, selection| {
+            archive.before_newest(selection, through, count).map(Read::Begin)
+        });
+    }
+
+    /// Reads from the archive, on a thread that may block.
+    fn read(&mut self, read: impl FnOnce(&dyn Archive, Selection<'_>) -> io::Result<Read> + Send + 'static) {
+        let Some(archive) = self.tail.archive().cloned() else { return };
+        let filters: Vec<Filter> = self.topics().cloned().collect();
+        let blocking = tokio::task::spawn_blocking(move || read(&*archive, Selection(&filters)));
+        self.reading = Some(Box::pin(async move { blocking.await.map_err(io::Error::other)? }));
+    }
+
+    /// Goes on from what was read.
+    pub(super) fn take(&mut self, read: io::Result<Read>, limit: usize) -> Option<Batch> {
+        let mut batch = Batch::default();
+        match read {
+            Ok(Read::Begin(offset)) => self.position = offset.0,
+            // The archive let go while it was read: what it gave may lack its beginning.
+            Ok(Read::Older(_)) if self.policy == Policy::All && self.has_lost() => {
+                let before = self.cursor();
+                self.untold = Some((Box::new(self.break_off(ResetReason::Retention, None)), before));
+            }
+            Ok(Read::Older(older)) => {
+                // What was unsubscribed meanwhile is not wanted any more.
+                let wanted = |event: &Arc<Encoded>| {
+                    self.topics.iter().any(|place| place.topic.name().takes(event.event().topic.as_str()))
+                };
+                batch.events = older.events.into_iter().filter(wanted).collect();
+                self.add_volatile(&mut batch, older.through.0);
+                self.position = older.through.0;
+                if batch.events.len() > limit {
+                    batch.events.truncate(limit);
+                    self.position = batch.events.last().map_or(self.position, |last| last.offset());
+                }
+                if let Some(resumes) = older.resumes_after {
+                    let before = self.cursor();
+                    self.position = resumes.0;
+                    self.untold = Some((Box::new(self.reset(ResetReason::Retention, None)), before));
+                }
+            }
+            Err(error) => {
+                tracing::error!(%error, "older events can't be read; a reader goes on with what is in memory");
+                let before = self.cursor();
+                self.position = self.in_memory();
+                self.untold = Some((Box::new(self.reset(ResetReason::Retention, None)), before));
+            }
+        }
+        self.count_seen();
+        (!batch.events.is_empty()).then_some(batch)
+    }
+
+    /// The archive knows nothing of topics that are in memory alone: their events up to `through` belong between its own.
+    fn add_volatile(&self, batch: &mut Batch, through: u64) {
+        let before = batch.events.len();
+        for place in self.topics.iter().filter(|place| self.tail.is_volatile(place.topic.name())) {
+            let log = place.topic.log.read().unwrap_or_else(PoisonError::into_inner);
+            let range = log.first_after(self.position)..log.first_after(through);
+            batch.events.extend(log.events.range(range).cloned());
+        }
+        if batch.events.len() > before {
+            batch.events.sort_unstable_by_key(|event| event.offset());
+            batch.events.dedup_by_key(|event| event.offset());
+        }
+    }
+}

@@ -1,0 +1,107 @@
+/** Fourways in a page or in Node: one log, by the best technique that works here, resumed by its cursor. */
+
+/** The four ways, from the best to the one that always works. */
+export type Technique = 'websocket' | 'sse' | 'long_poll' | 'short_poll';
+
+/** A place in the log, as the server gave it out. */
+export type Cursor = string;
+
+/** One event of the log. */
+export interface FourwaysEvent<T = unknown> {
+  type: 'event';
+  topic: string;
+  cursor: Cursor;
+  name: string;
+  /** The publisher's idempotency key. */
+  id?: string;
+  /** By the server's clock, in microseconds since 1970. */
+  published_at: number;
+  data: T;
+  /** `data` is bytes, in base64. */
+  encoding?: 'base64';
+}
+
+/** Continuity broke: what is gone is gone, and the stream goes on from `cursor`. */
+export interface Reset {
+  type: 'reset';
+  reason: string;
+  /** How many events were missed, where that is known. */
+  missed: number | null;
+  earliest: Cursor;
+  cursor: Cursor;
+  topics: string[];
+}
+
+/** How things stand. `shared`: another tab of this origin holds the line. */
+export interface State {
+  technique: Technique | null;
+  state: 'open' | 'waiting' | 'shared' | 'stopped';
+}
+
+/** What the server said when it refused. */
+export interface Refusal extends Error {
+  /** problem+json (RFC 9457), where it was one. */
+  problem?: { code?: string; status?: number; detail?: string };
+  /** Asking again would not help. */
+  stop?: boolean;
+}
+
+export interface Connection {
+  /** The server; without it, the one that this module came from. */
+  url?: string;
+  /** A token, or what gets a fresh one: shown in a header, and on a socket as a one-time ticket. */
+  token?: string | (() => string | Promise<string>);
+  /** As for `fetch`; `same-origin` without it. */
+  credentials?: RequestCredentials;
+}
+
+export interface SubscribeOptions extends Connection {
+  /** Begin after this place, or with `'earliest'`; without it, with what is published from now on. */
+  after?: Cursor | 'earliest';
+  /** Begin with the last so many events. */
+  last?: number;
+  /** `latest`: of a backlog only the newest event of each topic. */
+  policy?: 'all' | 'latest';
+  /** Which techniques, from the best; all four without it. */
+  techniques?: Technique[];
+  /** False: this tab has a line of its own. */
+  share?: boolean;
+  /** Between short polls, in milliseconds; 5,000 without it. */
+  pollMs?: number;
+  /** After how long to look whether a better technique works again, in milliseconds; 60,000 without it, doubled each time. */
+  climbMs?: number;
+  /** How long a line may show no sign of life before it is given up, in milliseconds; 6,000 without it. */
+  proofMs?: number;
+  /** How long a better line must live before it is trusted, in milliseconds; 10,000 without it. */
+  youngMs?: number;
+  onReset?(reset: Reset): void;
+  onState?(state: State): void;
+  /** The stream has ended: it was refused, and would be again. */
+  onError?(error: Refusal): void;
+}
+
+/** A stream that goes on until it is closed. */
+export interface Subscription {
+  /** Up to here everything has been handed on. */
+  readonly cursor: Cursor | null;
+  readonly technique: Technique | null;
+  close(): void;
+}
+
+/** Every event of these topics (or patterns: `orders.*`, `chat.>`), each once and in order. */
+export function subscribe<T = unknown>(
+  topics: string | string[],
+  onEvent: (event: FourwaysEvent<T>) => void,
+  options?: SubscribeOptions,
+): Subscription;
+
+export interface PublishOptions extends Connection {
+  /** Makes a repeat harmless; a random one without it. */
+  id?: string;
+  /** The event's name. */
+  name?: string;
+  signal?: AbortSignal;
+}
+
+/** Publishes one event, again and again until the server has it or refuses it; its cursor. */
+export function publish(topic: string, data: unknown, options?: PublishOptions): Promise<Cursor>;

@@ -1,0 +1,183 @@
+//! One text, several writers. What was typed becomes an edit, edits merge in any order, and what is written offline waits in
+//! the outbox, over a reload too.
+
+use std::{collections::BTreeMap, rc::Rc};
+
+use fourways_shared::{
+    Cursor, Event, Policy, Technique,
+    feature::{
+        self,
+        text::{Caret, DOCUMENT, Edit, State, carets, edits, states},
+    },
+};
+use leptos::{html, prelude::*};
+
+use super::{
+    Demo, NameField,
+    live::{Begin, Live, Plan},
+    paper::Paper,
+    visitor,
+};
+use crate::{
+    browser::{clock, page},
+    components::dynamic::{part, text},
+    state::format::grouped,
+};
+
+/// A writer that was silent for so long has gone.
+const GONE_MS: f64 = 12_000.0;
+/// A caret that doesn't move is told so often.
+const ALIVE_MS: u64 = 4_000;
+
+/// Where the others write, and when they said so.
+type Carets = BTreeMap<Box<str>, (Caret, f64)>;
+
+pub(super) fn open(technique: RwSignal<Technique>) -> Demo {
+    let name = visitor::name();
+    let paper = Rc::new(Paper::new(page::random_seed()));
+    let content = RwSignal::new(String::new());
+    let others = RwSignal::new(Carets::new());
+    let area = NodeRef::<html::Textarea>::new();
+    let hear = {
+        let paper = Rc::clone(&paper);
+        move |events: &[Event]| {
+            let held = area.get_untracked().and_then(|area| hold(&paper, &area));
+            let mut is_changed = false;
+            for event in events {
+                if feature::rest(&event.topic, "live").is_some() {
+                    if let Some(caret) =
+                        feature::read::<Caret>(event).filter(|caret| *caret.who != *visitor::page_id())
+                    {
+                        others
+                            .update(|others| _ = others.insert(caret.who.clone(), (caret, clock::now_ms())));
+                    }
+                } else if let Some(update) = update_of(event) {
+                    is_changed |= paper.merge(&update);
+                }
+            }
+            if is_changed {
+                show(&paper, content, area, held);
+            }
+        }
+    };
+    let topics: Vec<_> = [edits(DOCUMENT), carets(DOCUMENT)].into_iter().flatten().collect();
+    let begin = states(DOCUMENT)
+        .map_or(Begin::After(fourways_shared::After::Earliest), |topic| Begin::State(topic, place));
+    let plan = Plan { topics, begin, policy: Policy::All, poll_ms: 1_000.0, is_binary: false };
+    // What a break left out is in the next whole text; until then merging goes on with what there is.
+    let live = Live::open(technique, plan, hear, || {});
+    live.keep_outbox("fourways-text-unsent");
+    // What was written before a reload and not sent yet is in the text all the same.
+    if let Some(topic) = edits(DOCUMENT) {
+        for (_, Edit { update }) in live.waiting::<Edit>(&topic) {
+            paper.merge(&update);
+        }
+        content.set(paper.content());
+    }
+    let tell = move || {
+        let Some(area) = area.try_get_untracked().flatten() else { return };
+        let at = area.selection_end().ok().flatten().unwrap_or_default();
+        let said = Caret { who: visitor::page_id().into(), name: name.get_untracked().into(), at };
+        live.throw(carets(DOCUMENT).as_ref(), &said);
+    };
+    let typed = {
+        let paper = StoredValue::new_local(Rc::clone(&paper));
+        move |event| {
+            let now: String = event_target_value(&event);
+            if let Some(update) = paper.with_value(|paper| paper.write(&now)) {
+                live.publish(edits(DOCUMENT), &Edit { update });
+            }
+            content.set(now);
+            tell();
+        }
+    };
+    let beat = set_interval_with_handle(
+        move || {
+            let is_here = area.try_get_untracked().flatten().is_some_and(|area| page::has_focus(&area));
+            if is_here {
+                tell();
+            }
+            others.update(|others| others.retain(|_, (_, at_ms)| clock::now_ms() - *at_ms < GONE_MS));
+        },
+        std::time::Duration::from_millis(ALIVE_MS),
+    );
+    on_cleanup(move || {
+        if let Ok(beat) = beat {
+            beat.clear();
+        }
+    });
+    // Under the text lies the same text, unseen, with the others' carets in it.
+    let mirror = move || content.with(|content| others.with(|others| mirror(content, others)));
+    let writers = move || {
+        others.with(|others| match others.len() {
+            0 => "You write alone; open this page in another window.".to_owned(),
+            1 => "One other writes here.".to_owned(),
+            many => format!("{many} others write here."),
+        })
+    };
+    let count =
+        move || format!("{} characters", grouped(content.with(|content| content.chars().count() as u64)));
+    let view = view! {
+        <div class="editing card-b">
+            <div class="row"><NameField name=name /><p class="cap" role="status" data-testid="writers">{text(writers)}</p><span class="sp"></span><p class="cap mono">{text(count)}</p></div>
+            <div class="paper">
+                <div class="mirror" aria-hidden="true">{part(mirror)}</div>
+                <textarea node_ref=area aria-label="The text" spellcheck="false" rows="10" maxlength="100000" data-testid="paper"
+                    prop:value=move || content.get() on:input=typed on:keyup=move |_| tell() on:pointerup=move |_| tell()></textarea>
+            </div>
+            <p class="cap">"Minutes that everybody on this server writes. Go offline, write on, come back: nothing is lost and nothing is asked."</p>
+        </div>
+    };
+    Demo { live, sends: live, view: view.into_any() }
+}
+
+/// The edits that are not in a whole text begin here. A stranger's is no place.
+fn place(event: &Event) -> Option<Cursor> {
+    let State { through, .. } = feature::read_servers(event)?;
+    Some(Cursor { epoch: event.cursor.epoch, offset: through })
+}
+
+/// What an edit, or a whole text, brings.
+fn update_of(event: &Event) -> Option<Box<str>> {
+    feature::read(event).map(|Edit { update }| update)
+}
+
+type Held = (yrs::StickyIndex, yrs::StickyIndex);
+
+/// The selection, as places that stay where they are in the text.
+fn hold(paper: &Paper, area: &web_sys::HtmlTextAreaElement) -> Option<Held> {
+    let [start, end] = [area.selection_start(), area.selection_end()].map(|at| at.ok().flatten());
+    Some((paper.hold(start?)?, paper.hold(end?)?))
+}
+
+/// Shows what the text is now, with the selection where it was.
+fn show(paper: &Paper, content: RwSignal<String>, area: NodeRef<html::Textarea>, held: Option<Held>) {
+    let now = paper.content();
+    if let Some(area) = area.get_untracked() {
+        area.set_value(&now);
+        if let Some((start, end)) =
+            held.and_then(|(start, end)| Some((paper.place(&start)?, paper.place(&end)?)))
+        {
+            // A selection that can't be set is at the end.
+            drop(area.set_selection_range(start, end));
+        }
+    }
+    content.set(now);
+}
+
+fn mirror(content: &str, others: &Carets) -> AnyView {
+    let units: Vec<u16> = content.encode_utf16().collect();
+    let mut places: Vec<(usize, &str)> =
+        others.values().map(|(caret, _)| ((caret.at as usize).min(units.len()), &*caret.name)).collect();
+    places.sort_unstable();
+    let mut from = 0;
+    let mut pieces = Vec::new();
+    for (at, name) in places {
+        pieces.push(view! { <span>{String::from_utf16_lossy(&units[from..at])}</span> }.into_any());
+        pieces.push(view! { <i class="caret"><b>{name.to_owned()}</b></i> }.into_any());
+        from = at;
+    }
+    // The line break at the end needs something after it to have a height.
+    pieces.push(view! { <span>{String::from_utf16_lossy(&units[from..]) + "\u{200b}"}</span> }.into_any());
+    pieces.collect_view().into_any()
+}

@@ -1,0 +1,386 @@
+//! What every use case is built on: a stream that can be switched from one technique to another while it runs. What goes
+//! the other way is in `outbox`.
+//!
+//! Events are handed over in batches, once per animation frame, or at once while the tab is hidden and gets no frames.
+
+use std::{cell::RefCell, collections::VecDeque, rc::Rc};
+
+use fourways_shared::{
+    After, Cursor, Event, Policy, PollBody, Technique, Topic, decide::Past, feature, measure::ClockOffset,
+};
+use leptos::{prelude::*, task::spawn_local};
+
+use super::outbox::Outbox;
+use crate::{
+    browser::{clock, frame::Frames, page, timer},
+    delivery::{self, Handle, Label, Request, operate},
+    pages::{health::Health, lab::Lab},
+    state::{
+        lane::Lane,
+        record::{Link, Note, Outcome},
+    },
+};
+
+/// How long a long poll is held.
+const HOLD_S: f64 = 20.0;
+/// What came last, kept to work out what the other techniques would have cost.
+const MAX_PAST: usize = 2_000;
+/// Between two tries, at first and at most.
+pub(super) const RETRY_MS: (f64, f64) = (250.0, 4_000.0);
+
+/// What a use case reads.
+#[derive(Clone)]
+pub(super) struct Plan {
+    pub(super) topics: Vec<Topic>,
+    pub(super) begin: Begin,
+    pub(super) policy: Policy,
+    /// Time between a short poll's answer and the next.
+    pub(super) poll_ms: f64,
+    /// Over WebSocket in CBOR.
+    pub(super) is_binary: bool,
+}
+
+/// Where a use case begins to read.
+#[derive(Clone)]
+pub(super) enum Begin {
+    /// With this.
+    After(After),
+    /// After the place that the newest event of a topic names, which is given first; without one, with all that is kept.
+    State(Topic, fn(&Event) -> Option<Cursor>),
+    /// With the newest so many events of one of the topics, then with everything that follows on all of them: what a late
+    /// joiner needs, without a gap between the two.
+    Last(Topic, u32),
+}
+
+impl Plan {
+    /// Everything that is kept of these, and what follows.
+    pub(super) fn all_of(topics: impl IntoIterator<Item = Option<Topic>>) -> Self {
+        Self {
+            topics: topics.into_iter().flatten().collect(),
+            begin: Begin::After(After::Earliest),
+            policy: Policy::All,
+            poll_ms: 2_000.0,
+            is_binary: false,
+        }
+    }
+}
+
+/// A use case's stream and outbox. Copies are the same; they close when the page goes.
+#[derive(Clone, Copy)]
+pub(super) struct Live {
+    pub(super) technique: RwSignal<Technique>,
+    /// Counts up with each batch, and a few times a second: whoever shows figures of the stream follows it.
+    pub(super) tick: RwSignal<u32>,
+    pub(super) link: RwSignal<Link>,
+    /// What lies in the outbox.
+    pub(super) unsent: RwSignal<usize>,
+    /// What the server said last against something that was sent.
+    pub(super) refused: RwSignal<String>,
+    clock: RwSignal<ClockOffset>,
+    pub(super) inner: StoredValue<Inner, LocalStorage>,
+}
+
+type Hear = Rc<dyn Fn(&[Event])>;
+
+pub(super) struct Inner {
+    plan: Plan,
+    hear: Hear,
+    on_reset: Rc<dyn Fn()>,
+    told: Rc<RefCell<Told>>,
+    /// Shared for as long as something is sent over it: what that tells must find this free.
+    handle: Option<Rc<Handle>>,
+    labels: [Label; 4],
+    pub(super) outbox: Outbox,
+    /// Counts the streams: what is of an earlier one is not heard.
+    run: u32,
+    /// When the stream was opened, until it has said something.
+    silent_since_ms: Option<f64>,
+    _frames: Frames,
+}
+
+struct Told {
+    pending: Vec<Event>,
+    lanes: [Lane; 4],
+    past: VecDeque<Past>,
+    cursor: Option<Cursor>,
+    run: u32,
+}
+
+impl Live {
+    /// Opens the stream by the technique, and again by another when that is chosen. `hear` is given every event once and
+    /// in order; `on_reset` is called when continuity broke and what is shown must be built anew from what follows.
+    pub(super) fn open(
+        technique: RwSignal<Technique>,
+        plan: Plan,
+        hear: impl Fn(&[Event]) + 'static,
+        on_reset: impl Fn() + 'static,
+    ) -> Self {
+        let lab = expect_context::<Lab>();
+        let told = Told {
+            pending: Vec::new(),
+            lanes: Technique::ALL.map(Lane::new),
+            past: VecDeque::new(),
+            cursor: None,
+            run: 0,
+        };
+        let slot = Rc::new(RefCell::new(None::<Self>));
+        let frames = {
+            let slot = Rc::clone(&slot);
+            Frames::start(move || {
+                if let Some(live) = *slot.borrow() {
+                    live.drain();
+                }
+            })
+        };
+        let inner = Inner {
+            plan,
+            hear: Rc::new(hear),
+            on_reset: Rc::new(on_reset),
+            told: Rc::new(RefCell::new(told)),
+            handle: None,
+            labels: Technique::ALL.map(|_| Label::new(lab.id)),
+            outbox: Outbox::default(),
+            run: 0,
+            silent_since_ms: None,
+            _frames: frames,
+        };
+        let live = Self {
+            technique,
+            tick: RwSignal::new(0),
+            link: RwSignal::new(Link::Idle),
+            unsent: RwSignal::new(0),
+            refused: RwSignal::new(String::new()),
+            clock: expect_context::<Health>().clock,
+            inner: StoredValue::new_local(inner),
+        };
+        *slot.borrow_mut() = Some(live);
+        lab.tell(&fourways_shared::lab::LabCommand::Zero(Technique::ALL.to_vec()));
+        Effect::new(move |_| {
+            technique.track();
+            live.reopen();
+        });
+        let beat = set_interval_with_handle(
+            move || {
+                let _gone = live.tick.try_update(|tick| *tick += 1);
+            },
+            std::time::Duration::from_millis(400),
+        );
+        on_cleanup(move || {
+            if let Ok(beat) = beat {
+                beat.clear();
+            }
+            let handle = live.inner.try_update_value(|inner| inner.handle.take());
+            drop(handle);
+        });
+        live
+    }
+
+    /// Reads something else from now on.
+    pub(super) fn change(self, plan: Plan) {
+        self.inner.try_update_value(|inner| {
+            inner.plan = plan;
+            let mut told = inner.told.borrow_mut();
+            (told.cursor, told.pending) = (None, Vec::new());
+        });
+        self.reopen();
+    }
+
+    fn reopen(self) {
+        let technique = self.technique.get_untracked();
+        // What came by the old one is heard before its successor begins.
+        self.drain();
+        let begun = self.inner.try_update_value(|inner| {
+            inner.run += 1;
+            inner.told.borrow_mut().run = inner.run;
+            let cursor = inner.told.borrow().cursor;
+            (inner.handle.take(), inner.plan.begin.clone(), cursor, inner.run)
+        });
+        let Some((old, begin, cursor, run)) = begun else { return };
+        drop(old);
+        match (cursor, begin) {
+            (Some(cursor), _) => self.stream(technique, After::Cursor(cursor)),
+            (None, Begin::After(after)) => self.stream(technique, after),
+            (None, Begin::Last(topic, count)) => self.begin(run, technique, topic, count, None),
+            (None, Begin::State(topic, place)) => self.begin(run, technique, topic, 1, Some(place)),
+        }
+    }
+
+    /// Reads the newest events of a topic, and streams what follows them, or the place that the last of them names.
+    fn begin(
+        self,
+        run: u32,
+        technique: Technique,
+        topic: Topic,
+        count: u32,
+        place: Option<fn(&Event) -> Option<Cursor>>,
+    ) {
+        spawn_local(async move {
+            let address = format!("/v1/events?topic={topic}&last={count}");
+            let mut wait_ms = RETRY_MS.0;
+            loop {
+                let body = operate::get::<PollBody>(&address).await;
+                if self.inner.try_with_value(|inner| inner.run) != Some(run) {
+                    return;
+                }
+                if let Ok(PollBody { events, cursor, .. }) = body {
+                    let after = match place {
+                        None => After::Cursor(cursor),
+                        Some(place) => events.last().and_then(place).map_or(After::Earliest, After::Cursor),
+                    };
+                    self.take(
+                        run,
+                        events,
+                        if let After::Cursor(cursor) = after { Some(cursor) } else { None },
+                    );
+                    return self.stream(technique, after);
+                }
+                timer::sleep(wait_ms).await;
+                wait_ms = (wait_ms * 2.0).min(RETRY_MS.1);
+            }
+        });
+    }
+
+    fn stream(self, technique: Technique, after: After) {
+        let opened = self.inner.try_update_value(|inner| {
+            let Plan { topics, policy, poll_ms, is_binary, .. } = inner.plan.clone();
+            let label = Some(inner.labels[technique.index()].clone());
+            inner.silent_since_ms = Some(clock::now_ms());
+            let request = Request { topics, after, poll_ms, hold_s: HOLD_S, policy, is_binary, label };
+            (request, inner.run)
+        });
+        let Some((request, run)) = opened else { return };
+        let handle = delivery::open(technique, request, Rc::new(move |note| self.note(run, technique, note)));
+        self.inner.try_update_value(|inner| inner.handle = Some(Rc::new(handle)));
+        self.pump();
+    }
+
+    fn note(self, run: u32, technique: Technique, note: Note) {
+        let clock = self.clock.try_get_untracked().unwrap_or_default();
+        let mut events = Vec::new();
+        let mut cursor = None;
+        self.listen(&note);
+        match &note {
+            Note::Link(link) => {
+                let is_open = matches!(link, Link::Held { .. });
+                let _gone = self.link.try_set(link.clone());
+                if is_open {
+                    self.pump();
+                }
+            }
+            Note::Record(record) => {
+                cursor = record.cursor;
+                events = record
+                    .events
+                    .iter()
+                    .filter(|event| event.is_new)
+                    .map(|event| event.event.clone())
+                    .collect();
+                if record.reset.is_some() {
+                    // What is shown may lack something: what is heard from here on is all there is.
+                    self.drain();
+                    if let Some(on_reset) = self.inner.try_with_value(|inner| Rc::clone(&inner.on_reset)) {
+                        on_reset();
+                    }
+                }
+            }
+        }
+        if let Some(told) = self.inner.try_with_value(|inner| Rc::clone(&inner.told)) {
+            told.borrow_mut().lanes[technique.index()].observe(note, clock);
+        }
+        self.take(run, events, cursor);
+    }
+
+    /// Has it spoken? What failed begins anew.
+    fn listen(self, note: &Note) {
+        let since_ms = match note {
+            Note::Link(Link::Waiting { .. }) => Some(clock::now_ms()),
+            Note::Link(Link::Stopped { .. }) => None,
+            Note::Record(record) if matches!(record.outcome, Outcome::Data | Outcome::Control) => None,
+            _ => return,
+        };
+        self.inner.try_update_value(|inner| {
+            inner.silent_since_ms = inner.silent_since_ms.and(since_ms);
+        });
+    }
+
+    fn take(self, run: u32, events: Vec<Event>, cursor: Option<Cursor>) {
+        let Some(told) = self.inner.try_with_value(|inner| Rc::clone(&inner.told)) else { return };
+        {
+            let mut told = told.borrow_mut();
+            if told.run != run {
+                return;
+            }
+            for event in &events {
+                #[expect(
+                    clippy::cast_precision_loss,
+                    reason = "microseconds since 1970 have 51 bits until 2106"
+                )]
+                let past = Past { at_s: event.published_at_us as f64 / 1e6, bytes: size(event) };
+                if told.past.len() == MAX_PAST {
+                    told.past.pop_front();
+                }
+                told.past.push_back(past);
+            }
+            told.pending.extend(events);
+            told.cursor = cursor.or(told.cursor);
+        }
+        if page::is_hidden() {
+            self.drain();
+        }
+    }
+
+    /// Hands over what came.
+    fn drain(self) {
+        let taken = self.inner.try_with_value(|inner| {
+            let events = std::mem::take(&mut inner.told.borrow_mut().pending);
+            (events, Rc::clone(&inner.hear))
+        });
+        let Some((events, hear)) = taken.filter(|(events, _)| !events.is_empty()) else { return };
+        hear(&events);
+        let _gone = self.tick.try_update(|tick| *tick += 1);
+    }
+
+    /// What to add to the page's time to get the server's.
+    pub(super) fn offset_ms(self) -> f64 {
+        self.clock.try_get_untracked().unwrap_or_default().offset_ms
+    }
+
+    /// Looks at what came by a technique.
+    pub(super) fn lane<T>(self, technique: Technique, look: impl FnOnce(&Lane) -> T) -> Option<T> {
+        self.inner.try_with_value(|inner| look(&inner.told.borrow().lanes[technique.index()]))
+    }
+
+    /// What came last, each with the bytes of its whole JSON.
+    pub(super) fn past(self) -> Vec<Past> {
+        let past = |inner: &Inner| inner.told.borrow().past.iter().copied().collect();
+        self.inner.try_with_value(past).unwrap_or_default()
+    }
+
+    /// The stream's poll interval, in seconds.
+    pub(super) fn poll_s(self) -> f64 {
+        self.inner.try_with_value(|inner| inner.plan.poll_ms / 1000.0).unwrap_or(2.0)
+    }
+
+    /// For how long the stream has been open, or tried to be, without a word or a refusal.
+    pub(super) fn has_been_silent_ms(self) -> f64 {
+        let since_ms = self.inner.try_with_value(|inner| inner.silent_since_ms).flatten();
+        since_ms.map_or(0.0, |since_ms| clock::now_ms() - since_ms)
+    }
+
+    /// What sends by the technique that is chosen, if that is the stream itself.
+    pub(super) fn way_up(self) -> Option<Rc<Handle>> {
+        self.inner.try_with_value(|inner| inner.handle.clone()).flatten()
+    }
+}
+
+/// As many bytes as its JSON has, envelope and all, whatever it came as.
+#[expect(clippy::cast_precision_loss, reason = "an event has a megabyte at most")]
+fn size(event: &Event) -> f64 {
+    feature::write(event).len() as f64
+}
+
+/// How long ago an event was published, by the server's clock.
+#[expect(clippy::cast_precision_loss, reason = "microseconds since 1970 have 51 bits until the year 2106")]
+pub(super) fn age_ms(live: Live, event: &Event) -> f64 {
+    (clock::now_ms() + live.offset_ms() - event.published_at_us as f64 / 1000.0).max(0.0)
+}

@@ -1,0 +1,212 @@
+//! The use cases: nine things that people build with push, each working between browsers, each by the technique that fits
+//! it and by the other three.
+
+mod chat;
+mod code;
+mod dashboard;
+mod editing;
+mod fallback;
+mod list;
+mod live;
+mod notifications;
+mod orders;
+mod outbox;
+mod paper;
+mod pointers;
+mod price;
+mod progress;
+mod score;
+mod trading;
+mod visitor;
+
+use fourways_shared::Technique;
+use leptos::prelude::*;
+
+use self::{
+    code::CodeTab,
+    list::{FEATURES, Feature},
+    live::Live,
+    price::Price,
+};
+use crate::{
+    browser::page,
+    components::{
+        dynamic::{part, text},
+        icon::{Glyph, Name},
+        segments::Segments,
+    },
+    pages::lab::Lab,
+    state::{
+        format::{bytes, duration_or_dash, grouped},
+        lane::Lane,
+        record::Link,
+    },
+};
+
+/// The nine of them, to choose from.
+#[component]
+pub(crate) fn Features() -> impl IntoView {
+    let cards = FEATURES.iter().map(|feature| {
+        view! {
+            <a class="card use" href=format!("/use-cases/{}", feature.slug)>
+                <span class="use-pic" aria-hidden="true" inner_html=feature.picture></span>
+                <span class="use-b">
+                    <b>{feature.title}</b>
+                    <span>{feature.caption}</span>
+                    <span class="use-tags">
+                        <span class="tag" data-technique=feature.fits.name()><Glyph technique=feature.fits />{feature.fits.label()}</span>
+                        {feature.also.map(|also| view! { <span class="tag">{format!("or {}", also.label())}</span> })}
+                    </span>
+                </span>
+            </a>
+        }
+    });
+    view! {
+        <div class="page-h">
+            <h1>"What it feels like"</h1>
+            <p>"Nine things that people build with push, all of them real. Open one in two windows, and switch the technique while it runs."</p>
+        </div>
+        <div class="uses">{cards.collect_view()}</div>
+    }
+}
+
+/// One of them; `None` if the address names none.
+pub(crate) fn of(slug: &str) -> Option<AnyView> {
+    let feature = FEATURES.iter().find(|feature| feature.slug == slug)?;
+    Some(view! { <FeaturePage feature=feature /> }.into_any())
+}
+
+/// What the page of a use case is called.
+pub(crate) fn title(slug: &str) -> Option<&'static str> {
+    FEATURES.iter().find(|feature| feature.slug == slug).map(|feature| feature.title)
+}
+
+#[component]
+fn FeaturePage(
+    /// Which.
+    feature: &'static Feature,
+) -> impl IntoView {
+    // The link may say by which technique.
+    let wanted = Technique::ALL.into_iter().find(|by| page::query().contains(&format!("by={}", by.slug())));
+    let technique = RwSignal::new(wanted.unwrap_or(feature.fits));
+    let demo = (feature.open)(technique);
+    let others = FEATURES.iter().map(|other| {
+        let is_here = std::ptr::eq(other, feature);
+        view! { <a class="chip" href=format!("/use-cases/{}", other.slug) aria-current=is_here.then_some("page")>{other.title}</a> }
+    });
+    let Demo { live, sends, view } = demo;
+    page::centre(".use-nav", ".use-nav [aria-current]");
+    view! {
+        <nav class="use-nav" aria-label="Use cases">
+            <a class="chip" href="/use-cases">"All"</a>
+            {others.collect_view()}
+        </nav>
+        <section class="card demo" aria-labelledby="demo-h" data-technique=text(move || technique.get().name())>
+            <header>
+                <h1 id="demo-h">{feature.title}</h1>
+                <LinkState live=live />
+                <span class="sp"></span>
+                <div class="by">
+                    <Segments label="By which technique" choices=Technique::ALL.map(Technique::label).to_vec() techniques=true
+                        chosen=Signal::derive(move || technique.get().index()) choose=move |at: usize| technique.set(Technique::ALL[at]) />
+                </div>
+            </header>
+            {view}
+            <p class="trouble" role="alert">{text(move || sends.refused.get())}</p>
+            <Figures live=live sends=sends />
+        </section>
+        <Price feature=feature live=live />
+        <CodeTab feature=feature />
+    }
+}
+
+/// What a use case puts on its page.
+struct Demo {
+    live: Live,
+    /// What publishes, which may be a stream of its own.
+    sends: Live,
+    view: AnyView,
+}
+
+#[component]
+fn LinkState(
+    /// The page's.
+    live: Live,
+) -> impl IntoView {
+    let state = move || match live.link.get() {
+        Link::Held { .. } | Link::Idle => "live",
+        Link::Opening | Link::Waiting { .. } => "wait",
+        Link::Stopped { .. } => "down",
+    };
+    let words = move || match live.link.get() {
+        Link::Held { .. } => "open".to_owned(),
+        Link::Idle => "between polls".to_owned(),
+        Link::Opening => "asking".to_owned(),
+        Link::Waiting { .. } => "lost; coming back".to_owned(),
+        Link::Stopped { why } => format!("stopped: {why}"),
+    };
+    view! { <span class="conn" data-state=text(state)><i aria-hidden="true"></i><span data-testid="link">{text(words)}</span></span> }
+}
+
+/// What the stream costs and how fresh it is, measured on this page.
+#[component]
+fn Figures(
+    /// The page's.
+    live: Live,
+    /// What publishes.
+    sends: Live,
+) -> impl IntoView {
+    let lab = expect_context::<Lab>();
+    let of = move |read: fn(&Lane) -> String| {
+        live.tick.track();
+        live.lane(live.technique.get(), read).unwrap_or_default()
+    };
+    let wire = move || {
+        let counts = lab.counts.get()[live.technique.get().index()];
+        if lab.is_open.get() { bytes(counts.total_up() + counts.total_down()) } else { "–".to_owned() }
+    };
+    let sent = move || {
+        live.tick.track();
+        match sends.unsent.get() {
+            0 => grouped(sends.sent()),
+            waits => format!("{} + {waits} waiting", grouped(sends.sent())),
+        }
+    };
+    view! {
+        <dl class="stats" data-testid="figures">
+            <div class="stat"><dt>"Delay p50"</dt><dd data-testid="delay">{text(move || of(|lane| duration_or_dash(lane.recent_quantile_ms(0.5))))}</dd></div>
+            <div class="stat"><dt>"Delay p99"</dt><dd>{text(move || of(|lane| duration_or_dash(lane.recent_quantile_ms(0.99))))}</dd></div>
+            <div class="stat"><dt>"Updates"</dt><dd data-testid="updates">{text(move || of(|lane| grouped(lane.counters.events)))}</dd></div>
+            <div class="stat"><dt>"Requests"</dt><dd>{text(move || of(|lane| grouped(lane.counters.requests)))}</dd></div>
+            <div class="stat"><dt>"On the wire"</dt><dd>{text(wire)}</dd></div>
+            <div class="stat"><dt>"Sent"</dt><dd data-testid="sent">{text(sent)}</dd></div>
+        </dl>
+    }
+}
+
+/// A name to go by, to be changed.
+#[component]
+fn NameField(
+    /// What it is now.
+    name: RwSignal<String>,
+) -> impl IntoView {
+    view! {
+        <label class="field name-field"><span>"Your name"</span>
+            <input class="input" maxlength="24" autocomplete="nickname" data-testid="name" prop:value=move || name.get()
+                on:input=move |event| name.set(event_target_value(&event)) />
+        </label>
+    }
+}
+
+/// The technique's name with its glyph.
+fn by(technique: Technique) -> impl IntoView {
+    view! { <Name technique=technique /> }
+}
+
+/// A part of the view that is made again with each tick of the stream.
+fn following(live: Live, make: impl Fn() -> AnyView + Send + 'static) -> Box<dyn FnMut() -> AnyView + Send> {
+    part(move || {
+        live.tick.track();
+        make()
+    })
+}

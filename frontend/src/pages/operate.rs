@@ -1,0 +1,161 @@
+//! For who runs the server: what is read and by whom, what was refused, what readers hold; look into a topic, publish by
+//! hand, cut a connection.
+
+mod connections;
+mod ledger;
+mod rehearse;
+mod topics;
+
+use std::{collections::HashMap, time::Duration};
+
+use fourways_shared::{Topic, operate::Connections};
+use leptos::{prelude::*, task::spawn_local};
+
+use self::{connections::ConnectionsCard, ledger::LedgerCard, rehearse::RehearseCard, topics::TopicsCard};
+use crate::{
+    browser::clock,
+    components::dynamic::{part, text},
+    delivery::operate::{self, Refused},
+    state::{
+        format::grouped,
+        operate::{Ledger, Limits, Rates, Topics},
+    },
+};
+
+/// How often everything is asked for again.
+const EVERY: Duration = Duration::from_secs(2);
+
+/// What the server told last. Copies are the same.
+#[derive(Clone, Copy)]
+struct Told {
+    connections: RwSignal<Option<Connections>>,
+    topics: RwSignal<Topics>,
+    rates: RwSignal<HashMap<Topic, f64>>,
+    ledger: RwSignal<Ledger>,
+    limits: RwSignal<Limits>,
+    /// Why it tells nothing.
+    refused: RwSignal<Option<Refused>>,
+}
+
+impl Told {
+    async fn ask(self, rates: StoredValue<Rates>) -> Result<(), Refused> {
+        let connections: Connections = operate::get("/v1/connections").await?;
+        let topics: Topics = operate::get("/v1/topics").await?;
+        let ledger: Ledger = operate::get("/v1/ledger").await?;
+        let limits: Limits = operate::get("/v1/limits").await?;
+        let fresh = rates.try_update_value(|rates| rates.take(&topics.topics, clock::now_ms()));
+        // A page that was left has no signals any more.
+        let _gone = self.connections.try_set(Some(connections));
+        let _gone = self.topics.try_set(topics);
+        let _gone = self.rates.try_set(fresh.unwrap_or_default());
+        let _gone = self.ledger.try_set(ledger);
+        let _gone = self.limits.try_set(limits);
+        Ok(())
+    }
+}
+
+#[component]
+pub(crate) fn Operate() -> impl IntoView {
+    let told = Told {
+        connections: RwSignal::new(None),
+        topics: RwSignal::default(),
+        rates: RwSignal::default(),
+        ledger: RwSignal::default(),
+        limits: RwSignal::default(),
+        refused: RwSignal::new(None),
+    };
+    let rates = StoredValue::new(Rates::default());
+    let is_asking = StoredValue::new(false);
+    let ask = move || {
+        if is_asking.try_get_value() != Some(false) {
+            return;
+        }
+        is_asking.set_value(true);
+        spawn_local(async move {
+            let refused = told.ask(rates).await.err();
+            let _gone = told.refused.try_set(refused);
+            is_asking.try_update_value(|is_asking| *is_asking = false);
+        });
+    };
+    ask();
+    let asking = set_interval_with_handle(ask, EVERY);
+    on_cleanup(move || {
+        if let Ok(asking) = asking {
+            asking.clear();
+        }
+    });
+    let is_stranger = Memo::new(move |_| told.refused.with(|why| matches!(why, Some(Refused::Stranger(_)))));
+    let trouble =
+        move || told.refused.with(|why| why.as_ref().map(|why| why.words().to_owned()).unwrap_or_default());
+    let limits = move || {
+        told.limits.with(|limits| {
+            let mut refused: Vec<_> = limits.refused.iter().filter(|(_, count)| **count > 0).collect();
+            refused.sort_unstable();
+            let refused: Vec<String> =
+                refused.iter().map(|(limit, count)| format!("{limit} {}", grouped(**count))).collect();
+            let refused = if refused.is_empty() { "none".to_owned() } else { refused.join(", ") };
+            [
+                ("Connections", grouped(limits.connections)),
+                ("Held polls", grouped(limits.held_polls)),
+                ("Refused by a limit", refused),
+            ]
+            .map(|(name, value)| view! { <div class="stat"><dt>{name}</dt><dd>{value}</dd></div> })
+            .collect_view()
+        })
+    };
+    view! {
+        <div class="page-h">
+            <div>
+                <h1>"Operate"</h1>
+                <p>"What is read and by whom, asked again every two seconds. Needs a token that lets its holder operate, where the server asks for one."</p>
+            </div>
+        </div>
+        <p class="trouble" role="status" data-testid="trouble">{text(trouble)}</p>
+        {part(move || {
+            if is_stranger.get() {
+                view! { <SignIn /> }.into_any()
+            } else {
+                view! {
+                    <div class="op">
+                        <dl class="stats" data-testid="limits">{part(limits)}</dl>
+                        <ConnectionsCard told=told />
+                        <TopicsCard told=told />
+                        <LedgerCard told=told />
+                        <RehearseCard />
+                    </div>
+                }
+                .into_any()
+            }
+        })}
+    }
+}
+
+/// Keeps a token as a cookie that no script can read.
+#[component]
+fn SignIn() -> impl IntoView {
+    let token = RwSignal::new(String::new());
+    let said = RwSignal::new(String::new());
+    let sign_in = move |event: leptos::ev::SubmitEvent| {
+        event.prevent_default();
+        let text = token.get_untracked();
+        spawn_local(async move {
+            let words = match operate::sign_in(text.trim()).await {
+                Ok(()) => "kept; asking again".to_owned(),
+                Err(refused) => refused.words().to_owned(),
+            };
+            let _gone = said.try_set(words);
+        });
+    };
+    view! {
+        <section class="card" aria-labelledby="sign-h">
+            <header><h2 id="sign-h">"Who are you?"</h2></header>
+            <form class="card-b form" on:submit=sign_in>
+                <label class="field"><span>"Token (JWT) whose claims have operate"</span>
+                    <input class="input" type="password" autocomplete="off" data-testid="token" on:input=move |event| token.set(event_target_value(&event)) />
+                </label>
+                <button class="btn pri" data-testid="sign-in">"Use it"</button>
+                <span class="cap" role="status">{text(move || said.get())}</span>
+            </form>
+        </section>
+    }
+}

@@ -1,0 +1,80 @@
+//! A deploy without one: everybody is told to come back, and the curve is drawn.
+
+use fourways_shared::operate::Rehearsal;
+use leptos::{prelude::*, task::spawn_local};
+
+use crate::{
+    components::dynamic::{part, text},
+    delivery::operate,
+    state::format::{duration, fixed, grouped},
+};
+
+#[component]
+pub(super) fn RehearseCard() -> impl IntoView {
+    let seen = RwSignal::new(None::<Rehearsal>);
+    let said = RwSignal::new(String::new());
+    let is_on = RwSignal::new(false);
+    let rehearse = move |_| {
+        if is_on.get_untracked() {
+            return;
+        }
+        is_on.set(true);
+        said.set("everybody was told; watching them come back".to_owned());
+        spawn_local(async move {
+            let words = match operate::rehearse().await {
+                Ok(rehearsal) => {
+                    let words = sum_up(&rehearsal);
+                    let _gone = seen.try_set(Some(rehearsal));
+                    words
+                }
+                Err(refused) => refused.words().to_owned(),
+            };
+            let _gone = said.try_set(words);
+            let _gone = is_on.try_set(false);
+        });
+    };
+    view! {
+        <section class="card" aria-labelledby="rehearse-h">
+            <header>
+                <h2 id="rehearse-h">"Deploy rehearsal"</h2>
+                <span class="sp"></span>
+                <button class="btn" data-testid="rehearse" disabled=move || is_on.get() on:click=rehearse>"Rehearse a deploy"</button>
+            </header>
+            <div class="card-b">
+                <p class="cap">"Every stream and socket is told to come back, spread out as when the server ends; it goes on meanwhile. Nobody misses anything: they resume by their cursors."</p>
+                <p role="status" data-testid="rehearsed">{text(move || said.get())}</p>
+                {part(move || seen.with(|seen| seen.as_ref().map(curve)))}
+            </div>
+        </section>
+    }
+}
+
+#[expect(clippy::cast_precision_loss, reason = "times for people")]
+fn sum_up(rehearsal: &Rehearsal) -> String {
+    let (predicted, measured) = rehearsal.peaks_per_s();
+    let back = rehearsal
+        .all_back_ms()
+        .map_or("not all are back".to_owned(), |ms| format!("all were back after {}", duration(ms as f64)));
+    format!(
+        "{} were told, {} came back, {back}; at most {} connects/s, {} expected; {} missed events were given",
+        grouped(rehearsal.told as u64),
+        grouped(rehearsal.came_back),
+        fixed(measured, 0),
+        fixed(predicted, 0),
+        grouped(rehearsal.caught_up),
+    )
+}
+
+/// A bar for each step, what was expected behind what came.
+#[expect(clippy::cast_precision_loss, reason = "connections of a process")]
+fn curve(rehearsal: &Rehearsal) -> impl IntoView + use<> {
+    let measured: Vec<f64> = rehearsal.measured.iter().map(|count| *count as f64).collect();
+    let most = rehearsal.predicted.iter().chain(&measured).copied().fold(1.0, f64::max);
+    let share = |value: f64| format!("height:{}%", fixed(value / most * 100.0, 1));
+    let bars = rehearsal.predicted.iter().zip(&measured).map(|(expected, came)| {
+        view! { <li><i class="expected" style=share(*expected)></i><i class="came" style=share(*came)></i></li> }
+    });
+    let bars = bars.collect_view();
+    let label = format!("Connects in steps of {} ms: expected behind, come before", rehearsal.step_ms);
+    view! { <ol class="bars" role="img" aria-label=label>{bars}</ol> }
+}

@@ -1,0 +1,99 @@
+//! `cargo xtask fuzz`: every target for a while, each from its corpus; prints how many inputs each was given.
+
+use std::{
+    fs,
+    io::{BufRead as _, BufReader},
+    process::Stdio,
+};
+
+use anyhow::{Context as _, bail};
+
+use crate::{
+    root,
+    run::{check, command, say, step},
+    tools,
+};
+
+/// How long each target is run unless it is said.
+const SECONDS: u32 = 600;
+/// Longest input, in bytes: every limit of the parsers' own is below.
+const MAX_LENGTH: u32 = 4096;
+
+/// Runs the named targets, or all.
+pub(crate) fn run(arguments: &[String]) -> anyhow::Result<()> {
+    let (mut seconds, mut wanted) = (SECONDS, Vec::new());
+    let mut arguments = arguments.iter();
+    while let Some(argument) = arguments.next() {
+        if argument == "--seconds" {
+            let text = arguments.next().context("--seconds needs a number")?;
+            seconds = text.parse().with_context(|| format!("{text:?} is no number of seconds"))?;
+        } else {
+            wanted.push(argument.clone());
+        }
+    }
+    if wanted.is_empty() {
+        wanted = targets()?;
+    }
+    let path = tools::for_fuzzing()?;
+    for target in &wanted {
+        step(&format!("Fuzzing {target} for {seconds} s"));
+        say(&fuzz(target, seconds, &path)?);
+    }
+    Ok(())
+}
+
+/// By the files that there are.
+fn targets() -> anyhow::Result<Vec<String>> {
+    let folder = root().join("fuzz/fuzz_targets");
+    let files = fs::read_dir(&folder).with_context(|| format!("{} can't be read", folder.display()))?;
+    let mut names: Vec<String> =
+        files.filter_map(|file| file.ok()?.path().file_stem()?.to_str().map(str::to_owned)).collect();
+    names.sort_unstable();
+    Ok(names)
+}
+
+/// What came of this target. Inputs that find something new are kept in the corpus, which is made as small as
+/// it can be at the end.
+fn fuzz(target: &str, seconds: u32, path: &std::ffi::OsStr) -> anyhow::Result<String> {
+    // The parsers have no unsafe code, so there is nothing for a sanitizer to find, and stable Rust will do.
+    let cargo = |action: &str| {
+        let mut command = command(&format!("cargo fuzz {action} --sanitizer none {target}"));
+        command.env("PATH", path);
+        command
+    };
+    check(&mut cargo("build"))?;
+    let mut run = cargo("run");
+    run.args(["--", &format!("-max_total_time={seconds}"), &format!("-max_len={MAX_LENGTH}")]);
+    run.args(["-print_final_stats=1", "-timeout=10"]).stderr(Stdio::piped());
+    let mut child = run.spawn().context("cargo fuzz could not be started")?;
+    let output = child.stderr.take().context("no standard error")?;
+    let mut inputs = String::new();
+    let mut last = std::collections::VecDeque::new();
+    for line in BufReader::new(output).lines().map_while(Result::ok) {
+        if let Some(count) = line.strip_prefix("stat::number_of_executed_units:") {
+            count.trim().clone_into(&mut inputs);
+        }
+        if last.len() == 30 {
+            last.pop_front();
+        }
+        last.push_back(line);
+    }
+    if !child.wait().context("cargo fuzz went away")?.success() {
+        for line in &last {
+            say(line);
+        }
+        bail!("{target} has a finding; it is in fuzz/artifacts/{target}");
+    }
+    let (corpus, kept) =
+        (root().join("fuzz/corpus").join(target), root().join("fuzz/target/kept").join(target));
+    // What is left of an earlier time.
+    drop(fs::remove_dir_all(&kept));
+    fs::create_dir_all(&kept).with_context(|| format!("{} can't be made", kept.display()))?;
+    // As few as reach every edge, however often: what is committed.
+    check(cargo("run").args([&kept, &corpus]).args(["--", "-set_cover_merge=1", "-use_counters=0"]))?;
+    fs::remove_dir_all(&corpus)
+        .and_then(|()| fs::rename(&kept, &corpus))
+        .with_context(|| format!("{} can't be replaced", corpus.display()))?;
+    let corpus = fs::read_dir(&corpus).map_or(0, Iterator::count);
+    Ok(format!("{target}: {inputs} inputs, no finding; {corpus} are kept"))
+}
