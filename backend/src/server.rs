@@ -212,7 +212,7 @@ impl Server {
         )))];
         beside.push(Owned(rt::spawn(teller)));
         if config.has_use_cases() {
-            beside.push(Owned(rt::spawn(features::run(Arc::clone(&engine)))));
+            beside.extend(features::all(&engine).map(|machine| Owned(rt::spawn(machine))));
         }
         if config.source == Source::Host {
             beside.push(Owned(rt::spawn(sources::host::run(engine, config.source_rate))));

@@ -1,6 +1,10 @@
 //! `fourways-bench constants`: everything three times, in turn, so that the machine's moods hit all alike.
 
-use std::{fs, path::PathBuf, time::Duration};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 use anyhow::Context as _;
 use clap::Args;
@@ -64,43 +68,29 @@ const FIELDS: [Field; 15] = [
 /// # Errors
 /// If something can't be measured or written.
 pub(crate) async fn run(flags: &Flags) -> anyhow::Result<bool> {
-    let mut runs = Vec::with_capacity(RUNS);
-    let mut rests: Vec<Rest> = Vec::with_capacity(RUNS);
-    for round in 1..=RUNS {
-        let mut measured = [TechniqueConstants::default(); 4];
+    let mut rounds = Vec::with_capacity(RUNS);
+    for number in 1..=RUNS {
+        let mut round = Round::default();
         for technique in Technique::ALL {
-            let (binary, own) = (&flags.server, &mut measured[technique.index()]);
-            let within = |what: &str| format!("{what} of {}, round {round}", technique.label());
-            say(&format!("round {round} of {RUNS}: {}", technique.label()));
-            bytes::measure(binary, technique, own).await.with_context(|| within("bytes"))?;
-            cpu::measure(binary, technique, flags.seconds, own)
+            say(&format!("round {number} of {RUNS}: {}", technique.label()));
+            round
+                .measure(&flags.server, technique, flags.seconds)
                 .await
-                .with_context(|| within("processor time"))?;
-            memory::measure(binary, technique, own).await.with_context(|| within("memory"))?;
+                .with_context(|| format!("round {number}"))?;
         }
-        say(&format!("round {round} of {RUNS}: rest"));
-        let busy_us = measured[Technique::ShortPoll.index()].cpu_us_empty;
-        let rest = rest::measure(&flags.server, busy_us, flags.seconds)
-            .await
-            .with_context(|| format!("rest, round {round}"))?;
-        for technique in Technique::ALL {
-            rest::compare(&flags.server, rest, technique, flags.seconds, &mut measured[technique.index()])
-                .await
-                .with_context(|| format!("rest of {}, round {round}", technique.label()))?;
-        }
-        rests.push(rest);
-        runs.push(measured);
+        rounds.push(round);
     }
-    rests.sort_by(|a, b| a.wake_up_us.total_cmp(&b.wake_up_us));
+    rounds.sort_by(|a, b| a.rest.wake_up_us.total_cmp(&b.rest.wake_up_us));
+    let runs: Vec<_> = rounds.iter().map(|round| round.techniques).collect();
     let constants = Constants {
         measured_on: flags.date.clone().unwrap_or_else(machine::today),
         machine: machine::description(),
         // The run with the median wake-up: its two numbers belong together.
-        rest: rests[RUNS / 2].rounded(),
+        rest: rounds[RUNS / 2].rest.rounded(),
         techniques: Technique::ALL.map(|technique| median_of(&runs, technique)),
     };
     table(&runs).print()?;
-    for Rest { wake_up_us, growth } in rests {
+    for Round { rest: Rest { wake_up_us, growth }, .. } in rounds {
         line(&format!(
             "A wake-up after 1 ms of rest takes {} µs more; growth {growth:.2}",
             figure(wake_up_us)
@@ -115,6 +105,47 @@ pub(crate) async fn run(flags: &Flags) -> anyhow::Result<bool> {
         None => line(text.trim_end())?,
     }
     Ok(true)
+}
+
+/// Everything once.
+#[derive(Debug, Default)]
+pub(crate) struct Round {
+    techniques: [TechniqueConstants; 4],
+    rest: Rest,
+}
+
+impl Round {
+    /// Measures all of this technique. Short polling comes first: the others' sends and rests are told by its.
+    ///
+    /// # Errors
+    /// If something can't be measured.
+    pub(crate) async fn measure(
+        &mut self,
+        binary: &Path,
+        technique: Technique,
+        window: Duration,
+    ) -> anyhow::Result<()> {
+        let within = |what: &str| format!("{what} of {}", technique.label());
+        let own = &mut self.techniques[technique.index()];
+        bytes::measure(binary, technique, own).await.with_context(|| within("bytes"))?;
+        cpu::measure(binary, technique, window, own).await.with_context(|| within("processor time"))?;
+        memory::measure(binary, technique, own).await.with_context(|| within("memory"))?;
+        if technique == Technique::ShortPoll {
+            self.rest =
+                rest::measure(binary, own.cpu_us_empty, window).await.with_context(|| within("rest"))?;
+        }
+        rest::compare(binary, self.rest, technique, window, own).await.with_context(|| within("rest"))
+    }
+
+    /// As the model takes them; of the techniques that were measured.
+    pub(crate) fn constants(&self) -> Constants {
+        Constants {
+            measured_on: machine::today(),
+            machine: machine::description(),
+            rest: self.rest,
+            techniques: self.techniques,
+        }
+    }
 }
 
 fn values(runs: &[[TechniqueConstants; 4]], technique: Technique, field: Field) -> Vec<f64> {

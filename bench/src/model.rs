@@ -17,6 +17,7 @@ use tokio::time::{Instant, sleep, sleep_until};
 use crate::{
     amount::{float, seconds, whole},
     arrivals,
+    constants::Round,
     crowd::{Crowd, FOREVER, Plan},
     memory,
     meter::{CALM, Meter},
@@ -32,9 +33,13 @@ pub(crate) struct Flags {
     #[arg(long, value_name = "PATH")]
     server: PathBuf,
 
-    /// What `constants` wrote.
+    /// What `constants` wrote; without it, constants are measured too, each technique's before its loads.
     #[arg(long, value_name = "FILE")]
-    constants: PathBuf,
+    constants: Option<PathBuf>,
+
+    /// How often everything is done; the median counts.
+    #[arg(long, default_value_t = 3, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=99))]
+    rounds: u16,
 
     /// How long each load lasts. A multiple of the heartbeats' 15 s has a whole number of them.
     #[arg(long, default_value = "30", value_name = "SECONDS", value_parser = seconds)]
@@ -104,30 +109,48 @@ const LOADS: [(Technique, Load); 13] = [
 /// # Errors
 /// If the constants can't be read or a load can't be measured.
 pub(crate) async fn run(flags: &Flags) -> anyhow::Result<bool> {
-    let file = flags.constants.display();
-    let text = fs::read_to_string(&flags.constants).with_context(|| format!("{file} can't be read"))?;
-    let constants: Constants =
-        serde_json::from_str(&text).with_context(|| format!("{file} holds no constants"))?;
-    let mut table = Table::new(&["", "load", "", "predicted", "measured", "ratio", ""], 3);
+    let stored = flags.constants.as_deref().map(read).transpose()?;
+    let mut seen = LOADS.map(|_| Vec::with_capacity(usize::from(flags.rounds)));
+    for number in 1..=flags.rounds {
+        let mut round = Round::default();
+        for technique in Technique::ALL {
+            let within = || format!("round {number} of {}: {}", flags.rounds, technique.label());
+            if stored.is_none() {
+                say(&format!("{}: constants", within()));
+                round.measure(&flags.server, technique, CONSTANTS).await.with_context(within)?;
+            }
+            let constants = stored.clone().unwrap_or_else(|| round.constants());
+            for ((_, load), seen) in LOADS.iter().zip(&mut seen).filter(|((by, _), _)| *by == technique) {
+                say(&format!("{}: {}", within(), described(technique, load)));
+                let (load, measured) =
+                    measure(&flags.server, technique, *load, flags.seconds).await.with_context(within)?;
+                seen.push(Pair { predicted: project(&load, &constants)[technique.index()], measured });
+            }
+        }
+    }
+    let mut table =
+        Table::new(&["", "load", "", "predicted", "measured", "ratio", "lowest", "highest", ""], 3);
     let mut is_fine = true;
-    for (technique, load) in LOADS {
-        say(&format!("{}: {}", technique.label(), described(technique, &load)));
-        let (load, measured) = measure(&flags.server, technique, load, flags.seconds)
-            .await
-            .with_context(|| format!("{}: {}", technique.label(), described(technique, &load)))?;
-        let predicted = project(&load, &constants)[technique.index()];
+    for ((technique, load), pairs) in LOADS.iter().zip(&seen) {
         for quantity in &QUANTITIES {
-            let (predicted, measured) = ((quantity.of)(&predicted), (quantity.of)(&measured));
+            let mut of: Vec<_> = pairs.iter().map(|pair| pair.of(quantity)).collect();
+            of.sort_by(|a, b| ratio(*a).total_cmp(&ratio(*b)));
+            let (Some(lowest), Some(highest)) = (of.first(), of.last()) else { continue };
+            let (predicted, measured) = of[of.len() / 2];
             let is_off = is_off(predicted, measured, quantity.least);
             let is_strict = !quantity.is_processor || flags.strict_cpu;
             is_fine &= !(is_off && is_strict);
+            let of_ratio =
+                |pair| if predicted > 0.0 { format!("{:.2}", ratio(pair)) } else { "–".to_owned() };
             table.row(vec![
                 technique.label().to_owned(),
-                described(technique, &load),
+                described(*technique, load),
                 quantity.name.to_owned(),
                 figure(predicted),
                 figure(measured),
-                if predicted > 0.0 { format!("{:.2}", measured / predicted) } else { "–".to_owned() },
+                of_ratio((predicted, measured)),
+                of_ratio(*lowest),
+                of_ratio(*highest),
                 match (is_off, is_strict) {
                     (false, _) => "",
                     (true, true) => "OFF",
@@ -139,11 +162,36 @@ pub(crate) async fn run(flags: &Flags) -> anyhow::Result<bool> {
     }
     table.print()?;
     line(&format!(
-        "\nOff: by more than {:.0} %.{}",
+        "\nThe ratio is the median of {}. Off: by more than {:.0} %.{}",
+        flags.rounds,
         TOLERANCE * 100.0,
         if flags.strict_cpu { "" } else { WHY }
     ))?;
     Ok(is_fine)
+}
+
+/// How long each processor time of the constants is measured.
+const CONSTANTS: Duration = Duration::from_secs(3);
+
+/// One load, once.
+struct Pair {
+    predicted: Cost,
+    measured: Cost,
+}
+
+impl Pair {
+    fn of(&self, quantity: &Quantity) -> (f64, f64) {
+        ((quantity.of)(&self.predicted), (quantity.of)(&self.measured))
+    }
+}
+
+fn ratio((predicted, measured): (f64, f64)) -> f64 {
+    measured / predicted.max(f64::MIN_POSITIVE)
+}
+
+fn read(file: &Path) -> anyhow::Result<Constants> {
+    let text = fs::read_to_string(file).with_context(|| format!("{} can't be read", file.display()))?;
+    serde_json::from_str(&text).with_context(|| format!("{} holds no constants", file.display()))
 }
 
 const WHY: &str = " Processor time is not held to it without --strict-cpu: neighbours on the same machine take caches \

@@ -21,6 +21,7 @@ use std::{
 };
 
 use fourways_shared::{After, Data, Event, EventId, EventName, Filter, Topic, feature};
+use futures_util::future::LocalBoxFuture;
 use serde::Serialize;
 
 use crate::{
@@ -94,21 +95,21 @@ impl Readers {
     }
 }
 
-/// Runs all of them until it is dropped.
-pub async fn run(engine: Arc<dyn Engine>) {
-    futures_util::join!(
-        drive(&engine, host::Host::default()),
-        drive(&engine, notices::Notices::default()),
-        drive(&engine, orders::Orders::default()),
-        drive(&engine, pointers::Pointers::default()),
-        drive(&engine, score::Score::default()),
-        drive(&engine, texts::Texts::default()),
-        drive(&engine, trades::Trades::default()),
-        drive(&engine, uploads::Uploads::default()),
-    );
+/// Each of them, to be run until it is dropped. They are apart, so that one that fails takes no other with it.
+pub fn all(engine: &Arc<dyn Engine>) -> [LocalBoxFuture<'static, ()>; 8] {
+    [
+        Box::pin(drive(Arc::clone(engine), host::Host::default())),
+        Box::pin(drive(Arc::clone(engine), notices::Notices::default())),
+        Box::pin(drive(Arc::clone(engine), orders::Orders::default())),
+        Box::pin(drive(Arc::clone(engine), pointers::Pointers::default())),
+        Box::pin(drive(Arc::clone(engine), score::Score::default())),
+        Box::pin(drive(Arc::clone(engine), texts::Texts::default())),
+        Box::pin(drive(Arc::clone(engine), trades::Trades::default())),
+        Box::pin(drive(Arc::clone(engine), uploads::Uploads::default())),
+    ]
 }
 
-async fn drive(engine: &Arc<dyn Engine>, mut machine: impl Machine) {
+async fn drive(engine: Arc<dyn Engine>, mut machine: impl Machine) {
     let tail = engine.tail();
     let mut log = Subscription::of_server(tail, &machine.reads(), After::Earliest);
     let mut readers = Readers { tail: Arc::clone(tail), seen: HashMap::new() };

@@ -345,7 +345,7 @@ async fn what_was_said_is_heard_and_holds_nothing_up() {
     let mut log = Subscription::of_server(engine.tail(), &[(&topic).into()], After::Earliest);
     let machine = tokio::spawn({
         let engine = Arc::clone(&engine);
-        async move { drive(&engine, trades::Trades::default()).await }
+        async move { drive(engine, trades::Trades::default()).await }
     });
     let began = tokio::time::Instant::now();
     for placed in 1..=5_u32 {

@@ -180,6 +180,18 @@ fn a_file_is_worked_on_over_a_reload_and_a_restart_and_can_be_cancelled() {
         ada.choose_file("[data-testid=file]", &text.repeat(30)).await?;
         ada.click("[data-testid=cancel]").await?;
         ada.text_when("[data-testid=log]", |text| text.contains("cancelled")).await?;
+        // Another window's job is not this one's, and each has its own after a reload.
+        let first = ada.driver.window().await?;
+        let second = ada.driver.new_tab().await?;
+        ada.driver.switch_to_window(second).await?;
+        ada.go("/use-cases/progress").await?;
+        ada.choose_file("[data-testid=file]", &text).await?;
+        ada.text_when("[data-testid=sha]", |sha| sha == SHA).await?;
+        ada.driver.refresh().await?;
+        ada.text_when("[data-testid=sha]", |sha| sha == SHA).await?;
+        ada.driver.switch_to_window(first).await?;
+        ada.driver.refresh().await?;
+        ada.text_when("[data-testid=log]", |text| text.contains("cancelled")).await?;
         ada.close().await
     });
 }

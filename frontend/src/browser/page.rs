@@ -108,6 +108,18 @@ pub(crate) fn kept(key: &str) -> Option<String> {
     storage()?.get_item(key).ok()?
 }
 
+/// As [`kept`], but by this window alone, for as long as it is open; [`keep_here`] keeps it.
+pub(crate) fn kept_here(key: &str) -> Option<String> {
+    own_storage()?.get_item(key).ok()?
+}
+
+/// As [`keep`], but for this window alone.
+pub(crate) fn keep_here(key: &str, text: &str) {
+    if let Some(storage) = own_storage() {
+        drop(storage.set_item(key, text));
+    }
+}
+
 /// Loads the page anew.
 pub(crate) fn reload() {
     if let Some(window) = web_sys::window() {
@@ -146,6 +158,10 @@ pub(crate) fn take_kept(prefix: &str) -> Vec<String> {
 
 fn storage() -> Option<web_sys::Storage> {
     web_sys::window()?.local_storage().ok()?
+}
+
+fn own_storage() -> Option<web_sys::Storage> {
+    web_sys::window()?.session_storage().ok()?
 }
 
 /// A CSS variable of the page, such as `--text`, as it is now.

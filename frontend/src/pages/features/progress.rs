@@ -23,7 +23,7 @@ use crate::{
     state::format::{bytes, fixed, grouped},
 };
 
-/// The job that this browser began last.
+/// The job that this window began last; for a window that began none, the browser's last.
 const JOB: &str = "fourways-job";
 const RETRY_MS: f64 = 500.0;
 
@@ -84,7 +84,8 @@ impl Job {
 
 pub(super) fn open(technique: RwSignal<Technique>) -> Demo {
     let visitor = visitor::id();
-    let name = RwSignal::new(page::kept(JOB).unwrap_or_else(page::random_id));
+    let name =
+        RwSignal::new(page::kept_here(JOB).or_else(|| page::kept(JOB)).unwrap_or_else(page::random_id));
     let job = RwSignal::new(Job::default());
     let trouble = RwSignal::new(String::new());
     let plan = {
@@ -119,6 +120,7 @@ pub(super) fn open(technique: RwSignal<Technique>) -> Demo {
                 live.change(plan(&name.get_untracked()));
             }
             page::keep(JOB, &name.get_untracked());
+            page::keep_here(JOB, &name.get_untracked());
             let from = if goes_on { known.received() } else { 0 };
             let (visitor, name) = (visitor.clone(), name.get_untracked());
             spawn_local(async move {
