@@ -15,13 +15,14 @@ use crate::{
 pub(crate) fn routes(app: &mut web::ServiceConfig) {
     let api = web::scope("/v1")
         .wrap(from_fn(origin::guard))
+        // Asked for most, and tried first: a pattern that does not fit costs a poll a regular expression.
+        .service(only("/events", "GET").route(web::get().to(delivery::poll)))
+        .service(only("/stream", "GET").route(web::get().to(sse::handle)))
+        .service(only("/ws", "GET").route(web::get().to(websocket::handle)))
         .service(only("/topics/{topic}/events", "POST").route(web::post().to(publish::handle)))
         .service(only("/topics/{topic}/presence", "GET").route(web::get().to(presence::handle)))
         .service(only("/topics", "GET").route(web::get().to(topics::list)))
         .service(only("/topics/{topic}", "GET").route(web::get().to(topics::one)))
-        .service(only("/events", "GET").route(web::get().to(delivery::poll)))
-        .service(only("/stream", "GET").route(web::get().to(sse::handle)))
-        .service(only("/ws", "GET").route(web::get().to(websocket::handle)))
         .service(
             only("/ledger", "GET, POST")
                 .route(web::post().to(ledger::report))
