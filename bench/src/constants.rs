@@ -45,7 +45,7 @@ const RUNS: usize = 3;
 /// One kind of constant, and its place.
 type Field = (&'static str, fn(&mut TechniqueConstants) -> &mut f64);
 
-const FIELDS: [Field; 15] = [
+const FIELDS: [Field; 17] = [
     ("request, or opening, up, bytes", |own| &mut own.request_up_bytes),
     ("its answer without events, bytes", |own| &mut own.response_head_bytes),
     ("around each event, bytes", |own| &mut own.framing_per_event_bytes),
@@ -57,8 +57,10 @@ const FIELDS: [Field; 15] = [
     ("empty poll, CPU µs", |own| &mut own.cpu_us_empty),
     ("each event after a rest, more CPU µs", |own| &mut own.cpu_us_cold),
     ("send and its answer, CPU µs", |own| &mut own.cpu_us_per_send),
+    ("heartbeat and its answer, CPU µs", |own| &mut own.cpu_us_per_beat),
     ("rest before an opening, of that before a poll", |own| &mut own.rest_per_opening),
     ("rest before a send, of that before a poll", |own| &mut own.rest_per_send),
+    ("rest before a heartbeat, of that before a poll", |own| &mut own.rest_per_beat),
     ("connection for sends, bytes of memory", |own| &mut own.memory_per_sender_bytes),
     ("held connection, bytes of memory", |own| &mut own.memory_per_held_connection_bytes),
 ];
@@ -68,6 +70,7 @@ const FIELDS: [Field; 15] = [
 /// # Errors
 /// If something can't be measured or written.
 pub(crate) async fn run(flags: &Flags) -> anyhow::Result<bool> {
+    let _awake = machine::keep_awake()?;
     let mut rounds = Vec::with_capacity(RUNS);
     for number in 1..=RUNS {
         let mut round = Round::default();
@@ -80,15 +83,9 @@ pub(crate) async fn run(flags: &Flags) -> anyhow::Result<bool> {
         }
         rounds.push(round);
     }
-    rounds.sort_by(|a, b| a.rest.wake_up_us.total_cmp(&b.rest.wake_up_us));
+    let constants =
+        Constants { measured_on: flags.date.clone().unwrap_or_else(machine::today), ..median(&mut rounds) };
     let runs: Vec<_> = rounds.iter().map(|round| round.techniques).collect();
-    let constants = Constants {
-        measured_on: flags.date.clone().unwrap_or_else(machine::today),
-        machine: machine::description(),
-        // The run with the median wake-up: its two numbers belong together.
-        rest: rounds[RUNS / 2].rest.rounded(),
-        techniques: Technique::ALL.map(|technique| median_of(&runs, technique)),
-    };
     table(&runs).print()?;
     for Round { rest: Rest { wake_up_us, growth }, .. } in rounds {
         line(&format!(
@@ -97,14 +94,33 @@ pub(crate) async fn run(flags: &Flags) -> anyhow::Result<bool> {
         ))?;
     }
     line(&format!("\n{}, median of {RUNS}, on {}", constants.measured_on, constants.machine))?;
-    let text = serde_json::to_string_pretty(&constants)? + "\n";
     match &flags.out {
-        Some(file) => {
-            fs::write(file, text).with_context(|| format!("{} can't be written", file.display()))?;
-        }
-        None => line(text.trim_end())?,
+        Some(file) => write(&constants, file)?,
+        None => line(&serde_json::to_string_pretty(&constants)?)?,
     }
     Ok(true)
+}
+
+/// Writes them as JSON.
+///
+/// # Errors
+/// If the file can't be written.
+pub(crate) fn write(constants: &Constants, file: &Path) -> anyhow::Result<()> {
+    let text = serde_json::to_string_pretty(constants)? + "\n";
+    fs::write(file, text).with_context(|| format!("{} can't be written", file.display()))
+}
+
+/// The medians of at least one round, as of today.
+pub(crate) fn median(rounds: &mut [Round]) -> Constants {
+    rounds.sort_by(|a, b| a.rest.wake_up_us.total_cmp(&b.rest.wake_up_us));
+    let runs: Vec<_> = rounds.iter().map(|round| round.techniques).collect();
+    Constants {
+        measured_on: machine::today(),
+        machine: machine::description(),
+        // The round with the median wake-up: its two numbers belong together.
+        rest: rounds[rounds.len() / 2].rest.rounded(),
+        techniques: Technique::ALL.map(|technique| median_of(&runs, technique)),
+    }
 }
 
 /// Everything once.
@@ -134,7 +150,13 @@ impl Round {
             self.rest =
                 rest::measure(binary, own.cpu_us_empty, window).await.with_context(|| within("rest"))?;
         }
-        rest::compare(binary, self.rest, technique, window, own).await.with_context(|| within("rest"))
+        rest::compare(binary, self.rest, technique, window, own).await.with_context(|| within("rest"))?;
+        if technique.is_stream() {
+            rest::beats(binary, self.rest, technique, window, own)
+                .await
+                .with_context(|| within("heartbeats"))?;
+        }
+        Ok(())
     }
 
     /// As the model takes them; of the techniques that were measured.

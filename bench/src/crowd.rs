@@ -6,7 +6,7 @@ use anyhow::{Context as _, bail, ensure};
 use fourways_shared::Technique;
 use tokio::{
     task::JoinSet,
-    time::{Instant, sleep},
+    time::{Instant, sleep, sleep_until},
 };
 
 use crate::{
@@ -43,6 +43,8 @@ pub(crate) struct Plan {
     pub(crate) send: Duration,
     /// Bytes of a send's data.
     pub(crate) payload: usize,
+    /// They open spread over so long, or as fast as the server takes them.
+    pub(crate) spread: Duration,
     /// What happens again and again is spread over its interval from here on.
     pub(crate) origin: Instant,
 }
@@ -59,6 +61,7 @@ impl Plan {
             lifetime: FOREVER,
             send: FOREVER,
             payload: PAYLOAD,
+            spread: Duration::ZERO,
             origin: Instant::now(),
         }
     }
@@ -97,7 +100,9 @@ impl Crowd {
             plan.clients
         );
         let mut crowd = Self { tally: Tally::new(plan.clients), tasks: JoinSet::new() };
+        let (began, each) = (Instant::now(), plan.spread.div_f64(float(plan.clients as u64)));
         for client in 0..plan.clients {
+            sleep_until(began + each.mul_f64(float(client as u64))).await;
             crowd.tasks.spawn(clients::attend(plan, client, Arc::clone(&crowd.tally)));
             if plan.send < FOREVER && plan.technique != Technique::Websocket {
                 crowd.tasks.spawn(clients::send(plan, client, Arc::clone(&crowd.tally)));

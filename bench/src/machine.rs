@@ -1,13 +1,17 @@
 //! The machine that is measured on: its name for people, its cores, its date.
 
 use std::{
-    fs,
-    process::{Command, Stdio},
-    sync::LazyLock,
+    fs, io,
+    process::{Child, Command, Stdio},
+    sync::{
+        Arc, LazyLock,
+        atomic::{AtomicBool, Ordering},
+    },
     time::{SystemTime, UNIX_EPOCH},
 };
 
 use anyhow::{Context as _, ensure};
+use tokio::task::AbortHandle;
 
 use crate::amount::float;
 
@@ -43,6 +47,59 @@ pub(crate) fn leave_a_core_to_the_server() -> anyhow::Result<()> {
     Ok(())
 }
 
+/// Both ends are kept awake until this is dropped.
+#[derive(Debug)]
+pub(crate) struct Awake {
+    /// A loop on the server's core that runs only while nothing else there wants to (`SCHED_IDLE`).
+    server: Child,
+    /// Makes this process look for what has come instead of waiting for it.
+    clients: AbortHandle,
+}
+
+impl Drop for Awake {
+    fn drop(&mut self) {
+        self.clients.abort();
+        // Gone already is what is wanted.
+        drop(self.server.kill());
+        drop(self.server.wait());
+    }
+}
+
+/// Keeps both cores from sleeping. The server would be charged with the waking of the clients' core, which on a network
+/// is another machine's; and a core that halts between two requests takes longer for the next by whatever its power
+/// saving and the neighbours on the same hardware make of it. To be called inside the runtime. `None` where the server
+/// has no core of its own.
+///
+/// # Errors
+/// If the loop can't be started.
+pub(crate) fn keep_awake() -> anyhow::Result<Option<Awake>> {
+    let Some(core) = server_core() else { return Ok(None) };
+    let own = std::env::current_exe().context("this program has no name")?;
+    let mut command = Command::new("taskset");
+    command.args(["-c", &core.to_string(), "chrt", "--idle", "0"]).arg(own).arg("awake");
+    let server = command.stdin(Stdio::piped()).stdout(Stdio::null()).spawn();
+    let server = server.context("taskset and chrt could not be run")?;
+    let clients = tokio::spawn(async {
+        loop {
+            tokio::task::yield_now().await;
+        }
+    });
+    Ok(Some(Awake { server, clients: clients.abort_handle() }))
+}
+
+/// The loop of [`keep_awake`]. It ends with whoever started it, whose pipe is its standard input.
+pub(crate) fn stay_awake() {
+    let is_over = Arc::new(AtomicBool::new(false));
+    let watch = Arc::clone(&is_over);
+    std::thread::spawn(move || {
+        // Whatever it reads, it is the end that counts.
+        drop(io::copy(&mut io::stdin(), &mut io::sink()));
+        watch.store(true, Ordering::Relaxed);
+    });
+    // No `spin_loop`: under some hypervisors that is a way to sleep.
+    while !is_over.load(Ordering::Relaxed) {}
+}
+
 /// Processor, cores, memory, system, and where the server ran: one line.
 pub(crate) fn description() -> String {
     let read = |path: &str| fs::read_to_string(path).unwrap_or_default();
@@ -57,7 +114,7 @@ pub(crate) fn description() -> String {
         .find_map(|line| line.strip_prefix("MemTotal:")?.split_whitespace().next()?.parse::<u64>().ok());
     let gib = float(kib.unwrap_or(0)) / f64::from(1 << 20);
     let place = if server_core().is_some() {
-        "server on a core of its own"
+        "server on a core of its own, both kept awake"
     } else {
         "server and clients share cores"
     };

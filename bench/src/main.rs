@@ -55,6 +55,9 @@ enum Command {
     Slow(slow::Flags),
     /// Run clients of one technique and print latency, requests, bytes and what was lost.
     Run(run::Flags),
+    /// Keep a core awake until standard input ends.
+    #[command(hide = true)]
+    Awake,
 }
 
 fn main() -> ExitCode {
@@ -71,6 +74,10 @@ fn main() -> ExitCode {
 
 /// False: it was measured, and is not as it should be.
 fn measure(command: Command) -> anyhow::Result<bool> {
+    if matches!(command, Command::Awake) {
+        machine::stay_awake();
+        return Ok(true);
+    }
     machine::leave_a_core_to_the_server()?;
     // One thread: the clients must not take the core that the server is measured on.
     let runtime = tokio::runtime::Builder::new_current_thread()
@@ -85,6 +92,7 @@ fn measure(command: Command) -> anyhow::Result<bool> {
             Command::Compression(flags) => compression::run(&flags),
             Command::Slow(flags) => slow::run(&flags).await,
             Command::Run(flags) => run::run(&flags).await,
+            Command::Awake => Ok(true),
         }
     })
 }

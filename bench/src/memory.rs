@@ -24,7 +24,7 @@ const EVENTS: usize = 3;
 /// What goes by each connection that requests go by: its read buffer may grow from 8 to 16 KiB, once, when about 8 KB of
 /// them have filled it for the first time, and is touched to its end by as much again. Whether it grows depends on how
 /// many whole requests fit; with those of `chromium.txt` that of short polls and sends does, and that of long polls does not.
-const REQUESTS: usize = 40;
+pub(crate) const REQUESTS: usize = 40;
 /// Opened and closed before: what a server needs for its first connections is not what it needs for each.
 const FIRST: usize = 50;
 

@@ -17,12 +17,13 @@ use tokio::time::{Instant, sleep, sleep_until};
 use crate::{
     amount::{float, seconds, whole},
     arrivals,
-    constants::Round,
+    constants::{self, Round},
     crowd::{Crowd, FOREVER, Plan},
-    memory,
+    machine,
+    memory::{self, REQUESTS},
     meter::{CALM, Meter},
     publisher::Publisher,
-    server::Server,
+    server::{HEARTBEAT_S, Server},
     table::{Table, figure, line, say},
 };
 
@@ -37,12 +38,17 @@ pub(crate) struct Flags {
     #[arg(long, value_name = "FILE")]
     constants: Option<PathBuf>,
 
+    /// Where to write the constants that were measured.
+    #[arg(long, value_name = "FILE", conflicts_with = "constants")]
+    out: Option<PathBuf>,
+
     /// How often everything is done; the median counts.
     #[arg(long, default_value_t = 3, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=99))]
     rounds: u16,
 
-    /// How long each load lasts. A multiple of the heartbeats' 15 s has a whole number of them.
-    #[arg(long, default_value = "30", value_name = "SECONDS", value_parser = seconds)]
+    /// How long each load lasts, or longer: until each client has polled 40 times. A multiple of the heartbeats' 15 s has
+    /// a whole number of them.
+    #[arg(long, default_value = "15", value_name = "SECONDS", value_parser = seconds)]
     seconds: Duration,
 
     /// Fail for processor time too. On a quiet machine with a core for the server; elsewhere it says more about the
@@ -92,8 +98,8 @@ const LOADS: [(Technique, Load); 13] = [
     (Technique::ShortPoll, Load { clients: 1500, poll_s: 0.5, payload_bytes: 40.0, ..BASE }),
     // Busy: the only one of these under which the server seldom sleeps.
     (Technique::ShortPoll, Load { clients: 1500, poll_s: 0.1, ..BASE }),
-    (Technique::LongPoll, Load { hold_s: 1.5, ..BASE }),
-    (Technique::LongPoll, Load { clients: 1500, events_per_s: 0.8, payload_bytes: 1000.0, ..BASE }),
+    (Technique::LongPoll, Load { clients: 3000, hold_s: 1.5, ..BASE }),
+    (Technique::LongPoll, Load { clients: 4000, events_per_s: 0.8, payload_bytes: 1000.0, ..BASE }),
     (Technique::Sse, Load { clients: 1200, events_per_s: 4.0, ..BASE }),
     (Technique::Sse, Load { events_per_s: 0.5, payload_bytes: 2000.0, lifetime_s: 5.0, ..BASE }),
     (Technique::Sse, Load { clients: 3000, events_per_s: 0.04, ..BASE }),
@@ -109,7 +115,9 @@ const LOADS: [(Technique, Load); 13] = [
 /// # Errors
 /// If the constants can't be read or a load can't be measured.
 pub(crate) async fn run(flags: &Flags) -> anyhow::Result<bool> {
+    let _awake = machine::keep_awake()?;
     let stored = flags.constants.as_deref().map(read).transpose()?;
+    let mut rounds = Vec::with_capacity(usize::from(flags.rounds));
     let mut seen = LOADS.map(|_| Vec::with_capacity(usize::from(flags.rounds)));
     for number in 1..=flags.rounds {
         let mut round = Round::default();
@@ -124,9 +132,13 @@ pub(crate) async fn run(flags: &Flags) -> anyhow::Result<bool> {
                 say(&format!("{}: {}", within(), described(technique, load)));
                 let (load, measured) =
                     measure(&flags.server, technique, *load, flags.seconds).await.with_context(within)?;
-                seen.push(Pair { predicted: project(&load, &constants)[technique.index()], measured });
+                let predicted = project(&load, &constants)[technique.index()];
+                let [thought, was] = [&predicted, &measured].map(|cost| figure(cost.cores));
+                say(&format!("  {was} cores; predicted: {thought}"));
+                seen.push(Pair { predicted, measured });
             }
         }
+        rounds.push(round);
     }
     let mut table =
         Table::new(&["", "load", "", "predicted", "measured", "ratio", "lowest", "highest", ""], 3);
@@ -159,6 +171,9 @@ pub(crate) async fn run(flags: &Flags) -> anyhow::Result<bool> {
                 .to_owned(),
             ]);
         }
+    }
+    if let Some(file) = &flags.out {
+        constants::write(&constants::median(&mut rounds), file)?;
     }
     table.print()?;
     line(&format!(
@@ -209,6 +224,11 @@ async fn measure(
     load: Load,
     window: Duration,
 ) -> anyhow::Result<(Load, Cost)> {
+    // What a connection that is used for a while has grown to takes so many requests; see `memory`.
+    let window = match technique {
+        Technique::ShortPoll => window.max(Duration::from_secs_f64(load.poll_s * float(REQUESTS as u64))),
+        Technique::LongPoll | Technique::Sse | Technique::Websocket => window,
+    };
     let server = Server::start(binary, &[])?;
     let mut publisher = Publisher::open(server.address).await?;
     memory::warm_up(&server, technique).await?;
@@ -256,6 +276,12 @@ fn plan(server: &Server, technique: Technique, load: &Load) -> Plan {
         lifetime: Duration::from_secs_f64(load.lifetime_s),
         send,
         payload: whole(load.payload_bytes),
+        // Heartbeats come as they do of clients that arrived one by one.
+        spread: if technique.is_stream() && load.lifetime_s >= NEVER_S {
+            Duration::from_secs_f64(HEARTBEAT_S)
+        } else {
+            Duration::ZERO
+        },
         ..quiet
     }
 }

@@ -18,11 +18,12 @@ use crate::{
 };
 
 /// From one poll of a client to its next; with [`CLIENTS`], 200 to 10,000 polls a second.
-const INTERVALS_MS: [u64; 4] = [2_000, 400, 100, 40];
-const CLIENTS: usize = 400;
+const INTERVALS_MS: [u64; 4] = [10_000, 2_000, 500, 200];
+/// As many as a server has: what each connection keeps is not in the nearest cache any more when its turn comes.
+const CLIENTS: usize = 2_000;
 
 /// From one send of a client to its next, or from one opening to the next.
-const INTERVAL: Duration = Duration::from_secs(1);
+const INTERVAL: Duration = Duration::from_secs(5);
 
 /// Polls that bring nothing, each taking `busy_us` of a busy server.
 ///
@@ -63,6 +64,58 @@ pub(crate) async fn compare(
     Ok(())
 }
 
+/// What a heartbeat takes of a busy server, and what a rest costs it as a multiple of what it costs a poll: from two rates
+/// of them, t = busy + multiple · rest · share of the time at rest.
+///
+/// # Errors
+/// If the server does not do what it should.
+pub(crate) async fn beats(
+    binary: &Path,
+    rest: Rest,
+    technique: Technique,
+    window: Duration,
+    own: &mut TechniqueConstants,
+) -> anyhow::Result<()> {
+    let often = beating(binary, rest, technique, BEATS_S[0], window).await?;
+    let seldom = beating(binary, rest, technique, BEATS_S[1], window).await?;
+    (own.cpu_us_per_beat, own.rest_per_beat) = through(often, seldom);
+    Ok(())
+}
+
+/// The seconds between heartbeats: 10,000 a second of all clients, and 400.
+const BEATS_S: [f64; 2] = [0.2, 5.0];
+
+/// What rest costs a poll at this rate of heartbeats while the server is at rest as often as it was, and what each took;
+/// both in microseconds.
+async fn beating(
+    binary: &Path,
+    rest: Rest,
+    technique: Technique,
+    every_s: f64,
+    window: Duration,
+) -> anyhow::Result<(f64, f64)> {
+    let every = every_s.to_string();
+    let server = Server::start(binary, &["--heartbeat", &every])?;
+    Publisher::open(server.address).await?.stock().await?;
+    let mut meter = Meter::settle(&server).await?;
+    let spread = Duration::from_secs_f64(every_s);
+    let mut crowd = Crowd::open(Plan { spread, ..Plan::quiet(server.address, technique, CLIENTS) }).await?;
+    sleep(CALM).await;
+    meter.begin()?;
+    sleep(window).await;
+    let spent_us = meter.spent_us()?;
+    crowd.check()?;
+    let per_s = float(CLIENTS as u64) / every_s;
+    let asleep = 1.0 - (spent_us / 1e6 / window.as_secs_f64()).min(0.99);
+    Ok((rest.each_us(per_s) * asleep, spent_us / (per_s * window.as_secs_f64())))
+}
+
+/// Height at 0 and slope of the line through two points, neither below 0.
+fn through(a: (f64, f64), b: (f64, f64)) -> (f64, f64) {
+    let slope = ((b.1 - a.1) / (b.0 - a.0).max(f64::MIN_POSITIVE)).max(0.0);
+    ((a.1 - slope * a.0).max(0.0), slope)
+}
+
 /// How many there were a second of what the clients do by themselves, and what rest made each cost over `busy_us`.
 async fn rested(
     binary: &Path,
@@ -87,4 +140,15 @@ async fn rested(
     // What found the server at work cost it no wake-up; see the model.
     let asleep = 1.0 - (per_s * spent_us / asked / 1e6).min(0.99);
     Ok((per_s, (spent_us / asked - busy_us).max(0.0) / asleep))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_line_goes_through_both_points() {
+        assert_eq!(through((1.0, 12.0), (5.0, 20.0)), (10.0, 2.0));
+        assert_eq!(through((1.0, 12.0), (5.0, 11.0)), (12.0, 0.0));
+    }
 }

@@ -79,12 +79,13 @@ pub(crate) async fn run(flags: &Flags) -> anyhow::Result<bool> {
         address.ip().is_loopback(),
         "{address} is not on this machine; a load is for one's own server only"
     );
-    let mut crowd = Crowd::open(plan(flags, address)).await?;
-    let mut publisher = Publisher::open(address).await?;
+    // Before the clients are there: what they ask by themselves is part of the load.
     let mut meter = match &server {
         Some(server) => Some(Meter::settle(server).await?),
         None => None,
     };
+    let mut crowd = Crowd::open(plan(flags, address)).await?;
+    let mut publisher = Publisher::open(address).await?;
     let count = arrivals::count_of(flags.rate, flags.seconds);
     let times = if flags.poisson {
         arrivals::poisson(count, flags.seconds)

@@ -12,10 +12,14 @@ pub(super) struct Asking {
     pub(super) empty_per_s: f64,
     /// The share of the time, 0 to 1, in which its connection is open.
     pub(super) open: f64,
+    /// Heartbeats a second.
+    pub(super) beats_per_s: f64,
 }
 
 /// How long the server keeps a quiet connection open (`backend/src/server.rs`), in seconds.
 pub(super) const KEEP_ALIVE_S: f64 = 75.0;
+/// The server's own, `--heartbeat`, in seconds.
+pub(super) const HEARTBEAT_S: f64 = 15.0;
 /// The least time that is taken as it is, in seconds: a division by less could overflow.
 const LEAST_S: f64 = 0.001;
 
@@ -29,7 +33,8 @@ impl Asking {
     ///   λ/(e^(λH) − 1) a second; the rest is λ, one event each. The round trip is left out. While an answer and the
     ///   next request travel, further events gather and share an answer, so at rates near one a round trip this is an
     ///   upper bound.
-    /// - **SSE and WebSocket**: one opening in a lifetime, open all the time.
+    /// - **SSE and WebSocket**: one opening in a lifetime, open all the time; as many heartbeats as whole intervals of
+    ///   them fit in.
     pub(super) fn of(technique: Technique, load: &Load) -> Self {
         let events = load.events_per_s;
         match technique {
@@ -40,16 +45,19 @@ impl Asking {
                     full_per_s: 1.0 / poll - empty_per_s,
                     empty_per_s,
                     open: (KEEP_ALIVE_S / poll).min(1.0),
+                    beats_per_s: 0.0,
                 }
             }
             Technique::LongPoll => {
                 let hold = load.hold_s.max(LEAST_S);
                 // 0/0 without events; `min` then takes 1/H, which is the limit.
                 let empty_per_s = (events / (events * hold).exp_m1()).min(1.0 / hold);
-                Self { full_per_s: events, empty_per_s, open: 1.0 }
+                Self { full_per_s: events, empty_per_s, open: 1.0, beats_per_s: 0.0 }
             }
             Technique::Sse | Technique::Websocket => {
-                Self { full_per_s: 1.0 / load.lifetime_s.max(LEAST_S), empty_per_s: 0.0, open: 1.0 }
+                let lifetime = load.lifetime_s.max(LEAST_S);
+                let beats_per_s = (lifetime / HEARTBEAT_S).floor() / lifetime;
+                Self { full_per_s: 1.0 / lifetime, empty_per_s: 0.0, open: 1.0, beats_per_s }
             }
         }
     }
@@ -72,6 +80,14 @@ mod tests {
         let quiet = Asking::of(Technique::ShortPoll, &Load { poll_s: 2.0, events_per_s: 0.0, ..load() });
         near(quiet.empty_per_s, 0.5);
         near(quiet.full_per_s, 0.0);
+    }
+
+    #[test]
+    fn a_stream_beats_at_each_interval_that_it_lives_to_see() {
+        for (lifetime_s, expected) in [(5.0, 0.0), (20.0, 0.05), (1800.0, 1.0 / 15.0)] {
+            near(Asking::of(Technique::Sse, &Load { lifetime_s, ..load() }).beats_per_s, expected);
+        }
+        near(Asking::of(Technique::LongPoll, &load()).beats_per_s, 0.0);
     }
 
     #[test]

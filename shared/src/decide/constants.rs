@@ -60,11 +60,15 @@ pub struct TechniqueConstants {
     pub cpu_us_cold: f64,
     /// The same as `cpu_us_per_request` for one send of a client and its answer: a POST, or a message on a WebSocket.
     pub cpu_us_per_send: f64,
+    /// The same for one heartbeat, and on a WebSocket the client's answer to it; 0 for polls.
+    pub cpu_us_per_beat: f64,
     /// What a rest costs the opening of a stream or socket and its closing, as a multiple of what it costs a poll; 0 for
     /// polls.
     pub rest_per_opening: f64,
     /// The same for a send.
     pub rest_per_send: f64,
+    /// The same for a heartbeat. Each connection has its own time for it, so each wakes the server.
+    pub rest_per_beat: f64,
     /// Memory of the server for one connection that has been in use for a while, is open and quiet. For short polling:
     /// one that is kept alive between two polls. The kernel's part is not in it.
     pub memory_per_held_connection_bytes: f64,

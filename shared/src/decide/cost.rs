@@ -2,7 +2,7 @@
 
 use super::{
     Constants,
-    asking::{Asking, KEEP_ALIVE_S},
+    asking::{Asking, HEARTBEAT_S, KEEP_ALIVE_S},
     processor::cores,
 };
 use crate::Technique;
@@ -71,12 +71,12 @@ impl Cost {
 ///
 /// - down = full · head + empty · empty answer + λ · (payload + framing) + heartbeats + sends · answer to a send
 /// - up = full · request + empty · empty request + sends · send
-/// - busy processor = full · request + empty · empty + (λ + heartbeats) · delivery + sends · send; what resting costs
-///   beside it is in [`super::Rest`]
+/// - busy processor = full · request + empty · empty + λ · delivery + heartbeats · heartbeat + sends · send; what resting
+///   costs beside it is in [`super::Rest`]
 ///
 /// All but the processor grow in proportion to the clients: what a server does once for an event (numbering, encoding)
 /// is left out, and so are the handshakes of TCP and TLS. An event goes to all clients at once, so it wakes the server
-/// once for all; polls, openings and sends come one by one.
+/// once for all; polls, openings, heartbeats and sends come one by one.
 pub fn project(load: &Load, constants: &Constants) -> [Cost; 4] {
     Technique::ALL.map(|technique| {
         let own = constants.of(technique);
@@ -86,27 +86,29 @@ pub fn project(load: &Load, constants: &Constants) -> [Cost; 4] {
         let down = asks.full_per_s * own.response_head_bytes
             + asks.empty_per_s * own.empty_down_bytes
             + events * (carried(technique, load) + own.framing_per_event_bytes)
-            + asks.open * own.keepalive_bytes_per_s
+            + asks.beats_per_s * HEARTBEAT_S * own.keepalive_bytes_per_s
             + sends * send.down_bytes;
         let up = asks.full_per_s * own.request_up_bytes
             + asks.empty_per_s * own.empty_up_bytes
             + sends * send.up_bytes;
         let (is_stream, is_long_poll) = (technique.is_stream(), technique == Technique::LongPoll);
-        let beats = if is_stream { asks.open / HEARTBEAT_S } else { 0.0 };
         let busy_us = asks.full_per_s * own.cpu_us_per_request
             + asks.empty_per_s * own.cpu_us_empty
-            + (events + beats) * own.cpu_us_per_delivery
+            + events * own.cpu_us_per_delivery
+            + asks.beats_per_s * own.cpu_us_per_beat
             + sends * own.cpu_us_per_send;
         // Held polls that an event answered together ask again together, and end together.
-        let (alone, weight) = match (is_stream, is_long_poll) {
-            (true, _) => (asks.full_per_s, own.rest_per_opening),
+        let (alone, weighted) = match (is_stream, is_long_poll) {
+            (true, _) => (
+                asks.full_per_s + asks.beats_per_s,
+                asks.full_per_s * own.rest_per_opening + asks.beats_per_s * own.rest_per_beat,
+            ),
             (_, true) => (0.0, 0.0),
-            _ => (asks.full_per_s + asks.empty_per_s, 1.0),
+            _ => (asks.full_per_s + asks.empty_per_s, asks.full_per_s + asks.empty_per_s),
         };
-        let cold = if is_stream { events + beats } else { asks.full_per_s };
+        let cold = if is_stream { events } else { asks.full_per_s };
         let each_us = constants.rest.each_us(clients * (alone + sends));
-        let rest_us =
-            clients * ((alone * weight + sends * own.rest_per_send) * each_us + cold * own.cpu_us_cold);
+        let rest_us = clients * ((weighted + sends * own.rest_per_send) * each_us + cold * own.cpu_us_cold);
         // A send that needs a connection of its own keeps it open for as long as a poll does.
         let senders = if sends > 0.0 { (KEEP_ALIVE_S * sends).min(1.0) } else { 0.0 };
         let senders = if own.memory_per_sender_bytes > 0.0 { senders } else { 0.0 };
@@ -129,9 +131,6 @@ pub(super) struct Sending {
     up_bytes: f64,
     down_bytes: f64,
 }
-
-/// The server's own, `--heartbeat`, in seconds.
-const HEARTBEAT_S: f64 = 15.0;
 
 /// A client masks its frames with four bytes (RFC 6455 5.3).
 const MASK_BYTES: f64 = 4.0;

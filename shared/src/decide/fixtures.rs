@@ -16,8 +16,10 @@ pub(super) fn constants() -> Constants {
         cpu_us_empty: 25.0,
         cpu_us_cold: 0.0,
         cpu_us_per_send: 45.0,
+        cpu_us_per_beat: 0.0,
         rest_per_opening: 0.0,
         rest_per_send: 1.1,
+        rest_per_beat: 0.0,
         memory_per_held_connection_bytes: 14e3,
         memory_per_sender_bytes: 0.0,
     };
@@ -42,8 +44,10 @@ pub(super) fn constants() -> Constants {
         cpu_us_empty: 0.0,
         cpu_us_cold: 5.0,
         cpu_us_per_send: 45.0,
+        cpu_us_per_beat: 6.0,
         rest_per_opening: 3.0,
         rest_per_send: 1.1,
+        rest_per_beat: 0.6,
         memory_per_held_connection_bytes: 18.9e3,
         memory_per_sender_bytes: 25e3,
     };
@@ -54,7 +58,9 @@ pub(super) fn constants() -> Constants {
         cpu_us_per_request: 70.0,
         cpu_us_per_delivery: 6.9,
         cpu_us_per_send: 12.0,
+        cpu_us_per_beat: 11.0,
         rest_per_send: 0.7,
+        rest_per_beat: 0.9,
         memory_per_held_connection_bytes: 19.7e3,
         memory_per_sender_bytes: 0.0,
         ..sse

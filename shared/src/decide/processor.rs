@@ -4,9 +4,9 @@
 //! How much longer depends on how long it slept. So constants are measured busy, and what rest costs beside them:
 //!
 //! - `busy` = Σ rate · busy cost, in cores
-//! - each poll after a rest of g = 1/(polls, sends and openings a second) costs W · (g / 1 ms)^k more, with k below 1: W
+//! - each poll after a rest of g = 1/(polls, sends, openings and heartbeats a second) costs W · (g / 1 ms)^k more, with k below 1: W
 //!   after a millisecond, ever less between requests that follow each other faster, and no more than after five
-//! - a send or an opening costs a multiple of that, which differs by technique
+//! - a send, an opening or a heartbeat costs a multiple of that, which differs by technique
 //! - each delivery of an event that comes after a rest costs C more, which differs by technique
 //! - `rest` = Σ rate · multiple · W · (g / 1 ms)^k + deliveries · C: what resting costs if nothing ever found the server at work
 //! - of all that comes, a share of 1 − cores finds it at rest, so cores = busy + rest · (1 − cores), which is
