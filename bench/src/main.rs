@@ -2,7 +2,8 @@
 //!
 //! All on loopback, against the real server as a process of its own. `constants` writes the numbers that the model
 //! scales up, from `bytes`, `cpu`, `rest` and `memory`; `model` compares its predictions with loads that no constant was
-//! measured under; `run` is a load and what came of it; `compression` is what packing deliveries would save and take; `slow` is a crowd of which many stop reading. Clients are a `Crowd` of hand-written sockets (`raw`).
+//! measured under; `run` is a load and what came of it; `compression` is what packing deliveries would save and take;
+//! `slow` is a crowd of which many stop reading. Clients are a `Crowd` of hand-written sockets (`raw`).
 
 mod amount;
 mod arrivals;

@@ -94,17 +94,8 @@ async fn beating(
     every_s: f64,
     window: Duration,
 ) -> anyhow::Result<(f64, f64)> {
-    let every = every_s.to_string();
-    let server = Server::start(binary, &["--heartbeat", &every])?;
-    Publisher::open(server.address).await?.stock().await?;
-    let mut meter = Meter::settle(&server).await?;
-    let spread = Duration::from_secs_f64(every_s);
-    let mut crowd = Crowd::open(Plan { spread, ..Plan::quiet(server.address, technique, CLIENTS) }).await?;
-    sleep(CALM).await;
-    meter.begin()?;
-    sleep(window).await;
-    let spent_us = meter.spent_us()?;
-    crowd.check()?;
+    let plan = |quiet| Plan { spread: Duration::from_secs_f64(every_s), ..quiet };
+    let (spent_us, _) = spent(binary, technique, &every_s.to_string(), plan, window).await?;
     let per_s = float(CLIENTS as u64) / every_s;
     let asleep = 1.0 - (spent_us / 1e6 / window.as_secs_f64()).min(0.99);
     Ok((rest.each_us(per_s) * asleep, spent_us / (per_s * window.as_secs_f64())))
@@ -125,7 +116,23 @@ async fn rested(
     busy_us: f64,
     window: Duration,
 ) -> anyhow::Result<(f64, f64)> {
-    let server = Server::start(binary, &["--heartbeat", "3600"])?;
+    let (spent_us, counts) = spent(binary, technique, "3600", plan, window).await?;
+    let asked = count(counts);
+    let per_s = asked / window.as_secs_f64();
+    // What found the server at work cost it no wake-up; see the model.
+    let asleep = 1.0 - (per_s * spent_us / asked / 1e6).min(0.99);
+    Ok((per_s, (spent_us / asked - busy_us).max(0.0) / asleep))
+}
+
+/// Microseconds of the server while the clients do by themselves what the plan says, and what they counted.
+async fn spent(
+    binary: &Path,
+    technique: Technique,
+    heartbeat: &str,
+    plan: impl FnOnce(Plan) -> Plan,
+    window: Duration,
+) -> anyhow::Result<(f64, Counts)> {
+    let server = Server::start(binary, &["--heartbeat", heartbeat])?;
     Publisher::open(server.address).await?.stock().await?;
     let mut meter = Meter::settle(&server).await?;
     let mut crowd = Crowd::open(plan(Plan::quiet(server.address, technique, CLIENTS))).await?;
@@ -135,11 +142,7 @@ async fn rested(
     sleep(window).await;
     let spent_us = meter.spent_us()?;
     crowd.check()?;
-    let asked = count(crowd.counts() - before);
-    let per_s = asked / window.as_secs_f64();
-    // What found the server at work cost it no wake-up; see the model.
-    let asleep = 1.0 - (per_s * spent_us / asked / 1e6).min(0.99);
-    Ok((per_s, (spent_us / asked - busy_us).max(0.0) / asleep))
+    Ok((spent_us, crowd.counts() - before))
 }
 
 #[cfg(test)]
