@@ -40,6 +40,11 @@ pub struct Config {
     #[arg(long, env = "FOURWAYS_USE_CASES", value_enum, value_name = "SWITCH")]
     pub use_cases: Option<Switch>,
 
+    /// Serve the lab from this folder, read again for each request, instead of the one that is built in: for working
+    /// on it.
+    #[arg(long, env = "FOURWAYS_APP", value_name = "FOLDER")]
+    pub app: Option<PathBuf>,
+
     /// Serve HTTPS, with HTTP/2 for browsers that speak it. Without --tls-cert a certificate is made for development:
     /// browsers warn of it.
     #[arg(long, env = "FOURWAYS_TLS")]

@@ -26,6 +26,7 @@ use tokio_rustls::TlsAcceptor;
 
 use crate::{
     access::{self, Gate, keys::Keys, limits::Usage, origin::Origins},
+    app::Files,
     config::{Config, Limits, Source},
     connection::{self, Connection, accept},
     delivery::Room,
@@ -128,10 +129,9 @@ impl Server {
         let (presence, teller) = Presence::new(Arc::clone(&engine));
         let app = {
             let next_worker = Arc::new(std::sync::atomic::AtomicUsize::new(0));
-            let feeds = Data::new(lab::feed::Feeds::default());
-            let presence = Data::new(presence);
+            let (feeds, presence) = (Data::new(lab::feed::Feeds::default()), Data::new(presence));
             let origins = Data::new(Origins::new(config.access.origin.clone()));
-            let settings = Data::new(config.clone());
+            let (settings, files) = (Data::new(config.clone()), Data::new(Files::new(config.app.clone())));
             let is_traced = config.traces.is_some();
             let lag: Arc<[LagRule]> = config.lag.clone().into();
             let (ledger, stage) = (ledger.clone(), stage.clone());
@@ -156,6 +156,7 @@ impl Server {
                     .app_data(ledger.clone())
                     .app_data(stage.clone())
                     .app_data(settings.clone())
+                    .app_data(files.clone())
                     .app_data(origins.clone())
                     .app_data(feeds.clone())
                     .app_data(lab::channel::data(Arc::clone(&visitors)))

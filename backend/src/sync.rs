@@ -1,19 +1,10 @@
-//! The locks that the tail and its subscriptions use. Under the feature `shuttle` they are the model checker's, so
-//! that it chooses every interleaving; nothing else may lock in those files.
+//! The locks that the log and its subscriptions use; nothing else may lock in those files. `crates/race` compiles the
+//! same files with the locks of a model checker in this module's place.
 
-#[cfg(not(feature = "shuttle"))]
 pub(crate) use std::sync::{
-    Mutex, MutexGuard, RwLock,
+    Arc, Mutex, MutexGuard, PoisonError, RwLock,
     atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering},
 };
-
-#[cfg(feature = "shuttle")]
-pub(crate) use shuttle::sync::{
-    Mutex, MutexGuard, RwLock,
-    atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering},
-};
-
-pub(crate) use std::sync::{Arc, PoisonError};
 
 /// Locks, whatever happened to an earlier holder: every critical section here leaves the data whole at each step.
 pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {

@@ -3,7 +3,7 @@
 //! All on loopback, against the real server as a process of its own. `constants` writes the numbers that the model
 //! scales up, from `bytes`, `cpu`, `rest` and `memory`; `model` compares its predictions with loads that no constant was
 //! measured under; `run` is a load and what came of it; `compression` is what packing deliveries would save and take;
-//! `slow` is a crowd of which many stop reading. Clients are a `Crowd` of hand-written sockets (`raw`).
+//! `slow` is a crowd of which many stop reading; `fanout` is what one delivery costs, beside the floor and nchan. Clients are a `Crowd` of hand-written sockets (`raw`).
 
 mod amount;
 mod arrivals;
@@ -13,6 +13,7 @@ mod compression;
 mod constants;
 mod cpu;
 mod crowd;
+mod fanout;
 mod machine;
 mod memory;
 mod meter;
@@ -54,11 +55,16 @@ enum Command {
     Compression(compression::Flags),
     /// Measure what subscribers that stop reading cost the server and the others.
     Slow(slow::Flags),
+    /// Measure what one delivery costs, beside the floor and nchan.
+    Fanout(fanout::Flags),
     /// Run clients of one technique and print latency, requests, bytes and what was lost.
     Run(run::Flags),
     /// Keep a core awake until standard input ends.
     #[command(hide = true)]
     Awake,
+    /// Write each event to each subscriber, and nothing else.
+    #[command(hide = true)]
+    Floor,
 }
 
 fn main() -> ExitCode {
@@ -79,6 +85,10 @@ fn measure(command: Command) -> anyhow::Result<bool> {
         machine::stay_awake();
         return Ok(true);
     }
+    if matches!(command, Command::Floor) {
+        fanout::floor::serve()?;
+        return Ok(true);
+    }
     machine::leave_a_core_to_the_server()?;
     // One thread: the clients must not take the core that the server is measured on.
     let runtime = tokio::runtime::Builder::new_current_thread()
@@ -92,8 +102,9 @@ fn measure(command: Command) -> anyhow::Result<bool> {
             Command::Publish(flags) => publish::run(&flags).await,
             Command::Compression(flags) => compression::run(&flags),
             Command::Slow(flags) => slow::run(&flags).await,
+            Command::Fanout(flags) => fanout::run(&flags).await,
             Command::Run(flags) => run::run(&flags).await,
-            Command::Awake => Ok(true),
+            Command::Awake | Command::Floor => Ok(true),
         }
     })
 }

@@ -2,20 +2,15 @@
 
 use std::{
     fs,
-    io::{BufRead as _, BufReader},
     net::SocketAddr,
     path::Path,
-    process::{Child, Command, Stdio},
-    sync::mpsc,
-    time::Duration,
+    process::{Command, Stdio},
 };
 
 use anyhow::{Context as _, ensure};
+use fourways_testkit::Process;
 
 use crate::{amount::float, machine};
-
-/// How long it may take to say where it listens.
-const START_DEADLINE: Duration = Duration::from_secs(20);
 
 /// The server's own time between heartbeats, in seconds (`--heartbeat` in `backend/src/config.rs`).
 pub(crate) const HEARTBEAT_S: f64 = 15.0;
@@ -29,18 +24,6 @@ pub(crate) struct Server {
     process: Process,
     /// Where it listens: a free port on 127.0.0.1.
     pub(crate) address: SocketAddr,
-}
-
-/// Killed when dropped, also while the server is still being started.
-#[derive(Debug)]
-struct Process(Child);
-
-impl Drop for Process {
-    fn drop(&mut self) {
-        // Gone already is what is wanted.
-        drop(self.0.kill());
-        drop(self.0.wait());
-    }
 }
 
 impl Server {
@@ -67,31 +50,15 @@ impl Server {
             .arg(RETAINED.to_string())
             .args(log)
             .args(flags);
-        // What is set for a server in use must not change what is measured, nor hide the line that names the port.
-        for (name, _) in
-            std::env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("FOURWAYS_"))
-        {
-            command.env_remove(name);
-        }
-        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
-        let child = command.spawn().with_context(|| format!("{} could not be started", binary.display()))?;
-        let mut process = Process(child);
-        let lines = BufReader::new(process.0.stderr.take().context("no standard error")?).lines();
-        let (sender, address) = mpsc::sync_channel(1);
-        // Ends with the server. The pipe is emptied until then, so that the server never blocks on it.
-        std::thread::spawn(move || {
-            let mut lines = lines.map_while(Result::ok);
-            let found = lines.by_ref().find_map(|line| line.split("http://").nth(1)?.trim().parse().ok());
-            if let Some(address) = found
-                && sender.send(address).is_ok()
-            {
-                lines.for_each(drop);
-            }
-        });
-        let address: SocketAddr = address
-            .recv_timeout(START_DEADLINE)
-            .with_context(|| format!("{} does not say where it listens", binary.display()))?;
+        command.stdout(Stdio::null());
+        let process = Process::start(command)?;
+        let address = process.address().parse().context("it listens on no port")?;
         Ok(Self { process, address })
+    }
+
+    /// The number of its process.
+    pub(crate) fn id(&self) -> u32 {
+        self.process.id()
     }
 
     /// User and system time of all its threads so far, in microseconds.
@@ -127,7 +94,7 @@ impl Server {
     }
 
     fn proc(&self, name: &str) -> String {
-        format!("/proc/{}/{name}", self.process.0.id())
+        format!("/proc/{}/{name}", self.process.id())
     }
 }
 

@@ -1,24 +1,24 @@
-//! Chromium through chromedriver; both end with the test.
+//! A page of Chromium for each test, through chromedriver.
 
-use std::{
-    net::TcpListener,
-    process::{Child, Command, Stdio},
-    time::Duration,
-};
+use std::time::Duration;
 
 use anyhow::{Context as _, bail};
-use thirtyfour::{
-    By, ChromiumLikeCapabilities as _, DesiredCapabilities, LoggingPrefsLogLevel, WebDriver, WebElement,
+use thirtyfour::{By, WebDriver, WebElement};
+
+use crate::{
+    DEADLINE,
+    session::{Kind, Session},
 };
 
-use crate::DEADLINE;
+/// Between two looks at a page: each is a message to the browser, and many tests look at once.
+pub(crate) const PAUSE: Duration = Duration::from_millis(100);
 
-/// A browser of its own for each test.
+/// A window of its own for each test, in a Chromium that tests use one after the other.
 #[derive(Debug)]
 pub struct Browser {
-    /// The session.
+    /// The session, for what has no method here.
     pub driver: WebDriver,
-    process: Child,
+    session: Session,
     base: String,
 }
 
@@ -28,44 +28,20 @@ impl Browser {
     /// # Errors
     /// If the browser can't be started.
     pub async fn open(base: &str, width: u32) -> anyhow::Result<Self> {
-        let port = TcpListener::bind("127.0.0.1:0")?.local_addr()?.port();
-        let process = Command::new("chromedriver")
-            .arg(format!("--port={port}"))
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .spawn()
-            .context("chromedriver could not be started; `cargo xtask test` installs it")?;
-        let mut capabilities = DesiredCapabilities::chrome();
-        for flag in [
-            "--headless=new",
-            "--no-sandbox",
-            "--disable-gpu",
-            "--disable-quic",
-            "--no-first-run",
-            "--disable-background-networking",
-            "--disable-component-update",
-            "--disable-sync",
-            "--disable-dev-shm-usage",
-            // The server's own certificate, made for a test.
-            "--ignore-certificate-errors",
-            &format!("--window-size={width},1000"),
-        ] {
-            capabilities.add_arg(flag)?;
-        }
-        // The driver's own wish, and no visitor's: a hidden tab is slowed down as it is everywhere.
-        capabilities.add_exclude_switch("disable-background-timer-throttling")?;
-        capabilities.set_browser_log_level(LoggingPrefsLogLevel::All)?;
-        let url = format!("http://127.0.0.1:{port}");
-        let connecting = async {
-            loop {
-                match WebDriver::new(&url, capabilities.clone()).await {
-                    Ok(driver) => return driver,
-                    Err(_) => tokio::time::sleep(Duration::from_millis(100)).await,
-                }
-            }
-        };
-        let driver = tokio::time::timeout(DEADLINE, connecting).await.context("no browser session")?;
-        Ok(Self { driver, process, base: base.to_owned() })
+        Self::of(Kind::Light, base, width).await
+    }
+
+    /// The same in a Chromium whose tabs can be hidden, for [`Self::while_hidden`].
+    ///
+    /// # Errors
+    /// If the browser can't be started.
+    pub async fn with_tabs(base: &str, width: u32) -> anyhow::Result<Self> {
+        Self::of(Kind::Whole, base, width).await
+    }
+
+    async fn of(kind: Kind, base: &str, width: u32) -> anyhow::Result<Self> {
+        let session = Session::take(kind, width).await?;
+        Ok(Self { driver: session.driver.clone(), session, base: base.to_owned() })
     }
 
     /// Opens a page of the lab.
@@ -89,7 +65,7 @@ impl Browser {
                 if let Ok(element) = self.driver.find(By::Css(css)).await {
                     return element;
                 }
-                tokio::time::sleep(Duration::from_millis(50)).await;
+                tokio::time::sleep(PAUSE).await;
             }
         };
         tokio::time::timeout(DEADLINE, looking).await.with_context(|| format!("{css} is not on the page"))
@@ -102,7 +78,7 @@ impl Browser {
     pub async fn gone(&self, css: &str) -> anyhow::Result<()> {
         let looking = async {
             while self.driver.find(By::Css(css)).await.is_ok() {
-                tokio::time::sleep(Duration::from_millis(50)).await;
+                tokio::time::sleep(PAUSE).await;
             }
         };
         tokio::time::timeout(DEADLINE, looking).await.with_context(|| format!("{css} is still on the page"))
@@ -123,7 +99,7 @@ impl Browser {
             if began.elapsed() > DEADLINE {
                 bail!("{css} says {text:?}");
             }
-            tokio::time::sleep(Duration::from_millis(50)).await;
+            tokio::time::sleep(PAUSE).await;
         }
     }
 
@@ -148,20 +124,14 @@ impl Browser {
         Ok(severe.map(|entry| entry.message).collect())
     }
 
-    /// Closes window and driver.
+    /// Leaves the browser to the next test. One that is dropped instead, by a test that failed, is killed.
     ///
     /// # Errors
     /// If the session was lost.
     pub async fn close(self) -> anyhow::Result<()> {
-        self.driver.clone().quit().await?;
+        // The page stops, and with it all that it holds open.
+        self.driver.goto("about:blank").await?;
+        self.session.leave();
         Ok(())
-    }
-}
-
-impl Drop for Browser {
-    fn drop(&mut self) {
-        // Gone already is what is wanted.
-        drop(self.process.kill());
-        drop(self.process.wait());
     }
 }

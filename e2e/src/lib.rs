@@ -1,29 +1,33 @@
 //! The lab and its clients, from outside: a real server, a real Chromium, real Node clients.
 //!
-//! `FOURWAYS_BINARY` names the server that has the app built in, `FOURWAYS_AXE` the script of axe-core;
-//! `cargo xtask test` sets both.
+//! `cargo xtask test` sets what they need: `FOURWAYS_BINARY` names the server, `FOURWAYS_APP` the folder of the app where
+//! that has none built in, `FOURWAYS_AXE` the script of axe-core, `FOURWAYS_SCHEMATHESIS` the program of that name.
 
 mod browser;
 mod files;
 mod meddler;
 mod page;
-mod proxy;
 mod refusal;
 mod server;
+mod session;
 
 pub use self::{
     browser::Browser,
     meddler::{Fault, Meddler},
     page::TECHNIQUES,
-    proxy::{Kind, Proxy},
     refusal::refuse_once,
     server::Server,
 };
 
-use std::time::Duration;
+use std::sync::LazyLock;
 
-/// Longest that anything may take; a test that waits so long has failed.
-pub const DEADLINE: Duration = Duration::from_secs(40);
+pub use fourways_testkit::{DEADLINE, Kind, Proxy, own_address};
+use tokio::runtime::{Builder, Runtime};
+
+/// One for all tests: connections to a driver outlive the test that has opened them.
+#[expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+static RUNTIME: LazyLock<Runtime> =
+    LazyLock::new(|| Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap());
 
 /// Runs a test to its end.
 ///
@@ -31,6 +35,5 @@ pub const DEADLINE: Duration = Duration::from_secs(40);
 /// With what the test found wrong.
 #[expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 pub fn run(test: impl AsyncFnOnce() -> anyhow::Result<()>) {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-    runtime.block_on(test()).unwrap();
+    RUNTIME.block_on(test()).unwrap();
 }

@@ -6,7 +6,7 @@ use anyhow::{Context as _, bail};
 use serde_json::{Value, json};
 use thirtyfour::{By, Key, WebElement};
 
-use crate::{Browser, DEADLINE};
+use crate::{Browser, DEADLINE, browser::PAUSE};
 
 /// The four by name, and where their pages are.
 pub const TECHNIQUES: [(&str, &str); 4] = [
@@ -16,7 +16,6 @@ pub const TECHNIQUES: [(&str, &str); 4] = [
     ("websocket", "/websocket"),
 ];
 
-const PAUSE: Duration = Duration::from_millis(50);
 /// Longer than two of a page's looks at its counters, a third of a second each.
 const STILL: Duration = Duration::from_millis(800);
 /// More stops than any slider has.
@@ -43,7 +42,7 @@ impl Browser {
         Ok(())
     }
 
-    /// Has another tab in front of the page meanwhile.
+    /// Has another tab in front of the page meanwhile; only where the browser was opened by [`Self::with_tabs`].
     ///
     /// # Errors
     /// If the browser can't, or what is done meanwhile fails.

@@ -1,67 +1,72 @@
 //! The server as its own process, so that it can be killed.
 
-use std::{
-    io::{BufRead as _, BufReader},
-    path::Path,
-    process::{Child, Command, Stdio},
-    time::Duration,
-};
+use std::{path::Path, time::Duration};
 
-use anyhow::{Context as _, bail};
+use anyhow::Context as _;
+use fourways_testkit::{Process, own_address};
 use serde_json::Value;
 
 use crate::DEADLINE;
 
-/// A running `fourways serve`; killed when dropped.
+/// A running `fourways serve` at a loopback address of its own; killed when dropped.
 #[derive(Debug)]
 pub struct Server {
-    child: Child,
-    /// `127.0.0.1:port`
+    process: Process,
+    /// As in `127.0.0.1:8080`.
     pub address: String,
 }
 
 impl Server {
-    /// Starts it on this address; port 0 takes a free one.
+    /// Starts it with its log in memory.
     ///
     /// # Errors
     /// If it does not say where it listens.
-    pub fn start(address: &str) -> anyhow::Result<Self> {
-        Self::with(address, &[])
+    pub fn start() -> anyhow::Result<Self> {
+        Self::with(&[])
     }
 
     /// The same with these flags more.
     ///
     /// # Errors
     /// As [`Self::start`].
-    pub fn with(address: &str, flags: &[&str]) -> anyhow::Result<Self> {
-        Self::run(address, &[&["--memory"], flags].concat())
+    pub fn with(flags: &[&str]) -> anyhow::Result<Self> {
+        Self::run(None, &[&["--memory"], flags].concat())
+    }
+
+    /// The same at an address that an earlier server has left.
+    ///
+    /// # Errors
+    /// As [`Self::start`].
+    pub fn again_at(address: &str) -> anyhow::Result<Self> {
+        Self::run(Some(address), &["--memory"])
     }
 
     /// With its log in a folder, over restarts.
     ///
     /// # Errors
     /// As [`Self::start`].
-    pub fn on_disk(address: &str, folder: &Path) -> anyhow::Result<Self> {
-        let folder = folder.to_str().context("a folder whose name is no text")?;
-        Self::run(address, &["--data", folder])
+    pub fn on_disk(folder: &Path) -> anyhow::Result<Self> {
+        Self::run(None, &["--data", name_of(folder)?])
     }
 
-    fn run(address: &str, flags: &[&str]) -> anyhow::Result<Self> {
+    /// The same at an address that an earlier server has left.
+    ///
+    /// # Errors
+    /// As [`Self::start`].
+    pub fn on_disk_at(address: &str, folder: &Path) -> anyhow::Result<Self> {
+        Self::run(Some(address), &["--data", name_of(folder)?])
+    }
+
+    fn run(address: Option<&str>, flags: &[&str]) -> anyhow::Result<Self> {
         let binary = std::env::var_os("FOURWAYS_BINARY")
             .context("FOURWAYS_BINARY is not set: run `cargo xtask test`")?;
-        let mut command = Command::new(binary);
-        command.args(["serve", "--listen", address, "--source-rate", "4"]).args(flags).stderr(Stdio::piped());
-        let mut child = command.spawn().context("the server could not be started")?;
-        let lines = BufReader::new(child.stderr.take().context("no standard error")?);
-        let mut lines = lines.lines();
-        let found =
-            lines.by_ref().map_while(Result::ok).find_map(|line| line.split("://").nth(1).map(str::to_owned));
-        // The pipe is emptied until the server ends, so that it never blocks on it.
-        std::thread::spawn(move || lines.for_each(drop));
-        match found {
-            Some(address) => Ok(Self { child, address }),
-            None => bail!("the server ended: {:?}", child.wait()),
-        }
+        let free = format!("{}:0", own_address());
+        // A binary for tests has no app built in.
+        let app = std::env::var("FOURWAYS_APP").ok();
+        let app: Vec<&str> = app.as_deref().map_or_else(Vec::new, |folder| vec!["--app", folder]);
+        let flags = [&["--source-rate", "4"], app.as_slice(), flags].concat();
+        let process = Process::serve_on(binary, address.unwrap_or(&free), &flags)?;
+        Ok(Self { address: process.address().to_owned(), process })
     }
 
     /// `http://127.0.0.1:port`
@@ -69,14 +74,9 @@ impl Server {
         format!("http://{}", self.address)
     }
 
-    /// Kills it as `kill -9` does.
-    ///
-    /// # Errors
-    /// If it was gone already.
-    pub fn kill(mut self) -> anyhow::Result<String> {
-        self.child.kill()?;
-        self.child.wait()?;
-        Ok(self.address.clone())
+    /// Kills it as `kill -9` does, and returns its address.
+    pub fn kill(self) -> String {
+        self.process.kill()
     }
 
     /// Publishes JSON.
@@ -170,10 +170,6 @@ impl Server {
     }
 }
 
-impl Drop for Server {
-    fn drop(&mut self) {
-        // Gone already is what is wanted.
-        drop(self.child.kill());
-        drop(self.child.wait());
-    }
+fn name_of(folder: &Path) -> anyhow::Result<&str> {
+    folder.to_str().context("a folder whose name is no text")
 }

@@ -171,8 +171,10 @@ mod tests {
         }
 
         #[test]
-        fn no_text_panics_the_parser(text: String) {
-            let _outcome = text.parse::<Cursor>();
+        fn what_is_taken_is_the_cursors_own_text(text in "\\PC{0,12}|[0-9a-z+]{0,14}-[0-9+]{0,21}") {
+            if let Ok(cursor) = text.parse::<Cursor>() {
+                prop_assert_eq!(cursor.to_string(), text);
+            }
         }
     }
 }

@@ -234,8 +234,10 @@ mod tests {
         }
 
         #[test]
-        fn no_text_panics_the_parser(text: String) {
-            let _outcome = text.parse::<Filter>();
+        fn what_is_taken_is_the_filters_own_text(text in "\\PC{0,12}|[a-b*>.]{1,9}") {
+            if let Ok(filter) = text.parse::<Filter>() {
+                prop_assert_eq!(filter.to_string(), text);
+            }
         }
     }
 }

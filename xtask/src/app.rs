@@ -1,4 +1,4 @@
-//! Builds the app with trunk and packs it for the server to embed.
+//! Builds the app with trunk: for looking at it, quickly, or for release, small and packed.
 
 use std::{
     collections::hash_map::DefaultHasher,
@@ -7,14 +7,15 @@ use std::{
     hash::Hasher as _,
     io::Write as _,
     path::{Path, PathBuf},
+    process::Command,
 };
 
 use anyhow::Context as _;
 
 use crate::{
     root,
-    run::{check, command, say, step},
-    tools,
+    run::{command, say},
+    steps::Step,
 };
 
 /// What the app is made of.
@@ -30,41 +31,115 @@ const SOURCES: [&str; 9] = [
     "rust-toolchain.toml",
 ];
 
-/// The limit for wasm and JavaScript together, gzipped.
+/// The limit for wasm and JavaScript of a release together, gzipped.
 const MAX_GZIPPED: u64 = 760 * 1000;
-
-/// The limit for the client of other people's pages, gzipped.
+/// The limit for the same of an app for looking, which is built quickly and not squeezed.
+const MAX_LOOKING_GZIPPED: u64 = 2_000 * 1000;
+/// The limit for the client of other people's pages, minified and gzipped.
 const MAX_CLIENT: u64 = 4096;
 
-/// Builds into `dist`, unless what is there was made from the same sources.
+/// The flags that every build of the app for looking has, so that it is built once: they are trunk's own.
+pub(crate) const CARGO: &str =
+    "--locked --package fourways-app --target wasm32-unknown-unknown --profile start";
+
+/// The folder of the app for looking.
+pub(crate) fn folder() -> PathBuf {
+    root().join("target/app")
+}
+
+/// The folder of a release's app, which the server embeds.
+fn dist() -> PathBuf {
+    root().join("dist")
+}
+
+/// Whether the app for looking was made from the sources as they are.
 ///
 /// # Errors
-/// If a tool can't be installed, the build fails, or the app has grown over its limit.
-pub(crate) fn build() -> anyhow::Result<()> {
-    let dist = root().join("dist");
-    let stamp = dist.join(".sources");
-    let sources = fingerprint()?;
-    if fs::read_to_string(&stamp).is_ok_and(|made_from| made_from == sources) {
-        say("the app is up to date");
+/// If a source can't be read.
+pub(crate) fn is_fresh() -> anyhow::Result<bool> {
+    Ok(is_made_from(&folder(), &fingerprint()?))
+}
+
+/// Trunk's call that builds the app for looking into [`folder`].
+pub(crate) fn trunk() -> Command {
+    let mut trunk = command("trunk build --dist");
+    trunk.arg(folder());
+    trunk
+}
+
+/// Builds the app for looking by [`trunk`].
+///
+/// # Errors
+/// If the build fails, or the app has grown over its limit.
+pub(crate) fn build(step: &Step<'_>, trunk: &mut Command) -> anyhow::Result<()> {
+    let (folder, sources) = (folder(), fingerprint()?);
+    step.run(trunk)?;
+    add_client(&folder)?;
+    let mut total = 0;
+    for file in files(&folder)?.iter().filter(|file| is_code(file)) {
+        total += gzip(&fs::read(file)?, flate2::Compression::best())?.len() as u64;
+    }
+    say(&format!(
+        "   the app is {total} bytes of wasm and JavaScript, gzipped (limit {MAX_LOOKING_GZIPPED})"
+    ));
+    anyhow::ensure!(total <= MAX_LOOKING_GZIPPED, "the app is larger than its limit");
+    fs::write(folder.join(STAMP), sources).context("the app's folder can't be written")
+}
+
+/// Puts the client of other people's pages into [`folder`] as a release has it, minified, and holds it to its limit.
+///
+/// # Errors
+/// If it can't be minified or is larger than its limit.
+pub(crate) fn minify_client(step: &Step<'_>, path: &OsStr) -> anyhow::Result<()> {
+    let file = folder().join("client.js");
+    step.run(command(&format!("{ESBUILD} client-js/fourways.js")).arg(outfile(&file)).env("PATH", path))?;
+    check_client(gzip(&fs::read(&file)?, flate2::Compression::best())?.len() as u64)
+}
+
+fn outfile(file: &Path) -> String {
+    format!("--outfile={}", file.display())
+}
+
+fn check_client(gzipped: u64) -> anyhow::Result<()> {
+    say(&format!("   client.js is {gzipped} bytes, gzipped (limit {MAX_CLIENT})"));
+    anyhow::ensure!(gzipped <= MAX_CLIENT, "the client is larger than its limit");
+    Ok(())
+}
+
+/// Builds the app for release into `dist`, unless what is there was made from the same sources.
+///
+/// # Errors
+/// If the build fails, or the app or the client has grown over its limit.
+pub(crate) fn release(step: &Step<'_>, path: &OsStr) -> anyhow::Result<()> {
+    let (dist, sources) = (dist(), fingerprint()?);
+    if is_made_from(&dist, &sources) {
+        say("   the app is as its sources are");
         return Ok(());
     }
-    let path = tools::for_app()?;
-    step("Building the app (the first time about 3 minutes)");
-    // Trunk hands `--offline` on to cargo, so what it needs is fetched first.
-    check(&mut command("cargo fetch --locked"))?;
-    check(command("trunk build --release --offline").env("PATH", &path))?;
+    step.run(command("trunk build --release").env("PATH", path))?;
+    add_client(&dist)?;
+    squeeze(step, &dist, path)?;
+    let gzipped = pack(&dist)?;
+    check_client(fs::metadata(dist.join("client.js.gz")).context("the client was not packed")?.len())?;
+    say(&format!("   the app is {gzipped} bytes of wasm and JavaScript, gzipped (limit {MAX_GZIPPED})"));
+    anyhow::ensure!(gzipped <= MAX_GZIPPED, "the app is larger than its limit");
+    fs::write(dist.join(STAMP), sources).context("dist can't be written")
+}
+
+/// Holds the fingerprint of the sources that a folder was made from.
+const STAMP: &str = ".sources";
+
+fn is_made_from(folder: &Path, sources: &str) -> bool {
+    fs::read_to_string(folder.join(STAMP)).is_ok_and(|made_from| made_from == sources)
+}
+
+/// The client of other people's pages is given out beside the app.
+fn add_client(folder: &Path) -> anyhow::Result<()> {
     for (from, to) in [("fourways.js", "client.js"), ("fourways.d.ts", "client.d.ts")] {
         let from = root().join("client-js").join(from);
-        fs::copy(&from, dist.join(to)).with_context(|| format!("{} can't be copied", from.display()))?;
+        fs::copy(&from, folder.join(to)).with_context(|| format!("{} can't be copied", from.display()))?;
     }
-    squeeze(&dist, &path)?;
-    let gzipped = pack(&dist)?;
-    let client = fs::metadata(dist.join("client.js.gz")).context("the client was not packed")?.len();
-    say(&format!("client.js is {client} bytes, gzipped (limit {MAX_CLIENT})"));
-    anyhow::ensure!(client <= MAX_CLIENT, "the client is larger than its limit");
-    say(&format!("the app is {gzipped} bytes of wasm and JavaScript, gzipped (limit {MAX_GZIPPED})"));
-    anyhow::ensure!(gzipped <= MAX_GZIPPED, "the app is larger than its limit");
-    fs::write(stamp, sources).context("dist can't be written")
+    Ok(())
 }
 
 /// Once more, with loops untangled first, which trunk's own call can't ask for.
@@ -73,24 +148,26 @@ const WASM_OPT: &str = "wasm-opt --flatten --rereloop -Oz -Oz --enable-bulk-memo
 const ESBUILD: &str = "esbuild --log-level=warning --minify --format=esm --allow-overwrite";
 
 /// Makes what trunk left smaller, in place.
-fn squeeze(dist: &Path, path: &OsStr) -> anyhow::Result<()> {
-    step("Squeezing the app");
+fn squeeze(step: &Step<'_>, dist: &Path, path: &OsStr) -> anyhow::Result<()> {
     for file in files(dist)? {
         // Relative to the workspace, so that a space in the path above it can't split the command.
         let name = file.strip_prefix(root()).unwrap_or(&file).to_string_lossy().into_owned();
         let mut tool = match file.extension().and_then(OsStr::to_str) {
             Some("wasm") => command(&format!("{WASM_OPT} {name} -o {name}")),
-            Some("js") => command(&format!("{ESBUILD} {name} --outfile={name}")),
+            Some("js") => {
+                let mut tool = command(&format!("{ESBUILD} {name}"));
+                tool.arg(outfile(&file));
+                tool
+            }
             _ => continue,
         };
-        check(tool.env("PATH", path))?;
+        step.run(tool.env("PATH", path))?;
     }
     Ok(())
 }
 
-/// Writes a `.br` and a `.gz` beside every file, and returns what wasm and JavaScript come to.
+/// Writes a `.br` and a `.gz` beside every file, and returns what wasm and JavaScript come to, gzipped.
 fn pack(dist: &Path) -> anyhow::Result<u64> {
-    step("Packing the app");
     let mut gzipped = 0;
     for path in files(dist)? {
         let extension =
@@ -99,10 +176,8 @@ fn pack(dist: &Path) -> anyhow::Result<u64> {
             continue;
         }
         let plain = fs::read(&path).with_context(|| format!("{} can't be read", path.display()))?;
-        let mut gzip = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::best());
-        gzip.write_all(&plain)?;
-        let gzip = gzip.finish()?;
-        if matches!(extension.as_str(), "js" | "wasm") {
+        let gzip = gzip(&plain, flate2::Compression::best())?;
+        if is_code(&path) {
             gzipped += gzip.len() as u64;
         }
         let mut brotli = Vec::new();
@@ -113,6 +188,16 @@ fn pack(dist: &Path) -> anyhow::Result<u64> {
         }
     }
     Ok(gzipped)
+}
+
+fn is_code(file: &Path) -> bool {
+    matches!(file.extension().and_then(OsStr::to_str), Some("js" | "wasm"))
+}
+
+fn gzip(plain: &[u8], level: flate2::Compression) -> anyhow::Result<Vec<u8>> {
+    let mut encoder = flate2::write::GzEncoder::new(Vec::new(), level);
+    encoder.write_all(plain)?;
+    Ok(encoder.finish()?)
 }
 
 fn fingerprint() -> anyhow::Result<String> {

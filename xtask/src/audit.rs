@@ -2,29 +2,34 @@
 //! looked up in a copy of the `RustSec` database, where there is one.
 
 use crate::{
-    run::{check, command, output, say, step},
+    run::{command, output, say},
+    steps::Steps,
     tools,
 };
 
 /// Checks licences, bans, sources, and advisories where they can be.
+///
+/// # Errors
+/// If something is not as `deny.toml` wants it.
 pub(crate) fn run() -> anyhow::Result<()> {
-    let path = tools::for_audit()?;
+    let steps = Steps::of(3);
+    let path = steps.step("seeing to the tools", "1 s; 3 min once", tools::for_audit)?;
     let deny = |line: &str| {
         let mut command = command(&format!("cargo deny --offline check {line}"));
         command.env("PATH", &path);
         command
     };
-    step("Licences, bans, sources");
-    check(&mut deny("--hide-inclusion-graph licenses bans sources"))?;
-    step("Advisories (RustSec)");
+    steps.step("licences, bans, sources", "1 s", |step| {
+        step.run(&mut deny("--hide-inclusion-graph licenses bans sources"))
+    })?;
     let database =
         std::env::var("CARGO_HOME").or_else(|_| std::env::var("HOME").map(|home| home + "/.cargo"));
     let database = database.unwrap_or_default() + "/advisory-dbs";
-    if output(&format!("ls {database}")).is_none_or(|list| list.trim().is_empty()) {
-        say(&format!(
-            "not checked: there is no copy of the database in {database}; `cargo deny fetch` gets one"
-        ));
-        return Ok(());
-    }
-    check(&mut deny("advisories"))
+    steps.step("advisories (RustSec)", "1 s", |step| {
+        if output(&format!("ls {database}")).is_none_or(|list| list.trim().is_empty()) {
+            say("   not checked: there is no copy of the database; `cargo deny fetch` gets one");
+            return Ok(());
+        }
+        step.run(&mut deny("advisories"))
+    })
 }

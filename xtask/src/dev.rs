@@ -1,14 +1,20 @@
 //! Serves the app with live reload, in front of a server that runs beside it.
 
 use crate::{
-    run::{check, command, step},
+    run::{check, command, say},
+    steps::unnumbered,
     tools,
 };
 
 /// Runs until it is stopped. What follows `dev` goes to `trunk serve`.
+///
+/// # Errors
+/// If a tool can't be installed, or trunk ends with an error.
 pub(crate) fn run(flags: &[String]) -> anyhow::Result<()> {
-    let path = tools::for_app()?;
-    step("Serving the app at http://127.0.0.1:8081, in front of `cargo run -p fourways -- serve`");
-    // Not into `dist`, which the server embeds: that one is built for release and packed.
-    check(command("trunk serve --dist target/dev-app").args(flags).env("PATH", path))
+    let tools = unnumbered(|step| {
+        tools::wasm_target(step)?;
+        tools::for_app(step)
+    })?;
+    say("serving the app at http://127.0.0.1:8081, in front of `cargo run -p fourways -- serve`");
+    check(command("trunk serve --dist target/dev-app").args(flags).env("PATH", tools.path()?))
 }

@@ -10,7 +10,8 @@ use anyhow::{Context as _, bail};
 
 use crate::{
     root,
-    run::{check, command, say, step},
+    run::{check, command, say},
+    steps::unnumbered,
     tools,
 };
 
@@ -34,9 +35,9 @@ pub(crate) fn run(arguments: &[String]) -> anyhow::Result<()> {
     if wanted.is_empty() {
         wanted = targets()?;
     }
-    let path = tools::for_fuzzing()?;
+    let path = unnumbered(tools::for_fuzzing)?;
     for target in &wanted {
-        step(&format!("Fuzzing {target} for {seconds} s"));
+        say(&format!("\n── fuzzing {target} for {seconds} s"));
         say(&fuzz(target, seconds, &path)?);
     }
     Ok(())

@@ -1,30 +1,33 @@
 //! All set-up and every check, on a fresh machine that has rustup and Debian or Ubuntu's apt.
 //!
 //! `cargo xtask start` builds the app and the server and serves the lab; `cargo xtask test` runs every check;
-//! `cargo xtask cost` measures what a delivery costs. What is missing is installed, once, and said.
+//! `cargo xtask release` makes the binary to deploy. What is missing is installed, once, and said.
 
-mod api;
 mod app;
 mod audit;
 mod cost;
 mod dev;
 mod fuzz;
+mod release;
 mod run;
 mod start;
+mod steps;
 mod test;
 mod tidy;
+mod timing;
 mod tools;
 
 use std::{path::PathBuf, process::ExitCode};
 
 const HELP: &str = "\
-cargo xtask start [flags of `fourways serve`]   build everything and serve the lab
-cargo xtask app                                 build only the app, into dist
+cargo xtask start [flags of `fourways serve`]   build app and server for looking at them, and serve the lab
+cargo xtask test [--quick] [section …]          every check; sections: format, walls, lints, native, wasm, browser, api
+cargo xtask release                             the binary to deploy, target/release/fourways
+cargo xtask app                                 only the app of a release, into dist
 cargo xtask dev [flags of `trunk serve`]        serve the app with live reload, before a running server
-cargo xtask test                                every check: format, lints, walls, unit, integration, race, wasm, browser
-cargo xtask cost --fanout DIR [--runs 3]        what a delivery costs, beside the floor and nchan
-cargo xtask fuzz [--seconds 600] [target …]      every parser that reads from the network, with inputs made up
-cargo xtask api                                 the API, held to openapi.json by schemathesis
+cargo xtask cost [--rounds 3]                   what a delivery costs, beside the floor and nchan
+cargo xtask timing [row …] [--busy N]           how long start and test take; the suite N times on a busy machine
+cargo xtask fuzz [--seconds 600] [target …]     every parser that reads from the network, with inputs made up
 cargo xtask audit                               licences, sources, duplicates and known holes of what is built in";
 
 fn main() -> ExitCode {
@@ -33,13 +36,14 @@ fn main() -> ExitCode {
         arguments.split_first().map_or(("", &[][..]), |(first, rest)| (first.as_str(), rest));
     let outcome = match command {
         "start" => start::run(rest),
-        "api" => api::run(),
-        "app" => app::build(),
+        "release" => release::run(),
+        "app" => release::app_alone(),
         "dev" => dev::run(rest),
-        "test" => test::run(),
+        "test" => test::run(rest),
         "cost" => cost::run(rest),
         "fuzz" => fuzz::run(rest),
         "audit" => audit::run(),
+        "timing" => timing::run(rest),
         _ => {
             run::say(HELP);
             return if matches!(command, "" | "help" | "--help" | "-h") {

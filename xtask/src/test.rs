@@ -1,50 +1,248 @@
-//! Every check, in the order in which a failure is cheapest.
+//! `cargo xtask test`: every check, in the order in which a failure is cheapest, side by side where that helps.
 
-use std::time::Instant;
+mod checks;
 
+use std::ffi::OsString;
+
+use anyhow::{Context as _, ensure};
+
+use self::checks::{Counts, cargo, linted};
 use crate::{
-    api, app, root,
-    run::{check, command, say, step},
+    app, root,
+    run::{command, print, say},
+    steps::{Step, Steps, side_by_side, spoken},
     tidy, tools,
 };
 
-/// Runs them all; the first that fails ends it.
-pub(crate) fn run() -> anyhow::Result<()> {
-    let began = Instant::now();
-    step("Format");
-    check(&mut command("cargo fmt --all --check"))?;
-    step("Walls between rooms");
-    tidy::check()?;
-    let path = tools::for_app()?;
-    tools::for_tests()?;
-    step("Lints, native and WebAssembly");
-    check(&mut command("cargo clippy --locked --workspace --all-targets -- -D warnings"))?;
-    check(&mut command(
-        "cargo clippy --locked --package fourways --all-targets --features shuttle -- -D warnings",
-    ))?;
-    check(&mut command(
-        "cargo clippy --locked --package fourways-app --target wasm32-unknown-unknown --all-targets -- -D warnings",
-    ))?;
-    app::build()?;
-    step("Unit and integration tests");
-    check(&mut command("cargo test --locked --workspace --exclude fourways-e2e"))?;
-    step("Model of the step from replay to live: every interleaving that the checker chooses");
-    check(&mut command("cargo test --locked --package fourways --features shuttle --test race"))?;
-    step("Browser bindings, in Chromium");
-    check(
-        command("cargo test --locked --package fourways-app --target wasm32-unknown-unknown --lib")
-            .env("PATH", path)
-            .env("CARGO_TARGET_WASM32_UNKNOWN_UNKNOWN_RUNNER", "wasm-bindgen-test-runner")
-            .env("CHROMEDRIVER", "/usr/bin/chromedriver"),
-    )?;
-    api::run()?;
-    step("The lab, in Chromium, and Node clients");
-    check(
-        command("cargo test --locked --package fourways-e2e")
-            .env("FOURWAYS_BINARY", root().join("target/debug/fourways"))
-            .env("FOURWAYS_AXE", tools::axe()?)
-            .env("NODE_PATH", tools::node_clients()?),
-    )?;
-    say(&format!("\nall checks passed in {:.0} s", began.elapsed().as_secs_f64()));
+/// Threads of the native tests: most of them wait for a socket most of the time.
+const NATIVE_THREADS: usize = 8;
+/// Browser tests that run at once.
+const BROWSER_THREADS: usize = 5;
+
+/// A part of the checks that can be run by itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Section {
+    Format,
+    Walls,
+    Lints,
+    Native,
+    Wasm,
+    Browser,
+    Api,
+}
+
+impl Section {
+    const ALL: [Self; 7] =
+        [Self::Format, Self::Walls, Self::Lints, Self::Native, Self::Wasm, Self::Browser, Self::Api];
+
+    const fn name(self) -> &'static str {
+        match self {
+            Self::Format => "format",
+            Self::Walls => "walls",
+            Self::Lints => "lints",
+            Self::Native => "native",
+            Self::Wasm => "wasm",
+            Self::Browser => "browser",
+            Self::Api => "api",
+        }
+    }
+}
+
+/// What was asked for.
+struct Wanted {
+    sections: Vec<Section>,
+    is_quick: bool,
+}
+
+impl Wanted {
+    fn parse(arguments: &[String]) -> anyhow::Result<Self> {
+        let mut wanted = Self { sections: Vec::new(), is_quick: false };
+        for argument in arguments {
+            if argument == "--quick" {
+                wanted.is_quick = true;
+                continue;
+            }
+            let section = Section::ALL.into_iter().find(|section| section.name() == argument);
+            let names = Section::ALL.map(Section::name).join(", ");
+            wanted
+                .sections
+                .push(section.with_context(|| format!("no section {argument:?}; there are {names}"))?);
+        }
+        if wanted.sections.is_empty() {
+            wanted.sections = Section::ALL.into();
+        }
+        Ok(wanted)
+    }
+
+    fn has(&self, section: Section) -> bool {
+        self.sections.contains(&section)
+    }
+}
+
+/// Runs all sections, or those that are named; `--quick` builds and lints everything that has changed and runs the unit
+/// tests alone.
+///
+/// # Errors
+/// If a check fails, or in CI a test was left out.
+pub(crate) fn run(arguments: &[String]) -> anyhow::Result<()> {
+    let wanted = Wanted::parse(arguments)?;
+    let counts = if wanted.is_quick { quick()? } else { whole(&wanted)? };
+    if counts.passed > 0 {
+        print(&format!("{} passed, 0 failed", counts.passed));
+    }
+    ensure!(
+        counts.ignored == 0 || std::env::var_os("CI").is_none(),
+        "{} tests are marked to be left out, and in CI nothing is",
+        counts.ignored
+    );
     Ok(())
+}
+
+fn quick() -> anyhow::Result<Counts> {
+    let steps = Steps::of(5);
+    format(&steps)?;
+    walls(&steps)?;
+    native_build(&steps)?;
+    steps.step("lints, WebAssembly", "2 min the first time", |step| {
+        tools::wasm_target(step)?;
+        step.run(&mut cargo(&format!("build {}", app::CARGO)))
+    })?;
+    let counts = steps.step("running the unit tests", "10 s", |step| {
+        step.run(&mut cargo("test --locked --workspace --lib --bins"))?;
+        Ok(Counts::of(&step.printed()))
+    })?;
+    say(&format!("\nall quick checks passed in {}", spoken(steps.elapsed())));
+    Ok(counts)
+}
+
+fn whole(wanted: &Wanted) -> anyhow::Result<Counts> {
+    let (has_native, has_wasm) = (wanted.has(Section::Native), wanted.has(Section::Wasm));
+    let has_browser = wanted.has(Section::Browser) || wanted.has(Section::Api);
+    let builds_native = wanted.has(Section::Lints) || has_native || has_browser;
+    let builds_wasm = wanted.has(Section::Lints) || has_wasm || has_browser;
+    let count =
+        |parts: &[(bool, usize)]| parts.iter().map(|(is_on, steps)| if *is_on { *steps } else { 0 }).sum();
+    let steps = Steps::of(count(&[
+        (wanted.has(Section::Format), 1),
+        (wanted.has(Section::Walls), 1),
+        (builds_native, 1),
+        (builds_wasm, 3),
+        (has_native, 1),
+        (has_wasm, 1),
+        (has_browser, 1),
+    ]));
+    if wanted.has(Section::Format) {
+        format(&steps)?;
+    }
+    if wanted.has(Section::Walls) {
+        walls(&steps)?;
+    }
+    let installed = builds_wasm.then(|| steps.step("seeing to the tools", "1 s; 5 min once", Installed::all));
+    let installed = installed.transpose()?;
+    let ((), ()) = side_by_side(
+        || if builds_native { native_build(&steps) } else { Ok(()) },
+        || installed.as_ref().map_or(Ok(()), |installed| wasm_build(&steps, installed)),
+    )?;
+    let (native, others) = side_by_side(
+        || if has_native { native_tests(&steps) } else { Ok(Counts::default()) },
+        || {
+            let mut counts = Counts::default();
+            if let Some(installed) = &installed {
+                if has_wasm {
+                    counts = counts + wasm_tests(&steps, installed)?;
+                }
+                if has_browser {
+                    let only = (!wanted.has(Section::Browser)).then_some("api::");
+                    counts = counts + browser_tests(&steps, installed, only)?;
+                }
+            }
+            Ok(counts)
+        },
+    )?;
+    let counts = native + others;
+    say(&format!("\nall checks passed in {}: {} tests", spoken(steps.elapsed()), counts.passed));
+    Ok(counts)
+}
+
+fn format(steps: &Steps) -> anyhow::Result<()> {
+    steps.step("format", "2 s", |step| step.run(&mut command("cargo fmt --all --check")))
+}
+
+fn walls(steps: &Steps) -> anyhow::Result<()> {
+    steps.step("walls between rooms", "1 s", |_| tidy::check())
+}
+
+/// Everything that tests need which cargo does not build, and where it is.
+struct Installed {
+    path: OsString,
+    axe: OsString,
+    node_path: OsString,
+    schemathesis: OsString,
+}
+
+impl Installed {
+    fn all(step: &Step<'_>) -> anyhow::Result<Self> {
+        tools::wasm_target(step)?;
+        tools::for_tests(step)?;
+        Ok(Self {
+            path: tools::for_release(step)?.path()?,
+            axe: tools::axe(step)?.into(),
+            node_path: tools::node_clients(step)?.into(),
+            schemathesis: tools::schemathesis(step)?.into(),
+        })
+    }
+}
+
+/// Lints and test binaries in one compilation: clippy's compiler builds what it has looked at.
+fn native_build(steps: &Steps) -> anyhow::Result<()> {
+    steps.step("lints and test binaries, native", "6 min the first time", |step| {
+        step.run(&mut cargo("test --locked --workspace --no-run"))
+    })
+}
+
+/// The app as anybody who has trunk builds it; clippy's compiler looks at it on the way. Then the binary of its tests.
+fn wasm_build(steps: &Steps, installed: &Installed) -> anyhow::Result<()> {
+    steps.step("lints and app, by plain `trunk build`", "4 min the first time", |step| {
+        app::build(step, linted(app::trunk()).env("PATH", &installed.path))?;
+        app::minify_client(step, &installed.path)
+    })?;
+    steps.step("test binary, WebAssembly", "1 min the first time", |step| {
+        step.run(&mut cargo(&format!("test --no-run --lib {}", app::CARGO)))
+    })
+}
+
+fn native_tests(steps: &Steps) -> anyhow::Result<Counts> {
+    steps.step("unit, integration, race and property tests", "1 min", |step| {
+        let mut tests = cargo("test --locked --workspace --exclude fourways-e2e --no-fail-fast --");
+        step.run(tests.arg(format!("--test-threads={NATIVE_THREADS}")))?;
+        Ok(Counts::of(&step.printed()))
+    })
+}
+
+fn wasm_tests(steps: &Steps, installed: &Installed) -> anyhow::Result<Counts> {
+    steps.step("browser bindings, in Chromium", "10 s", |step| {
+        let mut tests = cargo(&format!("test --lib {}", app::CARGO));
+        tests
+            .env("PATH", &installed.path)
+            .env("CARGO_TARGET_WASM32_UNKNOWN_UNKNOWN_RUNNER", "wasm-bindgen-test-runner")
+            .env("CHROMEDRIVER", "/usr/bin/chromedriver");
+        step.run(&mut tests)?;
+        Ok(Counts::of(&step.printed()))
+    })
+}
+
+fn browser_tests(steps: &Steps, installed: &Installed, only: Option<&str>) -> anyhow::Result<Counts> {
+    steps.step("the lab and its clients, in Chromium and Node", "5 min", |step| {
+        let mut tests = cargo("test --locked --workspace --test e2e --no-fail-fast --");
+        tests
+            .arg(format!("--test-threads={BROWSER_THREADS}"))
+            .args(only)
+            .env("FOURWAYS_BINARY", root().join("target/debug/fourways"))
+            .env("FOURWAYS_APP", app::folder())
+            .env("FOURWAYS_AXE", &installed.axe)
+            .env("FOURWAYS_SCHEMATHESIS", &installed.schemathesis)
+            .env("NODE_PATH", &installed.node_path);
+        step.run(&mut tests)?;
+        Ok(Counts::of(&step.printed()))
+    })
 }

@@ -9,7 +9,7 @@ use crate::{app::files, root};
 /// Reads every source and fails with all breaches at once.
 pub(crate) fn check() -> anyhow::Result<()> {
     let mut breaches = Vec::new();
-    for crate_name in ["shared", "backend", "client", "frontend", "bench", "e2e", "xtask"] {
+    for crate_name in ["shared", "backend", "client", "frontend", "crates", "bench", "e2e", "xtask"] {
         for path in files(&root().join(crate_name))? {
             if path.extension().is_none_or(|extension| extension != "rs") {
                 continue;

@@ -1,12 +1,14 @@
-//! Installs what is missing: by version into the user's cache folder, so that a second clone is quick, or by apt.
+//! Installs what is missing: by version into the user's cache folder, so that a second clone is quick, or by apt. What
+//! is on `PATH` already in the right version is used.
 
-use std::{ffi::OsString, fs, path::PathBuf};
+use std::{ffi::OsString, fs, path::PathBuf, process::Command};
 
 use anyhow::{Context as _, bail};
 
 use crate::{
     root,
-    run::{check, command, is_there, output, say, step},
+    run::{check, command, is_there, output, say},
+    steps::Step,
 };
 
 /// 0.22 needs a newer Rust than this workspace's.
@@ -24,161 +26,273 @@ const CARGO_DENY: &str = "0.20.2";
 /// The rules that pages are audited by.
 const AXE: &str = "4.14.1";
 
-/// What the app is built with. The `PATH` to build it with.
-pub(crate) fn for_app() -> anyhow::Result<OsString> {
-    wasm_target()?;
-    let bindgen = locked_version("wasm-bindgen")?;
-    let mut folders = vec![
-        cargo_tool("trunk", TRUNK, "--locked", "5 to 9 minutes")?,
-        // Must equal the crate's version. `--locked` would ask for a version of a dependency that was withdrawn.
-        cargo_tool("wasm-bindgen-cli", &bindgen, "", "2 to 3 minutes")?,
-        npm_tool("binaryen", BINARYEN)?,
-        npm_tool("esbuild", ESBUILD)?,
-    ];
-    folders.extend(std::env::split_paths(&std::env::var_os("PATH").unwrap_or_default()));
-    std::env::join_paths(folders).context("PATH can't be put together")
+/// The programs that the app is built with, once they are there.
+#[derive(Clone, Debug)]
+pub(crate) struct ForApp {
+    folders: Vec<PathBuf>,
+}
+
+impl ForApp {
+    /// The `PATH` to build with.
+    ///
+    /// # Errors
+    /// If a folder's name has a colon.
+    pub(crate) fn path(&self) -> anyhow::Result<OsString> {
+        with_path(self.folders.clone())
+    }
+}
+
+/// Whether nothing has to be installed to build the app for looking.
+pub(crate) fn has_all_for_app() -> bool {
+    let is_here = |tool: &CargoTool| tool.found().is_some();
+    locked_version("wasm-bindgen").is_ok_and(|version| is_here(&trunk()) && is_here(&bindgen(version)))
+}
+
+/// Installs what builds the app for looking: nothing but Rust programs.
+///
+/// # Errors
+/// If one can't be installed.
+pub(crate) fn for_app(step: &Step<'_>) -> anyhow::Result<ForApp> {
+    // The smaller one first: the larger takes over what both are made of.
+    let bindgen = bindgen(locked_version("wasm-bindgen")?).folder(step)?;
+    let folders = vec![bindgen, trunk().folder(step)?];
+    clear_build_folder();
+    Ok(ForApp { folders })
+}
+
+/// Installs what makes the app of a release small, beside [`for_app`].
+///
+/// # Errors
+/// If one can't be installed.
+pub(crate) fn for_release(step: &Step<'_>) -> anyhow::Result<ForApp> {
+    let mut tools = for_app(step)?;
+    tools.folders.push(npm_tool(step, "binaryen", BINARYEN)?);
+    tools.folders.push(npm_tool(step, "esbuild", ESBUILD)?);
+    Ok(tools)
+}
+
+fn trunk() -> CargoTool {
+    CargoTool { package: "trunk", program: "trunk", version: TRUNK.to_owned(), is_locked: true }
+}
+
+/// Must equal the crate's version. `--locked` would ask for a version of a dependency that was withdrawn.
+fn bindgen(version: String) -> CargoTool {
+    CargoTool { package: "wasm-bindgen-cli", program: "wasm-bindgen", version, is_locked: false }
 }
 
 /// What tests run in and ask: a browser, the kernel's counters of a socket, reverse proxies, what the docs say to type.
-pub(crate) fn for_tests() -> anyhow::Result<()> {
-    apt(&[
-        ("chromium", "chromium"),
-        ("chromedriver", "chromium-driver"),
-        ("ss", "iproute2"),
-        ("nginx", "nginx-light"),
-        ("caddy", "caddy"),
-        ("haproxy", "haproxy"),
-        ("curl", "curl"),
-    ])
+pub(crate) fn for_tests(step: &Step<'_>) -> anyhow::Result<()> {
+    apt(
+        step,
+        &[
+            ("chromium", "chromium"),
+            ("chromedriver", "chromium-driver"),
+            ("ss", "iproute2"),
+            ("nginx", "nginx-light"),
+            ("caddy", "caddy"),
+            ("haproxy", "haproxy"),
+            ("curl", "curl"),
+        ],
+    )
 }
 
 /// The `PATH` to fuzz with.
-pub(crate) fn for_fuzzing() -> anyhow::Result<OsString> {
-    apt(&[("g++", "g++")])?;
-    with_path(cargo_tool("cargo-fuzz", CARGO_FUZZ, "--locked", "1 minute")?)
+pub(crate) fn for_fuzzing(step: &Step<'_>) -> anyhow::Result<OsString> {
+    apt(step, &[("g++", "g++")])?;
+    let version = CARGO_FUZZ.to_owned();
+    let tool = CargoTool { package: "cargo-fuzz", program: "cargo-fuzz", version, is_locked: true };
+    with_path(vec![tool.folder(step)?])
 }
 
 /// The `PATH` to audit with.
-pub(crate) fn for_audit() -> anyhow::Result<OsString> {
-    with_path(cargo_tool("cargo-deny", CARGO_DENY, "--locked", "4 to 6 minutes")?)
+pub(crate) fn for_audit(step: &Step<'_>) -> anyhow::Result<OsString> {
+    let version = CARGO_DENY.to_owned();
+    let tool = CargoTool { package: "cargo-deny", program: "cargo-deny", version, is_locked: true };
+    with_path(vec![tool.folder(step)?])
 }
 
-fn with_path(first: PathBuf) -> anyhow::Result<OsString> {
+fn with_path(first: Vec<PathBuf>) -> anyhow::Result<OsString> {
     let path = std::env::var_os("PATH").unwrap_or_default();
-    std::env::join_paths([first].into_iter().chain(std::env::split_paths(&path)))
+    std::env::join_paths(first.into_iter().chain(std::env::split_paths(&path)))
         .context("PATH can't be put together")
 }
 
 /// The peers that a delivery's cost is compared with.
-pub(crate) fn for_cost() -> anyhow::Result<()> {
-    apt(&[("nginx", "nginx-light"), ("taskset", "util-linux")])?;
+pub(crate) fn for_cost(step: &Step<'_>) -> anyhow::Result<()> {
+    apt(step, &[("nginx", "nginx-light"), ("taskset", "util-linux")])?;
     if !PathBuf::from("/usr/lib/nginx/modules/ngx_nchan_module.so").exists() {
-        apt_install(&["libnginx-mod-nchan"])?;
+        apt_install(step, &["libnginx-mod-nchan"])?;
     }
     Ok(())
 }
 
 /// The folder of `node_modules` with the README's Node clients.
-pub(crate) fn node_clients() -> anyhow::Result<PathBuf> {
+pub(crate) fn node_clients(step: &Step<'_>) -> anyhow::Result<PathBuf> {
     let folder = cache()?.join("node-clients").join(NODE_CLIENTS.join("+").replace('@', "-"));
     if !folder.join("node_modules/ws").exists() || !folder.join("node_modules/eventsource").exists() {
-        npm_install(&folder, &NODE_CLIENTS)?;
+        npm_install(step, &folder, &NODE_CLIENTS)?;
     }
     Ok(folder.join("node_modules"))
 }
 
 /// The program that asks an API what its description says; in a place of its own for its packages.
-pub(crate) fn schemathesis() -> anyhow::Result<PathBuf> {
+pub(crate) fn schemathesis(step: &Step<'_>) -> anyhow::Result<PathBuf> {
     let folder = cache()?.join(format!("schemathesis-{SCHEMATHESIS}"));
     let program = folder.join("bin/schemathesis");
     if !program.is_file() {
-        apt(&[("python3", "python3")])?;
-        step(&format!("Installing schemathesis {SCHEMATHESIS} (once)"));
+        apt(step, &[("python3", "python3")])?;
         let place = |ask: &str| command(&format!("python3 -m venv {ask}"));
-        if check(place("--clear").arg(&folder)).is_err() {
+        if step.run(place("--clear").arg(&folder)).is_err() {
             // Debian's Python comes without.
-            apt_install(&["python3-venv"])?;
-            check(place("--clear").arg(&folder))?;
+            apt_install(step, &["python3-venv"])?;
+            step.run(place("--clear").arg(&folder))?;
         }
         let pip = folder.join("bin/pip");
-        check(
-            std::process::Command::new(pip)
-                .args(["install", "--quiet"])
-                .arg(format!("schemathesis=={SCHEMATHESIS}")),
-        )?;
+        let wanted = format!("schemathesis=={SCHEMATHESIS}");
+        step.run(Command::new(pip).args(["install", "--quiet"]).arg(wanted))?;
     }
     Ok(program)
 }
 
 /// The script that audits a page.
-pub(crate) fn axe() -> anyhow::Result<PathBuf> {
+pub(crate) fn axe(step: &Step<'_>) -> anyhow::Result<PathBuf> {
     let folder = cache()?.join(format!("axe-core-{AXE}"));
     let script = folder.join("node_modules/axe-core/axe.min.js");
     if !script.is_file() {
-        npm_install(&folder, &[&format!("axe-core@{AXE}")])?;
+        npm_install(step, &folder, &[&format!("axe-core@{AXE}")])?;
     }
     Ok(script)
 }
 
-fn wasm_target() -> anyhow::Result<()> {
+/// Adds the WebAssembly target to the Rust toolchain.
+///
+/// # Errors
+/// If rustup can't.
+pub(crate) fn wasm_target(step: &Step<'_>) -> anyhow::Result<()> {
     const TARGET: &str = "wasm32-unknown-unknown";
-    let is_installed = output("rustup target list --installed").is_some_and(|list| list.contains(TARGET));
-    if is_installed {
+    if has_wasm_target() {
         return Ok(());
     }
-    step("Adding the WebAssembly target to the Rust toolchain");
-    check(&mut command(&format!("rustup target add {TARGET}")))
+    step.run(&mut command(&format!("rustup target add {TARGET}")))
 }
 
-/// The folder of the tool's program.
-fn cargo_tool(name: &str, version: &str, flags: &str, takes: &str) -> anyhow::Result<PathBuf> {
-    let folder = cache()?.join(format!("{name}-{version}"));
-    let program = if name == "wasm-bindgen-cli" { "wasm-bindgen" } else { name };
-    if !folder.join("bin").join(program).is_file() {
-        step(&format!("Installing {name} {version} (once; about {takes})"));
-        let mut install = command(&format!("cargo install {name} --version {version} {flags} --root"));
-        // Not into this workspace's target, which a `cargo clean` would take with it while it is built.
-        check(install.arg(&folder).env_remove("CARGO_TARGET_DIR").env_remove("RUSTFLAGS"))?;
+/// Whether the Rust toolchain has the WebAssembly target.
+pub(crate) fn has_wasm_target() -> bool {
+    let libraries = output("rustc --print target-libdir --target wasm32-unknown-unknown");
+    libraries.is_some_and(|folder| PathBuf::from(folder.trim()).is_dir())
+}
+
+/// A program that cargo installs.
+struct CargoTool {
+    package: &'static str,
+    program: &'static str,
+    version: String,
+    /// Whether it is built with the versions that its author has tested.
+    is_locked: bool,
+}
+
+impl CargoTool {
+    /// The folder of the program, if there is nothing to install.
+    fn found(&self) -> Option<PathBuf> {
+        let folder = self.own_folder().ok()?.join("bin");
+        if folder.join(self.program).is_file() {
+            return Some(folder);
+        }
+        let path = std::env::var_os("PATH")?;
+        std::env::split_paths(&path).find(|folder| {
+            let program = folder.join(self.program);
+            let said =
+                program.is_file().then(|| Command::new(program).arg("--version").output().ok()).flatten();
+            said.is_some_and(|said| self.is_version(&String::from_utf8_lossy(&said.stdout)))
+        })
     }
-    Ok(folder.join("bin"))
+
+    /// As in `trunk 0.21.14` or `wasm-bindgen 0.2.130 (5b6a9a8)`.
+    fn is_version(&self, said: &str) -> bool {
+        said.split_whitespace().nth(1) == Some(&self.version)
+    }
+
+    fn own_folder(&self) -> anyhow::Result<PathBuf> {
+        Ok(cache()?.join(format!("{}-{}", self.package, self.version)))
+    }
+
+    /// The folder of the program, which is installed if it is missing: as a binary where `cargo binstall` finds one, or
+    /// from its source, built to be there soon rather than to run fast.
+    fn folder(&self, step: &Step<'_>) -> anyhow::Result<PathBuf> {
+        if let Some(folder) = self.found() {
+            return Ok(folder);
+        }
+        let (folder, Self { package, version, .. }) = (self.own_folder()?, self);
+        if is_there("cargo-binstall") {
+            let mut install = command("cargo binstall --no-confirm --disable-strategies compile --root");
+            install.arg(&folder).args(["--version", version, package]);
+            if step.run(&mut install).is_ok() && folder.join("bin").join(self.program).is_file() {
+                return Ok(folder.join("bin"));
+            }
+        }
+        let mut install = command(&format!("cargo install {package} --version {version} --root"));
+        install.arg(&folder).args(self.is_locked.then_some("--locked")).env_remove("RUSTFLAGS");
+        install.env_remove("RUSTC_WORKSPACE_WRAPPER");
+        for (setting, value) in
+            [("OPT_LEVEL", "0"), ("LTO", "off"), ("CODEGEN_UNITS", "16"), ("DEBUG", "false")]
+        {
+            install.env(format!("CARGO_PROFILE_RELEASE_{setting}"), value);
+        }
+        // Not this workspace's target: one for all tools, so that what two are made of is built once.
+        step.run(install.env("CARGO_TARGET_DIR", build_folder()?))?;
+        Ok(folder.join("bin"))
+    }
 }
 
-fn npm_tool(name: &str, version: &str) -> anyhow::Result<PathBuf> {
+fn build_folder() -> anyhow::Result<PathBuf> {
+    Ok(cache()?.join("build"))
+}
+
+/// Gives back the gigabyte or two that building tools has taken.
+fn clear_build_folder() {
+    if let Ok(folder) = build_folder() {
+        // Not there is what is wanted.
+        drop(fs::remove_dir_all(folder));
+    }
+}
+
+fn npm_tool(step: &Step<'_>, name: &str, version: &str) -> anyhow::Result<PathBuf> {
     let folder = cache()?.join(format!("{name}-{version}"));
     let programs = folder.join("node_modules/.bin");
     if !programs.is_dir() {
-        npm_install(&folder, &[&format!("{name}@{version}")])?;
+        npm_install(step, &folder, &[&format!("{name}@{version}")])?;
     }
     Ok(programs)
 }
 
-fn npm_install(folder: &PathBuf, packages: &[&str]) -> anyhow::Result<()> {
-    apt(&[("node", "nodejs"), ("npm", "npm")])?;
-    step(&format!("Installing {} (once)", packages.join(", ")));
+fn npm_install(step: &Step<'_>, folder: &PathBuf, packages: &[&str]) -> anyhow::Result<()> {
+    apt(step, &[("node", "nodejs"), ("npm", "npm")])?;
     fs::create_dir_all(folder).with_context(|| format!("{} can't be made", folder.display()))?;
     let mut install = command("npm install --no-audit --no-fund --loglevel=error --prefix");
-    check(install.arg(folder).args(packages))
+    step.run(install.arg(folder).args(packages))
 }
 
 /// Installs the packages of the programs that are missing.
-fn apt(wanted: &[(&str, &str)]) -> anyhow::Result<()> {
+fn apt(step: &Step<'_>, wanted: &[(&str, &str)]) -> anyhow::Result<()> {
     let missing: Vec<&str> =
         wanted.iter().filter(|(program, _)| !is_there(program)).map(|(_, package)| *package).collect();
-    if missing.is_empty() { Ok(()) } else { apt_install(&missing) }
+    if missing.is_empty() { Ok(()) } else { apt_install(step, &missing) }
 }
 
-fn apt_install(packages: &[&str]) -> anyhow::Result<()> {
-    step(&format!("Installing {} by apt (once)", packages.join(", ")));
+fn apt_install(step: &Step<'_>, packages: &[&str]) -> anyhow::Result<()> {
+    say(&format!("   installing {} by apt, once", packages.join(", ")));
     if !is_there("apt-get") {
         bail!("there is no apt-get here; install {} by hand and run this again", packages.join(", "));
     }
     let is_root = output("id -u").is_some_and(|id| id.trim() == "0");
     let prefix = if is_root { "" } else { "sudo " };
-    check(&mut command(&format!("{prefix}apt-get update -qq")))?;
+    if !is_root {
+        // It may ask for a password, which a step's programs can't.
+        check(&mut command("sudo -v"))?;
+    }
+    step.run(&mut command(&format!("{prefix}apt-get update -qq")))?;
     let mut install = command(&format!("{prefix}apt-get install -y -qq --no-install-recommends"));
-    check(install.args(packages).env("DEBIAN_FRONTEND", "noninteractive"))?;
-    say("installed");
-    Ok(())
+    step.run(install.args(packages).env("DEBIAN_FRONTEND", "noninteractive"))
 }
 
 fn cache() -> anyhow::Result<PathBuf> {

@@ -24,7 +24,7 @@ const COUNT: &str = "
 async fn main() -> anyhow::Result<()> {
     let rate: u32 =
         std::env::args().nth(1).map_or(Ok(500), |rate| rate.parse()).context("a number of events")?;
-    let server = Server::start("127.0.0.1:0")?;
+    let server = Server::start()?;
     let url = format!("{}/v1/topics/host.cpu/events", server.url());
     let publishing = tokio::spawn(async move {
         let http = reqwest::Client::new();

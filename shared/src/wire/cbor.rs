@@ -80,6 +80,7 @@ pub(crate) fn read_members(bytes: &[u8]) -> Result<(Members, Option<Data>), Stri
             Some("after") => &mut members.after,
             Some("last") => &mut members.last,
             Some("policy") => &mut members.policy,
+            Some("token") => &mut members.token,
             Some("name") => &mut members.name,
             Some("id") => &mut members.id,
             Some("ref") => &mut members.reference,
@@ -166,7 +167,11 @@ mod tests {
     fn a_command_reads_the_same_from_both_encodings() {
         for text in [
             r#"{"type":"subscribe","topics":["chat.1"],"after":"k3f9-1800","policy":"latest","ref":"1"}"#,
-            r#"{"type":"publish","topic":"chat.1","data":{"x":[1,2]},"id":"c0ffee","ref":"2"}"#,
+            r#"{"type":"subscribe","topics":["a"],"last":3}"#,
+            r#"{"type":"unsubscribe","topics":["chat.1"],"ref":"3"}"#,
+            r#"{"type":"publish","topic":"chat.1","data":{"x":[1,2]},"id":"c0ffee","name":"said","ref":"2"}"#,
+            r#"{"type":"authorize","token":"a.b.c","ref":"4"}"#,
+            r#"{"type":"ping","ref":"5"}"#,
         ] {
             let bytes = write_command(&serde_json::from_str(text).unwrap());
             assert_eq!(Command::from_cbor(&bytes).unwrap(), Command::from_json(text).unwrap());

@@ -202,8 +202,12 @@ mod tests {
         }
 
         #[test]
-        fn no_bytes_panic_the_parser(bytes: Vec<u8>) {
-            let _blocks = parse(&bytes, 3);
+        fn any_bytes_mean_the_same_in_any_pieces(bytes: Vec<u8>, text in "(id|data|event|retry|:|[a-z0-9 ]|\r|\n){0,60}") {
+            for stream in [bytes.as_slice(), text.as_bytes()] {
+                let whole = parse(stream, stream.len());
+                prop_assert_eq!(&parse(stream, 1), &whole);
+                prop_assert_eq!(&parse(stream, 3), &whole);
+            }
         }
     }
 }

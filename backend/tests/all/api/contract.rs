@@ -1,0 +1,269 @@
+//! The wire contract, line by line.
+
+use serde_json::json;
+
+use crate::server::Server;
+
+#[test]
+fn publishing_answers_with_the_cursor_and_a_poll_returns_the_event() {
+    let server = Server::start();
+    let cursor = server.publish("chat.1", r#"{"a": 1.0}"#);
+    let poll = server.get("/v1/events?topic=chat.1&after=earliest");
+    assert_eq!(poll.status, 200);
+    assert_eq!(poll.header("etag"), Some(format!("\"{cursor}\"")));
+    assert_eq!(poll.header_names(), ["cache-control", "content-length", "content-type", "etag"]);
+    let body = poll.json();
+    let published_at = body["events"][0]["published_at"].as_u64().expect("a time");
+    let event = json!({"type": "event", "topic": "chat.1", "cursor": cursor, "name": "message", "published_at": published_at, "data": {"a": 1.0}});
+    assert_eq!(body, json!({"events": [event], "cursor": cursor}));
+    let text = String::from_utf8(poll.body).unwrap();
+    assert!(text.contains(r#""data":{"a": 1.0}}"#), "data stay as they were written: {text}");
+}
+
+#[test]
+fn a_poll_without_after_begins_at_the_head() {
+    let server = Server::start();
+    let before = server.publish("a", "1");
+    let head = server.get("/v1/events?topic=a").json();
+    assert_eq!(head, json!({"events": [], "cursor": before}));
+    server.publish("a", "2");
+    let next = server.get(&format!("/v1/events?topic=a&after={before}")).json();
+    assert_eq!(next["events"][0]["data"], 2);
+}
+
+#[test]
+fn an_etag_is_a_cursor_and_304_means_nothing_is_new() {
+    let server = Server::start();
+    let first = server.publish("a", "1");
+    let poll = |tag: &str| {
+        server.request(&format!("GET /v1/events?topic=a HTTP/1.1\r\nIf-None-Match: \"{tag}\""), b"")
+    };
+    let unchanged = poll(&first);
+    assert_eq!((unchanged.status, unchanged.body.len()), (304, 0));
+    assert_eq!(unchanged.header("etag"), Some(format!("\"{first}\"")));
+    server.publish("b", "\"other people's traffic\"");
+    assert_eq!(poll(&first).status, 304);
+    let second = server.publish("a", "2");
+    let changed = poll(&first);
+    assert_eq!(changed.status, 200);
+    assert_eq!(changed.json()["events"][0]["data"], 2);
+    assert_eq!(changed.header("etag"), Some(format!("\"{second}\"")));
+    let pinned = format!("GET /v1/events?topic=a&after={first} HTTP/1.1\r\nIf-None-Match: \"{first}\"");
+    assert_eq!(server.request(&pinned, b"").json()["events"].as_array().map(Vec::len), Some(1));
+}
+
+#[test]
+fn limit_and_last_and_policy_choose_what_comes() {
+    let server = Server::start();
+    for n in 1..=5 {
+        server.publish("a", &n.to_string());
+        server.publish("b", &(10 * n).to_string());
+    }
+    let data = |query: &str| {
+        let body = server.get(&format!("/v1/events?topic=a&topic=b&{query}")).json();
+        body["events"].as_array().unwrap().iter().map(|e| e["data"].as_u64().unwrap()).collect::<Vec<_>>()
+    };
+    assert_eq!(data("after=earliest&limit=3"), [1, 10, 2]);
+    assert_eq!(data("last=3"), [40, 5, 50]);
+    assert_eq!(data("after=earliest&policy=latest"), [5, 50]);
+}
+
+#[test]
+fn a_limited_poll_goes_on_where_it_ended() {
+    let server = Server::start();
+    for n in 1..=7 {
+        server.publish(if n % 2 == 0 { "a" } else { "b" }, &n.to_string());
+    }
+    let (mut after, mut seen) = ("earliest".to_owned(), Vec::new());
+    for _ in 0..4 {
+        let body = server.get(&format!("/v1/events?topic=a&topic=b&limit=2&after={after}")).json();
+        seen.extend(body["events"].as_array().unwrap().iter().map(|e| e["data"].as_u64().unwrap()));
+        after = body["cursor"].as_str().unwrap().to_owned();
+    }
+    assert_eq!(seen, [1, 2, 3, 4, 5, 6, 7]);
+}
+
+#[test]
+fn a_long_poll_is_held_until_an_event_or_the_deadline() {
+    let server = Server::start();
+    let mut held = server.connect();
+    held.send(b"GET /v1/events?topic=a&wait=20 HTTP/1.1\r\nHost: x\r\n\r\n");
+    server.await_subscribers("a", "long_poll", 1);
+    server.publish("a", "1");
+    let answer = held.answer();
+    assert_eq!((answer.status, &answer.json()["events"][0]["data"]), (200, &json!(1)));
+    let empty = server.get("/v1/events?topic=a&wait=0.05");
+    assert_eq!((empty.status, empty.body.len()), (204, 0));
+    let cursor = empty.header("etag").expect("a 204 tells where it stands");
+    let head = server.get("/v1/events?topic=a").header("etag").unwrap();
+    assert_eq!(cursor, head);
+}
+
+#[test]
+fn a_preference_to_wait_is_honoured_and_capped() {
+    let server = Server::with(&["--max-wait", "1"]);
+    let answer = server.request("GET /v1/events?topic=a HTTP/1.1\r\nPrefer: respond-async, wait=30", b"");
+    assert_eq!(answer.status, 204);
+    assert_eq!(answer.header("preference-applied").as_deref(), Some("wait=1"));
+    let ignored = server.request("GET /v1/events?topic=a HTTP/1.1\r\nPrefer: wait=soon", b"");
+    assert_eq!(ignored.status, 200, "a preference that can't be read is ignored");
+}
+
+#[test]
+fn lines_are_published_all_or_none_and_a_key_makes_a_repeat_harmless() {
+    let server = Server::start();
+    let head =
+        "POST /v1/topics/a/events HTTP/1.1\r\nContent-Type: application/x-ndjson\r\nIdempotency-Key: \"k-1\"";
+    let first = server.request(head, b"1\n\n{\"x\":2}\r\n3");
+    assert_eq!(first.status, 201);
+    assert_eq!(first.json()["cursors"].as_array().map(Vec::len), Some(3));
+    assert_eq!(server.request(head, b"1\n2\n3").json(), first.json());
+    let events = server.get("/v1/events?topic=a&after=earliest").json()["events"].clone();
+    assert_eq!(events.as_array().map(Vec::len), Some(3));
+    assert_eq!(events[1]["data"], json!({"x": 2}));
+    assert_eq!(events[1]["id"], "k-1");
+}
+
+#[test]
+fn texts_and_bytes_travel_too() {
+    let server = Server::start();
+    let post = |kind: &str, body: &[u8]| {
+        server
+            .request(&format!("POST /v1/topics/a/events?name=price HTTP/1.1\r\nContent-Type: {kind}"), body)
+            .status
+    };
+    assert_eq!(post("text/plain; charset=utf-8", "a \"b\"\nä".as_bytes()), 201);
+    assert_eq!(post("application/octet-stream", &[0, 255]), 201);
+    let events = server.get("/v1/events?topic=a&after=earliest").json()["events"].clone();
+    assert_eq!((&events[0]["data"], &events[0]["name"]), (&json!("a \"b\"\nä"), &json!("price")));
+    assert_eq!((&events[1]["data"], &events[1]["encoding"]), (&json!("AP8="), &json!("base64")));
+}
+
+#[test]
+fn a_stream_opens_with_its_place_and_frames_every_event() {
+    let server = Server::start();
+    let before = server.publish("a", "0");
+    let mut stream = server.connect();
+    let opened = stream.request("GET /v1/stream?topic=a HTTP/1.1\r\nAccept: text/event-stream", b"");
+    assert_eq!(opened.status, 200);
+    assert_eq!(opened.header("content-type").as_deref(), Some("text/event-stream"));
+    assert_eq!(opened.header("cache-control").as_deref(), Some("no-cache, no-transform"));
+    assert_eq!(opened.header("x-accel-buffering").as_deref(), Some("no"));
+    assert_eq!(
+        opened.header_names(),
+        ["cache-control", "content-type", "transfer-encoding", "x-accel-buffering"]
+    );
+    assert_eq!(stream.chunk(), format!("retry: 2000\nid: {before}\n\n"));
+    let cursor = server.publish("a", "{\n\"x\": 1}");
+    let block = stream.chunk();
+    assert!(
+        block.starts_with(&format!("id: {cursor}\nevent: message\ndata: {{\"type\":\"event\",")),
+        "{block}"
+    );
+    assert!(block.ends_with(",\"data\":{\ndata: \"x\": 1}}\n\n"), "{block}");
+}
+
+#[test]
+fn last_event_id_wins_over_after() {
+    let server = Server::start();
+    let cursors: Vec<_> = (1..=3).map(|n| server.publish("a", &n.to_string())).collect();
+    let mut stream = server.connect();
+    let head =
+        format!("GET /v1/stream?topic=a&after={} HTTP/1.1\r\nLast-Event-ID: {}", cursors[0], cursors[1]);
+    stream.request(&head, b"");
+    stream.chunk();
+    assert!(stream.chunk().starts_with(&format!("id: {}\n", cursors[2])));
+}
+
+#[test]
+fn a_heartbeat_moves_the_place_without_an_event() {
+    let server = Server::with(&["--heartbeat", "0.05"]);
+    let mut stream = server.connect();
+    stream.request("GET /v1/stream?topic=quiet HTTP/1.1", b"");
+    stream.chunk();
+    let elsewhere = server.publish("busy", "1");
+    let moved = format!(": heartbeat\nid: {elsewhere}\n\n");
+    while stream.chunk() != moved {}
+    let mut heard = server.connect();
+    heard.request("GET /v1/stream?topic=quiet&heartbeat=event HTTP/1.1", b"");
+    let audible = |cursor: &str| format!("id: {cursor}\nevent: heartbeat\ndata: {{\"every_ms\":50}}\n\n");
+    assert_eq!(
+        heard.chunk(),
+        format!("retry: 2000\nid: {elsewhere}\n\n{}", audible(&elsewhere)),
+        "at once, and"
+    );
+    assert_eq!(heard.chunk(), audible(&elsewhere), "again");
+}
+
+#[test]
+fn a_reader_that_no_longer_chunks_gets_plain_blocks() {
+    let server = Server::start();
+    let mut stream = server.connect();
+    let opened = stream.request("GET /v1/stream?topic=a HTTP/1.0", b"");
+    assert_eq!(opened.header("transfer-encoding"), None);
+    stream.until(b"\n\n");
+    server.publish("a", "1");
+    let block = String::from_utf8(stream.until(b"\n\n")).unwrap();
+    assert!(block.starts_with("id: "), "{block}");
+}
+
+#[test]
+fn an_unknown_topic_is_an_empty_one() {
+    let server = Server::start();
+    let topic = server.get("/v1/topics/never.seen").json();
+    assert_eq!((&topic["events"], &topic["earliest"]), (&json!(0), &json!(null)));
+    assert_eq!(server.get("/v1/events?topic=never.seen&after=earliest").json()["events"], json!([]));
+}
+
+#[test]
+fn topics_are_listed_with_what_is_retained() {
+    let server = Server::with(&["--retain-events", "2"]);
+    for n in 0..3 {
+        server.publish("a", &n.to_string());
+    }
+    let listing = server.get("/v1/topics").json();
+    assert_eq!((&listing["total"], &listing["topics"][0]["events"]), (&json!(1), &json!(2)));
+    let epoch = listing["cursor"].as_str().unwrap().split('-').next().unwrap().to_owned();
+    assert_eq!(listing["earliest"], format!("{epoch}-1"));
+    assert_eq!(listing["topics"][0]["newest"], format!("{epoch}-3"));
+}
+
+#[test]
+fn a_cursor_behind_retention_gets_a_reset_that_says_what_is_left() {
+    let server = Server::with(&["--retain-events", "2"]);
+    let first = server.publish("a", "1");
+    for n in 2..=5 {
+        server.publish("a", &n.to_string());
+    }
+    let body = server.get(&format!("/v1/events?topic=a&after={first}")).json();
+    let epoch = first.split('-').next().unwrap();
+    let earliest = format!("{epoch}-3");
+    let reset = json!({"type": "reset", "reason": "retention", "missed": null, "earliest": earliest, "cursor": earliest, "topics": ["a"]});
+    assert_eq!(body["reset"], reset);
+    assert_eq!(
+        body["events"].as_array().unwrap().iter().map(|e| e["data"].clone()).collect::<Vec<_>>(),
+        [4, 5]
+    );
+    let mut stream = server.connect();
+    stream.request(&format!("GET /v1/stream?topic=a&after={first} HTTP/1.1"), b"");
+    stream.until(b"event: reset\ndata: ");
+    let told: serde_json::Value = serde_json::from_slice(stream.until(b"\n").trim_ascii()).unwrap();
+    assert_eq!(told, reset);
+}
+
+#[test]
+fn a_feed_publishes_at_the_wished_rate_and_only_under_lab() {
+    let server = Server::start();
+    let put = |topic: &str, body: &str| {
+        server.request(&format!("PUT /v1/lab/feeds/{topic} HTTP/1.1"), body.as_bytes()).status
+    };
+    assert_eq!(put("lab.x", r#"{"rate":100,"bytes":64}"#), 204);
+    let poll = server.get("/v1/events?topic=lab.x&after=earliest&wait=10").json();
+    assert_eq!(poll["events"][0]["data"]["n"], 1);
+    assert_eq!(poll["events"][0]["data"].to_string().len(), 64);
+    assert_eq!(put("lab.x", r#"{"rate":0}"#), 204);
+    assert_eq!(put("orders", r#"{"rate":1}"#), 400);
+    assert_eq!(put("lab.x", r#"{"rate":501}"#), 400);
+    assert_eq!(put("lab.x", r#"{"rate":1,"bytes":99999}"#), 400);
+    assert_eq!(put("lab.x", "fast"), 400);
+}

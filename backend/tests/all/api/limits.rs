@@ -1,0 +1,169 @@
+//! What one client may take: over a limit it is told so at once, with when to come back, and counted.
+
+use std::{
+    io::Write as _,
+    time::{Duration, Instant},
+};
+
+use serde_json::{Value, json};
+
+use crate::{
+    api::frames::Socket,
+    server::{DEADLINE, Server},
+};
+
+fn refused(server: &Server, limit: &str) -> Value {
+    server.get("/v1/limits").json()["refused"][limit].clone()
+}
+
+#[test]
+fn connections_in_all_have_a_limit() {
+    let server = Server::with(&["--max-connections", "3"]);
+    let mut held = Vec::new();
+    for _ in 0..3 {
+        let mut wire = server.connect();
+        assert_eq!(wire.request("GET /v1/events?topic=a HTTP/1.1", b"").status, 200);
+        held.push(wire);
+    }
+    let mut over = server.connect();
+    let answer = over.answer();
+    assert_eq!((answer.status, answer.json()["code"].as_str()), (429, Some("too_many")));
+    assert_eq!(answer.header("retry-after").as_deref(), Some("5"));
+    assert_eq!(over.rest(), b"", "and closed");
+    drop(held);
+    // Each that is refused until then is one more.
+    let (began, mut refused) = (Instant::now(), 1);
+    let limits = loop {
+        let mut wire = server.connect();
+        wire.send(b"GET /v1/limits HTTP/1.1\r\nHost: x\r\n\r\n");
+        let answer = wire.answer();
+        if answer.status == 200 {
+            break answer.json();
+        }
+        assert_eq!(answer.status, 429);
+        refused += 1;
+        assert!(began.elapsed() < DEADLINE, "places are given back");
+        std::thread::sleep(Duration::from_millis(5));
+    };
+    assert_eq!(limits["refused"]["connections"], json!(refused));
+}
+
+#[test]
+fn held_polls_and_streams_have_limits() {
+    let server = Server::with(&["--max-held-polls", "1", "--max-held-per-address", "3"]);
+    let mut poll = server.connect();
+    poll.send(b"GET /v1/events?topic=a&wait=20 HTTP/1.1\r\nHost: x\r\n\r\n");
+    server.await_subscribers("a", "long_poll", 1);
+    let second = server.get("/v1/events?topic=a&wait=20");
+    assert_eq!((second.status, second.header("retry-after").as_deref()), (429, Some("5")));
+    let mut stream = server.connect();
+    assert_eq!(stream.request("GET /v1/stream?topic=a HTTP/1.1", b"").status, 200);
+    let _socket = Socket::open(&server, "", "");
+    assert_eq!(server.get("/v1/stream?topic=a").status, 429);
+    assert_eq!(server.get("/v1/events?topic=a").status, 200, "a short poll holds nothing");
+    assert_eq!((refused(&server, "held_polls"), refused(&server, "address_held")), (json!(1), json!(1)));
+    drop(stream);
+    server.await_subscribers("a", "sse", 0);
+    let began = Instant::now();
+    while server.connect().request("GET /v1/stream?topic=a HTTP/1.1", b"").status != 200 {
+        assert!(began.elapsed() < DEADLINE, "the place is given back");
+    }
+}
+
+#[test]
+fn publishing_has_a_rate() {
+    let server = Server::with(&["--publish-rate", "5"]);
+    let publish = |lines: usize| {
+        let head = "POST /v1/topics/a/events HTTP/1.1\r\nContent-Type: application/x-ndjson";
+        server.request(head, "1\n".repeat(lines).as_bytes())
+    };
+    assert_eq!(publish(20).status, 201, "four seconds' worth at once");
+    let over = publish(10);
+    assert_eq!((over.status, over.json()["code"].as_str()), (429, Some("too_many")));
+    assert!(over.header("retry-after").unwrap().parse::<u64>().unwrap() >= 1, "{over:?}");
+    assert_eq!(publish(21).status, 429, "more than ever fits");
+    let mut socket = Socket::json(&server);
+    let began = Instant::now();
+    loop {
+        socket.say(&json!({ "type": "publish", "topic": "a", "data": 1 }));
+        let answer = socket.text();
+        if answer["type"] == "error" {
+            assert_eq!(answer["status"], 429, "{answer}");
+            break;
+        }
+        assert!(began.elapsed() < DEADLINE, "a socket has the same rate");
+    }
+    assert!(refused(&server, "publish_rate").as_u64().unwrap() >= 3);
+}
+
+#[test]
+fn patterns_have_a_limit() {
+    let server = Server::with(&["--max-patterns", "2"]);
+    let _held: Vec<_> = ["a.*", "b.*"]
+        .map(|pattern| {
+            let mut wire = server.connect();
+            assert_eq!(wire.request(&format!("GET /v1/stream?topic={pattern} HTTP/1.1"), b"").status, 200);
+            wire
+        })
+        .into();
+    let over = server.get("/v1/events?topic=c.*");
+    assert_eq!((over.status, over.header("retry-after").as_deref()), (429, Some("5")));
+    assert_eq!(server.get("/v1/events?topic=c").status, 200);
+}
+
+/// As slowloris does: a byte now and then, and never an end.
+#[test]
+fn who_sends_a_head_or_a_body_too_slowly_is_cut() {
+    let server = Server::with(&["--head-timeout", "300ms"]);
+    let mut head = server.connect();
+    head.send(b"GET /v1/events?topic=a HTTP/1.1\r\nX-Slow: ");
+    let answer = head.rest();
+    assert!(
+        answer.is_empty() || answer.starts_with(b"HTTP/1.1 408"),
+        "{:?}",
+        String::from_utf8_lossy(&answer)
+    );
+    let server = Server::with(&["--body-timeout", "300ms"]);
+    let mut body = server.connect();
+    body.send(b"POST /v1/topics/a/events HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\n\"");
+    let answer = body.answer();
+    assert_eq!((answer.status, answer.json()["code"].as_str()), (408, Some("body_timeout")));
+    let mut endless = server.connect();
+    endless.send(b"POST /v1/topics/a/events HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n");
+    let piece = [b"8000\r\n".as_slice(), &vec![b' '; 0x8000], b"\r\n"].concat();
+    // It is read no further than the limit: at some point nobody takes any more.
+    let began = Instant::now();
+    while endless.stream.write_all(&piece).is_ok() {
+        assert!(began.elapsed() < DEADLINE, "an endless body is read for ever");
+    }
+    assert_eq!(refused(&server, "body_time"), json!(1));
+}
+
+/// `FOURWAYS_HALF_OPEN=9000` for as many as two processes' files allow.
+#[test]
+fn half_open_connections_hold_up_nobody_and_are_closed() {
+    let count = std::env::var("FOURWAYS_HALF_OPEN").map_or(1_000, |text| text.parse().expect("a number"));
+    let server = Server::with(&["--head-timeout", "2s"]);
+    let mut half: Vec<_> = (0..count)
+        .map(|_| {
+            let mut wire = server.connect();
+            wire.send(b"GET /v1/events?topic=a HT");
+            wire
+        })
+        .collect();
+    assert_eq!(server.get("/v1/events?topic=a").status, 200);
+    for wire in &mut half {
+        // Told that it was too slow, or only cut.
+        let answer = wire.rest();
+        assert!(
+            answer.is_empty() || answer.starts_with(b"HTTP/1.1 408"),
+            "{:?}",
+            String::from_utf8_lossy(&answer)
+        );
+    }
+    drop(half);
+    let began = Instant::now();
+    while server.get("/v1/limits").json()["connections"].as_u64().is_none_or(|open| open > 1) {
+        assert!(began.elapsed() < DEADLINE, "their places are given back");
+    }
+}

@@ -1,0 +1,110 @@
+//! `--tls`: HTTP/2 and HTTP/1.1 with a certificate that is given, and what `fourways check` says through it.
+
+use std::{process::Command, sync::Arc};
+
+use tokio_rustls::rustls::{
+    ClientConfig, ClientConnection, RootCertStore, StreamOwned,
+    crypto::ring,
+    pki_types::{CertificateDer, ServerName, pem::PemObject},
+};
+
+use crate::{
+    FOURWAYS,
+    server::{DEADLINE, Server},
+};
+
+/// A server with a certificate of its own, and the file to trust it by.
+struct Secure {
+    server: Server,
+    folder: tempfile::TempDir,
+}
+
+impl Secure {
+    fn start() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let made = rcgen::generate_simple_self_signed(["127.0.0.1".to_owned()]).unwrap();
+        std::fs::write(folder.path().join("cert.pem"), made.cert.pem()).unwrap();
+        std::fs::write(folder.path().join("key.pem"), made.signing_key.serialize_pem()).unwrap();
+        let (cert, key) = (folder.path().join("cert.pem"), folder.path().join("key.pem"));
+        let flags = ["--tls-cert", cert.to_str().unwrap(), "--tls-key", key.to_str().unwrap()];
+        Self { server: Server::with(&flags), folder }
+    }
+
+    /// Shakes hands and offers these protocols.
+    fn connect(&self, protocols: &[&str]) -> StreamOwned<ClientConnection, std::net::TcpStream> {
+        let mut roots = RootCertStore::empty();
+        roots.add(CertificateDer::from_pem_file(self.folder.path().join("cert.pem")).unwrap()).unwrap();
+        let mut config = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
+            .with_safe_default_protocol_versions()
+            .unwrap()
+            .with_root_certificates(roots)
+            .with_no_client_auth();
+        config.alpn_protocols = protocols.iter().map(|name| name.as_bytes().to_vec()).collect();
+        let name = ServerName::try_from("127.0.0.1").unwrap();
+        let client = ClientConnection::new(Arc::new(config), name).unwrap();
+        let socket = std::net::TcpStream::connect(self.server.address).unwrap();
+        socket.set_read_timeout(Some(DEADLINE)).unwrap();
+        let mut stream = StreamOwned::new(client, socket);
+        while stream.conn.is_handshaking() {
+            stream.conn.complete_io(&mut stream.sock).unwrap();
+        }
+        stream
+    }
+}
+
+#[test]
+fn both_protocols_are_served_and_the_newer_is_preferred() {
+    use std::io::{Read as _, Write as _};
+    let secure = Secure::start();
+    for (offered, agreed) in [(&["http/1.1", "h2"][..], "h2"), (&["http/1.1"], "http/1.1")] {
+        let stream = secure.connect(offered);
+        assert_eq!(stream.conn.alpn_protocol(), Some(agreed.as_bytes()), "{offered:?}");
+    }
+    let mut stream = secure.connect(&["http/1.1"]);
+    stream.write_all(b"GET /v1/topics HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").unwrap();
+    let mut answer = String::new();
+    // A server that closes without a TLS goodbye has said all by then.
+    drop(stream.read_to_string(&mut answer));
+    assert!(answer.starts_with("HTTP/1.1 200 OK"), "{answer}");
+}
+
+#[test]
+fn a_check_through_tls_sees_every_technique() {
+    let secure = Secure::start();
+    let url = format!("https://{}", secure.server.address);
+    let check = |trust: bool| {
+        let mut command = Command::new(FOURWAYS);
+        command.args(["check", &url, "--seconds", "5", "--json"]);
+        if trust {
+            command.env("SSL_CERT_FILE", secure.folder.path().join("cert.pem"));
+        }
+        command.output().unwrap()
+    };
+    let output = check(true);
+    let report: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert!(output.status.success(), "{report:#}");
+    assert!(report["summary"]["pass"].as_u64().unwrap() > 15, "{report:#}");
+    assert!(!check(false).status.success(), "a certificate that nobody vouches for is not trusted");
+}
+
+#[test]
+fn a_certificate_that_is_none_is_told_in_one_line() {
+    let output = Command::new(FOURWAYS)
+        .args([
+            "serve",
+            "--memory",
+            "--listen",
+            "127.0.0.1:0",
+            "--tls-cert",
+            "/nowhere/cert",
+            "--tls-key",
+            "/nowhere/key",
+        ])
+        .output()
+        .unwrap();
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert!(
+        !output.status.success() && said.lines().count() == 1 && said.contains("/nowhere/cert"),
+        "{said}"
+    );
+}

@@ -1,0 +1,5 @@
+//! The log: its laws against a model, the rules for readers that lag, and what the disk keeps over restarts and damage.
+
+mod disk;
+mod lag;
+mod laws;

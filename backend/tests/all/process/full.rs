@@ -1,0 +1,106 @@
+//! A full disk: publishes are refused with 507, reading goes on, and there is nothing to repair when there is room.
+
+use std::{
+    io::{Read as _, Write as _},
+    net::TcpStream,
+    process::Command,
+    time::{Duration, Instant},
+};
+
+use fourways_testkit::{DEADLINE, Process, skipped};
+
+use crate::FOURWAYS;
+
+/// In a mount namespace of its own: a file system of a megabyte, and half of it taken away and given back by signals
+/// from outside, through a file that is made and removed.
+const SCRIPT: &str = r#"
+    set -e
+    mount -t tmpfs -o size=1m tmpfs "$1/disk"
+    "$2" serve --listen 127.0.0.1:0 --source none --publish-rate 0 --data "$1/disk/log" &
+    server=$!
+    trap 'kill -9 $server' EXIT
+    head -c 400000 /dev/zero > "$1/disk/ballast"
+    while [ ! -e "$1/give" ]; do sleep 0.05; done
+    rm "$1/disk/ballast"
+    touch "$1/given"
+    wait $server
+"#;
+
+fn ask(address: &str, request: &str) -> String {
+    let mut stream = TcpStream::connect(address).unwrap();
+    stream.set_read_timeout(Some(DEADLINE)).unwrap();
+    stream.write_all(request.as_bytes()).unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).unwrap();
+    answer
+}
+
+fn publish(address: &str) -> String {
+    let data = format!("\"{}\"", "x".repeat(20_000));
+    let length = data.len();
+    ask(
+        address,
+        &format!(
+            "POST /v1/topics/a/events HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: {length}\r\n\r\n{data}"
+        ),
+    )
+}
+
+#[test]
+fn a_full_disk_refuses_publishes_and_nothing_else() {
+    let is_possible =
+        Command::new("unshare").args(["-rm", "true"]).status().is_ok_and(|status| status.success());
+    if !is_possible {
+        skipped("this system lets nobody make a mount namespace");
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::create_dir(folder.path().join("disk")).unwrap();
+    let mut command = Command::new("unshare");
+    command.args(["-rm", "bash", "-c", SCRIPT, "bash"]).arg(folder.path()).arg(FOURWAYS);
+    let server = Process::start(command).unwrap();
+    let address = server.address().to_owned();
+    let (began, mut kept) = (Instant::now(), 0);
+    let refused = loop {
+        let answer = publish(&address);
+        if !answer.starts_with("HTTP/1.1 201") {
+            break answer;
+        }
+        kept += 1;
+        assert!(began.elapsed() < DEADLINE, "the disk fills");
+    };
+    assert!(refused.starts_with("HTTP/1.1 507") && refused.contains("storage_full"), "{refused}");
+    assert!(publish(&address).starts_with("HTTP/1.1 507"), "and again");
+    // A poll's answer has room for a few of these: it is asked again from its cursor until nothing is left.
+    let all = |address: &str| {
+        let (mut offsets, mut after) = (Vec::<u64>::new(), "earliest".to_owned());
+        loop {
+            let path = format!("/v1/events?topic=a&after={after}&limit=1000");
+            let answer =
+                ask(address, &format!("GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"));
+            assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
+            let cursors = answer.split("\"cursor\":\"").skip(1);
+            let mut cursors: Vec<&str> = cursors.map(|rest| rest.split('"').next().unwrap()).collect();
+            after = cursors.pop().unwrap().to_owned();
+            if cursors.is_empty() {
+                return offsets;
+            }
+            offsets.extend(
+                cursors.iter().map(|cursor| cursor.split('-').nth(1).unwrap().parse::<u64>().unwrap()),
+            );
+        }
+    };
+    assert_eq!(all(&address).len(), kept, "reading goes on");
+    std::fs::write(folder.path().join("give"), "").unwrap();
+    while !folder.path().join("given").exists() {
+        assert!(began.elapsed() < DEADLINE);
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    let after = publish(&address);
+    assert!(after.starts_with("HTTP/1.1 201"), "there is room again: {after}");
+    let offsets = all(&address);
+    assert_eq!(offsets.len(), kept + 1);
+    assert!(offsets.windows(2).all(|pair| pair[0] < pair[1]), "each once, in order");
+    println!("{kept} kept, then 507; one more once there was room");
+    drop(server);
+}

@@ -1,0 +1,6 @@
+//! The `fourways` command as a process of its own.
+
+mod command;
+mod drain;
+mod full;
+mod kill;

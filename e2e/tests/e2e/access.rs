@@ -1,0 +1,177 @@
+//! The pages for those who see little, hear them read out, use no mouse, or hold a telephone.
+
+use anyhow::Context as _;
+use fourways_e2e::{Browser, Server, run};
+use serde_json::{Value, json};
+use thirtyfour::Key;
+
+/// Every page, and what is on it once it is at work. `/nowhere` is the one for addresses that lead nowhere.
+const PAGES: [(&str, &str); 20] = [
+    ("/", "[data-testid=events-sse]"),
+    ("/short-polling", "[data-testid=count]"),
+    ("/long-polling", "[data-testid=count]"),
+    ("/sse", "[data-testid=count]"),
+    ("/websocket", "[data-testid=count]"),
+    ("/compare", "[data-testid=run]"),
+    ("/path", "[data-testid=path-run]"),
+    ("/decide", "[data-testid=shadow] td"),
+    ("/use-cases", ".use"),
+    ("/use-cases/chat", "[data-testid=people] li"),
+    ("/use-cases/live-score", "[data-testid=score]"),
+    ("/use-cases/order-shipped", "[data-testid=orders] li"),
+    ("/use-cases/notifications", "[data-testid=notices] li"),
+    ("/use-cases/dashboard", ".tile path"),
+    ("/use-cases/progress", "[data-testid=steps] .bar"),
+    ("/use-cases/pointers", "[data-testid=field]"),
+    ("/use-cases/editing", "[data-testid=paper]"),
+    ("/use-cases/trading", "[data-testid=book] td"),
+    ("/operate", "[data-testid=topics] td"),
+    ("/nowhere", ".blank"),
+];
+
+/// Calls back with the rules that something on the page breaks, and with how many it keeps.
+const AUDIT: &str = "
+    const done = arguments[arguments.length - 1];
+    const why = node => [...node.any, ...node.all, ...node.none].map(check => check.message).join('; ');
+    const where = node => `${node.target.join(' ')} (${why(node)})`;
+    const told = found => ({
+        broken: found.violations.map(rule => `${rule.id}: ${rule.nodes.map(where).join(', ')}`),
+        kept: found.passes.length,
+    });
+    axe.run(document).then(found => done(told(found)), error => done({ broken: [String(error)], kept: 0 }));";
+/// What no page may have, to see that it is found.
+const PLANT: &str = "
+    const image = document.createElement('img'), button = document.createElement('button');
+    image.src = 'data:image/gif;base64,R0lGODlhAQABAAAAACw=';
+    document.querySelector('main').append(image, button);";
+/// What lies under the header, all of it, when it has the focus (WCAG 2.2, 2.4.11). Upwards, as with Shift and Tab.
+const OBSCURED: &str = "
+    const edge = () => document.querySelector('.top').getBoundingClientRect().bottom;
+    const all = [...document.querySelectorAll('main :is(a, button, input, select, [tabindex])')];
+    window.scrollTo(0, document.documentElement.scrollHeight);
+    const is_hidden = element => {
+        element.focus();
+        const { width, bottom } = element.getBoundingClientRect();
+        return width > 0 && document.activeElement === element && bottom <= edge();
+    };
+    return all.reverse().filter(is_hidden).map(element => element.textContent.trim() || element.outerHTML);";
+
+#[test]
+fn pages_are_for_all_on_a_screen() {
+    audit_all(1440);
+}
+
+#[test]
+fn pages_are_for_all_on_a_telephone() {
+    audit_all(380);
+}
+
+#[test]
+fn an_audit_finds_what_is_wrong() {
+    run(async || {
+        let server = Server::start()?;
+        let browser = Browser::open(&server.url(), 1440).await?;
+        browser.go("/compare").await?;
+        browser.find("h1").await?;
+        browser.ask(PLANT, &[]).await?;
+        let broken = audit(&browser).await?.join("\n");
+        anyhow::ensure!(broken.contains("image-alt") && broken.contains("button-name"), "only {broken:?}");
+        browser.close().await
+    });
+}
+
+#[test]
+fn what_has_the_focus_can_be_seen() {
+    run(async || {
+        let server = Server::start()?;
+        let browser = Browser::open(&server.url(), 1440).await?;
+        let mut wrong = Vec::new();
+        for (page, at_work) in PAGES {
+            browser.go(page).await?;
+            browser.find(at_work).await?;
+            let hidden = browser.ask(OBSCURED, &[]).await?;
+            if hidden != json!([]) {
+                wrong.push(format!("{page}: under the header are {hidden}"));
+            }
+        }
+        anyhow::ensure!(wrong.is_empty(), "{}", wrong.join("\n"));
+        browser.close().await
+    });
+}
+
+/// Each page in light and in dark, in use.
+fn audit_all(width: u32) {
+    run(async || {
+        let server = Server::start()?;
+        let browser = Browser::open(&server.url(), width).await?;
+        if width < 500 {
+            browser.narrow(width).await?;
+        }
+        browser.before_load("localStorage.setItem('fourways-theme', 'light')").await?;
+        let mut wrong = Vec::new();
+        for (page, at_work) in PAGES {
+            browser.go(page).await?;
+            browser.find("html[data-theme=light]").await?;
+            browser.find(at_work).await?;
+            use_it(&browser, page, at_work).await.with_context(|| format!("using {page}"))?;
+            let light = audit(&browser).await?;
+            browser.click("#theme").await?;
+            browser.find("html[data-theme=dark]").await?;
+            let dark = audit(&browser).await?;
+            let broken = [("light", light), ("dark", dark)];
+            let broken = broken
+                .into_iter()
+                .flat_map(|(theme, rules)| rules.into_iter().map(move |rule| (theme, rule)));
+            wrong.extend(broken.map(|(theme, rule)| format!("{page} in {theme}: {rule}")));
+            let shown = browser.ask("return document.documentElement.scrollWidth", &[]).await?;
+            if shown.as_u64().is_none_or(|shown| shown > u64::from(width)) {
+                wrong.push(format!("{page} is {shown} pixels wide"));
+            }
+        }
+        wrong.extend(browser.console_errors().await?);
+        anyhow::ensure!(wrong.is_empty(), "{width} pixels:\n{}", wrong.join("\n"));
+        browser.close().await
+    });
+}
+
+/// Opens what a page shows only to those who use it.
+async fn use_it(browser: &Browser, page: &str, at_work: &str) -> anyhow::Result<()> {
+    match at_work {
+        "[data-testid=count]" => {
+            browser.count_above(at_work, 2).await?;
+            browser.click("[data-testid=wire] tr[aria-selected]").await?;
+            browser.click("[data-testid=hold]").await?;
+            browser.click("[data-testid=fault-buffer]").await?;
+            browser.choose("Your prediction", "nothing is noticed").await?;
+            if page == "/websocket" {
+                // A result looks the same on all four; here it comes soonest.
+                browser.click("[data-testid=break]:enabled").await?;
+                browser.find("[data-testid=fault-result]").await?;
+            }
+        }
+        "[data-testid=run]" => {
+            let seconds = browser.find("input[type=number]").await?;
+            seconds.send_keys(Key::Control + "a").await?;
+            seconds.send_keys("2" + Key::Tab).await?;
+            browser.click(at_work).await?;
+            browser.find("[data-testid=delivery] tbody tr").await?;
+        }
+        "[data-testid=events-sse]" => {
+            browser.count_above(at_work, 2).await?;
+        }
+        _ => {}
+    }
+    Ok(())
+}
+
+/// The rules that the page breaks, each with where and why.
+async fn audit(browser: &Browser) -> anyhow::Result<Vec<String>> {
+    let script =
+        std::env::var_os("FOURWAYS_AXE").context("FOURWAYS_AXE is not set: run `cargo xtask test`")?;
+    let script = std::fs::read_to_string(script).context("axe-core can't be read")?;
+    browser.ask(&script, &[]).await?;
+    let found = browser.driver.execute_async(AUDIT, Vec::<Value>::new()).await?.json().clone();
+    let broken = found["broken"].as_array().context("axe-core does not answer")?;
+    anyhow::ensure!(found["kept"] != json!(0) || !broken.is_empty(), "axe-core has looked at nothing");
+    Ok(broken.iter().filter_map(Value::as_str).map(str::to_owned).collect())
+}

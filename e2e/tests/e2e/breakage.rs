@@ -1,0 +1,203 @@
+//! Every breakage on every technique: what its reader notices, and that nothing is lost or comes twice.
+
+use anyhow::Context as _;
+use fourways_e2e::{Browser, Server, TECHNIQUES, run};
+use serde_json::{Value, json};
+
+type Effects = &'static [&'static str];
+
+const UNNOTICED: Effects = &["unnoticed"];
+const LATE: Effects = &["late"];
+/// Whether a lost connection is noticed depends on luck: whether an event came meanwhile, or the browser asked again
+/// unseen.
+const EITHER: Effects = &["unnoticed", "late"];
+
+/// What may become of short poll, long poll, SSE and WebSocket. Twenty events a second are more than the slow network
+/// carries, and short polls come often enough that two seconds without one are late.
+const BREAKAGES: [(&str, [Effects; 4]); 9] = [
+    ("drop", [EITHER, EITHER, LATE, EITHER]),
+    ("restart", [LATE; 4]),
+    ("stall", [LATE; 4]),
+    ("delay", [LATE; 4]),
+    ("bandwidth", [LATE; 4]),
+    ("buffer", [UNNOTICED, UNNOTICED, LATE, UNNOTICED]),
+    ("refuse", [LATE, LATE, UNNOTICED, UNNOTICED]),
+    ("offline", [LATE; 4]),
+    // Only polls are driven by timers, which a hidden tab has slowed down.
+    (BACKGROUND, [LATE, UNNOTICED, UNNOTICED, UNNOTICED]),
+];
+const BACKGROUND: &str = "background";
+/// Events that are published while the tab is hidden: three seconds' worth.
+const HIDDEN_EVENTS: u64 = 60;
+/// How often a breakage is tried whose result a busy machine may have made.
+const TRIES: u32 = 5;
+/// A twin that the fault held as well would have waited for its two seconds.
+const MAX_SPARED_MS: f64 = 1_500.0;
+
+/// The result of a breakage, or why there is none; `null` until then.
+const RESULT: &str = "
+    const article = document.querySelector(`[data-testid=fault-result][data-fault=${arguments[0]}]`);
+    const failed = document.querySelector('.ctl [role=alert]')?.textContent;
+    if (!article) return failed ? { failed } : null;
+    const cells = row => [...row.children].map(cell => cell.textContent);
+    return {
+        effect: article.dataset.effect,
+        rows: [...article.querySelectorAll('tbody tr')].map(cells),
+        verdict: article.querySelector('p b').textContent,
+        words: article.querySelector('.cap').textContent,
+    };";
+
+#[test]
+fn short_polling_loses_nothing_by_any_breakage() {
+    breaks(0, false);
+}
+
+#[test]
+fn long_polling_loses_nothing_by_any_breakage() {
+    breaks(1, false);
+}
+
+#[test]
+fn sse_loses_nothing_by_any_breakage() {
+    breaks(2, false);
+}
+
+#[test]
+fn websocket_loses_nothing_by_any_breakage() {
+    breaks(3, false);
+}
+
+#[test]
+fn a_hidden_tab_loses_nothing_by_short_polling() {
+    breaks(0, true);
+}
+
+#[test]
+fn a_hidden_tab_loses_nothing_by_long_polling() {
+    breaks(1, true);
+}
+
+#[test]
+fn a_hidden_tab_loses_nothing_by_sse() {
+    breaks(2, true);
+}
+
+#[test]
+fn a_hidden_tab_loses_nothing_by_websocket() {
+    breaks(3, true);
+}
+
+/// Tries the hidden tab, or everything else.
+fn breaks(at: usize, is_hidden: bool) {
+    run(async || {
+        let (technique, path) = TECHNIQUES[at];
+        let server = Server::start()?;
+        let url = server.url();
+        let browser =
+            if is_hidden { Browser::with_tabs(&url, 1440).await? } else { Browser::open(&url, 1440).await? };
+        open(&browser, technique, path).await?;
+        // All are tried before the test ends: which of them go wrong together says why.
+        let mut wrong = Vec::new();
+        let tried = BREAKAGES.into_iter().filter(|(fault, _)| (*fault == BACKGROUND) == is_hidden);
+        for (fault, effects) in tried {
+            let mut tries = 1;
+            loop {
+                let told = broken(&server, &browser, fault, effects[at]).await.context(fault)?;
+                match judge(fault, &told, effects[at]) {
+                    Ok(()) => break,
+                    // A busy machine makes anything late, and nothing early, so only what is always late is.
+                    Err(Wrong::Timing(_)) if tries < TRIES => tries += 1,
+                    Err(Wrong::Timing(why) | Wrong::Result(why)) => {
+                        wrong.push(format!("{fault}: {why} in {told}"));
+                        break;
+                    }
+                }
+                open(&browser, technique, path).await?;
+            }
+        }
+        anyhow::ensure!(wrong.is_empty(), "{technique}:\n{}", wrong.join("\n"));
+        browser.close().await
+    });
+}
+
+async fn open(browser: &Browser, technique: &str, path: &str) -> anyhow::Result<()> {
+    browser.go(path).await?;
+    if technique == "short_poll" {
+        browser.slide("Poll interval", "0.25 s").await?;
+    }
+    browser.slide("Event rate", "20/s").await
+}
+
+/// Predicts, breaks it, and waits for what came of it.
+async fn broken(server: &Server, browser: &Browser, fault: &str, effects: Effects) -> anyhow::Result<Value> {
+    let button = format!("[data-testid=fault-{fault}]");
+    browser.click(&format!("{button}:enabled")).await?;
+    browser.find(&format!("{button}[aria-pressed=true]")).await?;
+    if fault != "drop" {
+        browser.slide("For", "2 s").await?;
+    }
+    browser.choose("Your prediction", in_words(effects[0])).await?;
+    browser.click("[data-testid=break]:enabled").await?;
+    if fault == BACKGROUND {
+        browser.text_when("[data-testid=fault-state]", |text| text.contains("another tab")).await?;
+        let until = server.head().await? + HIDDEN_EVENTS;
+        browser.while_hidden(async || server.await_head(until).await).await?;
+    }
+    browser.ask_when(RESULT, &[json!(fault)], |told| !told.is_null()).await
+}
+
+/// What is wrong with a result.
+enum Wrong {
+    /// A busy machine makes anything late and nothing early, so this is believed when it comes again and again.
+    Timing(String),
+    Result(String),
+}
+
+/// Holds a result to what may become of the fault.
+fn judge(fault: &str, told: &Value, effects: Effects) -> Result<(), Wrong> {
+    let wrong = |why: &str| Err(Wrong::Result(why.to_owned()));
+    let Some(effect) = told["effect"].as_str() else { return wrong("there is no result") };
+    let twin = if fault == BACKGROUND { "its twin, hidden too" } else { "its twin, spared" };
+    for (row, name) in ["this stream", twin].into_iter().enumerate() {
+        let cells = &told["rows"][row];
+        if cells[0] != name || cells[1] != "0" || cells[3] != "0" {
+            return Err(Wrong::Result(format!("{name} missed some, or had some twice")));
+        }
+    }
+    let words = told["words"].as_str().unwrap_or_default();
+    if words.starts_with("0 events") {
+        return wrong("nothing was published meanwhile");
+    }
+    let verdict = told["verdict"].as_str().unwrap_or_default();
+    if verdict.starts_with("As you said") != (effect == effects[0]) {
+        return Err(Wrong::Result(format!("the verdict on the prediction {:?}", in_words(effects[0]))));
+    }
+    if !effects.contains(&effect) {
+        let why = format!("{effect}, not {}", effects.join(" or "));
+        return Err(if effect == "late" { Wrong::Timing(why) } else { Wrong::Result(why) });
+    }
+    let Some(spared_ms) = words.rsplit("; ").next().and_then(milliseconds) else {
+        return wrong("the twin's slowest is not told");
+    };
+    if spared_ms > MAX_SPARED_MS && fault != BACKGROUND {
+        return Err(Wrong::Timing("the twin was not spared".to_owned()));
+    }
+    Ok(())
+}
+
+/// As it stands on the page's radio button.
+fn in_words(effect: &str) -> &'static str {
+    if effect == "late" { "late, nothing lost" } else { "nothing is noticed" }
+}
+
+/// As in `2.05 s for the twin.`
+fn milliseconds(words: &str) -> Option<f64> {
+    let mut words = words.split(' ');
+    let number: f64 = words.next()?.parse().ok()?;
+    match words.next()? {
+        "ms" => Some(number),
+        "s" => Some(number * 1_000.0),
+        "min" => Some(number * 60_000.0),
+        _ => None,
+    }
+}

@@ -1,0 +1,75 @@
+//! A kill of the server and a death of the connection: the reader goes on where it was.
+
+use anyhow::Context as _;
+use fourways_e2e::{Fault, Meddler, Server, run};
+use serde_json::json;
+
+use super::{Reader, publish};
+
+/// Goes on after the server was killed and came back.
+async fn resumes(technique: &str, in_page: bool) -> anyhow::Result<()> {
+    let folder = tempfile::tempdir()?;
+    let server = Server::on_disk(folder.path())?;
+    let options = json!({ "after": "earliest", "techniques": [technique] });
+    let url = server.url();
+    let reader =
+        if in_page { Reader::page(&url, &options).await? } else { Reader::node(&url, &options).await? };
+    publish(&server, 1..=10).await?;
+    reader.has_seen_to(10).await?;
+    let address = server.kill();
+    let server = Server::on_disk_at(&address, folder.path())?;
+    publish(&server, 11..=30).await?;
+    reader.has_seen_to(30).await?;
+    let told = reader.told().await?;
+    anyhow::ensure!(!told["states"].to_string().contains("reset"), "{told}");
+    reader.end().await
+}
+
+/// A connection that is dead and not closed is found by its heartbeats, and what it missed comes by another.
+async fn outlives_a_death(technique: &str, in_page: bool) -> anyhow::Result<()> {
+    let server = Server::with(&["--heartbeat", "1s"])?;
+    let path = Meddler::before(&server.address, Fault::Dies)?;
+    let options = json!({ "after": "earliest", "techniques": [technique] });
+    let reader = if in_page {
+        Reader::page(&path.url, &options).await?
+    } else {
+        Reader::node(&path.url, &options).await?
+    };
+    publish(&server, 1..=5).await?;
+    reader.has_seen_to(5).await?;
+    path.die();
+    publish(&server, 6..=10).await?;
+    reader.has_seen_to(10).await?;
+    reader.end().await
+}
+
+#[test]
+fn a_death_without_a_word_is_found() {
+    run(async || {
+        for technique in ["websocket", "sse"] {
+            outlives_a_death(technique, true).await.context(technique)?;
+            outlives_a_death(technique, false).await.context(technique)?;
+        }
+        Ok(())
+    });
+}
+
+#[test]
+fn every_technique_resumes_over_a_kill_in_a_page() {
+    run(async || {
+        for technique in ["websocket", "sse", "long_poll", "short_poll"] {
+            resumes(technique, true).await.context(technique)?;
+        }
+        Ok(())
+    });
+}
+
+#[test]
+fn every_technique_resumes_over_a_kill_in_node() {
+    run(async || {
+        for technique in ["websocket", "sse", "long_poll", "short_poll"] {
+            resumes(technique, false).await.context(technique)?;
+        }
+        Ok(())
+    });
+}

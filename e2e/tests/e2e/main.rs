@@ -1,0 +1,28 @@
+//! The lab and its clients, from outside, in one test binary whose tests run side by side: a real server, a real
+//! Chromium, real Node clients. `lab`, `watch`, `breakage`, `compare`, `path` and `features` use the lab as a person does,
+//! `access` holds its pages to what everybody needs, `client_js` and `clients` read without the lab, `proxies` and `tls`
+//! put something in between, `docs` types what the documents say, `api` asks all that the description says.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    unreachable_pub,
+    reason = "a test fails by panicking"
+)]
+
+mod access;
+mod api;
+mod breakage;
+mod client_js;
+mod clients;
+mod compare;
+mod compression;
+mod docs;
+mod endurance;
+mod features;
+mod lab;
+mod operate;
+mod path;
+mod proxies;
+mod tls;
+mod watch;

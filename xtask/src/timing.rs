@@ -1,0 +1,218 @@
+//! `cargo xtask timing`: how long the two commands take, in clones of what is committed, with nothing of this checkout or
+//! of the user's cache. An hour in all.
+
+use std::{
+    fs,
+    io::{BufRead as _, BufReader, Write as _},
+    os::unix::process::CommandExt as _,
+    path::{Path, PathBuf},
+    process::{Child, Command, Stdio},
+    time::{Duration, Instant},
+};
+
+use anyhow::{Context as _, ensure};
+
+use crate::{
+    root,
+    run::{command, output, print, say},
+    steps::spoken,
+};
+
+/// What is measured, in this order: each builds on what the ones before it have left.
+const ROWS: [(&str, &str, Duration); 9] = [
+    ("start-cold", "`start`, nothing installed but rustup and apt", Duration::from_mins(9)),
+    ("start-second", "`start` in a second clone on the same machine", Duration::from_mins(5)),
+    ("start-again", "`start` with nothing changed", Duration::from_secs(3)),
+    ("start-backend", "`start` after one changed line in the backend", Duration::from_secs(40)),
+    ("start-frontend", "`start` after one changed line in the frontend", Duration::from_mins(1)),
+    ("test-cold", "`test`, tools there, cold `target`", Duration::from_mins(18)),
+    ("test-warm", "`test`, everything built already", Duration::from_mins(7)),
+    ("test-backend", "`test` after one changed line in the backend", Duration::from_mins(9)),
+    ("test-quick", "`test --quick` after one changed line in the backend", Duration::from_secs(90)),
+];
+
+/// Prints the table of the README: all rows, or those that are named. `--busy N` runs the whole suite so often instead,
+/// while another process keeps every core busy.
+///
+/// # Errors
+/// If a command fails; a row that takes longer than it should is no error.
+pub(crate) fn run(arguments: &[String]) -> anyhow::Result<()> {
+    if let [flag, times] = arguments
+        && flag == "--busy"
+    {
+        return busy(times.parse().context("--busy wants a number")?);
+    }
+    let known = ROWS.map(|(name, ..)| name).join(", ");
+    for argument in arguments {
+        ensure!(ROWS.iter().any(|(name, ..)| name == argument), "no row {argument:?}; there are {known}");
+    }
+    let place = Place::new()?;
+    let mut table = vec!["| | took | goal |".to_owned(), "| --- | ---: | ---: |".to_owned()];
+    for (name, what, goal) in ROWS {
+        if !arguments.is_empty() && !arguments.iter().any(|argument| argument == name) {
+            continue;
+        }
+        say(&format!("\n━━ {what}"));
+        let took = place.measure(name)?;
+        table.push(format!("| {what} | {} | ≤ {} |", spoken(took), spoken(goal)));
+        say(&format!("━━ {}", spoken(took)));
+    }
+    let model = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
+    let model = model.lines().find_map(|line| line.strip_prefix("model name")).unwrap_or_default();
+    let cores = output("nproc").unwrap_or_default();
+    print(&format!(
+        "{} cores, {}:\n\n{}",
+        cores.trim(),
+        model.trim_matches([' ', '\t', ':']),
+        table.join("\n")
+    ));
+    Ok(())
+}
+
+/// Folders of the measure's own: clones, cargo's home, the cache. They stay until the next time, so that a row can be
+/// measured again by itself.
+struct Place {
+    folder: PathBuf,
+}
+
+impl Place {
+    fn new() -> anyhow::Result<Self> {
+        let folder = root().join("target/timing");
+        fs::create_dir_all(&folder).context("target can't be written")?;
+        Ok(Self { folder })
+    }
+
+    fn measure(&self, row: &str) -> anyhow::Result<Duration> {
+        match row {
+            "start-cold" => {
+                // Nothing of an earlier time.
+                drop(fs::remove_dir_all(self.folder.join("cache")));
+                drop(fs::remove_dir_all(self.folder.join("cargo")));
+                self.start(&self.clone_anew("first")?)
+            }
+            "start-second" => self.start(&self.clone_anew("second")?),
+            "start-again" => self.start(&self.clone("second")?),
+            "start-backend" => {
+                let clone = self.clone("second")?;
+                change(&clone.join("backend/src/lib.rs"))?;
+                self.start(&clone)
+            }
+            "start-frontend" => {
+                let clone = self.clone("second")?;
+                change(&clone.join("frontend/src/lib.rs"))?;
+                self.start(&clone)
+            }
+            "test-cold" => {
+                // Installs what only tests need, which is not what this row is about.
+                let clone = self.clone_anew("tested")?;
+                self.test(&clone, &["walls"])?;
+                self.test(&self.clone_anew("tested")?, &[])
+            }
+            "test-warm" => self.test(&self.clone("tested")?, &[]),
+            "test-backend" => {
+                let clone = self.clone("tested")?;
+                change(&clone.join("backend/src/lib.rs"))?;
+                self.test(&clone, &[])
+            }
+            _ => {
+                let clone = self.clone("tested")?;
+                self.test(&clone, &["--quick"])?;
+                change(&clone.join("backend/src/lib.rs"))?;
+                self.test(&clone, &["--quick"])
+            }
+        }
+    }
+
+    fn clone_anew(&self, name: &str) -> anyhow::Result<PathBuf> {
+        // Not there is what is wanted.
+        drop(fs::remove_dir_all(self.folder.join(name)));
+        self.clone(name)
+    }
+
+    fn clone(&self, name: &str) -> anyhow::Result<PathBuf> {
+        let folder = self.folder.join(name);
+        if !folder.exists() {
+            let mut clone = command("git clone --quiet .");
+            ensure!(clone.arg(&folder).status()?.success(), "git clone failed");
+        }
+        Ok(folder)
+    }
+
+    /// A task in a clone, with a cargo and a cache of the measure's own.
+    fn xtask(&self, clone: &Path, arguments: &[&str]) -> Command {
+        let mut xtask = command("cargo xtask");
+        xtask
+            .args(arguments)
+            .current_dir(clone)
+            .env("CARGO_HOME", self.folder.join("cargo"))
+            .env("XDG_CACHE_HOME", self.folder.join("cache"))
+            .process_group(0);
+        xtask
+    }
+
+    /// Until the server listens.
+    fn start(&self, clone: &Path) -> anyhow::Result<Duration> {
+        let began = Instant::now();
+        let mut start = self.xtask(clone, &["start", "--memory", "--listen", "127.0.0.1:0"]);
+        let mut started = Group(start.stderr(Stdio::piped()).spawn().context("no cargo")?);
+        let lines = BufReader::new(started.0.stderr.take().context("no standard error")?).lines();
+        for line in lines.map_while(Result::ok) {
+            say(&line);
+            if line.contains("listening on ") {
+                return Ok(began.elapsed());
+            }
+        }
+        anyhow::bail!("it ended with {}", started.0.wait()?)
+    }
+
+    fn test(&self, clone: &Path, arguments: &[&str]) -> anyhow::Result<Duration> {
+        let began = Instant::now();
+        let arguments: Vec<&str> = ["test"].iter().chain(arguments).copied().collect();
+        let mut tested = Group(self.xtask(clone, &arguments).spawn().context("no cargo")?);
+        let status = tested.0.wait()?;
+        ensure!(status.success(), "the checks failed: {status}");
+        Ok(began.elapsed())
+    }
+}
+
+/// A process with all that it has started; they end when this is dropped.
+struct Group(Child);
+
+impl Drop for Group {
+    fn drop(&mut self) {
+        // Gone already is what is wanted.
+        drop(command(&format!("kill -KILL -- -{}", self.0.id())).stderr(Stdio::null()).status());
+        drop(self.0.wait());
+    }
+}
+
+/// Adds a line of code.
+fn change(file: &Path) -> anyhow::Result<()> {
+    let number = fs::read_to_string(file)?.lines().count();
+    let mut file = fs::OpenOptions::new().append(true).open(file)?;
+    write!(file, "\n/// A changed line.\npub const CHANGED_{number}: usize = {number};\n")?;
+    Ok(())
+}
+
+/// Runs the whole suite again and again while a loop runs on each core.
+fn busy(times: usize) -> anyhow::Result<()> {
+    let cores: usize = output("nproc").and_then(|cores| cores.trim().parse().ok()).unwrap_or(2);
+    let spin = || command("sh -c").arg("while :; do :; done").process_group(0).spawn().map(Group);
+    let _loops: Vec<Group> = (0..cores).map(|_| spin()).collect::<Result<_, _>>().context("no shell")?;
+    let (mut green, mut took) = (0, Vec::new());
+    for time in 1..=times {
+        say(&format!("\n━━ run {time} of {times}, beside {cores} busy loops"));
+        let began = Instant::now();
+        let is_green = command("cargo xtask test").status().is_ok_and(|status| status.success());
+        green += usize::from(is_green);
+        took.push(began.elapsed());
+        say(&format!("━━ {green} of {time} green"));
+    }
+    let longest = took.into_iter().max().unwrap_or_default();
+    print(&format!(
+        "{green} of {times} runs were green beside {cores} busy loops; the longest took {}",
+        spoken(longest)
+    ));
+    ensure!(green == times, "not every run was green");
+    Ok(())
+}
