@@ -302,11 +302,11 @@ fn an_end_that_comes_during_a_connection_ends_it_and_says_so() {
     let guarded = Guarded::start(&[]);
     let authorized = |token: &str| format!("\r\nAuthorization: Bearer {token}");
     let mut stream = guarded.server.connect();
-    stream.request(&format!("GET /v1/stream?topic=a HTTP/1.1{}", authorized(&brief(1))), b"");
-    let mut socket = Socket::open(&guarded.server, "?topic=a", &authorized(&brief(1)));
+    stream.request(&format!("GET /v1/stream?topic=a HTTP/1.1{}", authorized(&brief(3))), b"");
+    let mut socket = Socket::open(&guarded.server, "?topic=a", &authorized(&brief(3)));
     let mut poll = guarded.server.connect();
     let polled =
-        poll.request(&format!("GET /v1/events?topic=a&wait=20 HTTP/1.1{}", authorized(&brief(1))), b"");
+        poll.request(&format!("GET /v1/events?topic=a&wait=20 HTTP/1.1{}", authorized(&brief(3))), b"");
     assert_eq!(polled.status, 204, "a held poll is answered at the end of its token");
     let last = String::from_utf8(stream.until(b"0\r\n\r\n")).unwrap();
     assert!(last.contains("event: problem\n") && last.contains("token_expired"), "{last}");
@@ -321,7 +321,7 @@ fn an_end_that_comes_during_a_connection_ends_it_and_says_so() {
 fn a_socket_is_given_another_token_and_misses_nothing() {
     let guarded = Guarded::start(&[]);
     let mut socket =
-        Socket::open(&guarded.server, "?topic=a", &format!("\r\nAuthorization: Bearer {}", brief(2)));
+        Socket::open(&guarded.server, "?topic=a", &format!("\r\nAuthorization: Bearer {}", brief(4)));
     socket.text();
     socket.text();
     socket.say(&json!({ "type": "authorize", "token": "nonsense", "ref": "1" }));
@@ -353,7 +353,7 @@ fn streams_and_polls_go_on_by_another_token_from_the_same_cursor() {
     let guarded = Guarded::start(&[]);
     let publish = |n: u32| guarded.with(&everything(), "POST /v1/topics/a/events", &n.to_string());
     let mut stream = guarded.server.connect();
-    stream.request(&format!("GET /v1/stream?topic=a HTTP/1.1\r\nAuthorization: Bearer {}", brief(1)), b"");
+    stream.request(&format!("GET /v1/stream?topic=a HTTP/1.1\r\nAuthorization: Bearer {}", brief(3)), b"");
     publish(1);
     let seen = String::from_utf8(stream.until(b"0\r\n\r\n")).unwrap();
     assert!(seen.contains("\"data\":1"), "{seen}");
