@@ -124,6 +124,15 @@ impl Browser {
         Ok(severe.map(|entry| entry.message).collect())
     }
 
+    /// Ends the browser, for a test that needs one that nobody has used.
+    ///
+    /// # Errors
+    /// If the session was lost.
+    pub async fn end(self) -> anyhow::Result<()> {
+        self.driver.clone().quit().await?;
+        Ok(())
+    }
+
     /// Leaves the browser to the next test. One that is dropped instead, by a test that failed, is killed.
     ///
     /// # Errors
