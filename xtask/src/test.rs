@@ -17,7 +17,7 @@ use crate::{
 /// Threads of the native tests: most of them wait for a socket most of the time.
 const NATIVE_THREADS: usize = 8;
 /// Browser tests that run at once.
-const BROWSER_THREADS: usize = 5;
+const BROWSER_THREADS: usize = 4;
 
 /// A part of the checks that can be run by itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
