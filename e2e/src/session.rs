@@ -34,7 +34,7 @@ const HEIGHT: u32 = 1000;
 /// Which Chromium.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Kind {
-    /// Without the program's own window, which is half of its work; where that is not installed, as [`Self::Whole`].
+    /// Without the program's own window, which is a third or more of its work; where that is not installed, as [`Self::Whole`].
     Light,
     /// With tabs that can be hidden.
     Whole,

@@ -161,7 +161,7 @@ enum Wrong {
 fn judge(fault: &str, told: &Value, effects: Effects) -> Result<(), Wrong> {
     let wrong = |why: &str| Err(Wrong::Result(why.to_owned()));
     if told["failed"] == "The tab was not left." {
-        // The page waits a minute for that; a browser may open the tab beside its window, and not in it.
+        // The page waits a minute for that. Seen once, on a second try in the same browser; the cause was not found.
         return Err(Wrong::Timing("the other tab did not cover the page".to_owned()));
     }
     let Some(effect) = told["effect"].as_str() else { return wrong("there is no result") };
