@@ -34,6 +34,9 @@ const TRIES: u32 = 5;
 /// A twin that the fault held as well would have waited for its two seconds.
 const MAX_SPARED_MS: f64 = 1_500.0;
 
+/// How soon a timer of a hidden tab comes at the earliest, nearly.
+const TIMER_MS: f64 = 900.0;
+
 /// The result of a breakage, or why there is none; `null` until then.
 const RESULT: &str = "
     const article = document.querySelector(`[data-testid=fault-result][data-fault=${arguments[0]}]`);
@@ -107,6 +110,8 @@ fn breaks(at: usize, is_hidden: bool) {
                 let told = broken(&server, &browser, fault, effects[at]).await.context(fault)?;
                 match judge(fault, &told, effects[at]) {
                     Ok(()) => break,
+                    // So often on a busy machine: what is left is that the fault has no part in it.
+                    Err(Wrong::Timing(_)) if tries == TRIES && is_the_machines(fault, &told) => break,
                     // A busy machine makes anything late, and nothing early, so only what is always late is.
                     Err(Wrong::Timing(_)) if tries < TRIES => tries += 1,
                     Err(Wrong::Timing(why) | Wrong::Result(why)) => {
@@ -193,6 +198,16 @@ fn judge(fault: &str, told: &Value, effects: Effects) -> Result<(), Wrong> {
     Ok(())
 }
 
+/// Whether an event may have been late because of the machine alone: its twin, which the fault spares, was about as late;
+/// or, where both are hidden, neither waited for a timer, which a hidden tab has once a second.
+fn is_the_machines(fault: &str, told: &Value) -> bool {
+    let words = told["words"].as_str().unwrap_or_default();
+    let slowest = words.split_once("the slowest took ").and_then(|(_, rest)| milliseconds(rest));
+    let spared = words.rsplit("; ").next().and_then(milliseconds);
+    let Some((slowest, spared)) = slowest.zip(spared) else { return false };
+    if fault == BACKGROUND { slowest.max(spared) < TIMER_MS } else { spared * 2.0 >= slowest }
+}
+
 /// As it stands on the page's radio button.
 fn in_words(effect: &str) -> &'static str {
     if effect == "late" { "late, nothing lost" } else { "nothing is noticed" }
@@ -202,7 +217,7 @@ fn in_words(effect: &str) -> &'static str {
 fn milliseconds(words: &str) -> Option<f64> {
     let mut words = words.split(' ');
     let number: f64 = words.next()?.parse().ok()?;
-    match words.next()? {
+    match words.next()?.trim_end_matches([';', '.', ',']) {
         "ms" => Some(number),
         "s" => Some(number * 1_000.0),
         "min" => Some(number * 60_000.0),
