@@ -2,15 +2,20 @@
 
 use std::{fmt, io};
 
-use fourways_shared::{Offset, Topic};
+use fourways_shared::{Filter, Offset, Topic};
+use smallvec::SmallVec;
 
 use super::Selection;
 use crate::{encoding::Encoded, sync::Arc};
 
 /// Older events. Reads block, on a disk: they are not for a thread that serves.
 pub trait Archive: fmt::Debug + Send + Sync {
-    /// Events of these topics may have been let go up to here.
-    fn floor(&self, selection: Selection<'_>) -> Offset;
+    /// Up to where events that a filter takes may have been let go: for each part of the archive, 0 where none of them
+    /// is kept.
+    fn floors(&self, filter: &Filter) -> Floors;
+
+    /// Up to here nothing that a filter takes is kept.
+    fn lowest(&self, filter: &Filter) -> Offset;
 
     /// The offset before the oldest event of all.
     fn earliest(&self) -> Offset;
@@ -43,6 +48,10 @@ pub trait Archive: fmt::Debug + Send + Sync {
     /// What is held of each wanted topic, without a look at the disk.
     fn stock(&self, wanted: &dyn Fn(&Topic) -> bool) -> Vec<(Topic, Stock)>;
 }
+
+/// Offsets up to which events may have been let go, one for each part of the log that lets go by itself: what one has
+/// let go says nothing about another.
+pub type Floors = SmallVec<[u64; 1]>;
 
 /// What is held of a topic.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -25,9 +25,9 @@ use crate::sync::Arc;
 use fourways_shared::{Cursor, Data, EventId, EventName, Topic};
 use thiserror::Error;
 
-pub(crate) use self::tail::TopicTail;
+pub(crate) use self::tail::{Scan, Seek, TopicTail};
 pub use self::{
-    archive::{Archive, Older, Stock},
+    archive::{Archive, Floors, Older, Stock},
     disk::{DiskEngine, Durability},
     lag::{LagAction, LagRule},
     memory::MemoryEngine,

@@ -1,10 +1,13 @@
 //! The end of the log in memory: one order over all topics, and an index for each topic.
 //!
-//! Locks, always taken in this order: `order` (one appender at a time), `topics` (the map), a topic's `log`. A reader
-//! takes only a topic's. `head` is stored after every topic has its events and before anybody is woken, so a reader
+//! Locks, always taken in this order: `order` (one appender at a time), `topics` (the map), `views` (the patterns), a
+//! topic's `log`. A reader takes only a topic's, but for what a pattern's index does not hold: that it finds by
+//! `order`, a piece at a time. `head` is stored after every topic has its events and before anybody is woken, so a reader
 //! that reads up to the head it loaded first sees every event up to it, in all topics.
 
 mod index;
+mod patterns;
+mod scan;
 mod stock;
 mod topic;
 mod trim;
@@ -15,15 +18,21 @@ use fourways_shared::{Cursor, Epoch, Event, Filter, Offset, Technique, Topic};
 use smallvec::SmallVec;
 
 pub use self::stock::TopicState;
-pub(crate) use self::topic::{TopicLog, TopicTail};
-use self::trim::{Line, Order, Placed};
+pub(crate) use self::{
+    scan::{Scan, Seek},
+    topic::TopicTail,
+};
+use self::{
+    patterns::Patterns,
+    trim::{Line, Order, Placed},
+};
 use super::{
     Archive, Meter, Meters, RetentionRule, now_us,
     waiters::{Relay, Shard},
 };
 use crate::{
     encoding::Encoded,
-    sync::{Arc, AtomicU64, Mutex, Ordering, PoisonError, RwLock, lock},
+    sync::{Arc, AtomicU64, AtomicUsize, Mutex, Ordering, PoisonError, RwLock, lock},
 };
 
 /// How much of the log is in memory where the rest is in an [`Archive`]; the first limit that is reached counts.
@@ -40,6 +49,9 @@ impl TailCap {
     const NONE: Self = Self { events: usize::MAX, bytes: u64::MAX };
 }
 
+/// Most events that are let go at once beyond those that come in, while nobody can publish.
+const TRIM: usize = 1024;
+
 /// The end of the log. Shared by `Arc`; every reader and the engine hold it.
 #[derive(Debug)]
 pub struct Tail {
@@ -55,7 +67,9 @@ pub struct Tail {
     forgotten: AtomicU64,
     topics: RwLock<HashMap<Topic, Arc<TopicTail>>>,
     /// The indices of patterns: there while somebody reads them.
-    views: RwLock<Vec<Arc<TopicTail>>>,
+    views: RwLock<Patterns<Arc<TopicTail>>>,
+    /// How many of them clients read.
+    read_patterns: AtomicUsize,
     order: Mutex<Order>,
     relays: Box<[Relay]>,
     meters: Meters,
@@ -76,6 +90,7 @@ impl Tail {
             forgotten: AtomicU64::new(0),
             topics: RwLock::default(),
             views: RwLock::default(),
+            read_patterns: AtomicUsize::new(0),
             order: Mutex::new(Order { lines }),
             relays: (0..shards).map(|_| Relay::default()).collect(),
             meters: Meters::new(shards),
@@ -95,6 +110,9 @@ impl Tail {
     pub(super) fn begin_after(&self, offset: Offset) {
         self.earliest.store(offset.0, Ordering::SeqCst);
         self.forgotten.store(offset.0, Ordering::SeqCst);
+        for line in &mut lock(&self.order).lines {
+            line.gone_through = offset.0;
+        }
     }
 
     /// This life of the log.
@@ -153,7 +171,7 @@ impl Tail {
         let mut order = lock(&self.order);
         let indices = self.place(&mut order, &topic, &events);
         let now = events.last().map_or(0, |event| event.event().published_at_us);
-        self.trim(&mut order, now);
+        self.trim(&mut order, now, events.len() + TRIM);
         drop(order);
         for (shard, relay) in self.relays.iter().enumerate() {
             for index in &indices {
@@ -169,7 +187,7 @@ impl Tail {
         for event in events {
             self.place(&mut order, &event.event().topic, std::slice::from_ref(event));
         }
-        self.trim(&mut order, now_us());
+        self.trim(&mut order, now_us(), usize::MAX);
         self.head.store(head, Ordering::SeqCst);
     }
 
@@ -180,17 +198,16 @@ impl Tail {
         events: &[Arc<Encoded>],
     ) -> SmallVec<[Arc<TopicTail>; 1]> {
         let mut indices: SmallVec<[Arc<TopicTail>; 1]> = SmallVec::from_iter([self.topic(topic)]);
-        let views = self.views.read().unwrap_or_else(PoisonError::into_inner);
-        indices.extend(views.iter().filter(|view| view.name.takes(topic.as_str())).cloned());
-        drop(views);
+        self.views.read().unwrap_or_else(PoisonError::into_inner).taking(topic.as_str(), |view| {
+            indices.push(Arc::clone(view));
+        });
         for index in &indices {
-            let mut log = index.log.write().unwrap_or_else(PoisonError::into_inner);
-            log.events.extend(events.iter().cloned());
+            index.push(events);
         }
         let line = &mut order.lines[RetentionRule::place(&self.rules, topic)];
         for event in events {
             line.bytes += event.retained_bytes();
-            line.events.push_back(Placed { event: Arc::clone(event), indices: indices.clone() });
+            line.events.push_back(Placed { event: Arc::clone(event), topic: Arc::clone(&indices[0]) });
         }
         if let Some(last) = events.last() {
             self.head.store(last.offset(), Ordering::SeqCst);
@@ -200,7 +217,8 @@ impl Tail {
 
     /// Lets go what is too old though nothing is published. To be called about once a second.
     pub fn sweep(&self) {
-        self.trim(&mut lock(&self.order), now_us());
+        // In pieces: who publishes meanwhile waits for one of them at most.
+        while self.trim(&mut lock(&self.order), now_us(), TRIM) {}
     }
 
     /// Whether somebody reads the topic, by its name or by a pattern.
@@ -209,8 +227,11 @@ impl Tail {
             let topics = self.topics.read().unwrap_or_else(PoisonError::into_inner);
             topics.get(topic).is_some_and(|index| index.is_read())
         };
-        let views = self.views.read().unwrap_or_else(PoisonError::into_inner);
-        by_name || views.iter().any(|view| view.is_read() && view.name.takes(topic.as_str()))
+        let mut is_read = by_name;
+        self.views.read().unwrap_or_else(PoisonError::into_inner).taking(topic.as_str(), |view| {
+            is_read |= view.is_read();
+        });
+        is_read
     }
 
     /// How many reads of the topic by its name ever began: what tells of short polls, which hold nothing.
@@ -223,11 +244,13 @@ impl Tail {
     pub(crate) fn wake_all(&self) {
         let topics = self.topics.read().unwrap_or_else(PoisonError::into_inner);
         let views = self.views.read().unwrap_or_else(PoisonError::into_inner);
-        for index in topics.values().chain(views.iter()) {
+        let wake = |index: &Arc<TopicTail>| {
             for (shard, relay) in self.relays.iter().enumerate() {
                 relay.notify(index, shard);
             }
-        }
+        };
+        topics.values().for_each(wake);
+        views.each(wake);
     }
 
     /// Wakes the subscriptions of this thread; runs until it is dropped. One for each worker.

@@ -9,14 +9,13 @@ impl Subscription {
     /// Does what the rule says if too much is still pending.
     pub(super) fn judge_lag(&mut self, head: u64) {
         let Some((action, most)) = self.lag else { return };
+        // What was there before it came is no lag: one that comes back with much to catch up would be cut again and again.
+        let since = self.position.max(self.began_at);
         // Offsets are of all topics: as many at least.
-        if head.saturating_sub(self.position) <= most {
+        if head.saturating_sub(since) <= most || self.pending(since).is_some_and(|pending| pending <= most) {
             return;
         }
-        let pending = self.pending();
-        if pending.is_some_and(|pending| pending <= most) {
-            return;
-        }
+        let pending = self.pending(self.position);
         let before = self.cursor();
         let missed = match action {
             LagAction::Cut => return self.is_too_slow = true,
@@ -36,13 +35,38 @@ impl Subscription {
         self.untold = Some((Box::new(self.reset(ResetReason::Lag, missed)), before));
     }
 
-    /// How many events of the topics lie behind the position; unknown where some are in the archive alone.
-    fn pending(&self) -> Option<u64> {
+    /// How many events of the topics follow a place at or behind the position; unknown where some are in no index.
+    fn pending(&self, since: u64) -> Option<u64> {
+        if self.may_overlap() {
+            return self.pending_once(since);
+        }
         self.topics.iter().try_fold(0, |sum, place| {
             let log = place.topic.log.read().unwrap_or_else(PoisonError::into_inner);
-            let seen = place.seen.filter(|seen| *seen >= log.trimmed)?;
-            Some(sum + (log.trimmed + log.events.len() as u64).saturating_sub(seen))
+            let end = log.trimmed + log.events.len() as u64;
+            let seen = match place.seen {
+                Some(seen) if since == self.position => seen,
+                _ if since >= log.trimmed_through => log.trimmed + log.first_after(since) as u64,
+                _ => return None,
+            };
+            Some(sum + end.saturating_sub(seen))
         })
+    }
+}
+
+impl Subscription {
+    /// The same where an event may be in several indices, and is one event all the same.
+    fn pending_once(&self, since: u64) -> Option<u64> {
+        let mut offsets = Vec::new();
+        for place in &self.topics {
+            let log = place.topic.log.read().unwrap_or_else(PoisonError::into_inner);
+            if since < log.trimmed_through {
+                return None;
+            }
+            offsets.extend(log.events.range(log.first_after(since)..).map(|event| event.offset()));
+        }
+        offsets.sort_unstable();
+        offsets.dedup();
+        Some(offsets.len() as u64)
     }
 }
 

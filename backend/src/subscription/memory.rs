@@ -13,7 +13,7 @@ const POLL_BYTES: u64 = 256 * 1024;
 const STREAM_BYTES: u64 = 8 * 1024;
 
 impl Subscription {
-    /// Reads what follows; where that is in the archive alone, up to which offset.
+    /// Reads what follows; where that is in no index any more, up to which offset.
     pub(super) fn read_all(&mut self, batch: &mut Batch, head: u64, limit: usize) -> Option<u64> {
         let mut missed = Some(0);
         let mut behind = 0;
@@ -22,12 +22,14 @@ impl Subscription {
             let from = match place.seen {
                 Some(seen) if seen < log.trimmed => {
                     behind = behind.max(log.trimmed_through);
-                    missed = missed.map(|missed| missed + (log.trimmed - seen));
+                    // A pattern's index lets go of more than is gone.
+                    let is_exact = self.position >= log.spilled_through;
+                    missed = missed.filter(|_| is_exact).map(|missed| missed + (log.trimmed - seen));
                     continue;
                 }
                 // Both bounded by the retained events, so it fits.
                 Some(seen) => usize::try_from(seen - log.trimmed).unwrap_or(usize::MAX),
-                None if self.position.max(place.excused) < log.trimmed_through => {
+                None if place.known(self.position) < log.trimmed_through => {
                     behind = behind.max(log.trimmed_through);
                     missed = None;
                     continue;
@@ -40,14 +42,14 @@ impl Subscription {
             batch.events.extend(pending.cloned());
             place.seen = Some(log.trimmed + (from + batch.events.len() - before) as u64);
         }
-        if missed != Some(0) {
+        if behind > 0 {
             batch.events.clear();
             // Places that were read have counted what is thrown away here.
             self.count_seen();
-            if self.tail.archive().is_some() {
-                if !self.has_lost() {
-                    return Some(behind);
-                }
+            if !self.has_lost() {
+                return Some(behind.min(head));
+            }
+            if self.tail.archive().is_some() || self.may_overlap() {
                 missed = None;
             }
             // One that was let go further before its reset was told is told one that covers both.
@@ -58,6 +60,16 @@ impl Subscription {
             batch.reset = Some(Box::new(self.break_off(reason, missed)));
             return None;
         }
+        let found = batch.events.len();
+        self.position = self.cut(batch, limit, head);
+        if batch.events.len() < found {
+            self.count_seen();
+        }
+        None
+    }
+
+    /// Puts events in order and leaves out what is too much for one batch; the place that is reached by what is left.
+    pub(super) fn cut(&self, batch: &mut Batch, limit: usize, through: u64) -> u64 {
         if self.topics.len() > 1 {
             batch.events.sort_unstable_by_key(|event| event.offset());
             batch.events.dedup_by_key(|event| event.offset());
@@ -72,25 +84,22 @@ impl Subscription {
         });
         let kept = fitting.count().min(limit);
         batch.events.truncate(kept);
-        self.position = match batch.events.last() {
+        match batch.events.last() {
             Some(last) if kept == limit || kept < found => last.offset(),
-            _ => head,
-        };
-        if kept < found {
-            self.count_seen();
+            _ => through,
         }
-        None
     }
 
-    /// Reads the newest of each topic; where that may be in the archive alone, up to which offset.
-    pub(super) fn read_latest(&mut self, batch: &mut Batch, head: u64) -> Option<u64> {
-        let mut behind = 0;
+    /// Reads the newest of each topic; where that may be in no index any more, up to which offset.
+    pub(super) fn read_latest(&mut self, batch: &mut Batch, head: u64, limit: usize) -> Option<u64> {
+        let (mut behind, mut is_lost) = (0, false);
         for place in &self.topics {
             let log = place.topic.log.read().unwrap_or_else(PoisonError::into_inner);
             let end = log.first_after(head);
             let newer = log.events.range(..end).rev().take_while(|event| event.offset() > self.position);
             let before = batch.events.len();
             if place.topic.name().is_pattern() {
+                // As long as the index is, and no longer.
                 let mut topics = HashSet::new();
                 batch.events.extend(newer.filter(|event| topics.insert(&event.event().topic)).cloned());
             } else {
@@ -98,20 +107,24 @@ impl Subscription {
             }
             // The newest is always worth having; only if it is gone itself has the reader lost something.
             if batch.events.len() == before || place.topic.name().is_pattern() {
-                behind = behind.max(log.trimmed_through);
+                if log.trimmed_through > place.known(self.position) {
+                    behind = behind.max(log.trimmed_through);
+                }
+                is_lost |= place.has_lost(&log.gone, self.position);
             }
         }
-        batch.events.sort_unstable_by_key(|event| event.offset());
-        batch.events.dedup_by_key(|event| event.offset());
-        let lost = behind > self.position;
-        if lost && self.tail.archive().is_some() && batch.reset.is_none() {
+        if is_lost && self.tail.archive().is_none() {
             batch.events.clear();
-            return Some(behind);
+            let reset = self.break_off(ResetReason::Retention, None);
+            batch.reset.get_or_insert_with(|| Box::new(reset));
+            return None;
         }
-        if lost && batch.reset.is_none() {
-            batch.reset = Some(Box::new(self.break_off(ResetReason::Retention, None)));
+        if behind > 0 {
+            batch.events.clear();
+            return Some(behind.min(head));
         }
-        self.position = head;
+        batch.events.sort_unstable_by_key(|event| event.offset());
+        self.position = self.cut(batch, limit, head);
         None
     }
 

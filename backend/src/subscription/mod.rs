@@ -8,6 +8,7 @@ mod lag;
 mod lost;
 mod memory;
 mod older;
+mod scan;
 
 use std::{
     future::poll_fn,
@@ -22,9 +23,12 @@ use smallvec::SmallVec;
 
 use crate::{
     encoding::Encoded,
-    engine::{LagAction, LagRule, Older, Shard, Tail, TopicTail},
+    engine::{Floors, LagAction, LagRule, Older, Seek, Shard, Tail, TopicTail},
     sync::Arc,
 };
+
+/// Pieces of the log that are looked at for one answer of a poll: some 30,000 events.
+const MAX_PIECES: usize = 16;
 
 /// What one `next` returned: at least a reset or an event, in the order of the log.
 #[derive(Debug, Default)]
@@ -62,6 +66,10 @@ pub struct Subscription {
     is_too_slow: bool,
     /// It was too much: what is pending is read as the newest of each topic.
     is_conflating: bool,
+    /// Where the newest events that were asked for begin is still looked for.
+    seek: Option<Seek>,
+    /// It has more to look at at once, and lets others go first.
+    has_yielded: bool,
 }
 
 type Reading = Pin<Box<dyn Future<Output = io::Result<Read>> + Send>>;
@@ -91,7 +99,7 @@ struct Place {
     /// came from outside and is older than what is retained.
     seen: Option<u64>,
     /// Up to here what was let go needs no telling any more.
-    excused: u64,
+    excused: Floors,
 }
 
 impl Subscription {
@@ -131,11 +139,10 @@ impl Subscription {
         (policy, technique): (Policy, Option<Technique>),
     ) -> Self {
         let topics = topics.iter().map(|topic| {
-            let topic = tail.index(topic);
-            topic.join(technique);
+            let topic = tail.join(topic, technique);
             // Joins before the head is read: the other order loses what is appended in between.
             let waiter = topic.waiters_of(shard).join();
-            Place { topic, waiter, seen: None, excused: 0 }
+            Place { topic, waiter, seen: None, excused: Floors::new() }
         });
         let topics = topics.collect();
         if let Some(technique) = technique {
@@ -159,6 +166,8 @@ impl Subscription {
             lag: None,
             is_too_slow: false,
             is_conflating: false,
+            seek: None,
+            has_yielded: false,
         };
         this.begin(after);
         this
@@ -206,14 +215,25 @@ impl Subscription {
         tokio::time::timeout_at(deadline.into(), next).await.ok()
     }
 
-    /// What there is now, older events included; `None`: nothing. It waits for the archive, and for nothing else.
+    /// What there is now, older events included; `None`: nothing, as far as it has looked (see [`Self::has_more`]). It
+    /// waits for the archive, and for nothing else.
     pub async fn now(&mut self, limit: usize) -> Option<Batch> {
+        let mut pieces = 0;
         poll_fn(|cx| match self.poll_next(cx, limit) {
             Poll::Ready(batch) => Poll::Ready(Some(batch)),
-            Poll::Pending if self.reading.is_none() => Poll::Ready(None),
-            Poll::Pending => Poll::Pending,
+            Poll::Pending if self.reading.is_some() || self.seek.is_some() => Poll::Pending,
+            Poll::Pending if self.has_yielded && pieces < MAX_PIECES => {
+                pieces += 1;
+                Poll::Pending
+            }
+            Poll::Pending => Poll::Ready(None),
         })
         .await
+    }
+
+    /// Whether there may be more behind what was returned so far.
+    pub fn has_more(&self) -> bool {
+        self.untold.is_some() || self.seek.is_some() || self.position < self.tail.head().0.min(self.until)
     }
 
     /// The next batch of at most `limit` events.
@@ -242,7 +262,14 @@ impl Subscription {
                 place.topic.waiters_of(self.shard).wait(place.waiter, cx.waker());
             }
         }
+        self.has_yielded = false;
         loop {
+            if let Some(seek) = self.seek {
+                self.seek(seek);
+                if self.seek.is_some() {
+                    return self.yield_now(cx);
+                }
+            }
             if let Some(reading) = &mut self.reading {
                 let read = ready!(reading.as_mut().poll(cx));
                 self.reading = None;
@@ -254,9 +281,24 @@ impl Subscription {
             match self.step(limit) {
                 Step::Batch(batch) => return Poll::Ready(batch),
                 Step::Nothing => return Poll::Pending,
+                Step::Behind(through) if self.is_in_memory() => {
+                    if let Some(batch) = self.scan(through, limit) {
+                        return Poll::Ready(batch);
+                    }
+                    if self.untold.is_none() && self.position < through {
+                        return self.yield_now(cx);
+                    }
+                }
                 Step::Behind(through) => self.read_older(through, limit),
             }
         }
+    }
+
+    /// Lets others go first.
+    fn yield_now(&mut self, cx: &Context<'_>) -> Poll<Batch> {
+        self.has_yielded = true;
+        cx.waker().wake_by_ref();
+        Poll::Pending
     }
 
     /// What the tail has.
@@ -268,8 +310,9 @@ impl Subscription {
         let mut batch = Batch { reset: self.untold.take().map(|(reset, _)| reset), ..Batch::default() };
         if head > self.position {
             let behind = match self.policy {
-                Policy::All if std::mem::take(&mut self.is_conflating) => {
-                    let behind = self.read_latest(&mut batch, head);
+                Policy::All if self.is_conflating => {
+                    let behind = self.read_latest(&mut batch, head, limit);
+                    self.is_conflating = behind.is_some() || self.position < head;
                     self.count_seen();
                     behind
                 }
@@ -278,7 +321,7 @@ impl Subscription {
                     self.judge_lag(head);
                     behind
                 }
-                Policy::Latest => self.read_latest(&mut batch, head),
+                Policy::Latest => self.read_latest(&mut batch, head, limit),
             };
             // A reset that is due is told first.
             if let (Some(through), None) = (behind, &batch.reset) {
@@ -293,6 +336,13 @@ impl Subscription {
         self.position = match after {
             After::Head => head,
             After::Earliest => self.tail.earliest().0.max(self.lowest()),
+            After::Last(count) if self.has_pattern() => {
+                self.position = self.lowest().min(head);
+                let topics: SmallVec<[Filter; 1]> = self.topics().cloned().collect();
+                let floor = self.tail.in_memory_after(&topics);
+                self.seek = Some(Seek { count: count.get() as usize, after: head, floor, is_over: false });
+                return;
+            }
             After::Last(count) => {
                 let (found, position) = self.before_last(count.get() as usize, head);
                 if found < count.get() as usize && self.tail.archive().is_some() {
@@ -321,10 +371,18 @@ impl Subscription {
         }
     }
 
+    /// Whether an event may be in more than one of its indices.
+    fn may_overlap(&self) -> bool {
+        self.topics.len() > 1 && self.has_pattern()
+    }
+
+    fn has_pattern(&self) -> bool {
+        self.topics().any(Filter::is_pattern)
+    }
+
     fn leave(&self, place: Place) {
         place.topic.waiters_of(self.shard).leave(place.waiter);
-        place.topic.part(self.technique);
-        self.tail.left(place.topic);
+        self.tail.left(place.topic, self.technique);
     }
 }
 

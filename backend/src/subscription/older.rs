@@ -2,23 +2,27 @@
 
 use std::io;
 
-use fourways_shared::{Filter, Offset, Policy, ResetReason};
+use fourways_shared::{Filter, Offset, ResetReason};
+use smallvec::SmallVec;
 
 use super::{Batch, Read, Subscription};
 use crate::{
     encoding::Encoded,
-    engine::{Archive, Selection},
-    sync::{Arc, PoisonError},
+    engine::{Archive, Scan, Selection},
+    sync::Arc,
 };
 
 impl Subscription {
     pub(super) fn read_older(&mut self, through: u64, limit: usize) {
+        // What is in memory is found there.
+        let through = if self.has_pattern() { through.min(self.in_memory()) } else { through };
         let (after, through) = (Offset(self.position), Offset(through.min(self.until)));
-        let policy = self.policy;
+        let is_latest = self.is_latest();
         self.read(move |archive, selection| {
-            let older = match policy {
-                Policy::All => archive.read(selection, after, through, limit),
-                Policy::Latest => archive.latest(selection, after, through),
+            let older = if is_latest {
+                archive.latest(selection, after, through)
+            } else {
+                archive.read(selection, after, through, limit)
             };
             older.map(Read::Older)
         });
@@ -48,7 +52,7 @@ impl Subscription {
         match read {
             Ok(Read::Begin(offset)) => self.position = offset.0,
             // The archive let go while it was read: what it gave may lack its beginning.
-            Ok(Read::Older(_)) if self.policy == Policy::All && self.has_lost() => {
+            Ok(Read::Older(_)) if !self.is_latest() && self.has_lost() => {
                 let before = self.cursor();
                 self.untold = Some((Box::new(self.break_off(ResetReason::Retention, None)), before));
             }
@@ -58,13 +62,13 @@ impl Subscription {
                     self.topics.iter().any(|place| place.topic.name().takes(event.event().topic.as_str()))
                 };
                 batch.events = older.events.into_iter().filter(wanted).collect();
-                self.add_volatile(&mut batch, older.through.0);
-                self.position = older.through.0;
+                let through = self.add_volatile(&mut batch, older.through.0, limit);
+                self.position = through;
                 if batch.events.len() > limit {
                     batch.events.truncate(limit);
                     self.position = batch.events.last().map_or(self.position, |last| last.offset());
                 }
-                if let Some(resumes) = older.resumes_after {
+                if let Some(resumes) = older.resumes_after.filter(|_| self.position == older.through.0) {
                     let before = self.cursor();
                     self.position = resumes.0;
                     self.untold = Some((Box::new(self.reset(ResetReason::Retention, None)), before));
@@ -82,16 +86,24 @@ impl Subscription {
     }
 
     /// The archive knows nothing of topics that are in memory alone: their events up to `through` belong between its own.
-    fn add_volatile(&self, batch: &mut Batch, through: u64) {
-        let before = batch.events.len();
-        for place in self.topics.iter().filter(|place| self.tail.is_volatile(place.topic.name())) {
-            let log = place.topic.log.read().unwrap_or_else(PoisonError::into_inner);
-            let range = log.first_after(self.position)..log.first_after(through);
-            batch.events.extend(log.events.range(range).cloned());
+    /// Up to where that is all of them.
+    fn add_volatile(&self, batch: &mut Batch, through: u64, limit: usize) -> u64 {
+        let volatile = || self.topics.iter().filter(|place| self.tail.is_volatile(place.topic.name()));
+        let filters: SmallVec<[Filter; 1]> = volatile().map(|place| place.topic.name().clone()).collect();
+        if filters.is_empty() {
+            return through;
         }
-        if batch.events.len() > before {
-            batch.events.sort_unstable_by_key(|event| event.offset());
-            batch.events.dedup_by_key(|event| event.offset());
-        }
+        let (events, looked) = self.tail.scan(Scan {
+            filters: &filters,
+            after: self.position,
+            through,
+            limit,
+            newest_through: self.is_latest().then(|| self.tail.head().0.min(self.until)),
+            is_volatile: true,
+        });
+        batch.events.retain(|event| event.offset() <= looked.0);
+        batch.events.extend(events);
+        batch.events.sort_unstable_by_key(|event| event.offset());
+        looked.0
     }
 }

@@ -17,7 +17,7 @@ use super::{
 };
 use crate::{
     encoding::Encoded,
-    engine::{Archive, Older, RetentionRule, Selection, Stock, TailCap},
+    engine::{Archive, Floors, Older, RetentionRule, Selection, Stock, TailCap},
 };
 
 /// Names the log: its format, and its epoch.
@@ -136,6 +136,16 @@ impl Store {
         Offset(after)
     }
 
+    /// The shelves where events that a filter takes may be; `None` in the place of another.
+    fn shelves_of(&self, filter: &Filter) -> impl Iterator<Item = Option<&Shelf>> {
+        let mut is_over = false;
+        self.shelves.iter().map(move |shelf| {
+            let is_one = shelf.is_former() || (!is_over && shelf.rule().filter.meets(filter));
+            is_over |= shelf.rule().filter.covers(filter);
+            is_one.then_some(shelf)
+        })
+    }
+
     fn found(&self, selection: Selection<'_>, wanted: Wanted<'_>) -> io::Result<Found> {
         let mut all = Found { through: wanted.through, ..Found::default() };
         for shelf in &self.shelves {
@@ -159,17 +169,12 @@ impl Store {
 }
 
 impl Archive for Store {
-    fn floor(&self, selection: Selection<'_>) -> Offset {
-        let floor = |filter: &Filter| {
-            let mut is_over = false;
-            let ours = self.shelves.iter().filter(|shelf| {
-                let is_one = shelf.is_former() || (!is_over && shelf.rule().filter.meets(filter));
-                is_over |= shelf.rule().filter.covers(filter);
-                is_one
-            });
-            ours.map(Shelf::floor).max().unwrap_or(0)
-        };
-        Offset(selection.0.iter().map(floor).max().unwrap_or(0))
+    fn floors(&self, filter: &Filter) -> Floors {
+        self.shelves_of(filter).map(|shelf| shelf.map_or(0, Shelf::floor)).collect()
+    }
+
+    fn lowest(&self, filter: &Filter) -> Offset {
+        Offset(self.shelves_of(filter).flatten().map(Shelf::floor).min().unwrap_or(0))
     }
 
     fn earliest(&self) -> Offset {

@@ -2,70 +2,85 @@
 
 use std::collections::hash_map::Entry;
 
-use fourways_shared::{Filter, Topic};
+use fourways_shared::{Filter, Technique, Topic};
 
-use super::{Tail, TopicLog, TopicTail};
-use crate::sync::{Arc, Ordering, PoisonError, lock};
+use super::{Tail, TopicTail, topic::TopicLog};
+use crate::{
+    engine::Floors,
+    sync::{Arc, Ordering, PoisonError, lock},
+};
 
 impl Tail {
-    /// The index of a topic or pattern. A topic that nobody knows is an empty one; a pattern's index is made of what is
-    /// there when it is first read.
-    pub(crate) fn index(&self, filter: &Filter) -> Arc<TopicTail> {
-        match filter.topic() {
-            Some(topic) => self.topic(&topic),
-            None => self.view(filter),
-        }
+    /// The index of a topic or pattern, with one more reader: by a technique, or the server itself. A topic that nobody
+    /// knows is an empty one; a pattern's index begins with what is published from now on.
+    ///
+    /// Whoever takes it is counted before anybody can find that it has no reader: an index that was handed out and then
+    /// dropped by somebody else would never get an event again.
+    pub(crate) fn join(&self, filter: &Filter, technique: Option<Technique>) -> Arc<TopicTail> {
+        let Some(topic) = filter.topic() else { return self.join_view(filter, technique) };
+        let index = self.topic(&topic);
+        index.join(technique);
+        index
     }
 
-    fn view(&self, filter: &Filter) -> Arc<TopicTail> {
-        let known = |views: &[Arc<TopicTail>]| views.iter().find(|view| view.name == *filter).cloned();
-        if let Some(view) = known(&self.views.read().unwrap_or_else(PoisonError::into_inner)) {
-            return view;
-        }
-        // Nothing is published meanwhile, so the view begins with all there is and misses nothing that follows.
-        let mut order = lock(&self.order);
-        let mut views = self.views.write().unwrap_or_else(PoisonError::into_inner);
-        if let Some(view) = known(&views) {
-            return view;
-        }
-        let earliest = self.earliest.load(Ordering::SeqCst);
-        let log =
-            TopicLog { trimmed_through: earliest.max(self.unknown_through(filter)), ..TopicLog::default() };
-        let view = Arc::new(TopicTail::new(filter.clone(), self.relays.len(), log));
-        let mut events = Vec::new();
-        for line in &mut order.lines {
-            for placed in &mut line.events {
-                if filter.takes(placed.event.event().topic.as_str()) {
-                    placed.indices.push(Arc::clone(&view));
-                    events.push(Arc::clone(&placed.event));
-                }
+    fn join_view(&self, filter: &Filter, technique: Option<Technique>) -> Arc<TopicTail> {
+        {
+            let views = self.views.read().unwrap_or_else(PoisonError::into_inner);
+            if let Some(view) = views.get(filter) {
+                return self.joined(view, technique);
             }
         }
-        events.sort_unstable_by_key(|event| event.offset());
-        view.log.write().unwrap_or_else(PoisonError::into_inner).events = events.into();
-        views.push(Arc::clone(&view));
-        view
+        // Nothing is published or let go meanwhile, so the view misses nothing from here on.
+        let order = lock(&self.order);
+        let mut views = self.views.write().unwrap_or_else(PoisonError::into_inner);
+        if let Some(view) = views.get(filter) {
+            return self.joined(view, technique);
+        }
+        let log = TopicLog {
+            trimmed_through: self.head.load(Ordering::SeqCst),
+            gone: self.gone(&order, filter),
+            ..TopicLog::default()
+        };
+        let view = Arc::new(TopicTail::new(filter.clone(), self.relays.len(), log));
+        views.insert(filter, Arc::clone(&view));
+        self.joined(&view, technique)
+    }
+
+    fn joined(&self, view: &Arc<TopicTail>, technique: Option<Technique>) -> Arc<TopicTail> {
+        if view.join(technique) {
+            self.read_patterns.fetch_add(1, Ordering::Relaxed);
+        }
+        Arc::clone(view)
     }
 
     /// How many patterns are read by clients; the server's own are not counted.
     pub fn patterns(&self) -> usize {
-        let views = self.views.read().unwrap_or_else(PoisonError::into_inner);
-        views.iter().filter(|view| view.is_read()).count()
+        self.read_patterns.load(Ordering::Relaxed)
     }
 
-    /// A reader of the index has left. A pattern's index goes with its last reader.
-    pub(crate) fn left(&self, index: Arc<TopicTail>) {
+    /// Whether a client reads this very pattern.
+    pub fn is_pattern_read(&self, filter: &Filter) -> bool {
+        let views = self.views.read().unwrap_or_else(PoisonError::into_inner);
+        views.get(filter).is_some_and(|view| view.is_read())
+    }
+
+    /// A reader of the index leaves. A pattern's index goes with its last reader.
+    pub(crate) fn left(&self, index: Arc<TopicTail>, technique: Option<Technique>) {
         if !index.name.is_pattern() {
+            index.part(technique);
             let is_empty = index.log.read().unwrap_or_else(PoisonError::into_inner).events.is_empty();
             if is_empty {
                 self.forget(index);
             }
             return;
         }
+        // Locked: between the last reader's leaving and the index's nobody joins.
         let mut views = self.views.write().unwrap_or_else(PoisonError::into_inner);
+        if index.part(technique) {
+            self.read_patterns.fetch_sub(1, Ordering::Relaxed);
+        }
         if !index.is_held() {
-            views.retain(|view| !Arc::ptr_eq(view, &index));
-            index.log.write().unwrap_or_else(PoisonError::into_inner).events.clear();
+            views.remove(&index.name);
         }
     }
 
@@ -79,7 +94,9 @@ impl Tail {
             Entry::Occupied(there) => Arc::clone(there.get()),
             Entry::Vacant(place) => {
                 let name = Filter::from(name);
-                let log = TopicLog { trimmed_through: self.unknown_through(&name), ..TopicLog::default() };
+                let through = self.unknown_through(&name);
+                let gone = Floors::from_elem(through, 1);
+                let log = TopicLog { trimmed_through: through, gone, ..TopicLog::default() };
                 let topic = TopicTail::new(name, self.relays.len(), log);
                 Arc::clone(place.insert(Arc::new(topic)))
             }

@@ -2,8 +2,6 @@
 
 use std::collections::VecDeque;
 
-use smallvec::SmallVec;
-
 use super::{Tail, TopicTail};
 use crate::{
     encoding::Encoded,
@@ -22,51 +20,54 @@ pub(super) struct Order {
 pub(super) struct Line {
     pub(super) events: VecDeque<Placed>,
     pub(super) bytes: u64,
+    /// The offset of the last event that was let go.
+    pub(super) gone_through: u64,
 }
 
-/// An event, and every index that it is in: its topic's, and those of patterns that somebody reads.
+/// An event, and the index of its topic.
 #[derive(Debug)]
 pub(super) struct Placed {
     pub(super) event: Arc<Encoded>,
-    pub(super) indices: SmallVec<[Arc<TopicTail>; 1]>,
+    pub(super) topic: Arc<TopicTail>,
 }
 
 impl Line {
     /// The offset of the oldest; the largest number if there is none.
-    fn first(&self) -> u64 {
+    pub(super) fn first(&self) -> u64 {
         self.events.front().map_or(u64::MAX, |placed| placed.event.offset())
     }
 }
 
 impl Tail {
-    pub(super) fn trim(&self, order: &mut Order, now: u64) {
-        let mut is_less = false;
-        for (line, rule) in order.lines.iter_mut().zip(&self.rules) {
+    /// Lets go what no limit keeps, so many events at most; whether there may be more.
+    pub(super) fn trim(&self, order: &mut Order, now: u64, most: usize) -> bool {
+        let mut left = most;
+        for (place, (line, rule)) in order.lines.iter_mut().zip(&self.rules).enumerate() {
             let Retention { events, bytes, age } = rule.retention;
             let oldest = now.saturating_sub(micros(age));
             while let Some(Placed { event, .. }) = line.events.front() {
                 let is_kept = line.events.len() <= events
                     && line.bytes <= bytes
                     && event.event().published_at_us >= oldest;
-                if is_kept {
+                if is_kept || left == 0 {
                     break;
                 }
-                self.let_go(line);
-                is_less = true;
+                self.let_go(line, place);
+                left -= 1;
             }
         }
-        while self.is_over_cap(order) {
-            let oldest =
-                order.lines.iter_mut().filter(|line| !line.events.is_empty()).min_by_key(|line| line.first());
-            let Some(line) = oldest else { break };
-            self.let_go(line);
-            is_less = true;
+        while left > 0 && self.is_over_cap(order) {
+            let lines = order.lines.iter_mut().enumerate().filter(|(_, line)| !line.events.is_empty());
+            let Some((place, line)) = lines.min_by_key(|(_, line)| line.first()) else { break };
+            self.let_go(line, place);
+            left -= 1;
         }
-        if is_less {
+        if left < most {
             let first = order.lines.iter().map(Line::first).min().unwrap_or(u64::MAX);
             let head = self.head.load(Ordering::SeqCst);
             self.earliest.store((first - 1).min(head), Ordering::SeqCst);
         }
+        left == 0
     }
 
     fn is_over_cap(&self, order: &Order) -> bool {
@@ -75,23 +76,18 @@ impl Tail {
         events > self.cap.events || bytes > self.cap.bytes
     }
 
-    fn let_go(&self, line: &mut Line) {
-        let Some(Placed { event, indices }) = line.events.pop_front() else { return };
+    fn let_go(&self, line: &mut Line, place: usize) {
+        let Some(Placed { event, topic }) = line.events.pop_front() else { return };
         line.bytes -= event.retained_bytes();
-        for index in indices {
-            let is_empty = {
-                let mut log = index.log.write().unwrap_or_else(PoisonError::into_inner);
-                // A view that nobody reads any more holds nothing.
-                if log.events.front().is_some_and(|first| first.offset() == event.offset()) {
-                    log.events.pop_front();
-                }
-                log.trimmed += 1;
-                log.trimmed_through = event.offset();
-                log.events.is_empty()
-            };
-            if is_empty {
-                self.forget(index);
-            }
+        line.gone_through = event.offset();
+        // What is in the archive too is not gone with this.
+        let is_gone = self.archive.is_none() || self.rules[place].is_volatile;
+        let rule = is_gone.then_some(place);
+        self.views.read().unwrap_or_else(PoisonError::into_inner).taking(topic.name.as_str(), |view| {
+            view.let_go(event.offset(), rule);
+        });
+        if topic.let_go(event.offset(), Some(0)) {
+            self.forget(topic);
         }
     }
 }

@@ -55,7 +55,8 @@ fn a_socket_that_vanishes_is_freed() {
 
 #[test]
 fn a_reader_that_stands_still_holds_up_nobody() {
-    let server = Server::with(&["--heartbeat", "600", "--retain-events", "50"]);
+    // However long the machine takes for this, the one that stands still is not to be cut.
+    let server = Server::with(&["--heartbeat", "600", "--write-timeout", "600", "--retain-events", "50"]);
     let mut still = server.connect();
     still.send(b"GET /v1/stream?topic=a HTTP/1.1\r\nHost: x\r\n\r\n");
     server.await_subscribers("a", "sse", 1);

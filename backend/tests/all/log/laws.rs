@@ -2,7 +2,8 @@
 //! and resuming loses nothing silently, repeats nothing, keeps order.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
+    num::NonZeroU32,
     ops::Bound,
     sync::Arc,
     time::{Duration, Instant},
@@ -12,7 +13,7 @@ use fourways::{
     engine::{Append, Draft, Engine, MemoryEngine, Retention, RetentionRule, Shard, Tail},
     subscription::{Batch, Subscription},
 };
-use fourways_shared::{After, Cursor, Data, Epoch, EventName, Offset, Policy, Technique, Topic};
+use fourways_shared::{After, Cursor, Data, Epoch, EventName, Filter, Offset, Policy, Technique, Topic};
 use futures_util::FutureExt as _;
 use proptest::prelude::*;
 
@@ -35,13 +36,40 @@ fn step() -> impl Strategy<Value = Step> {
     ]
 }
 
+const TOPICS: [&str; 3] = ["a.x", "a.y", "b.x"];
+
 fn topic(index: usize) -> Topic {
-    format!("t{index}").parse().unwrap()
+    TOPICS.get(index).map_or_else(|| format!("t{index}"), |name| (*name).to_owned()).parse().unwrap()
+}
+
+/// By names, by patterns, by both; what the reader does not select is other people's traffic.
+fn selection() -> impl Strategy<Value = Vec<Filter>> {
+    let selections: [&[&str]; 6] =
+        [&["a.x", "a.y"], &["a.*"], &["*.x"], &["a.x", "a.*"], &["b.>", "a.y"], &["a.*", "*.x", ">"]];
+    prop::sample::select(selections.to_vec())
+        .prop_map(|filters| filters.iter().map(|filter| filter.parse().unwrap()).collect())
+}
+
+/// Whether it selects the topic with this index.
+fn takes(filters: &[Filter], index: usize) -> bool {
+    filters.iter().any(|filter| filter.takes(TOPICS[index]))
+}
+
+/// How much is kept and how much is published at once: little, so that everything happens often, or more than a pattern's
+/// index holds and one look sees.
+fn scale() -> impl Strategy<Value = (usize, usize)> {
+    prop_oneof![30 => Just((RETAINED, 1)), 1 => Just((9_000, 900))]
 }
 
 /// What lies after the one offset and not after the other.
 fn between(log: &BTreeMap<u64, usize>, after: u64, through: u64) -> impl Iterator<Item = (&u64, &usize)> {
     log.range((Bound::Excluded(after), Bound::Included(through)))
+}
+
+/// What retention has let go: each of the two [`rules`] keeps so many.
+fn gone(log: &BTreeMap<u64, usize>, retained: usize) -> BTreeSet<u64> {
+    let of = |is_first: bool| log.iter().rev().filter(move |(_, topic)| (**topic == 0) == is_first).skip(retained);
+    of(true).chain(of(false)).map(|(offset, _)| *offset).collect()
 }
 
 fn publish(engine: &MemoryEngine, index: usize, count: usize) -> Vec<Cursor> {
@@ -54,102 +82,167 @@ fn engine(retention: Retention) -> MemoryEngine {
     MemoryEngine::new(Epoch::from_bits(1), vec![RetentionRule::for_all(retention)], 1)
 }
 
-/// What there is now: memory waits for nothing.
+/// What there is now: memory waits for nothing, but what is much is looked at in pieces.
 fn now(subscription: &mut Subscription, limit: usize) -> Option<Batch> {
-    subscription.now(limit).now_or_never().unwrap()
+    let mut now = Box::pin(subscription.now(limit));
+    std::iter::from_fn(|| Some((&mut now).now_or_never())).find_map(|told| told)?
 }
 
-fn subscribe(tail: &Arc<Tail>, after: After, policy: Policy) -> Subscription {
-    // Two of the three topics: the third is other people's traffic.
-    Subscription::new(
-        tail,
-        &[topic(0).into(), topic(1).into()],
-        after,
-        policy,
-        Technique::Websocket,
-        Shard::DIRECT,
-    )
+fn subscribe(tail: &Arc<Tail>, filters: &[Filter], after: After, policy: Policy) -> Subscription {
+    Subscription::new(tail, filters, after, policy, Technique::Websocket, Shard::DIRECT)
+}
+
+fn names() -> Vec<Filter> {
+    vec![topic(0).into(), topic(1).into()]
+}
+
+fn offsets(batch: &Batch) -> Vec<u64> {
+    batch.events.iter().map(|event| event.event().cursor.offset.0).collect()
+}
+
+/// Two retention rules, so that the order of the log is put together from two lines.
+fn rules(events: usize) -> Vec<RetentionRule> {
+    let retention = Retention { events, ..Retention::default() };
+    let some = RetentionRule { filter: "a.x".parse().unwrap(), ..RetentionRule::for_all(retention) };
+    vec![some, RetentionRule::for_all(retention)]
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 400, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 300, ..ProptestConfig::default() })]
 
     #[test]
-    fn any_interleaving_loses_nothing_silently_repeats_nothing_and_keeps_order(steps in prop::collection::vec(step(), 1..60)) {
-        let retention = Retention { events: RETAINED, ..Retention::default() };
-        let engine = engine(retention);
+    fn any_interleaving_loses_nothing_silently_repeats_nothing_and_keeps_order(
+        steps in prop::collection::vec(step(), 1..60),
+        filters in selection(),
+        (retained, times) in scale(),
+    ) {
+        let engine = MemoryEngine::new(Epoch::from_bits(1), rules(retained), 1);
         let tail = Arc::clone(engine.tail());
-        // Offset to topic, of everything that was ever published.
-        let mut log = BTreeMap::new();
-        let mut subscription = subscribe(&tail, After::Earliest, Policy::All);
+        // Offset to topic: of everything that was ever published, and without what the reader was told is gone.
+        let (mut all, mut log) = (BTreeMap::new(), BTreeMap::new());
+        let mut subscription = subscribe(&tail, &filters, After::Earliest, Policy::All);
         let mut position = 0;
-        for step in steps.into_iter().chain((0..40).map(|_| Step::Read { limit: 5 })) {
+        let mut steps = steps.into_iter();
+        loop {
+            // In the end everything is read.
+            let step = steps.next().unwrap_or(Step::Read { limit: 5 * times });
             match step {
                 Step::Publish { topic, count } => {
-                    for cursor in publish(&engine, topic, count) {
+                    for cursor in publish(&engine, topic, count * times) {
                         log.insert(cursor.offset.0, topic);
+                        all.insert(cursor.offset.0, topic);
                     }
                 }
                 Step::Read { limit } => {
-                    let Some(batch) = now(&mut subscription, limit) else { continue };
+                    let Some(batch) = now(&mut subscription, limit) else {
+                        if steps.len() == 0 && !subscription.has_more() {
+                            break;
+                        }
+                        let after = subscription.cursor().offset.0;
+                        let skipped = between(&log, position, after).any(|(_, topic)| takes(&filters, *topic));
+                        prop_assert!(!skipped, "the cursor never moves past an event that was not returned");
+                        position = after;
+                        continue;
+                    };
                     prop_assert!(batch.events.len() <= limit);
                     if let Some(reset) = &batch.reset {
                         let after = reset.cursor.offset.0;
                         prop_assert!(after >= position, "a reset never goes back within an epoch");
-                        let gone = between(&log, position, after).filter(|(_, topic)| **topic < 2).count() as u64;
+                        let before = between(&log, position, u64::MAX).filter(|(_, topic)| takes(&filters, **topic)).count();
+                        let gone = gone(&all, retained);
+                        log.retain(|offset, _| *offset <= position || !gone.contains(offset));
+                        let left = between(&log, position, u64::MAX).filter(|(_, topic)| takes(&filters, **topic)).count();
                         if let Some(missed) = reset.missed {
-                            prop_assert_eq!(missed, gone, "what is said to be gone is what is gone");
+                            prop_assert_eq!(missed, (before - left) as u64, "what is said to be gone is what is gone");
                         }
+                        let skipped = between(&log, position, after).any(|(_, topic)| takes(&filters, *topic));
+                        prop_assert!(!skipped, "nothing that is there is passed over");
                         position = after;
                     }
                     let expected: Vec<u64> = log
                         .range(position + 1..)
-                        .filter(|(_, topic)| **topic < 2)
+                        .filter(|(_, topic)| takes(&filters, **topic))
                         .map(|(offset, _)| *offset)
                         .take(batch.events.len())
                         .collect();
-                    let found: Vec<u64> = batch.events.iter().map(|event| event.event().cursor.offset.0).collect();
+                    let found = offsets(&batch);
                     prop_assert_eq!(&found, &expected, "exactly the next ones, in order");
                     position = subscription.cursor().offset.0;
                     let unseen = found.last().copied().unwrap_or(position);
                     prop_assert!(position >= unseen);
-                    let skipped = between(&log, unseen, position).any(|(_, topic)| *topic < 2);
+                    let skipped = between(&log, unseen, position).any(|(_, topic)| takes(&filters, *topic));
                     prop_assert!(!skipped, "the cursor never moves past an event that was not returned");
                 }
-                Step::Resume => subscription = subscribe(&tail, After::Cursor(subscription.cursor()), Policy::All),
+                Step::Resume => subscription = subscribe(&tail, &filters, After::Cursor(subscription.cursor()), Policy::All),
                 Step::Leave { topic: index } => {
-                    // Another reader comes and goes: nobody else notices.
-                    let other = Subscription::new(&tail, &[topic(index).into()], After::Head, Policy::All, Technique::Sse, Shard::DIRECT);
-                    drop(other);
+                    // Another reader comes and goes, of the same pattern too: nobody else notices.
+                    for filter in [topic(index).into(), filters[0].clone()] {
+                        drop(subscribe(&tail, &[filter], After::Head, Policy::All));
+                    }
                 }
             }
         }
-        prop_assert_eq!(now(&mut subscription, 1).map(|batch| batch.events.len()), None, "all was read in the end");
+        let left = between(&log, position, u64::MAX).any(|(_, topic)| takes(&filters, *topic));
+        prop_assert!(!left, "all was read in the end");
     }
 
     #[test]
-    fn latest_returns_the_newest_of_each_topic_and_nothing_older(steps in prop::collection::vec(step(), 1..60)) {
-        let engine = engine(Retention::default());
+    fn latest_returns_the_newest_of_each_topic_in_pieces_of_any_size(
+        steps in prop::collection::vec(step(), 1..60),
+        filters in selection(),
+        (_, times) in scale(),
+    ) {
+        let engine = MemoryEngine::new(Epoch::from_bits(1), rules(1_000_000), 1);
         let tail = Arc::clone(engine.tail());
         let mut newest: [Option<u64>; 3] = [None; 3];
-        let mut returned: [Option<u64>; 2] = [None; 2];
-        let mut subscription = subscribe(&tail, After::Earliest, Policy::Latest);
-        for step in steps {
+        let mut returned: [Option<u64>; 3] = [None; 3];
+        let mut subscription = subscribe(&tail, &filters, After::Earliest, Policy::Latest);
+        for step in steps.into_iter().chain([Step::Read { limit: 1 }]) {
             match step {
-                Step::Publish { topic, count } => newest[topic] = publish(&engine, topic, count).last().map(|c| c.offset.0),
-                Step::Read { .. } => {
-                    let batch = now(&mut subscription, 100).unwrap_or_default();
-                    for event in &batch.events {
-                        let index = usize::from(event.event().topic.as_str() == "t1");
-                        prop_assert_eq!(Some(event.event().cursor.offset.0), newest[index]);
-                        prop_assert!(returned[index] < newest[index], "never twice");
-                        returned[index] = newest[index];
+                Step::Publish { topic, count } => newest[topic] = publish(&engine, topic, count * times).last().map(|c| c.offset.0),
+                Step::Read { limit } => {
+                    let mut last = 0;
+                    while subscription.has_more() {
+                        let batch = now(&mut subscription, limit).unwrap_or_default();
+                        prop_assert!(batch.reset.is_none() && batch.events.len() <= limit);
+                        for event in &batch.events {
+                            let offset = event.event().cursor.offset.0;
+                            let index = TOPICS.iter().position(|topic| *topic == event.event().topic.as_str()).unwrap();
+                            prop_assert_eq!(Some(offset), newest[index]);
+                            prop_assert!(returned[index] < newest[index] && offset > last, "never twice, and in order");
+                            (returned[index], last) = (newest[index], offset);
+                        }
                     }
-                    prop_assert_eq!(&returned[..], &newest[..2]);
+                    for index in (0..3).filter(|index| takes(&filters, *index)) {
+                        prop_assert_eq!(returned[index], newest[index]);
+                    }
                 }
-                _ => subscription = subscribe(&tail, After::Cursor(subscription.cursor()), Policy::Latest),
+                _ => subscription = subscribe(&tail, &filters, After::Cursor(subscription.cursor()), Policy::Latest),
             }
         }
+    }
+
+    #[test]
+    fn the_last_ones_are_as_many_as_were_asked_for(
+        published in prop::collection::vec((0..3_usize, 1..4_usize), 0..30),
+        filters in selection(),
+        (_, times) in scale(),
+        count in 1..40_u32,
+    ) {
+        let engine = MemoryEngine::new(Epoch::from_bits(1), rules(1_000_000), 1);
+        let mut wanted = Vec::new();
+        for (topic, each) in published {
+            let cursors = publish(&engine, topic, each * times);
+            wanted.extend(cursors.iter().filter(|_| takes(&filters, topic)).map(|cursor| cursor.offset.0));
+        }
+        let expected = wanted.split_off(wanted.len().saturating_sub(count as usize));
+        let after = After::Last(NonZeroU32::new(count).unwrap());
+        let mut subscription = subscribe(engine.tail(), &filters, after, Policy::All);
+        let mut found = Vec::new();
+        while subscription.has_more() {
+            found.extend(now(&mut subscription, 7).iter().flat_map(offsets));
+        }
+        prop_assert_eq!(found, expected);
     }
 }
 
@@ -160,7 +253,7 @@ fn a_cursor_of_another_life_gets_a_reset_and_all_that_is_retained() {
     for stranger in
         [Cursor { epoch: Epoch::from_bits(2), offset: Offset(1) }, engine.tail().cursor(Offset(99))]
     {
-        let mut subscription = subscribe(engine.tail(), After::Cursor(stranger), Policy::All);
+        let mut subscription = subscribe(engine.tail(), &names(), After::Cursor(stranger), Policy::All);
         let batch = now(&mut subscription, 10).unwrap();
         let reset = batch.reset.unwrap();
         assert_eq!(reset.reason, fourways_shared::ResetReason::Epoch);
@@ -194,7 +287,7 @@ fn topics_that_came_and_went_cost_nothing_and_are_never_a_silent_gap() {
     }
     assert_eq!(tail.topic_states(100, |_| true).1, 2, "only what holds events is there");
     let before = Cursor { offset: Offset(first.offset.0 - 1), ..first };
-    let mut subscription = subscribe(tail, After::Cursor(before), Policy::All);
+    let mut subscription = subscribe(tail, &names(), After::Cursor(before), Policy::All);
     assert!(
         now(&mut subscription, 10).unwrap().reset.is_some(),
         "what it missed is forgotten, and it is told so"
@@ -208,7 +301,7 @@ fn subscribers_are_counted_while_they_are_there() {
     let engine = engine(Retention::default());
     let tail = engine.tail();
     let count = || tail.topic_state(&topic(0)).subscribers[Technique::Websocket.index()];
-    let (one, two) = (subscribe(tail, After::Head, Policy::All), subscribe(tail, After::Head, Policy::All));
+    let (one, two) = (subscribe(tail, &names(), After::Head, Policy::All), subscribe(tail, &names(), After::Head, Policy::All));
     assert_eq!(count(), 2);
     drop(one);
     assert_eq!(count(), 1);
@@ -238,7 +331,7 @@ fn retention_lets_go_by_age_though_nothing_is_published() {
     let engine = engine(Retention { age, ..Retention::default() });
     let first = publish(&engine, 0, 3)[0];
     let mut connected =
-        subscribe(engine.tail(), After::Cursor(Cursor { offset: Offset(0), ..first }), Policy::All);
+        subscribe(engine.tail(), &names(), After::Cursor(Cursor { offset: Offset(0), ..first }), Policy::All);
     let began = Instant::now();
     while engine.tail().topic_state(&topic(0)).events > 0 {
         assert!(began.elapsed() < fourways_testkit::DEADLINE, "the sweep lets go what is too old");
