@@ -141,8 +141,8 @@ fn json(bytes: &[u8]) -> serde_json::Result<Box<RawValue>> {
 }
 
 fn name(query: &str) -> Result<EventName, Failure> {
-    let pairs: Vec<(String, String)> = serde_urlencoded::from_str(query).unwrap_or_default();
-    match pairs.iter().find(|(key, _)| key == "name") {
+    let mut pairs = form_urlencoded::parse(query.as_bytes());
+    match pairs.find(|(key, _)| key == "name") {
         None => Ok(EventName::DEFAULT),
         // What was no UTF-8 has become this.
         Some((_, text)) if text.contains(char::REPLACEMENT_CHARACTER) => {

@@ -1,11 +1,16 @@
 //! What a client says over a WebSocket.
 
-use std::num::NonZeroU32;
+mod members;
+
+use std::{collections::HashSet, num::NonZeroU32};
 
 use base64::{Engine as _, prelude::BASE64_STANDARD};
-use serde::{Deserialize, Deserializer, Serialize};
-use serde_json::{Value, value::RawValue};
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
 
+pub use self::members::MAX_TOPICS;
+pub(crate) use self::members::Members;
+use self::members::{List, Member};
 use crate::filter::FilterError;
 use crate::{After, Code, Data, EventId, EventName, Filter, Problem, Topic, wire::cbor};
 
@@ -84,37 +89,13 @@ pub struct Refused {
     pub problem: Problem,
 }
 
-/// The members that a command may have, before they are checked.
-#[derive(Default, Deserialize)]
-pub(crate) struct Members {
-    #[serde(rename = "type")]
-    pub(crate) kind: Option<Value>,
-    pub(crate) topics: Option<Value>,
-    pub(crate) topic: Option<Value>,
-    pub(crate) after: Option<Value>,
-    pub(crate) last: Option<Value>,
-    pub(crate) policy: Option<Value>,
-    pub(crate) token: Option<Value>,
-    pub(crate) name: Option<Value>,
-    pub(crate) id: Option<Value>,
-    #[serde(default, deserialize_with = "present")]
-    pub(crate) data: Option<Box<RawValue>>,
-    #[serde(rename = "ref")]
-    pub(crate) reference: Option<Value>,
-}
-
-/// `"data":null` publishes a null; an absent member would be read the same without this.
-fn present<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Box<RawValue>>, D::Error> {
-    Box::deserialize(deserializer).map(Some)
-}
-
 impl Command {
     /// Reads a text message.
     ///
     /// # Errors
     /// Names the member at fault and what is allowed; the connection can go on.
     pub fn from_json(text: &str) -> Result<(Self, Option<Ref>), Refused> {
-        let mut members: Members = serde_json::from_str(text).map_err(|error| Refused {
+        let mut members: Members<Box<RawValue>> = serde_json::from_str(text).map_err(|error| Refused {
             reference: None,
             problem: Problem::new(
                 Code::BadCommand,
@@ -222,10 +203,10 @@ impl<'a> Said<'a> {
     }
 }
 
-fn parse(members: &Members, data: Option<Data>) -> Result<(Command, Option<Ref>), Refused> {
+fn parse<D>(members: &Members<D>, data: Option<Data>) -> Result<(Command, Option<Ref>), Refused> {
     let reference = match &members.reference {
         None => None,
-        Some(Value::String(text)) if (1..=MAX_REF_BYTES).contains(&text.len()) => Some(text.as_str().into()),
+        Some(Member::Text(text)) if (1..=MAX_REF_BYTES).contains(&text.len()) => Some(text.clone()),
         Some(_) => {
             let detail = format!("ref is not a text of 1 to {MAX_REF_BYTES} bytes");
             let problem = Problem::new(Code::BadCommand, detail).field("ref");
@@ -238,7 +219,7 @@ fn parse(members: &Members, data: Option<Data>) -> Result<(Command, Option<Ref>)
     }
 }
 
-fn body(members: &Members, data: Option<Data>) -> Result<Command, Problem> {
+fn body<D>(members: &Members<D>, data: Option<Data>) -> Result<Command, Problem> {
     let kind = text(members.kind.as_ref(), "type")?;
     Ok(match kind {
         Some("subscribe") => Command::Subscribe {
@@ -271,16 +252,16 @@ fn body(members: &Members, data: Option<Data>) -> Result<Command, Problem> {
     })
 }
 
-fn text<'v>(value: Option<&'v Value>, field: &'static str) -> Result<Option<&'v str>, Problem> {
+fn text<'v>(value: Option<&'v Member>, field: &'static str) -> Result<Option<&'v str>, Problem> {
     match value {
-        None | Some(Value::Null) => Ok(None),
-        Some(Value::String(text)) => Ok(Some(text)),
+        None | Some(Member::Null) => Ok(None),
+        Some(Member::Text(text)) => Ok(Some(text)),
         Some(_) => Err(Problem::new(Code::BadCommand, format!("{field} is not a text")).field(field)),
     }
 }
 
 fn read<T: std::str::FromStr<Err: ToString>>(
-    value: Option<&Value>,
+    value: Option<&Member>,
     field: &'static str,
     code: Code,
 ) -> Result<Option<T>, Problem> {
@@ -289,33 +270,35 @@ fn read<T: std::str::FromStr<Err: ToString>>(
         .transpose()
 }
 
-fn topics(value: Option<&Value>) -> Result<Vec<Filter>, Problem> {
+fn topics(value: Option<&Member>) -> Result<Vec<Filter>, Problem> {
     let bad = |detail: String| Problem::new(Code::BadTopic, detail).field("topics");
-    let Some(Value::Array(items)) = value else {
-        return Err(bad("topics is not a list; give at least one topic".into()));
-    };
-    let mut topics = Vec::with_capacity(items.len().min(64));
-    for item in items {
-        let Value::String(text) = item else {
+    let texts = match value {
+        Some(Member::List(List::Texts(texts))) => texts,
+        Some(Member::List(List::Mixed)) => {
             return Err(bad("topics has an item that is not a text".into()));
-        };
-        let topic: Filter = text.parse().map_err(|error: FilterError| bad(error.to_string()))?;
-        if !topics.contains(&topic) {
-            topics.push(topic);
         }
+        Some(Member::List(List::TooLong)) => {
+            return Err(bad(format!("topics has more than {MAX_TOPICS} items")));
+        }
+        _ => return Err(bad("topics is not a list; give at least one topic".into())),
+    };
+    let mut seen = HashSet::with_capacity(texts.len());
+    let mut topics = Vec::with_capacity(texts.len());
+    for text in texts.iter().filter(|text| seen.insert(&***text)) {
+        topics.push(text.parse().map_err(|error: FilterError| bad(error.to_string()))?);
     }
     if topics.is_empty() { Err(bad("topics is empty; give at least one".into())) } else { Ok(topics) }
 }
 
-fn after(after: Option<&Value>, last: Option<&Value>) -> Result<After, Problem> {
+fn after(after: Option<&Member>, last: Option<&Member>) -> Result<After, Problem> {
     let after = read::<After>(after, "after", Code::BadCursor)?;
     let last = match last {
-        None | Some(Value::Null) => None,
-        Some(value) => Some(
-            value.as_u64().and_then(|count| u32::try_from(count).ok()).and_then(NonZeroU32::new).ok_or_else(
-                || Problem::new(Code::BadParameter, "last is not a whole number from 1").field("last"),
-            )?,
-        ),
+        None | Some(Member::Null) => None,
+        Some(value) => {
+            let count = if let Member::Number(count) = value { u32::try_from(*count).ok() } else { None };
+            let bad = || Problem::new(Code::BadParameter, "last is not a whole number from 1").field("last");
+            Some(count.and_then(NonZeroU32::new).ok_or_else(bad)?)
+        }
     };
     match (after, last) {
         (Some(_), Some(_)) => {

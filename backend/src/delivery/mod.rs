@@ -97,7 +97,7 @@ impl Room {
 
     /// # Errors
     /// 503 while the server ends.
-    fn is_serving(&self) -> Result<(), Failure> {
+    pub(crate) fn is_serving(&self) -> Result<(), Failure> {
         if self.drain.is_on() {
             let detail = "the server is being stopped; come back in a moment";
             return Err(Failure::new(Code::Unavailable, detail).retry_after(self.drain.retry()));
@@ -200,8 +200,6 @@ impl Read {
     /// # Errors
     /// Names the parameter and what is allowed.
     pub fn parse(query: &str, limits: &Limits) -> Result<Self, Failure> {
-        let pairs: Vec<(String, String)> = serde_urlencoded::from_str(query)
-            .map_err(|error| Failure::new(Code::BadParameter, format!("the query can't be read: {error}")))?;
         let mut read = Self {
             topics: Vec::new(),
             after: None,
@@ -215,12 +213,16 @@ impl Read {
             encoding: None,
         };
         let mut last = None;
-        for (key, value) in &pairs {
+        for (key, value) in form_urlencoded::parse(query.as_bytes()) {
             let bad = |code, detail: String, field| Err(Failure::new(code, detail).field(field));
-            match key.as_str() {
+            match &*key {
                 "topic" => match value.parse() {
                     Ok(topic) if read.topics.contains(&topic) => {}
-                    Ok(topic) => read.topics.push(topic),
+                    Ok(topic) => {
+                        read.topics.push(topic);
+                        // At once: looking for one that is there already costs more with each.
+                        too_many(read.topics.len(), limits)?;
+                    }
                     Err(error) => {
                         let error: FilterError = error;
                         return bad(Code::BadTopic, error.to_string(), "topic");
@@ -272,14 +274,14 @@ impl Read {
                 },
                 "order" => {
                     let orders = [("oldest", Order::Oldest), ("newest", Order::Newest)];
-                    read.order = one_of("order", value, orders)?;
+                    read.order = one_of("order", &value, orders)?;
                 }
                 "heartbeat" => {
                     let heartbeats = [("comment", false), ("event", true)];
-                    read.hears_heartbeats = one_of("heartbeat", value, heartbeats)?;
+                    read.hears_heartbeats = one_of("heartbeat", &value, heartbeats)?;
                 }
                 "lab" => read.is_watched = true,
-                "encoding" => read.encoding = Some(value.clone()),
+                "encoding" => read.encoding = Some(value.into_owned()),
                 _ => {}
             }
         }
@@ -293,7 +295,6 @@ impl Read {
             return Err(Failure::new(Code::BadParameter, detail).field("order"));
         }
         read.after = read.after.or(last);
-        too_many(read.topics.len(), limits)?;
         Ok(read)
     }
 

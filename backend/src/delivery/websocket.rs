@@ -27,10 +27,8 @@ use fourways_shared::{
     Code, Command, Problem, Ref, Reply, Technique, command::Refused, problem::RETRY_AFTER_MS, wire::cbor,
 };
 
-use self::{
-    incoming::{Incoming, Message},
-    opening::{DEFLATE, Encoding, offers_deflate, refused},
-};
+pub(crate) use self::incoming::{Incoming, Message};
+use self::opening::{DEFLATE, Encoding, offers_deflate, refused};
 use super::{Read, Room, timer::Timer, too_many};
 use crate::{
     access::{
@@ -112,7 +110,7 @@ pub use self::incoming::fuzz;
 const BATCH_EVENTS: usize = 256;
 const MAX_OUTGOING_BYTES: usize = 64 * 1024;
 /// As HTTP's 401.
-const TOKEN_EXPIRED: u16 = 4401;
+pub(crate) const TOKEN_EXPIRED: u16 = 4401;
 /// How long a closed socket waits for the other side's close frame (RFC 6455 7.1.1).
 const CLOSE_WAIT: Duration = Duration::from_secs(2);
 

@@ -18,13 +18,13 @@ use fourways_shared::{Cursor, Epoch, Event, Filter, Offset, Technique, Topic};
 use smallvec::SmallVec;
 
 pub use self::stock::TopicState;
-pub(crate) use self::{
-    scan::{Scan, Seek},
-    topic::TopicTail,
-};
 use self::{
     patterns::Patterns,
     trim::{Line, Order, Placed},
+};
+pub(crate) use self::{
+    scan::{Scan, Seek},
+    topic::TopicTail,
 };
 use super::{
     Archive, Meter, Meters, RetentionRule, now_us,

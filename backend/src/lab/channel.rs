@@ -1,18 +1,18 @@
 //! `GET /v1/lab/ws?lab=id`: the lab's own channel with a page. Its traffic is in no figure.
 
 use std::{
+    future::poll_fn,
     sync::Arc,
     time::{Duration, Instant},
 };
 
-use actix_web::{HttpRequest, HttpResponse, rt, web};
-use actix_ws::{AggregatedMessage, MessageStream, Session};
+use actix_web::{FromRequest as _, HttpRequest, HttpResponse, dev, rt, web};
+use actix_ws::{CloseCode, CloseReason, Session};
 use fourways_shared::{
     Code, Filter, Policy,
     account::{ReaderId, Report},
     lab::{LabCommand, LabId, LabNews, WireRecord, write_records},
 };
-use futures_util::StreamExt as _;
 use sha2::{Digest as _, Sha256};
 use tokio::{
     sync::mpsc,
@@ -23,7 +23,18 @@ use super::{
     clock,
     visitors::{Visit, Visitors},
 };
-use crate::{access::Grant, delivery::Room, ledger::Ledger, problem::Failure};
+use crate::{
+    access::{
+        Grant,
+        limits::{Client, Held},
+    },
+    delivery::{
+        Room,
+        websocket::{Incoming, Message, TOKEN_EXPIRED},
+    },
+    ledger::Ledger,
+    problem::Failure,
+};
 
 /// How often what changed is told.
 const EVERY: Duration = Duration::from_millis(200);
@@ -35,10 +46,11 @@ const MAX_COMMAND_BYTES: usize = 4 * 1024;
 /// Records in one message.
 const MAX_BATCH: usize = 512;
 
-/// Opens the channel of the page whose id is in the query.
+/// Opens the channel of the page whose id is in the query. It ends with its token, with code 4401, and when the server
+/// stops, with 1012; it is held like any other socket.
 ///
 /// # Errors
-/// 400 if the id is none, 503 if too many pages are here.
+/// 400 if the id is none, 429 for more than one client may hold, 503 if too many pages are here or the server ends.
 pub async fn handle(
     request: HttpRequest,
     payload: web::Payload,
@@ -48,18 +60,28 @@ pub async fn handle(
     visitors: web::Data<Visitors>,
 ) -> Result<HttpResponse, Failure> {
     let bad = |detail: String| Failure::new(Code::BadParameter, detail).field("lab");
-    let query: Vec<(String, String)> = serde_urlencoded::from_str(request.query_string()).unwrap_or_default();
-    let id = query.iter().find(|(name, _)| name == "lab").map(|(_, value)| value.parse::<LabId>());
+    let mut query = form_urlencoded::parse(request.query_string().as_bytes());
+    let id = query.find(|(name, _)| name == "lab").map(|(_, value)| value.parse::<LabId>());
     let id = id.ok_or_else(|| bad("give the page's id, as in ?lab=…".to_owned()))?;
     let id = id.map_err(|error| bad(error.to_string()))?;
+    room.is_serving()?;
+    let place = room.usage.hold(Client::of(&request, &grant, room.limits.trusted_hops), Held::Stream)?;
     let books = Books { reader: reader(id), grant, room, ledger };
     let Some((visit, records)) = visitors.into_inner().arrive(id) else {
         return Err(Failure::new(Code::Unavailable, "too many pages use the lab; try again later"));
     };
-    let (response, session, messages) =
-        actix_ws::handle(&request, payload).map_err(|error| bad(error.to_string()))?;
+    // What comes in is read here, where no message is longer than it may be.
+    let nothing = web::Payload::from_request(&request, &mut dev::Payload::None)
+        .await
+        .map_err(|error| bad(error.to_string()))?;
+    let (response, session, _) =
+        actix_ws::handle(&request, nothing).map_err(|error| bad(error.to_string()))?;
+    let incoming = Incoming::new(payload, MAX_COMMAND_BYTES, false);
     // Ends with the connection, or when the page takes nothing any more.
-    rt::spawn(serve(visit, books, records, session, messages));
+    rt::spawn(async move {
+        serve(visit, books, records, session, incoming).await;
+        drop(place);
+    });
     Ok(response)
 }
 
@@ -82,12 +104,10 @@ async fn serve(
     books: Books,
     mut records: mpsc::Receiver<WireRecord>,
     mut session: Session,
-    messages: MessageStream,
+    mut incoming: Incoming,
 ) {
-    let mut messages = messages
-        .max_frame_size(MAX_COMMAND_BYTES)
-        .aggregate_continuations()
-        .max_continuation_size(MAX_COMMAND_BYTES);
+    let ends_at = books.grant.lasts().map(|lasts| Instant::now() + lasts);
+    let mut why = None;
     let mut ticks = interval(EVERY);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut told = LabNews::default();
@@ -95,17 +115,21 @@ async fn serve(
     let mut batch = Vec::new();
     loop {
         let sent = tokio::select! {
-            message = messages.next() => {
+            message = poll_fn(|cx| incoming.poll_message(cx)) => {
                 heard_at = Instant::now();
                 match message {
-                    Some(Ok(AggregatedMessage::Text(text))) => {
+                    Message::Text(text) => {
                         told.commands += 1;
                         let refused = carry_out(&visit, &books, &text, &mut told).await.err();
                         tell(&mut session, &news(&visit, &mut told, refused)).await
                     }
-                    Some(Ok(AggregatedMessage::Ping(payload))) => within(session.pong(&payload)).await,
-                    Some(Ok(AggregatedMessage::Pong(_))) => continue,
-                    Some(Ok(AggregatedMessage::Binary(_) | AggregatedMessage::Close(_)) | Err(_)) | None => false,
+                    Message::Ping(payload) => within(session.pong(&payload)).await,
+                    Message::Pong => continue,
+                    Message::Violation(code, reason) => {
+                        why = Some(CloseReason { code, description: Some(reason.to_owned()) });
+                        false
+                    }
+                    Message::Binary(_) | Message::Close(_) | Message::Gone => false,
                 }
             }
             count = records.recv_many(&mut batch, MAX_BATCH) => {
@@ -116,6 +140,7 @@ async fn serve(
                 within(session.binary(message)).await
             }
             _ = ticks.tick() => {
+                why = ending(&books.room, ends_at);
                 let is_silent = heard_at.elapsed() > PING_EVERY * 2;
                 let is_fine = if pinged_at.elapsed() > PING_EVERY {
                     pinged_at = Instant::now();
@@ -126,7 +151,7 @@ async fn serve(
                 let is_old = visit.visitor.counts() == told.counts
                     && visit.visitor.active() == told.faults
                     && visit.visitor.left_out() == told.left_out;
-                !is_silent && is_fine && (is_old || tell(&mut session, &news(&visit, &mut told, None)).await)
+                why.is_none() && !is_silent && is_fine && (is_old || tell(&mut session, &news(&visit, &mut told, None)).await)
             }
         };
         if !sent {
@@ -134,7 +159,20 @@ async fn serve(
         }
     }
     // A connection that is gone can't be closed in order.
-    drop(timeout(WRITE_DEADLINE, session.close(None)).await);
+    drop(timeout(WRITE_DEADLINE, session.close(why)).await);
+}
+
+/// Why the channel is to end now, if it is.
+fn ending(room: &Room, ends_at: Option<Instant>) -> Option<CloseReason> {
+    let reason = |code: u16, text: &str| CloseReason {
+        code: CloseCode::from(code),
+        description: Some(text.to_owned()),
+    };
+    if room.drain.is_on() {
+        return Some(reason(1012, "the server is being stopped; come back in a moment"));
+    }
+    let is_over = ends_at.is_some_and(|ends_at| ends_at <= Instant::now());
+    is_over.then(|| reason(TOKEN_EXPIRED, "the token of this channel has expired"))
 }
 
 async fn carry_out(visit: &Visit, books: &Books, text: &str, told: &mut LabNews) -> Result<(), String> {

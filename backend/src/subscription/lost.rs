@@ -42,7 +42,9 @@ impl Subscription {
         let name = topic.name();
         match self.tail.archive() {
             // A pattern may take both what the archive has and what is in memory alone.
-            Some(archive) if name.is_pattern() => archive.floors(name).into_iter().chain(topic.gone()).collect(),
+            Some(archive) if name.is_pattern() => {
+                archive.floors(name).into_iter().chain(topic.gone()).collect()
+            }
             Some(archive) if !self.tail.is_volatile(name) => archive.floors(name),
             _ => topic.gone(),
         }

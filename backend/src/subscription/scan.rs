@@ -23,7 +23,9 @@ impl Subscription {
     pub(super) fn is_in_memory(&self) -> bool {
         let patterns = self.patterns();
         self.tail.archive().is_none()
-            || (!patterns.is_empty() && self.position >= self.tail.in_memory_after(&patterns) && !self.is_behind())
+            || (!patterns.is_empty()
+                && self.position >= self.tail.in_memory_after(&patterns)
+                && !self.is_behind())
     }
 
     /// A topic has let go what it has not read.
@@ -55,7 +57,11 @@ impl Subscription {
             let log = place.topic.log.read().unwrap_or_else(PoisonError::into_inner);
             let range = log.first_after(self.position)..log.first_after(looked.0);
             let is_newest = |offset: u64| {
-                !is_latest || log.first_after(head).checked_sub(1).is_some_and(|at| log.events[at].offset() == offset)
+                !is_latest
+                    || log
+                        .first_after(head)
+                        .checked_sub(1)
+                        .is_some_and(|at| log.events[at].offset() == offset)
             };
             let events = log.events.range(range).filter(|event| is_newest(event.offset()));
             batch.events.extend(events.map(Arc::clone));

@@ -1,9 +1,12 @@
 //! Events, replies and commands in CBOR (RFC 8949): the same members as in JSON, with `data` as a native value and
 //! bytes as a byte string.
 
+mod published;
+
 use ciborium::value::Value;
 use serde_json::Value as Json;
 
+use self::published::Published;
 use crate::{Data, Event, Reply, command::Members};
 
 /// A reply as a binary message.
@@ -56,38 +59,10 @@ pub fn write_command(json: &Json) -> Vec<u8> {
     write(&from_json(json))
 }
 
-pub(crate) fn read_members(bytes: &[u8]) -> Result<(Members, Option<Data>), String> {
-    const SHAPE: &str = "the message is not a CBOR map with a type";
-    let value: Value = ciborium::from_reader(bytes).map_err(|error| format!("{SHAPE}: {error}"))?;
-    let Value::Map(map) = value else { return Err(SHAPE.to_owned()) };
-    let (mut members, mut data) = (Members::default(), None);
-    for (key, value) in map {
-        if key.as_text() == Some("data") {
-            data = Some(match value {
-                Value::Bytes(bytes) => Data::Bytes(bytes.into()),
-                value => {
-                    let json = to_json(&value).ok_or("data has a value that JSON can't say")?;
-                    let raw = serde_json::value::to_raw_value(&json).map_err(|error| error.to_string())?;
-                    Data::written(raw).map_err(|error| format!("data: {error}"))?
-                }
-            });
-            continue;
-        }
-        let slot = match key.as_text() {
-            Some("type") => &mut members.kind,
-            Some("topics") => &mut members.topics,
-            Some("topic") => &mut members.topic,
-            Some("after") => &mut members.after,
-            Some("last") => &mut members.last,
-            Some("policy") => &mut members.policy,
-            Some("token") => &mut members.token,
-            Some("name") => &mut members.name,
-            Some("id") => &mut members.id,
-            Some("ref") => &mut members.reference,
-            _ => continue,
-        };
-        *slot = Some(to_json(&value).unwrap_or(Json::Bool(false)));
-    }
+pub(crate) fn read_members(bytes: &[u8]) -> Result<(Members<impl Sized>, Option<Data>), String> {
+    let mut members: Members<Published> = ciborium::from_reader(bytes)
+        .map_err(|error| format!("the message is not a CBOR map with a type: {error}"))?;
+    let data = members.data.take().map(|published| published.0);
     Ok((members, data))
 }
 

@@ -15,7 +15,7 @@ use futures_util::Stream as _;
 use crate::encoding::packed::{self, Unpackable};
 
 /// One message, or what ends the reading.
-pub(super) enum Message {
+pub(crate) enum Message {
     Text(ByteString),
     Binary(Bytes),
     Ping(Bytes),
@@ -28,7 +28,7 @@ pub(super) enum Message {
     Violation(CloseCode, &'static str),
 }
 
-pub(super) struct Incoming {
+pub(crate) struct Incoming {
     payload: web::Payload,
     codec: Codec,
     buffer: BytesMut,
@@ -48,11 +48,12 @@ struct Partial {
     bytes: BytesMut,
 }
 
+const TOO_LONG: &str = "the message is longer than the limit";
 /// RFC 6455 5.2; RFC 7692 6.
 const RSV1: u8 = 0x40;
 
 impl Incoming {
-    pub(super) fn new(payload: web::Payload, max_bytes: usize, unpacks: bool) -> Self {
+    pub(crate) fn new(payload: web::Payload, max_bytes: usize, unpacks: bool) -> Self {
         Self {
             payload,
             codec: Codec::new().max_size(max_bytes),
@@ -65,7 +66,7 @@ impl Incoming {
         }
     }
 
-    pub(super) fn poll_message(&mut self, cx: &mut Context<'_>) -> Poll<Message> {
+    pub(crate) fn poll_message(&mut self, cx: &mut Context<'_>) -> Poll<Message> {
         loop {
             if self.is_broken {
                 // What follows can't be understood any more; it is read so that our close frame gets out.
@@ -75,6 +76,10 @@ impl Incoming {
                 if self.unpacks && self.buffer[0] & RSV1 != 0 {
                     self.buffer[0] &= !RSV1;
                     self.is_packed = true;
+                }
+                // The decoder looks at the length once the whole frame is there, however long it says that it is.
+                if let Some((code, reason)) = self.is_too_long() {
+                    return Poll::Ready(self.broken(code, reason));
                 }
                 match self.codec.decode(&mut self.buffer) {
                     Ok(Some(frame)) => {
@@ -96,6 +101,21 @@ impl Incoming {
                 Poll::Pending => return Poll::Pending,
             }
         }
+    }
+
+    /// Whether the frame at the beginning of the buffer says that it is longer than it may be (RFC 6455 5.2, 5.5).
+    fn is_too_long(&self) -> Option<(CloseCode, &'static str)> {
+        let length = match *self.buffer.get(1)? & 0x7F {
+            126 => u64::from(u16::from_be_bytes(self.buffer.get(2..4)?.try_into().ok()?)),
+            127 => u64::from_be_bytes(self.buffer.get(2..10)?.try_into().ok()?),
+            short => u64::from(short),
+        };
+        let is_control = self.buffer[0] & 0x08 != 0;
+        if is_control && length > 125 {
+            return Some((CloseCode::Protocol, "a control frame has at most 125 bytes"));
+        }
+        let is_long = usize::try_from(length).map_or(true, |length| length > self.max_bytes);
+        is_long.then_some((CloseCode::Size, TOO_LONG))
     }
 
     fn take(&mut self, frame: Frame) -> Option<Message> {
@@ -146,7 +166,7 @@ impl Incoming {
             return Some(self.broken(CloseCode::Protocol, "a message continued that had not begun"));
         };
         if partial.bytes.len() + bytes.len() > self.max_bytes {
-            return Some(self.broken(CloseCode::Size, "the message is longer than the limit"));
+            return Some(self.broken(CloseCode::Size, TOO_LONG));
         }
         partial.bytes.extend_from_slice(&bytes);
         if is_last {
@@ -161,7 +181,7 @@ impl Incoming {
         let bytes = match bytes {
             Ok(bytes) => bytes,
             Err(Unpackable::TooLong) => {
-                return self.broken(CloseCode::Size, "the message is longer than the limit");
+                return self.broken(CloseCode::Size, TOO_LONG);
             }
             Err(Unpackable::Broken) => {
                 return self.broken(CloseCode::Invalid, "the message can't be unpacked");
@@ -178,7 +198,7 @@ impl Incoming {
 
     fn violation(&mut self, error: &ProtocolError) -> Message {
         match error {
-            ProtocolError::Overflow => self.broken(CloseCode::Size, "the message is longer than the limit"),
+            ProtocolError::Overflow => self.broken(CloseCode::Size, TOO_LONG),
             ProtocolError::UnmaskedFrame => self.broken(CloseCode::Protocol, "a client must mask its frames"),
             ProtocolError::InvalidLength(_) => {
                 self.broken(CloseCode::Protocol, "a control frame has at most 125 bytes")

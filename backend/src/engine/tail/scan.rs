@@ -100,7 +100,9 @@ impl Tail {
                 .collect(),
         );
         for _ in 0..LOOK {
-            let Some(placed) = merged.next_through(scan.through) else { return (found, Offset(scan.through)) };
+            let Some(placed) = merged.next_through(scan.through) else {
+                return (found, Offset(scan.through));
+            };
             looked = placed.event.offset();
             let is_newest =
                 || scan.newest_through.is_none_or(|through| placed.topic.newest_through(through) == looked);
@@ -128,7 +130,8 @@ impl Tail {
             .collect();
         for _ in 0..LOOK {
             let nearest = lines.iter_mut().filter_map(|line| Some((line.peek()?.event.offset(), line)));
-            let nearest = nearest.max_by_key(|(offset, _)| *offset).filter(|(offset, _)| *offset > seek.floor);
+            let nearest =
+                nearest.max_by_key(|(offset, _)| *offset).filter(|(offset, _)| *offset > seek.floor);
             let Some((_, line)) = nearest else {
                 seek.is_over = true;
                 return seek;

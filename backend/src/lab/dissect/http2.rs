@@ -15,8 +15,13 @@ const PREFACE: usize = 24;
 const FRAME_HEAD: usize = 9;
 /// Longest head that is looked at.
 const MAX_HEAD: usize = 64 * 1024;
-/// Browsers allow this much of a compression table.
-const TABLE_BYTES: usize = 65_536;
+/// What the server allows a client's compression table to have, as it announces by saying nothing (RFC 9113 6.5.2).
+const UP_TABLE_BYTES: usize = 4096;
+/// What browsers allow the server's.
+const DOWN_TABLE_BYTES: usize = 65_536;
+/// The longest list of fields that is looked at: a few octets can name a long field of the table again and again. A
+/// connection with a longer one is told nothing of any more.
+const MAX_FIELDS: usize = 64 * 1024;
 
 const DATA: u8 = 0;
 const HEADERS: u8 = 1;
@@ -61,8 +66,11 @@ struct Side {
     head: Vec<u8>,
     frame: Option<Frame>,
     table: Decoder<'static>,
+    table_bytes: usize,
     /// A head that comes in several frames.
     block: Vec<u8>,
+    /// A head could not be read, so the table is not what the other side has: nothing is told of later ones.
+    is_lost: bool,
 }
 
 #[derive(Clone, Copy)]
@@ -80,16 +88,35 @@ impl fmt::Debug for Http2 {
 }
 
 impl Side {
-    fn new(skip: usize) -> Self {
+    fn new(skip: usize, table_bytes: usize) -> Self {
         let mut table = Decoder::new();
-        table.set_max_table_size(TABLE_BYTES);
-        Self { skip, head: Vec::new(), frame: None, table, block: Vec::new() }
+        table.set_max_table_size(table_bytes);
+        Self { skip, head: Vec::new(), frame: None, table, table_bytes, block: Vec::new(), is_lost: false }
+    }
+
+    /// The fields of a head, if they can be read and are not too many.
+    fn fields(&mut self, block: &[u8]) -> Option<Vec<(Vec<u8>, Vec<u8>)>> {
+        if self.is_lost || !hpack::is_sound(block, self.table_bytes) {
+            self.is_lost = true;
+            return None;
+        }
+        let (mut fields, mut bytes) = (Vec::new(), 0);
+        let decoded = self.table.decode_with_cb(block, |name, value| {
+            // As RFC 9113 6.5.2 counts them.
+            bytes += name.len() + value.len() + 32;
+            if bytes <= MAX_FIELDS {
+                fields.push((name.into_owned(), value.into_owned()));
+            }
+        });
+        self.is_lost = decoded.is_err() || bytes > MAX_FIELDS;
+        (!self.is_lost).then_some(fields)
     }
 }
 
 impl Http2 {
     pub(in crate::lab) fn new() -> Self {
-        Self { up: Side::new(PREFACE), down: Side::new(0), streams: Vec::new() }
+        let (up, down) = (Side::new(PREFACE, UP_TABLE_BYTES), Side::new(0, DOWN_TABLE_BYTES));
+        Self { up, down, streams: Vec::new() }
     }
 
     /// What was read from the client, or written to it.
@@ -144,7 +171,7 @@ impl Http2 {
     fn carry(&mut self, is_up: bool, frame: Frame, bytes: &[u8], heard: &mut dyn Heard) {
         let side = if is_up { &mut self.up } else { &mut self.down };
         match frame.kind {
-            HEADERS | CONTINUATION => {
+            HEADERS | CONTINUATION if !side.is_lost => {
                 let room = MAX_HEAD.saturating_sub(side.block.len());
                 side.block.extend_from_slice(&bytes[..bytes.len().min(room)]);
             }
@@ -186,12 +213,7 @@ impl Http2 {
     fn headers(&mut self, is_up: bool, frame: Frame, head: &[u8], heard: &mut dyn Heard) {
         let side = if is_up { &mut self.up } else { &mut self.down };
         let block = std::mem::take(&mut side.block);
-        // A head that can't be read leaves the table broken: from then on nothing is told of new streams.
-        let fields = unpadded(&block, frame.flags);
-        if !hpack::is_sound(fields, TABLE_BYTES) {
-            return;
-        }
-        let Ok(fields) = side.table.decode(fields) else { return };
+        let Some(fields) = side.fields(unpadded(&block, frame.flags)) else { return };
         let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
         let value =
             |wanted: &str| fields.iter().find(|(name, _)| name == wanted.as_bytes()).map(|(_, v)| text(v));
@@ -310,6 +332,22 @@ mod tests {
     fn encoded(fields: &[(&str, &str)]) -> Vec<u8> {
         let fields = fields.iter().map(|(name, value)| (name.as_bytes(), value.as_bytes()));
         fluke_hpack::Encoder::new().encode(fields)
+    }
+
+    #[test]
+    fn a_head_that_unpacks_to_more_than_it_should_is_told_nobody_and_costs_nothing() {
+        let mut http2 = Http2::new();
+        let mut log = Log::default();
+        // One long field goes into the table (RFC 7541 6.2.1), and is named 15,900 times.
+        // 3,900 octets, as 5.1 writes it.
+        let mut head = b"\x40\x01x\x7f\xbd\x1d".to_vec();
+        head.resize(head.len() + 3_900, b'y');
+        let mut up = vec![b'x'; PREFACE];
+        up.extend(frame(HEADERS, END_HEADERS, 1, &head));
+        up.extend(frame(HEADERS, END_HEADERS, 5, &[0xbe; 15_900]));
+        up.extend(frame(HEADERS, END_HEADERS | END_STREAM, 9, &encoded(&[(":path", "/sse")])));
+        http2.take(true, &up, &mut log);
+        assert!(http2.up.is_lost && log.units.is_empty(), "{:?}", log.units);
     }
 
     #[test]

@@ -68,7 +68,8 @@ fn between(log: &BTreeMap<u64, usize>, after: u64, through: u64) -> impl Iterato
 
 /// What retention has let go: each of the two [`rules`] keeps so many.
 fn gone(log: &BTreeMap<u64, usize>, retained: usize) -> BTreeSet<u64> {
-    let of = |is_first: bool| log.iter().rev().filter(move |(_, topic)| (**topic == 0) == is_first).skip(retained);
+    let of =
+        |is_first: bool| log.iter().rev().filter(move |(_, topic)| (**topic == 0) == is_first).skip(retained);
     of(true).chain(of(false)).map(|(offset, _)| *offset).collect()
 }
 
@@ -301,7 +302,10 @@ fn subscribers_are_counted_while_they_are_there() {
     let engine = engine(Retention::default());
     let tail = engine.tail();
     let count = || tail.topic_state(&topic(0)).subscribers[Technique::Websocket.index()];
-    let (one, two) = (subscribe(tail, &names(), After::Head, Policy::All), subscribe(tail, &names(), After::Head, Policy::All));
+    let (one, two) = (
+        subscribe(tail, &names(), After::Head, Policy::All),
+        subscribe(tail, &names(), After::Head, Policy::All),
+    );
     assert_eq!(count(), 2);
     drop(one);
     assert_eq!(count(), 1);
