@@ -8,6 +8,8 @@ use std::{
     time::{Duration, Instant},
 };
 
+use tokio::sync::Notify;
+
 use crate::{access::limits::Usage, engine::Tail};
 
 /// The soonest that a client is told to come back: a restart takes about so long.
@@ -21,6 +23,7 @@ const LEAST_SPREAD: Duration = Duration::from_secs(2);
 #[derive(Debug, Default)]
 pub struct Drain {
     is_on: AtomicBool,
+    began: Notify,
     spread_ms: AtomicU64,
     told: AtomicU64,
 }
@@ -35,7 +38,17 @@ impl Drain {
     pub fn begin(&self, tail: &Tail, held: usize) {
         self.spread(held);
         self.is_on.store(true, Ordering::SeqCst);
+        self.began.notify_waiters();
         tail.wake_all();
+    }
+
+    /// Waits until the server is ending.
+    pub async fn begun(&self) {
+        // Waits before it looks, so that it misses nothing in between.
+        let began = self.began.notified();
+        if !self.is_on() {
+            began.await;
+        }
     }
 
     /// From now on so many are told to come back.

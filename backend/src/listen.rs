@@ -2,10 +2,13 @@
 
 use std::{
     fmt, fs, io,
-    net::{SocketAddr, TcpListener},
-    os::unix::{
-        fs::FileTypeExt as _,
-        net::{UnixListener, UnixStream},
+    net::{Shutdown, SocketAddr, TcpListener},
+    os::{
+        fd::OwnedFd,
+        unix::{
+            fs::FileTypeExt as _,
+            net::{UnixListener, UnixStream},
+        },
     },
     path::PathBuf,
     str::FromStr,
@@ -88,6 +91,35 @@ pub(crate) enum Listener {
     Unix(UnixListener, SocketFile),
 }
 
+impl Listener {
+    /// A hand on it, for when it is somebody else's.
+    ///
+    /// # Errors
+    /// If there are no files left.
+    pub(crate) fn latch(&self) -> io::Result<Latch> {
+        let socket = match self {
+            Self::Tcp(listener) => Socket::from(listener.try_clone()?),
+            Self::Unix(listener, _) => Socket::from(OwnedFd::from(listener.try_clone()?)),
+        };
+        Ok(Latch(socket))
+    }
+}
+
+/// Ends listening while the connections that are there go on.
+#[derive(Debug)]
+pub(crate) struct Latch(Socket);
+
+impl Latch {
+    /// From now on whoever connects is refused by the kernel, and another server may have the address. Nobody may be
+    /// accepting any more.
+    ///
+    /// # Errors
+    /// If it is not listening.
+    pub(crate) fn close(&self) -> io::Result<()> {
+        self.0.shutdown(Shutdown::Both)
+    }
+}
+
 /// Removes the socket's file when dropped.
 #[derive(Debug)]
 pub(crate) struct SocketFile(PathBuf);
@@ -101,6 +133,8 @@ impl Drop for SocketFile {
 
 #[cfg(test)]
 mod tests {
+    use std::net::TcpStream;
+
     use super::*;
 
     #[test]
@@ -113,6 +147,19 @@ mod tests {
         }
         let local = |text: &str| text.parse::<Listen>().unwrap().is_local();
         assert!(local("unix:x") && local("[::1]:1") && !local("0.0.0.0:1"));
+    }
+
+    #[test]
+    fn a_closed_latch_refuses_and_gives_the_address_free() {
+        let Listener::Tcp(listener) = "127.0.0.1:0".parse::<Listen>().unwrap().bind().unwrap() else {
+            panic!()
+        };
+        let address = listener.local_addr().unwrap();
+        let latch = Listener::Tcp(listener.try_clone().unwrap()).latch().unwrap();
+        drop(TcpStream::connect(address).unwrap());
+        latch.close().unwrap();
+        assert_eq!(TcpStream::connect(address).unwrap_err().kind(), io::ErrorKind::ConnectionRefused);
+        drop(Listen::Tcp(address).bind().unwrap());
     }
 
     #[test]

@@ -1,9 +1,13 @@
 //! Puts the parts together, and what runs beside them.
 
 use std::{
+    cell::Cell,
     io,
     net::SocketAddr,
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
     time::{Duration, Instant},
 };
 
@@ -32,10 +36,10 @@ use crate::{
     delivery::Room,
     drain::Drain,
     engine::{DiskEngine, Engine, LagRule, MemoryEngine, Shard, Tail},
-    features,
+    features, http2,
     lab::{self, tap::Tap, visitors::Visitors},
     ledger::Ledger,
-    listen::{Listener, SocketFile},
+    listen::{Latch, Listener, SocketFile},
     presence::Presence,
     publish,
     rehearsal::Stage,
@@ -95,6 +99,7 @@ struct Ending {
     drain: Arc<Drain>,
     usage: Arc<Usage>,
     tail: Arc<Tail>,
+    latch: Latch,
     within: Duration,
 }
 
@@ -128,7 +133,7 @@ impl Server {
         let stage = Data::new(Stage::default());
         let (presence, teller) = Presence::new(Arc::clone(&engine));
         let app = {
-            let next_worker = Arc::new(std::sync::atomic::AtomicUsize::new(0));
+            let next_worker = Arc::new(AtomicUsize::new(0));
             let (feeds, presence) = (Data::new(lab::feed::Feeds::default()), Data::new(presence));
             let origins = Data::new(Origins::new(config.access.origin.clone()));
             let (settings, files) = (Data::new(config.clone()), Data::new(Files::new(config.app.clone())));
@@ -138,14 +143,8 @@ impl Server {
             let (engine, visitors, gate) = (Arc::clone(&engine), Arc::clone(&visitors), Arc::clone(&gate));
             let (limits, usage, drain) = (Arc::clone(&limits), Arc::clone(&usage), Arc::clone(&drain));
             move || {
-                let worker = next_worker.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
-                // More than `workers` would be a restarted one: it works too, without a relay of its own.
-                let shard = if worker < workers { Shard::of_worker(worker) } else { Shard::DIRECT };
                 let tail = Arc::clone(engine.tail());
-                if shard != Shard::DIRECT {
-                    // Ends with the worker's own runtime.
-                    rt::spawn(Arc::clone(&tail).relay(shard));
-                }
+                let shard = shard(&tail, &next_worker, workers);
                 let (limits, usage, drain) = (Arc::clone(&limits), Arc::clone(&usage), Arc::clone(&drain));
                 let (lag, roster) = (Arc::clone(&lag), Arc::clone(&roster));
                 App::new()
@@ -171,14 +170,21 @@ impl Server {
             Listener::Tcp(listener) => vec![listener.local_addr()?],
             Listener::Unix(..) => Vec::new(),
         };
+        let latch = listener.latch()?;
         // Signals are this server's own business: connections end in order first.
         let builder = Running::build().workers(workers).shutdown_timeout(1).disable_signals();
         let stopping = builder.graceful_shutdown_signal();
+        let terms = http2::Terms {
+            head_timeout: limits.head_timeout,
+            write_timeout: limits.write_timeout,
+            drain: Arc::clone(&drain),
+        };
         let door = Door { acceptor, visitors: Arc::clone(&visitors), usage: Arc::clone(&usage), limits };
         // Both kinds of listener, the same service: what is accepted has another type.
         macro_rules! service {
             ($enter:ident) => {{
-                let (app, stopping, door) = (app.clone(), stopping.clone(), door.clone());
+                let (app, stopping, door, terms) =
+                    (app.clone(), stopping.clone(), door.clone(), terms.clone());
                 move || {
                     let stopping = stopping.clone();
                     let http = HttpService::build()
@@ -188,10 +194,11 @@ impl Server {
                         })
                         // A client that closed its side gets no more: a quiet stream would be held until the next heartbeat.
                         .h1_allow_half_closed(false)
-                        .keep_alive(Duration::from_secs(75))
+                        .keep_alive(http2::IDLE)
                         .client_request_timeout(door.limits.head_timeout)
                         .on_connect_ext(|io: &Tap<Connection>, data| drop(data.insert(io.gauge())))
                         .finish(map_config(app(), |()| AppConfig::default()));
+                    let http = http2::both(http, map_config(app(), |()| AppConfig::default()), terms.clone());
                     let door = door.clone();
                     fn_service(move |stream| door.clone().$enter(stream)).and_then(http)
                 }
@@ -212,13 +219,8 @@ impl Server {
             ledger.into_inner(),
         )))];
         beside.push(Owned(rt::spawn(teller)));
-        if config.has_use_cases() {
-            beside.extend(features::all(&engine).map(|machine| Owned(rt::spawn(machine))));
-        }
-        if config.source == Source::Host {
-            beside.push(Owned(rt::spawn(sources::host::run(engine, config.source_rate))));
-        }
-        let ending = Ending { engine: kept, drain, usage, tail, within: config.limits.drain };
+        beside.extend(publishers(config, engine));
+        let ending = Ending { engine: kept, drain, usage, tail, latch, within: config.limits.drain };
         Ok(Self { running, addresses, is_tls, beside, ending, _file: file })
     }
 
@@ -259,7 +261,7 @@ impl Server {
         let ends = async move {
             told_to_stop().await;
             tokio::select! {
-                () = ending.run() => {}
+                () = ending.run(&handle) => {}
                 () = told_to_stop() => tracing::warn!("told to stop again: connections are cut"),
             }
             handle.stop(true).await;
@@ -276,13 +278,50 @@ impl Server {
 }
 
 impl Ending {
-    async fn run(&self) {
+    async fn run(&self, handle: &ServerHandle) {
         let (began, held) = (Instant::now(), self.usage.held());
         tracing::info!(held, "stopping: streams, sockets and held polls are told to come back");
+        // Whoever comes from now on is refused, which an EventSource takes for a failure of the network and tries again;
+        // any answer but 200 ends it for good (HTML Standard 9.2.3).
+        handle.pause().await;
+        if let Err(error) = self.latch.close() {
+            tracing::warn!(%error, "new connections can't be refused; they wait until the server has ended");
+        }
         self.drain.begin(&self.tail, held);
         let left = self.drain.done(&self.usage, began + self.within).await;
         tracing::info!(left, ms = began.elapsed().as_millis(), "connections have ended");
     }
+}
+
+/// What publishes events of the server's own.
+fn publishers(config: &Config, engine: Arc<dyn Engine>) -> Vec<Owned> {
+    let mut publishers = Vec::new();
+    if config.has_use_cases() {
+        publishers.extend(features::all(&engine).map(|machine| Owned(rt::spawn(machine))));
+    }
+    if config.source == Source::Host {
+        publishers.push(Owned(rt::spawn(sources::host::run(engine, config.source_rate))));
+    }
+    publishers
+}
+
+/// The shard of this worker's thread, whose relay runs from its first request for it on. More than `workers` would be a
+/// restarted one: it works too, without a relay of its own.
+fn shard(tail: &Arc<Tail>, next_worker: &AtomicUsize, workers: usize) -> Shard {
+    thread_local! {
+        static SHARD: Cell<Option<Shard>> = const { Cell::new(None) };
+    }
+    if let Some(shard) = SHARD.get() {
+        return shard;
+    }
+    let worker = next_worker.fetch_add(1, Ordering::Relaxed);
+    let shard = if worker < workers { Shard::of_worker(worker) } else { Shard::DIRECT };
+    if shard != Shard::DIRECT {
+        // Ends with the worker's own runtime.
+        rt::spawn(Arc::clone(tail).relay(shard));
+    }
+    SHARD.set(Some(shard));
+    shard
 }
 
 /// Waits for SIGTERM or SIGINT.

@@ -38,7 +38,7 @@ pub(super) async fn handle(
         bound,
         (read.policy, Technique::ShortPoll),
     );
-    let mut batch = subscription.now(read.limit).await.unwrap_or_default();
+    let mut batch = subscription.page(None, read.limit).await.unwrap_or_default();
     let is_closed = is_ours
         && batch.reset.is_none()
         && matches!(after, After::Cursor(_))

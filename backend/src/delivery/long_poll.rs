@@ -26,7 +26,10 @@ pub async fn handle(
     });
     let meter = room.meter(Technique::LongPoll);
     match timeout(wait, next).await.ok().flatten() {
-        Some(batch) => poll_body(Some(batch), subscription.cursor(), meter),
+        Some(batch) => {
+            let page = subscription.page(Some(batch), read.limit).await;
+            poll_body(page, subscription.cursor(), meter)
+        }
         None => {
             meter.empty();
             HttpResponse::NoContent()

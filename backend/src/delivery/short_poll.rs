@@ -9,7 +9,7 @@ use crate::subscription::Batch;
 /// `200` with what there is; `304` if the client has all of it already by its `If-None-Match` (RFC 9110 15.4.5).
 pub async fn handle(read: &Read, known: Option<Cursor>, room: &Room) -> HttpResponse {
     let mut subscription = subscribe(read, known, Technique::ShortPoll, room);
-    let batch = subscription.now(read.limit).await;
+    let batch = subscription.page(None, read.limit).await;
     let cursor = subscription.cursor();
     let begins_at = |known| read.after.is_none_or(|after| after == After::Cursor(known));
     let meter = room.meter(Technique::ShortPoll);

@@ -50,6 +50,9 @@ pub async fn handle(
     let limits = &room.limits;
     let read = Read::parse(request.query_string(), limits)?.required()?;
     let after = last_event_id(&request)?.or(read.after).unwrap_or_default();
+    if room.drain.is_on() {
+        return Ok(come_back(&room));
+    }
     let client = room.admit(&request, &grant, &read.topics)?;
     let place = room.usage.hold(client, Held::Stream)?;
     let subscription =
@@ -100,6 +103,17 @@ pub async fn handle(
     let mut response = response.body(stream);
     response.head_mut().no_chunking(true);
     Ok(response)
+}
+
+/// A stream that says when to come back, and ends: what a server that is being stopped has for whoever asks on a
+/// connection that is there already. Any status but 200 would end an `EventSource` for good (HTML Standard 9.2.3).
+fn come_back(room: &Room) -> HttpResponse {
+    let mut response = HttpResponse::Ok();
+    response
+        .insert_header((header::CONTENT_TYPE, "text/event-stream"))
+        .insert_header((header::CACHE_CONTROL, "no-store"))
+        .force_close();
+    response.body(format!("retry: {}\n\n", millis(room.drain.retry())))
 }
 
 /// A long backlog is read in pieces, as the client takes it.

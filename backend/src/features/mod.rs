@@ -115,7 +115,8 @@ async fn drive(engine: Arc<dyn Engine>, mut machine: impl Machine) {
     let mut readers = Readers { tail: Arc::clone(tail), seen: HashMap::new() };
     let mut is_answered = true;
     loop {
-        while let Some(batch) = log.now(256).await {
+        while log.has_more() {
+            let Some(batch) = log.now(256).await else { continue };
             is_answered |= hear(&mut machine, &batch);
         }
         if !is_answered {

@@ -8,7 +8,7 @@ use super::{Batch, Subscription};
 use crate::sync::PoisonError;
 
 /// A batch ends with the event that fills it, so that a long backlog of large events is not copied at once.
-const POLL_BYTES: u64 = 256 * 1024;
+pub(super) const POLL_BYTES: u64 = 256 * 1024;
 /// The same for a stream, which is asked again as soon as its socket has taken this.
 const STREAM_BYTES: u64 = 8 * 1024;
 

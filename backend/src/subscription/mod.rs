@@ -21,6 +21,7 @@ use std::{
 use fourways_shared::{After, Cursor, Filter, Offset, Policy, Reset, ResetReason, Technique};
 use smallvec::SmallVec;
 
+use self::memory::POLL_BYTES;
 use crate::{
     encoding::Encoded,
     engine::{Floors, LagAction, LagRule, Older, Seek, Shard, Tail, TopicTail},
@@ -37,6 +38,12 @@ pub struct Batch {
     pub reset: Option<Box<Reset>>,
     /// One event at a time is the common case and needs no allocation.
     pub events: SmallVec<[Arc<Encoded>; 1]>,
+}
+
+impl Batch {
+    fn bytes(&self) -> u64 {
+        self.events.iter().map(|event| event.retained_bytes()).sum()
+    }
 }
 
 /// A reader of some topics. Dropping it frees its place at once.
@@ -229,6 +236,30 @@ impl Subscription {
             Poll::Pending => Poll::Ready(None),
         })
         .await
+    }
+
+    /// Like [`Self::now`], and goes on after `first` until the answer is full or there is no more: what a poll has once
+    /// does not depend on how the log was looked at.
+    pub async fn page(&mut self, first: Option<Batch>, limit: usize) -> Option<Batch> {
+        let mut page = match first {
+            Some(first) => first,
+            None => self.now(limit).await?,
+        };
+        let mut bytes = page.bytes();
+        while page.events.len() < limit && bytes < POLL_BYTES && self.untold.is_none() && self.has_more() {
+            let before = self.cursor();
+            let Some(next) = self.now(limit - page.events.len()).await else { break };
+            if let Some(reset) = next.reset {
+                // It belongs between these events and those: it begins the next answer.
+                self.position = reset.cursor.offset.0;
+                self.untold = Some((reset, before));
+                self.count_seen();
+                break;
+            }
+            bytes += next.bytes();
+            page.events.extend(next.events);
+        }
+        Some(page)
     }
 
     /// Whether there may be more behind what was returned so far.

@@ -14,24 +14,28 @@ use crate::{
 };
 
 /// A server with a certificate of its own, and the file to trust it by.
-struct Secure {
-    server: Server,
+pub(super) struct Secure {
+    pub(super) server: Server,
     folder: tempfile::TempDir,
 }
 
 impl Secure {
     fn start() -> Self {
+        Self::with(&[])
+    }
+
+    pub(super) fn with(flags: &[&str]) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let made = rcgen::generate_simple_self_signed(["127.0.0.1".to_owned()]).unwrap();
         std::fs::write(folder.path().join("cert.pem"), made.cert.pem()).unwrap();
         std::fs::write(folder.path().join("key.pem"), made.signing_key.serialize_pem()).unwrap();
         let (cert, key) = (folder.path().join("cert.pem"), folder.path().join("key.pem"));
-        let flags = ["--tls-cert", cert.to_str().unwrap(), "--tls-key", key.to_str().unwrap()];
-        Self { server: Server::with(&flags), folder }
+        let tls = ["--tls-cert", cert.to_str().unwrap(), "--tls-key", key.to_str().unwrap()];
+        Self { server: Server::with(&[&tls, flags].concat()), folder }
     }
 
-    /// Shakes hands and offers these protocols.
-    fn connect(&self, protocols: &[&str]) -> StreamOwned<ClientConnection, std::net::TcpStream> {
+    /// How a client trusts it that offers these protocols.
+    pub(super) fn trust(&self, protocols: &[&str]) -> Arc<ClientConfig> {
         let mut roots = RootCertStore::empty();
         roots.add(CertificateDer::from_pem_file(self.folder.path().join("cert.pem")).unwrap()).unwrap();
         let mut config = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
@@ -40,8 +44,13 @@ impl Secure {
             .with_root_certificates(roots)
             .with_no_client_auth();
         config.alpn_protocols = protocols.iter().map(|name| name.as_bytes().to_vec()).collect();
+        Arc::new(config)
+    }
+
+    /// Shakes hands and offers these protocols.
+    fn connect(&self, protocols: &[&str]) -> StreamOwned<ClientConnection, std::net::TcpStream> {
         let name = ServerName::try_from("127.0.0.1").unwrap();
-        let client = ClientConnection::new(Arc::new(config), name).unwrap();
+        let client = ClientConnection::new(self.trust(protocols), name).unwrap();
         let socket = std::net::TcpStream::connect(self.server.address).unwrap();
         socket.set_read_timeout(Some(DEADLINE)).unwrap();
         let mut stream = StreamOwned::new(client, socket);

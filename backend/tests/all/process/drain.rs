@@ -37,9 +37,13 @@ impl Server {
     }
 
     fn publish(&self, data: &str) {
+        self.publish_to("a", data);
+    }
+
+    fn publish_to(&self, topic: &str, data: &str) {
         let mut stream = TcpStream::connect(self.0.address()).unwrap();
         stream.set_read_timeout(Some(DEADLINE)).unwrap();
-        let head = "POST /v1/topics/a/events HTTP/1.1\r\nHost: x";
+        let head = format!("POST /v1/topics/{topic}/events HTTP/1.1\r\nHost: x");
         write!(stream, "{head}\r\nContent-Length: {}\r\n\r\n{data}", data.len()).unwrap();
         let answer = until(&mut stream, "\"cursor\":\"");
         assert!(answer.starts_with("HTTP/1.1 201"), "{answer}");
@@ -149,4 +153,47 @@ fn a_crowd_comes_back_spread_out() {
     #[expect(clippy::cast_precision_loss, reason = "thousands")]
     let share = busiest as f64 / fair;
     assert!(share < 2.0, "{busiest} in 100 ms, evenly it would be {fair:.0}");
+}
+
+#[test]
+fn whoever_comes_while_it_ends_is_refused_by_the_kernel_and_never_told_an_error() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut server =
+        Server::start(folder.path(), &["--drain", "600", "--write-timeout", "600", "--heartbeat", "600"]);
+    // One that reads nothing keeps the server from ending.
+    let mut deaf = server.connect("GET /v1/stream?topic=big HTTP/1.1");
+    until(&mut deaf, "retry: ");
+    let idle = server.connect("GET /v1/events?topic=a HTTP/1.1");
+    let mut idle = idle;
+    until(&mut idle, "\"cursor\"");
+    let big = format!("\"{}\"", "x".repeat(1_000_000));
+    for _ in 0..20 {
+        server.publish_to("big", &big);
+    }
+    server.0.terminate().unwrap();
+    let began = Instant::now();
+    let refused = loop {
+        assert!(began.elapsed() < DEADLINE, "it still listens");
+        match TcpStream::connect(server.0.address()) {
+            Err(error) => break error,
+            Ok(stream) => drop(stream),
+        }
+    };
+    assert_eq!(refused.kind(), std::io::ErrorKind::ConnectionRefused, "which EventSource tries again");
+    // On a connection that was there before: any answer but 200 would end an EventSource for good.
+    write!(idle, "GET /v1/stream?topic=a HTTP/1.1\r\nHost: x\r\n\r\n").unwrap();
+    let mut answer = String::new();
+    idle.read_to_string(&mut answer).unwrap();
+    assert!(answer.starts_with("HTTP/1.1 200 OK") && answer.contains("text/event-stream"), "{answer}");
+    assert!(
+        answer.contains("retry: ") && answer.to_ascii_lowercase().contains("connection: close"),
+        "{answer}"
+    );
+    // Another server may have the address already.
+    let other = tempfile::tempdir().unwrap();
+    let address = server.0.address().to_string();
+    let next = Process::serve_on(FOURWAYS, &address, &["--data", other.path().to_str().unwrap()]);
+    assert_eq!(next.unwrap().address(), address);
+    drop(deaf);
+    assert!(server.0.ended().unwrap().success());
 }
