@@ -15,7 +15,10 @@ use base64::{Engine as _, prelude::BASE64_STANDARD};
 use rust_embed::RustEmbed;
 use sha2::{Digest as _, Sha256};
 
-use crate::problem::Failure;
+use crate::{
+    fields::{Known, accepts},
+    problem::{Failure, method_not_allowed},
+};
 
 /// What `cargo xtask release` left in `dist`; empty in a build without the app.
 #[derive(RustEmbed)]
@@ -82,7 +85,7 @@ fn read(folder: &Path, name: &str) -> Option<File> {
 pub async fn handle(request: HttpRequest, files: Data<Files>) -> Result<HttpResponse, Failure> {
     let path = request.path().trim_start_matches('/');
     if !matches!(*request.method(), Method::GET | Method::HEAD) {
-        return crate::problem::not_found().await;
+        return Ok(method_not_allowed("GET, HEAD"));
     }
     // A page's address has no dot; a file's has one, and a missing file must not be answered with the app.
     let name = if path.is_empty() || !path.contains('.') { INDEX } else { path };
@@ -100,30 +103,23 @@ const INDEX: &str = "index.html";
 
 /// The file in the best encoding that the client takes; its own hash as `ETag`.
 async fn serve(request: &HttpRequest, files: &Files, name: &str) -> Option<HttpResponse> {
-    let accepted =
-        request.headers().get(header::ACCEPT_ENCODING).and_then(|value| value.to_str().ok()).unwrap_or("");
-    let accepts =
-        |coding: &str| accepted.split(',').any(|item| item.split(';').next().unwrap_or("").trim() == coding);
+    let accepts = |coding: &str| accepts(request, header::ACCEPT_ENCODING, &[coding]).unwrap_or(false);
     let codings = [(Some("br"), ".br"), (Some("gzip"), ".gz"), (None, "")];
     let codings: Vec<_> = codings.into_iter().filter(|(coding, _)| coding.is_none_or(accepts)).collect();
     let names = codings.iter().map(|(_, suffix)| format!("{name}{suffix}")).collect();
     let (at, file) = files.first(names).await?;
     let coding = codings.get(at).and_then(|(coding, _)| *coding);
     let hash = u128::from_be_bytes(std::array::from_fn(|at| file.sha256[at]));
-    let etag = format!("\"{hash:032x}\"");
+    let tag = format!("{hash:032x}");
+    let is_known = Known::of(request).has(&tag);
     // Trunk puts a hash into every other name, so what has one never changes.
     let is_lasting = ![INDEX, "client.js", "client.d.ts"].contains(&name);
     let caching = if is_lasting { "public, max-age=31536000, immutable" } else { "no-cache" };
-    let known = request.headers().get(header::IF_NONE_MATCH).and_then(|value| value.to_str().ok());
-    let mut response = if known.is_some_and(|known| known.split(',').any(|tag| tag.trim() == etag)) {
-        HttpResponse::NotModified()
-    } else {
-        HttpResponse::Ok()
-    };
+    let mut response = if is_known { HttpResponse::NotModified() } else { HttpResponse::Ok() };
     response
         .insert_header((header::CONTENT_TYPE, content_type(name)))
         .insert_header((header::CACHE_CONTROL, caching))
-        .insert_header((header::ETAG, etag))
+        .insert_header((header::ETAG, format!("\"{tag}\"")))
         .insert_header((header::VARY, "Accept-Encoding"))
         .insert_header((header::X_CONTENT_TYPE_OPTIONS, "nosniff"));
     if name.starts_with("client.") {
@@ -143,6 +139,8 @@ async fn serve(request: &HttpRequest, files: &Files, name: &str) -> Option<HttpR
         response.insert_header((header::CONTENT_ENCODING, coding));
     }
     Some(match file.bytes {
+        // RFC 9110 15.4.5: what follows its head would be taken for the next answer.
+        _ if is_known => response.finish(),
         Cow::Borrowed(bytes) => response.body(bytes),
         Cow::Owned(bytes) => response.body(bytes),
     })

@@ -112,6 +112,15 @@ pub struct Access {
     #[arg(long, env = "FOURWAYS_OPEN")]
     pub open: bool,
 
+    /// Where there is no key, let everybody see and end connections and read the metrics, not only who is on this machine.
+    #[arg(long, env = "FOURWAYS_OPEN_OPERATOR")]
+    pub open_operator: bool,
+
+    /// A name that this server is called by beside localhost, as in push.test. A server without a key that listens on this
+    /// machine alone answers to no other: a page could have its own name lead here (DNS rebinding).
+    #[arg(long, env = "FOURWAYS_HOSTS", value_name = "NAME", value_delimiter = ',')]
+    pub host: Vec<String>,
+
     #[allow(clippy::doc_markdown, reason = "printed as help")]
     /// An origin whose pages may use this server beside its own, as in https://app.example, or * for any.
     #[arg(long, env = "FOURWAYS_ORIGINS", value_name = "ORIGIN", value_delimiter = ',')]

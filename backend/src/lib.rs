@@ -11,6 +11,7 @@ mod body;
 pub mod config;
 pub mod connection;
 mod drain;
+mod fields;
 mod http2;
 mod routes;
 pub mod server;

@@ -3,9 +3,10 @@
 use std::{fmt, time::Duration};
 
 use actix_web::{
-    HttpResponse, Resource, ResponseError, error,
+    HttpResponse, Resource, ResponseError, Route, error,
+    guard::{self, GuardContext},
     http::{
-        StatusCode,
+        Method, StatusCode,
         header::{self, HeaderValue},
     },
     web,
@@ -85,16 +86,20 @@ impl ResponseError for Failure {
     }
 
     fn error_response(&self) -> HttpResponse {
-        if self.status_code().is_server_error() {
+        // A 503 says that something passes: one line for each would let anybody fill the log while it lasts.
+        if self.status_code().is_server_error() && self.status_code() != StatusCode::SERVICE_UNAVAILABLE {
             tracing::error!(code = self.problem.code.name(), detail = %self.problem.detail, "request failed");
         }
         let mut response = HttpResponse::build(self.status_code());
         response
             .insert_header((header::CONTENT_TYPE, "application/problem+json"))
-            .insert_header((header::CACHE_CONTROL, "no-store"));
+            .insert_header((header::CACHE_CONTROL, "no-store"))
+            .insert_header((header::X_CONTENT_TYPE_OPTIONS, "nosniff"));
         if self.problem.code == Code::UpgradeRequired {
             // RFC 9110 15.5.22: a 426 names what to upgrade to.
             response.insert_header((header::UPGRADE, "websocket"));
+            // RFC 6455 4.2.2 and 4.4.
+            response.insert_header((header::SEC_WEBSOCKET_VERSION, "13"));
         }
         if matches!(self.problem.code, Code::BodyTooLarge | Code::BodyTimeout) {
             // What is left of the body is not read: it may have no end.
@@ -139,10 +144,19 @@ pub async fn not_found() -> Result<HttpResponse, Failure> {
 
 /// An address, and the methods that it has: any other is told which these are (RFC 9110 15.5.6).
 pub fn only(path: &str, allowed: &'static str) -> Resource {
-    web::resource(path).default_service(web::to(move || async move {
-        let detail = format!("allowed here: {allowed}");
-        let mut response = Failure::new(Code::MethodNotAllowed, detail).error_response();
-        response.headers_mut().insert(header::ALLOW, HeaderValue::from_static(allowed));
-        response
-    }))
+    web::resource(path).default_service(web::to(move || async move { method_not_allowed(allowed) }))
+}
+
+/// The answer to a method that an address does not have.
+pub(crate) fn method_not_allowed(allowed: &'static str) -> HttpResponse {
+    let mut response =
+        Failure::new(Code::MethodNotAllowed, format!("allowed here: {allowed}")).error_response();
+    response.headers_mut().insert(header::ALLOW, HeaderValue::from_static(allowed));
+    response
+}
+
+/// Reading an address, whole or its head alone: whatever has GET has HEAD (RFC 9110 9.1).
+pub fn read() -> Route {
+    let is_read = |context: &GuardContext<'_>| matches!(context.head().method, Method::GET | Method::HEAD);
+    web::route().guard(guard::fn_guard(is_read))
 }

@@ -1,13 +1,18 @@
 //! Every address of the API, and whose it is; what is short enough is answered here.
 
-use actix_web::{HttpResponse, http::header, middleware::from_fn, web, web::Data};
+use std::sync::LazyLock;
+
+use actix_web::{HttpRequest, HttpResponse, http::header, middleware::from_fn, web, web::Data};
+use sha2::{Digest as _, Sha256};
 
 use crate::{
     access::{self, Grant, origin},
     app,
     delivery::{self, Room, sse, websocket},
-    features, lab, ledger, metrics, presence,
-    problem::{self, Failure, only},
+    features,
+    fields::Known,
+    lab, ledger, metrics, presence,
+    problem::{self, Failure, only, read},
     publish, rehearsal, roster, topics,
 };
 
@@ -16,58 +21,67 @@ pub(crate) fn routes(app: &mut web::ServiceConfig) {
     let api = web::scope("/v1")
         .wrap(from_fn(origin::guard))
         // Asked for most, and tried first: a pattern that does not fit costs a poll a regular expression.
-        .service(only("/events", "GET").route(web::get().to(delivery::poll)))
-        .service(only("/stream", "GET").route(web::get().to(sse::handle)))
-        .service(only("/ws", "GET").route(web::get().to(websocket::handle)))
+        .service(only("/events", "GET, HEAD").route(read().to(delivery::poll)))
+        .service(only("/stream", "GET, HEAD").route(read().to(sse::handle)))
+        .service(only("/ws", "GET, HEAD").route(read().to(websocket::handle)))
         .service(only("/topics/{topic}/events", "POST").route(web::post().to(publish::handle)))
-        .service(only("/topics/{topic}/presence", "GET").route(web::get().to(presence::handle)))
-        .service(only("/topics", "GET").route(web::get().to(topics::list)))
-        .service(only("/topics/{topic}", "GET").route(web::get().to(topics::one)))
+        .service(only("/topics/{topic}/presence", "GET, HEAD").route(read().to(presence::handle)))
+        .service(only("/topics", "GET, HEAD").route(read().to(topics::list)))
+        .service(only("/topics/{topic}", "GET, HEAD").route(read().to(topics::one)))
         .service(
-            only("/ledger", "GET, POST")
+            only("/ledger", "GET, HEAD, POST")
                 .route(web::post().to(ledger::report))
-                .route(web::get().to(ledger::export)),
+                .route(read().to(ledger::export)),
         )
-        .service(only("/connections", "GET").route(web::get().to(roster::list)))
+        .service(only("/connections", "GET, HEAD").route(read().to(roster::list)))
         .service(only("/connections/{id}", "DELETE").route(web::delete().to(roster::cut)))
         .service(only("/rehearsal", "POST").route(web::post().to(rehearsal::handle)))
-        .service(only("/limits", "GET").route(web::get().to(limits)))
-        .service(only("/lab/clock", "GET").route(web::get().to(lab::clock::handle)))
-        .service(only("/lab/code/{feature}", "GET").route(web::get().to(features::code::handle)))
-        .service(only("/lab/ws", "GET").route(web::get().to(lab::channel::handle)))
+        .service(only("/limits", "GET, HEAD").route(read().to(limits)))
+        .service(only("/lab/clock", "GET, HEAD").route(read().to(lab::clock::handle)))
+        .service(only("/lab/code/{feature}", "GET, HEAD").route(read().to(features::code::handle)))
+        .service(only("/lab/ws", "GET, HEAD").route(read().to(lab::channel::handle)))
         .service(only("/lab/feeds/{topic}", "PUT").route(web::put().to(lab::feed::put)))
         .configure(access::routes)
         .default_service(web::to(problem::not_found));
     app.service(api)
-        .service(only("/metrics", "GET").route(web::get().to(metrics::handle)))
-        .service(only("/openapi.json", "GET").route(web::get().to(openapi)))
-        .service(only("/healthz", "GET").route(web::get().to(healthy)))
-        .service(only("/readyz", "GET").route(web::get().to(ready)))
+        .service(only("/metrics", "GET, HEAD").route(read().to(metrics::handle)))
+        .service(only("/openapi.json", "GET, HEAD").route(read().to(openapi)))
+        .service(only("/healthz", "GET, HEAD").route(read().to(healthy)))
+        .service(only("/readyz", "GET, HEAD").route(read().to(ready)))
         .default_service(web::to(app::handle));
 }
 
 /// What there is to ask, for programs.
-async fn openapi() -> HttpResponse {
-    HttpResponse::Ok()
+async fn openapi(request: HttpRequest) -> HttpResponse {
+    const DOCUMENT: &str = include_str!("../openapi.json");
+    static TAG: LazyLock<String> = LazyLock::new(|| {
+        let hash = Sha256::digest(DOCUMENT);
+        format!("{:016x}", u64::from_be_bytes(std::array::from_fn(|at| hash[at])))
+    });
+    let is_known = Known::of(&request).has(&TAG);
+    let mut response = if is_known { HttpResponse::NotModified() } else { HttpResponse::Ok() };
+    response
         .insert_header((header::CACHE_CONTROL, "no-cache"))
-        .content_type("application/json")
-        .body(include_str!("../openapi.json"))
+        .insert_header((header::ETAG, format!("\"{}\"", *TAG)))
+        .content_type("application/json");
+    if is_known { response.finish() } else { response.body(DOCUMENT) }
 }
 
 /// The process answers.
-async fn healthy() -> &'static str {
-    "ok\n"
+async fn healthy() -> HttpResponse {
+    HttpResponse::Ok().insert_header((header::CACHE_CONTROL, "no-store")).content_type(TEXT).body("ok\n")
 }
 
 const TEXT: &str = "text/plain; charset=utf-8";
 
 /// Whether clients may be sent here.
 async fn ready(room: Data<Room>) -> HttpResponse {
-    if room.drain.is_on() {
-        HttpResponse::ServiceUnavailable().content_type(TEXT).body("stopping\n")
+    let (mut response, said) = if room.drain.is_on() {
+        (HttpResponse::ServiceUnavailable(), "stopping\n")
     } else {
-        HttpResponse::Ok().content_type(TEXT).body("ready\n")
-    }
+        (HttpResponse::Ok(), "ready\n")
+    };
+    response.insert_header((header::CACHE_CONTROL, "no-store")).content_type(TEXT).body(said)
 }
 
 /// What is taken, and what was refused.

@@ -29,7 +29,13 @@ use tokio::{
 use tokio_rustls::TlsAcceptor;
 
 use crate::{
-    access::{self, Gate, keys::Keys, limits::Usage, origin::Origins},
+    access::{
+        self, Gate,
+        hosts::{self, Hosts},
+        keys::Keys,
+        limits::Usage,
+        origin::Origins,
+    },
     app::Files,
     config::{Config, Limits, Source},
     connection::{self, Connection, accept},
@@ -39,7 +45,7 @@ use crate::{
     features, http2,
     lab::{self, tap::Tap, visitors::Visitors},
     ledger::Ledger,
-    listen::{Latch, Listener, SocketFile},
+    listen::{Latch, Listen, Listener, SocketFile},
     presence::Presence,
     publish,
     rehearsal::Stage,
@@ -135,8 +141,9 @@ impl Server {
         let app = {
             let next_worker = Arc::new(AtomicUsize::new(0));
             let (feeds, presence) = (Data::new(lab::feed::Feeds::default()), Data::new(presence));
-            let origins = Data::new(Origins::new(config.access.origin.clone()));
+            let origins = Data::new(Origins::new(config.access.origin.clone(), config.is_tls()));
             let (settings, files) = (Data::new(config.clone()), Data::new(Files::new(config.app.clone())));
+            let hosts = Data::new(hosts(config));
             let is_traced = config.traces.is_some();
             let lag: Arc<[LagRule]> = config.lag.clone().into();
             let (ledger, stage) = (ledger.clone(), stage.clone());
@@ -157,9 +164,11 @@ impl Server {
                     .app_data(settings.clone())
                     .app_data(files.clone())
                     .app_data(origins.clone())
+                    .app_data(hosts.clone())
                     .app_data(feeds.clone())
                     .app_data(lab::channel::data(Arc::clone(&visitors)))
                     .configure(routes)
+                    .wrap(from_fn(hosts::guard))
                     .wrap(Condition::new(is_traced, from_fn(traces::request)))
             }
         };
@@ -174,11 +183,7 @@ impl Server {
         // Signals are this server's own business: connections end in order first.
         let builder = Running::build().workers(workers).shutdown_timeout(1).disable_signals();
         let stopping = builder.graceful_shutdown_signal();
-        let terms = http2::Terms {
-            head_timeout: limits.head_timeout,
-            write_timeout: limits.write_timeout,
-            drain: Arc::clone(&drain),
-        };
+        let terms = http2::Terms::of(&limits, &drain);
         let door = Door { acceptor, visitors: Arc::clone(&visitors), usage: Arc::clone(&usage), limits };
         // Both kinds of listener, the same service: what is accepted has another type.
         macro_rules! service {
@@ -346,9 +351,17 @@ fn gate(config: &Config) -> io::Result<Gate> {
                  or say --open if that is what you want";
             return Err(io::Error::new(io::ErrorKind::PermissionDenied, text));
         }
-        return Ok(Gate::new(None));
+        return Ok(Gate::new(None, config.access.open_operator));
     }
-    Ok(Gate::new(Some(Keys::read(sources.clone())?)))
+    Ok(Gate::new(Some(Keys::read(sources.clone())?), false))
+}
+
+/// Where nobody is asked for a token and only this machine is served, a name is all that tells a foreign page. A socket
+/// has no name, and no page reaches it.
+fn hosts(config: &Config) -> Hosts {
+    let is_guarded = config.access.token_key.is_empty()
+        && matches!(config.listen, Listen::Tcp(address) if address.ip().is_loopback());
+    if is_guarded { Hosts::local_and(&config.access.host) } else { Hosts::any() }
 }
 
 fn engine(config: &Config, workers: usize) -> io::Result<Arc<dyn Engine>> {

@@ -172,7 +172,8 @@ async fn open(address: SocketAddr, technique: Technique) -> anyhow::Result<TcpSt
 async fn until_subscribed(address: SocketAddr, technique: Technique, count: usize) -> anyhow::Result<()> {
     let tally = Tally::new(0);
     let mut wire = Wire::open(address, Arc::clone(&tally)).await?;
-    let request = format!("GET /v1/topics/{} HTTP/1.1\r\nHost: x\r\n\r\n", requests::TOPIC).into_bytes();
+    let request =
+        format!("GET /v1/topics/{} HTTP/1.1\r\nHost: localhost\r\n\r\n", requests::TOPIC).into_bytes();
     let wanted = format!("\"{}\":{count}", technique.name());
     let began = Instant::now();
     loop {

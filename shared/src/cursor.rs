@@ -22,6 +22,12 @@ impl Epoch {
         Self(bits & 0xFFFF_FFFF_FFFF)
     }
 
+    /// One that is not this one.
+    #[must_use]
+    pub const fn another(self) -> Self {
+        Self::from_bits(!self.0)
+    }
+
     /// The bits.
     pub const fn bits(self) -> u64 {
         self.0

@@ -135,6 +135,8 @@ codes! {
     TokenExpired "token_expired" 401 "The token has expired";
     /// The token is valid, and does not grant this.
     Forbidden "forbidden" 403 "The token does not grant this";
+    /// A name that this server does not answer to.
+    Misdirected "misdirected" 421 "The server is not called that";
     /// A page of an origin that is not allowed.
     ForeignOrigin "foreign_origin" 403 "Pages of this origin may not use this server";
     /// Nothing lives at this address.

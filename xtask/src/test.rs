@@ -216,6 +216,9 @@ fn native_tests(steps: &Steps) -> anyhow::Result<Counts> {
         // Of the same packages as they were built: without some, features differ, and all is compiled again.
         let binaries = "--lib --bins --test all --test race";
         let mut tests = cargo(&format!("test --locked --workspace {binaries} --no-fail-fast --"));
+        if let Some(h2spec) = tools::h2spec(step)? {
+            tests.env("FOURWAYS_H2SPEC", h2spec);
+        }
         step.run(tests.arg(format!("--test-threads={NATIVE_THREADS}")))?;
         Ok(Counts::of(&step.printed()))
     })

@@ -23,6 +23,8 @@ const NODE_CLIENTS: [&str; 2] = ["ws@8.23.0", "eventsource@4.1.1"];
 const SCHEMATHESIS: &str = "4.32.5";
 const CARGO_FUZZ: &str = "0.13.1";
 const CARGO_DENY: &str = "0.20.2";
+/// Judges HTTP/2.
+const H2SPEC: &str = "2.2.1";
 /// The rules that pages are audited by.
 const AXE: &str = "4.14.1";
 
@@ -152,6 +154,21 @@ pub(crate) fn schemathesis(step: &Step<'_>) -> anyhow::Result<PathBuf> {
         step.run(Command::new(pip).args(["install", "--quiet"]).arg(wanted))?;
     }
     Ok(program)
+}
+
+/// The judge of HTTP/2, where there is Go to build it with; who has none does without.
+pub(crate) fn h2spec(step: &Step<'_>) -> anyhow::Result<Option<PathBuf>> {
+    let folder = cache()?.join(format!("h2spec-{H2SPEC}"));
+    let program = folder.join("h2spec");
+    if !program.is_file() {
+        if output("go version").is_none() {
+            return Ok(None);
+        }
+        let mut go =
+            command(&format!("go install github.com/summerwind/h2spec/cmd/h2spec@v{H2SPEC}+incompatible"));
+        step.run(go.env("GOBIN", &folder))?;
+    }
+    Ok(Some(program))
 }
 
 /// The script that audits a page.

@@ -50,10 +50,15 @@ pub struct Rights {
 }
 
 impl Grant {
-    /// Everything, for ever: what a server without keys grants to all.
+    /// Everything, for ever: what a server without keys grants to who is on its machine.
     pub fn everything() -> Self {
         let all = || vec![Filter::all()];
         Self { subject: None, subscribe: all(), publish: all(), operates: true, expires_at: None }
+    }
+
+    /// What a server without keys grants to who is not on its machine: to read and publish everything.
+    pub fn stranger() -> Self {
+        Self { operates: false, ..Self::everything() }
     }
 
     /// What a verified token says.
@@ -97,7 +102,12 @@ impl Grant {
         if self.operates {
             return Ok(());
         }
-        Err(Problem::new(Code::Forbidden, "this token does not let its holder operate the server"))
+        let detail = if self.subject.is_none() && self.expires_at.is_none() {
+            "without a token only who is on the server's machine operates it, or with --open-operator everybody"
+        } else {
+            "this token does not let its holder operate the server"
+        };
+        Err(Problem::new(Code::Forbidden, detail))
     }
 
     /// How long it still holds; `None`: for ever.

@@ -11,9 +11,10 @@ use std::{
     time::SystemTime,
 };
 
+use base64::{Engine as _, prelude::BASE64_URL_SAFE_NO_PAD};
 use jsonwebtoken::{
     Algorithm, DecodingKey, Validation, decode, decode_header,
-    jwk::{JwkSet, KeyAlgorithm},
+    jwk::{AlgorithmParameters, Jwk, JwkSet, KeyAlgorithm},
 };
 
 use super::grant::{Claims, Grant};
@@ -173,6 +174,7 @@ impl KeySource {
                 let Some(algorithm) = algorithm_of(named) else {
                     return Err(format!("key {id:?} is for {named}; allowed are HS256, RS256, ES256, EdDSA"));
                 };
+                fits(jwk, algorithm).map_err(|error| format!("key {id:?} {error}"))?;
                 let key = DecodingKey::from_jwk(jwk).map_err(|error| format!("key {id:?}: {error}"))?;
                 out.push(Key { id, algorithm, key });
             }
@@ -200,6 +202,25 @@ impl KeySource {
         out.push(Key { id: None, algorithm, key: key.map_err(|error| error.to_string())? });
         Ok(())
     }
+}
+
+/// Whether a key of a set is one for its algorithm, and as long as one of a file must be (RFC 7518 3.2).
+fn fits(jwk: &Jwk, algorithm: Algorithm) -> Result<(), String> {
+    if let AlgorithmParameters::OctetKey(octets) = &jwk.algorithm {
+        let secret = BASE64_URL_SAFE_NO_PAD.decode(octets.value.trim_end_matches('='));
+        let length = secret.map_err(|error| format!("is no base64url: {error}"))?.len();
+        if length < LEAST_SECRET {
+            return Err(format!("has {length} bytes; {LEAST_SECRET} are the least"));
+        }
+    }
+    let is_one = matches!(
+        (&jwk.algorithm, algorithm),
+        (AlgorithmParameters::OctetKey(_), Algorithm::HS256)
+            | (AlgorithmParameters::RSA(_), Algorithm::RS256)
+            | (AlgorithmParameters::EllipticCurve(_), Algorithm::ES256)
+            | (AlgorithmParameters::OctetKeyPair(_), Algorithm::EdDSA)
+    );
+    if is_one { Ok(()) } else { Err(format!("is of another kind than {algorithm:?} takes")) }
 }
 
 fn algorithm_of(named: KeyAlgorithm) -> Option<Algorithm> {
@@ -233,5 +254,36 @@ impl FromStr for KeySource {
             return Err("a file is expected after the colon".to_owned());
         }
         Ok(Self { kind, path: path.into() })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn of_set(jwk: &str) -> Result<(), String> {
+        let source: KeySource = "jwks:x".parse().unwrap();
+        source.keys(format!("{{\"keys\":[{jwk}]}}").as_bytes(), &mut Vec::new())
+    }
+
+    #[test]
+    fn a_secret_of_a_set_is_as_long_as_one_of_a_file() {
+        let secret = |bytes: usize| {
+            let k = BASE64_URL_SAFE_NO_PAD.encode(vec![7; bytes]);
+            of_set(&format!("{{\"kty\":\"oct\",\"alg\":\"HS256\",\"k\":\"{k}\"}}"))
+        };
+        assert_eq!(secret(32), Ok(()));
+        for bytes in [0, 1, 31] {
+            assert!(secret(bytes).unwrap_err().contains("32 are the least"), "{bytes}");
+        }
+    }
+
+    #[test]
+    fn a_key_is_of_the_kind_that_its_algorithm_takes() {
+        let k = BASE64_URL_SAFE_NO_PAD.encode([7; 32]);
+        for algorithm in ["RS256", "ES256", "EdDSA"] {
+            let key = format!("{{\"kty\":\"oct\",\"alg\":\"{algorithm}\",\"k\":\"{k}\"}}");
+            assert!(of_set(&key).unwrap_err().contains("of another kind"), "{algorithm}");
+        }
     }
 }

@@ -13,7 +13,6 @@ use std::{
     time::Duration,
 };
 
-use actix_web::HttpRequest;
 use fourways_shared::{Code, Problem};
 use governor::{
     DefaultKeyedRateLimiter, Quota, RateLimiter,
@@ -21,7 +20,8 @@ use governor::{
 };
 use serde::Serialize;
 
-use super::Grant;
+pub use super::client::Client;
+use super::client::network;
 use crate::{config::Limits, problem::Failure};
 
 /// How long a client that was refused a place is told to wait.
@@ -62,17 +62,6 @@ impl Limit {
         (Self::Body, "body"),
         (Self::BodyTime, "body_time"),
     ];
-}
-
-/// Who asks: by whom things are counted. A token's subject goes before its address, which many may share.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub enum Client {
-    /// A token's subject.
-    Subject(Box<str>),
-    /// An address.
-    Address(IpAddr),
-    /// A program on a Unix socket, or a test without one.
-    Local,
 }
 
 /// What is taken now. One for the whole server.
@@ -180,6 +169,7 @@ impl Usage {
     pub fn connect(self: &Arc<Self>, address: Option<IpAddr>) -> Result<Place, Limit> {
         // Behind a proxy all come from its address, and are counted by what it says of them, request by request.
         let address = address.filter(|address| self.limits.trusted_hops == 0 && !address.is_loopback());
+        let address = address.map(network);
         if self.connections.fetch_add(1, Ordering::Relaxed) >= self.limits.max_connections {
             self.connections.fetch_sub(1, Ordering::Relaxed);
             self.count(Limit::Connections);
@@ -295,30 +285,8 @@ pub struct State {
     pub refused: HashMap<&'static str, u64>,
 }
 
-impl Client {
-    /// Who sent a request. Of `X-Forwarded-For`, only what the trusted proxies wrote is believed: the last `hops`
-    /// entries; what stands before them anybody may have written.
-    pub fn of(request: &HttpRequest, grant: &Grant, hops: usize) -> Self {
-        if let Some(subject) = &grant.subject {
-            return Self::Subject(subject.clone());
-        }
-        let forwarded = forwarded(request, hops);
-        let address = forwarded.or_else(|| request.peer_addr().map(|peer| peer.ip()));
-        address.map_or(Self::Local, Self::Address)
-    }
-}
-
-fn forwarded(request: &HttpRequest, hops: usize) -> Option<IpAddr> {
-    let values = request.headers().get_all("X-Forwarded-For").filter_map(|value| value.to_str().ok());
-    let entries: Vec<&str> = values.flat_map(|value| value.split(',')).map(str::trim).collect();
-    let entry = entries.get(entries.len().checked_sub(hops)?)?;
-    (hops > 0).then(|| entry.parse().ok()).flatten()
-}
-
 #[cfg(test)]
 mod tests {
-    use actix_web::test::TestRequest;
-
     use super::*;
 
     fn usage(change: impl FnOnce(&mut Limits)) -> Arc<Usage> {
@@ -363,22 +331,5 @@ mod tests {
         assert!(usage.publish(&ada, 40).is_ok());
         assert!(usage.publish(&ada, 5).is_err() && usage.publish(&bob, 1).is_ok());
         assert!(usage.publish(&bob, 41).is_err(), "more than ever fits");
-    }
-
-    #[test]
-    fn only_what_trusted_proxies_wrote_is_believed() {
-        let client = |forwarded: &str, hops| {
-            let request = TestRequest::default()
-                .peer_addr("127.0.0.1:9".parse().unwrap())
-                .insert_header(("X-Forwarded-For", forwarded))
-                .to_http_request();
-            Client::of(&request, &Grant::everything(), hops)
-        };
-        let address = |text: &str| Client::Address(text.parse().unwrap());
-        assert_eq!(client("192.0.2.9", 0), address("127.0.0.1"));
-        assert_eq!(client("6.6.6.6, 192.0.2.9", 1), address("192.0.2.9"));
-        assert_eq!(client("6.6.6.6, 192.0.2.9, 10.0.0.1", 2), address("192.0.2.9"));
-        assert_eq!(client("192.0.2.9", 2), address("127.0.0.1"), "fewer than there are proxies");
-        assert_eq!(client("not an address", 1), address("127.0.0.1"));
     }
 }

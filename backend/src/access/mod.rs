@@ -3,7 +3,9 @@
 //! A request passes these doors in order: its [`origin`], its token or ticket ([`Gate`]), what that grants ([`Grant`]),
 //! and the [`limits`]. Each refuses in its own words and with its own status; none of them hangs.
 
+pub mod client;
 pub mod grant;
+pub mod hosts;
 pub mod keys;
 pub mod limits;
 pub mod origin;
@@ -33,13 +35,16 @@ pub const COOKIE: &str = "fourways_token";
 pub struct Gate {
     /// `None`: nobody is asked.
     keys: Option<Keys>,
+    /// Where nobody is asked, everybody is an operator too, and not only who is on this machine.
+    all_operate: bool,
     tickets: Tickets,
 }
 
 impl Gate {
-    /// Without keys everybody may do everything.
-    pub fn new(keys: Option<Keys>) -> Self {
-        Self { keys, tickets: Tickets::default() }
+    /// Without keys everybody may read and publish, and who is on this machine, or with `all_operate` everybody, may
+    /// operate the server.
+    pub fn new(keys: Option<Keys>, all_operate: bool) -> Self {
+        Self { keys, all_operate, tickets: Tickets::default() }
     }
 
     /// Everybody may do everything.
@@ -52,6 +57,7 @@ impl Gate {
     /// # Errors
     /// 401, in words that tell a stranger nothing.
     pub fn verify(&self, token: &str) -> Result<Grant, Problem> {
+        // Nobody's rights grow by a token that nobody asks for.
         let Some(keys) = &self.keys else { return Ok(Grant::everything()) };
         keys.verify(token).map_err(|error| {
             let code = if error == TokenError::Expired { Code::TokenExpired } else { Code::Unauthenticated };
@@ -70,7 +76,8 @@ impl Gate {
     /// What the request's token or ticket grants.
     fn enter(&self, request: &HttpRequest) -> Result<Grant, Problem> {
         if self.is_open() {
-            return Ok(Grant::everything());
+            let is_operator = self.all_operate || is_from_here(request);
+            return Ok(if is_operator { Grant::everything() } else { Grant::stranger() });
         }
         if let Some(value) = request.headers().get(header::AUTHORIZATION) {
             let value = value.to_str().unwrap_or_default();
@@ -98,6 +105,13 @@ impl Gate {
         )
         .field("Authorization"))
     }
+}
+
+/// Somebody on this machine asks, and no proxy for somebody else.
+fn is_from_here(request: &HttpRequest) -> bool {
+    let is_local = request.peer_addr().is_none_or(|peer| peer.ip().to_canonical().is_loopback());
+    let is_passed_on = |name: &str| request.headers().contains_key(name);
+    is_local && !["X-Forwarded-For", "Forwarded", "X-Real-IP", "Via"].into_iter().any(is_passed_on)
 }
 
 impl FromRequest for Grant {

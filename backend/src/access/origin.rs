@@ -27,22 +27,31 @@ pub struct Origin(Box<str>);
 
 /// Those that are allowed beside the server's own.
 #[derive(Clone, Debug, Default)]
-pub struct Origins(Arc<[Origin]>);
+pub struct Origins {
+    allowed: Arc<[Origin]>,
+    /// The server itself speaks HTTPS.
+    is_tls: bool,
+}
 
 impl Origins {
-    /// These.
-    pub fn new(allowed: Vec<Origin>) -> Self {
-        Self(allowed.into())
+    /// These, and the server's own, which is an HTTPS one if it speaks that itself.
+    pub fn new(allowed: Vec<Origin>, is_tls: bool) -> Self {
+        Self { allowed: allowed.into(), is_tls }
     }
 
     /// Whether a page of this origin may use the server that is called `host`.
     fn allows(&self, origin: &str, host: Option<&str>) -> bool {
-        let is_own = || host.is_some_and(|host| origin.split_once("://").is_some_and(|(_, own)| own == host));
-        self.0.iter().any(|allowed| *allowed.0 == *"*" || *allowed.0 == *origin) || is_own()
+        // A page that came by plain HTTP may have been written on its way here: it is not one of a server by HTTPS.
+        let schemes: &[&str] = if self.is_tls { &["https"] } else { &["http", "https"] };
+        let is_own = || {
+            let (scheme, own) = origin.split_once("://").unwrap_or_default();
+            schemes.contains(&scheme) && host == Some(own)
+        };
+        self.allowed.iter().any(|allowed| *allowed.0 == *"*" || *allowed.0 == *origin) || is_own()
     }
 
     fn is_any(&self) -> bool {
-        self.0.iter().any(|allowed| *allowed.0 == *"*")
+        self.allowed.iter().any(|allowed| *allowed.0 == *"*")
     }
 }
 
@@ -57,11 +66,25 @@ pub async fn guard(
     next: Next<impl MessageBody + 'static>,
 ) -> Result<ServiceResponse<EitherBody<impl MessageBody>>, Error> {
     let text = |name| request.headers().get(name).map(|value: &HeaderValue| value.to_str().unwrap_or("?"));
+    let fetch = |name| text(header::HeaderName::from_static(name));
     let Some(origin) = text(header::ORIGIN) else {
-        return next.call(request).await.map(ServiceResponse::map_into_left_body);
+        // A foreign page's image or script: it can't read the answer, and has no business to have it made. Whoever follows
+        // a link has (Fetch Metadata; old browsers and programs say nothing).
+        let is_foreign = matches!(fetch("sec-fetch-site"), Some("cross-site" | "same-site"));
+        if is_foreign && fetch("sec-fetch-mode") != Some("navigate") {
+            let detail = "pages of other origins may ask as CORS has it, with Origin, or not at all";
+            return Err(Failure::new(Code::ForeignOrigin, detail).field("Sec-Fetch-Site").into());
+        }
+        let mut response = next.call(request).await?.map_into_left_body();
+        let caching = response.headers().get(header::CACHE_CONTROL).and_then(|value| value.to_str().ok());
+        if caching.is_some_and(|caching| caching.contains("max-age")) {
+            // What a cache keeps of this is not what it may give to a page of another origin.
+            response.headers_mut().append(header::VARY, HeaderValue::from_static("Origin"));
+        }
+        return Ok(response);
     };
     // Behind a proxy that rewrites Host only the browser knows: no page can set a header of this name (Fetch Metadata).
-    let is_same_origin = text(header::HeaderName::from_static("sec-fetch-site")) == Some("same-origin");
+    let is_same_origin = fetch("sec-fetch-site") == Some("same-origin");
     if !is_same_origin && !origins.allows(origin, text(header::HOST)) {
         let detail = "pages of this origin may not use this server; the operator allows them with --origin";
         return Err(Failure::new(Code::ForeignOrigin, detail).field("Origin").into());
@@ -83,7 +106,7 @@ pub async fn guard(
     };
     let headers = response.headers_mut();
     headers.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, origin);
-    headers.insert(header::ACCESS_CONTROL_EXPOSE_HEADERS, HeaderValue::from_static("ETag, Retry-After"));
+    headers.insert(header::ACCESS_CONTROL_EXPOSE_HEADERS, HeaderValue::from_static(EXPOSED));
     headers.append(header::VARY, HeaderValue::from_static("Origin"));
     // Any page may read what no visitor's cookie has opened.
     if !origins.is_any() {
@@ -91,6 +114,9 @@ pub async fn guard(
     }
     Ok(response)
 }
+
+/// What a page may read of an answer beside what every page may.
+const EXPOSED: &str = "ETag, Retry-After, Fourways-Lag, Preference-Applied";
 
 /// What a page may say with its requests beside what every page may.
 const REQUEST_HEADERS: &str =
@@ -118,7 +144,7 @@ mod tests {
 
     #[test]
     fn only_its_own_and_the_allowed_pages_pass() {
-        let origins = Origins::new(vec!["https://app.example".parse().unwrap()]);
+        let origins = Origins::new(vec!["https://app.example".parse().unwrap()], false);
         let host = Some("push.example:8080");
         for (origin, passes) in [
             ("https://app.example", true),
@@ -133,7 +159,11 @@ mod tests {
             assert_eq!(origins.allows(origin, host), passes, "{origin}");
         }
         assert!(!origins.allows("http://", None));
-        assert!(Origins::new(vec!["*".parse().unwrap()]).allows("null", None));
+        assert!(!origins.allows("ftp://push.example:8080", host));
+        let secure = Origins::new(Vec::new(), true);
+        assert!(secure.allows("https://push.example", Some("push.example")));
+        assert!(!secure.allows("http://push.example", Some("push.example")));
+        assert!(Origins::new(vec!["*".parse().unwrap()], false).allows("null", None));
         for wrong in ["app.example", "https://a/b", "ftp://a", "https://*.a", ""] {
             assert!(wrong.parse::<Origin>().is_err(), "{wrong}");
         }

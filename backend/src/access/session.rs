@@ -1,7 +1,7 @@
 //! `POST /v1/tickets` and `/v1/session`: a token for those who can't set a header.
 
 use actix_web::{
-    HttpResponse,
+    HttpRequest, HttpResponse,
     cookie::{Cookie, SameSite, time::Duration as CookieAge},
     http::header,
     web::{self, ServiceConfig},
@@ -44,7 +44,7 @@ async fn ticket(grant: Grant, gate: web::Data<Gate>) -> Result<HttpResponse, Fai
 /// # Errors
 /// 401 without a valid token.
 async fn begin(
-    request: actix_web::HttpRequest,
+    request: HttpRequest,
     grant: Grant,
     config: web::Data<Config>,
 ) -> Result<HttpResponse, Failure> {
@@ -56,13 +56,21 @@ async fn begin(
     let age = grant.lasts().and_then(|lasts| i64::try_from(lasts.as_secs()).ok()).unwrap_or(i64::MAX / 2);
     Ok(HttpResponse::NoContent()
         .insert_header((header::CACHE_CONTROL, "no-store"))
-        .cookie(cookie(token.trim(), age, config.is_tls()))
+        .cookie(cookie(token.trim(), age, is_secure(&request, &config)))
         .finish())
 }
 
 /// Forgets it.
-async fn end(config: web::Data<Config>) -> HttpResponse {
-    HttpResponse::NoContent().cookie(cookie("", 0, config.is_tls())).finish()
+async fn end(request: HttpRequest, config: web::Data<Config>) -> HttpResponse {
+    HttpResponse::NoContent().cookie(cookie("", 0, is_secure(&request, &config))).finish()
+}
+
+/// The browser has come by HTTPS: to this server, or to the nearest trusted proxy, which says so.
+fn is_secure(request: &HttpRequest, config: &Config) -> bool {
+    let forwarded = request.headers().get_all("X-Forwarded-Proto").filter_map(|value| value.to_str().ok());
+    let nearest = forwarded.flat_map(|value| value.split(',')).next_back().map(str::trim);
+    config.is_tls()
+        || (config.limits.trusted_hops > 0 && nearest.is_some_and(|by| by.eq_ignore_ascii_case("https")))
 }
 
 fn cookie(value: &str, age_s: i64, is_secure: bool) -> Cookie<'_> {

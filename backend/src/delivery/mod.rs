@@ -13,7 +13,11 @@ use std::{
     time::{Duration, Instant},
 };
 
-use actix_web::{HttpRequest, HttpResponse, Responder, http::header, web};
+use actix_web::{
+    HttpRequest, HttpResponse, Responder,
+    http::{Method, header},
+    web,
+};
 use bytes::{BufMut, BytesMut};
 use fourways_shared::{
     After, Code, Cursor, Filter, Policy, PollBody, Problem, Technique, filter::FilterError,
@@ -136,7 +140,9 @@ pub async fn poll(
         return history::handle(&read, until, gate.is_open(), &room).await;
     }
     let known = if_none_match(&request);
-    match preferred.filter(|wait| *wait > Duration::ZERO) {
+    // Nobody waits for a head alone.
+    let is_head = *request.method() == Method::HEAD;
+    match preferred.filter(|wait| *wait > Duration::ZERO && !is_head) {
         None => Ok(short_poll::handle(&read, known, &room).await),
         Some(wait) => {
             let is_preference = read.wait.is_none();

@@ -11,12 +11,12 @@ use std::{
 use actix_web::{
     HttpRequest, HttpResponse,
     body::{BodySize, MessageBody},
-    http::{Version, header},
+    http::{Method, Version, header},
     web,
 };
 use bytes::{Bytes, BytesMut};
 use fourways_shared::{
-    After, Code, Problem, Technique,
+    After, Code, Cursor, Epoch, Offset, Problem, Technique,
     wire::sse::{heartbeat, position, write_problem, write_reset},
 };
 
@@ -29,6 +29,7 @@ use crate::{
     backlog::Backlog,
     encoding::{Encoded, chunk, packed},
     engine::LagRule,
+    fields::accepts,
     presence::{Here, Presence},
     problem::Failure,
     roster::Seat,
@@ -49,9 +50,16 @@ pub async fn handle(
     let room = room.into_inner();
     let limits = &room.limits;
     let read = Read::parse(request.query_string(), limits)?.required()?;
-    let after = last_event_id(&request)?.or(read.after).unwrap_or_default();
+    let after = last_event_id(&request, room.tail.epoch()).or(read.after).unwrap_or_default();
     if room.drain.is_on() {
         return Ok(come_back(&room));
+    }
+    if *request.method() == Method::HEAD {
+        room.admit(&request, &grant, &read.topics)?;
+        let mut head = HttpResponse::Ok();
+        head.insert_header((header::CONTENT_TYPE, "text/event-stream"))
+            .insert_header((header::CACHE_CONTROL, "no-cache, no-transform"));
+        return Ok(head.finish());
     }
     let client = room.admit(&request, &grant, &read.topics)?;
     let place = room.usage.hold(client, Held::Stream)?;
@@ -278,33 +286,22 @@ fn millis(duration: Duration) -> u64 {
     u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }
 
-fn last_event_id(request: &HttpRequest) -> Result<Option<After>, Failure> {
-    let Some(value) = request.headers().get("Last-Event-ID") else { return Ok(None) };
-    let bad = |detail: String| Failure::new(Code::BadCursor, detail).field("Last-Event-ID");
-    let text = value.to_str().map_err(|_| bad("Last-Event-ID is not ASCII".to_owned()))?;
-    text.parse()
-        .map(|cursor| Some(After::Cursor(cursor)))
-        .map_err(|error: fourways_shared::cursor::CursorError| bad(error.to_string()))
+/// Where a reconnecting browser has got to. An id that is not one of this server's (empty, another server's, two in one) is
+/// of another life of the log, and its reader is told a reset: a 400 would end its `EventSource` for good.
+fn last_event_id(request: &HttpRequest, ours: Epoch) -> Option<After> {
+    let value = request.headers().get("Last-Event-ID")?;
+    let known = value.to_str().ok().and_then(|text| text.trim().parse().ok());
+    Some(After::Cursor(known.unwrap_or(Cursor { epoch: ours.another(), offset: Offset(0) })))
 }
 
-/// RFC 9110 12.5.3, as far as it matters here: gzip is named, and not refused.
+/// RFC 9110 12.5.3.
 fn accepts_gzip(request: &HttpRequest) -> bool {
-    let values = request.headers().get_all(header::ACCEPT_ENCODING).filter_map(|value| value.to_str().ok());
-    values.flat_map(|value| value.split(',')).any(|coding| {
-        let (name, weight) = coding.split_once(';').unwrap_or((coding, ""));
-        let is_refused = weight.trim().strip_prefix("q=").is_some_and(|q| q.trim().parse() == Ok(0.0_f32));
-        name.trim().eq_ignore_ascii_case("gzip") && !is_refused
-    })
+    accepts(request, header::ACCEPT_ENCODING, &["gzip"]).unwrap_or(false)
 }
 
 fn accepts_event_stream(request: &HttpRequest) -> Result<(), Failure> {
-    let mut ranges =
-        request.headers().get_all(header::ACCEPT).filter_map(|value| value.to_str().ok()).peekable();
-    let accepts = ranges.peek().is_none()
-        || ranges.flat_map(|value| value.split(',')).any(|range| {
-            let range = range.split(';').next().unwrap_or_default().trim();
-            ["text/event-stream", "text/*", "*/*"].iter().any(|known| range.eq_ignore_ascii_case(known))
-        });
+    let names = ["text/event-stream", "text/*", "*/*"];
+    let accepts = accepts(request, header::ACCEPT, &names).unwrap_or(true);
     if accepts {
         return Ok(());
     }

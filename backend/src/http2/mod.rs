@@ -26,7 +26,7 @@ use tokio::{
 
 use self::answer::answer;
 pub(crate) use self::service::{Answers, both};
-use crate::drain::Drain;
+use crate::{config::Limits, drain::Drain};
 
 /// Streams of one connection that may be open at once (RFC 9113 5.1.2); a client waits with more.
 const MAX_STREAMS: u32 = 128;
@@ -41,11 +41,19 @@ pub(crate) const IDLE: Duration = Duration::from_secs(75);
 #[derive(Clone, Debug)]
 pub(crate) struct Terms {
     /// For the preface.
-    pub(crate) head_timeout: Duration,
+    head_timeout: Duration,
     /// A client may leave what a stream gives untaken for so long.
-    pub(crate) write_timeout: Duration,
+    write_timeout: Duration,
     /// Tells when the server ends.
-    pub(crate) drain: Arc<Drain>,
+    drain: Arc<Drain>,
+}
+
+impl Terms {
+    /// As the operator has set the limits.
+    pub(crate) fn of(limits: &Limits, drain: &Arc<Drain>) -> Self {
+        let Limits { head_timeout, write_timeout, .. } = *limits;
+        Self { head_timeout, write_timeout, drain: Arc::clone(drain) }
+    }
 }
 
 /// Serves a connection until it ends.

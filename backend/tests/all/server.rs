@@ -38,7 +38,8 @@ impl Server {
 
     /// At an address that is known, as after a restart.
     pub fn on(address: &str, flags: &[&str]) -> Self {
-        let base = ["fourways", "--listen", address, "--source", "none", "--workers", "2", "--memory"];
+        let own = ["--source", "none", "--workers", "2", "--memory", "--host", "fourways.test"];
+        let base: Vec<&str> = ["fourways", "--listen", address].into_iter().chain(own).collect();
         let config = Flags::parse_from(base.iter().chain(flags)).config;
         let (ready, is_ready) = mpsc::channel();
         let thread = std::thread::spawn(move || {

@@ -73,7 +73,7 @@ pub(super) fn refused(error: HandshakeError) -> Failure {
                 .field("Upgrade")
         }
         HandshakeError::NoVersionHeader | HandshakeError::UnsupportedVersion => {
-            Failure::new(Code::BadParameter, "Sec-WebSocket-Version must be 13")
+            Failure::new(Code::UpgradeRequired, "Sec-WebSocket-Version must be 13")
                 .field("Sec-WebSocket-Version")
         }
         HandshakeError::BadWebsocketKey => {

@@ -87,7 +87,7 @@ fn a_limited_poll_goes_on_where_it_ended() {
 fn a_long_poll_is_held_until_an_event_or_the_deadline() {
     let server = Server::start();
     let mut held = server.connect();
-    held.send(b"GET /v1/events?topic=a&wait=20 HTTP/1.1\r\nHost: x\r\n\r\n");
+    held.send(b"GET /v1/events?topic=a&wait=20 HTTP/1.1\r\nHost: localhost\r\n\r\n");
     server.await_subscribers("a", "long_poll", 1);
     server.publish("a", "1");
     let answer = held.answer();
@@ -266,4 +266,41 @@ fn a_feed_publishes_at_the_wished_rate_and_only_under_lab() {
     assert_eq!(put("lab.x", r#"{"rate":501}"#), 400);
     assert_eq!(put("lab.x", r#"{"rate":1,"bytes":99999}"#), 400);
     assert_eq!(put("lab.x", "fast"), 400);
+}
+
+#[test]
+fn whatever_has_get_has_head_which_holds_nothing_and_has_no_body() {
+    let server = Server::start();
+    let mut wire = server.connect();
+    for path in [
+        "/healthz",
+        "/readyz",
+        "/metrics",
+        "/openapi.json",
+        "/v1/events?topic=a",
+        "/v1/events?topic=a&wait=20",
+        "/v1/topics",
+        "/v1/topics/a",
+        "/v1/connections",
+        "/v1/limits",
+        "/v1/stream?topic=a",
+        "/",
+    ] {
+        // All on one connection: a body would be taken for the next answer.
+        wire.send(format!("HEAD {path} HTTP/1.1\r\nHost: localhost\r\n\r\n").as_bytes());
+        let head = String::from_utf8(wire.until(b"\r\n\r\n")).unwrap();
+        assert!(head.starts_with("HTTP/1.1 200 OK\r\n"), "{path}: {head}");
+    }
+    server.await_subscribers("a", "sse", 0);
+}
+
+#[test]
+fn the_probes_are_not_kept_and_the_description_is_not_sent_twice() {
+    let server = Server::start();
+    for path in ["/healthz", "/readyz"] {
+        assert_eq!(server.get(path).header("cache-control").as_deref(), Some("no-store"), "{path}");
+    }
+    let tag = server.get("/openapi.json").header("etag").unwrap();
+    let again = server.request(&format!("GET /openapi.json HTTP/1.1\r\nIf-None-Match: {tag}"), b"");
+    assert_eq!((again.status, again.header("etag")), (304, Some(tag)));
 }

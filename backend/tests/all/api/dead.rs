@@ -44,7 +44,7 @@ fn found(technique: &str, open: impl Fn(&mut Wire)) -> usize {
 fn dead_peers_are_found_within_two_heartbeats() {
     let ask = |line: &'static str, more: &'static str| {
         move |wire: &mut Wire| {
-            wire.send(format!("GET {line} HTTP/1.1\r\nHost: x\r\n{more}\r\n\r\n").as_bytes());
+            wire.send(format!("GET {line} HTTP/1.1\r\nHost: localhost\r\n{more}\r\n\r\n").as_bytes());
         }
     };
     let techniques = std::thread::scope(|scope| {

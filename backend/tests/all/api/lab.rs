@@ -78,7 +78,7 @@ impl<'a> Page<'a> {
     /// Opens a stream, or sends a poll, and waits until the server holds it.
     fn ask(&self, technique: Technique, n: u32) -> Wire {
         let mut wire = self.server.connect();
-        wire.send(format!("{}\r\nHost: x\r\n\r\n", self.head(technique, n)).as_bytes());
+        wire.send(format!("{}\r\nHost: localhost\r\n\r\n", self.head(technique, n)).as_bytes());
         match technique {
             Technique::Sse => wire.until(b"retry:"),
             Technique::Websocket => wire.until(b"subscribed"),
@@ -118,7 +118,8 @@ fn what_is_counted_is_what_the_kernel_counts() {
         let mut ask = |page: &Page, wire: &mut Wire| {
             asked += 1;
             wire.send(
-                format!("{}\r\nHost: x\r\nUser-Agent: test\r\n\r\n", page.head(technique, asked)).as_bytes(),
+                format!("{}\r\nHost: localhost\r\nUser-Agent: test\r\n\r\n", page.head(technique, asked))
+                    .as_bytes(),
             );
         };
         if matches!(technique, Technique::Sse | Technique::Websocket) {
@@ -256,7 +257,7 @@ fn a_request_that_is_stalled_is_answered_when_it_is_over() {
     wire.answer();
     let began = now_us();
     page.break_with(Technique::ShortPoll, Fault::new(FaultKind::Stall, 500));
-    wire.send(format!("{}\r\nHost: x\r\n\r\n", page.head(Technique::ShortPoll, 2)).as_bytes());
+    wire.send(format!("{}\r\nHost: localhost\r\n\r\n", page.head(Technique::ShortPoll, 2)).as_bytes());
     assert_eq!(wire.answer().status, 200);
     assert!(now_us() - began >= 500_000);
 }
@@ -328,7 +329,7 @@ fn refusing_answers_503_and_leaves_what_is_open() {
         page.break_with(technique, Fault::new(FaultKind::Refuse, 60_000));
         let mut wire = server.connect();
         for n in 2..4 {
-            wire.send(format!("{}\r\nHost: x\r\n\r\n", page.head(technique, n)).as_bytes());
+            wire.send(format!("{}\r\nHost: localhost\r\n\r\n", page.head(technique, n)).as_bytes());
             let answer = wire.answer();
             assert_eq!((answer.status, answer.header("retry-after").as_deref()), (503, Some("1")));
             assert_eq!(answer.json()["code"], "unavailable");
@@ -344,7 +345,7 @@ fn refusing_answers_503_and_leaves_what_is_open() {
         }
         page.tell(&LabCommand::Heal(vec![technique]));
         page.until(|page| page.faults == 0);
-        wire.send(format!("{}\r\nHost: x\r\n\r\n", page.head(Technique::ShortPoll, 9)).as_bytes());
+        wire.send(format!("{}\r\nHost: localhost\r\n\r\n", page.head(Technique::ShortPoll, 9)).as_bytes());
         assert_eq!(wire.answer().status, 200);
     }
 }
@@ -359,7 +360,7 @@ fn a_restart_cuts_and_refuses_until_it_is_over() {
         page.break_with(technique, Fault::new(FaultKind::Restart, 60_000));
         wire.rest();
         let mut again = server.connect();
-        again.send(format!("{}\r\nHost: x\r\n\r\n", page.head(technique, 2)).as_bytes());
+        again.send(format!("{}\r\nHost: localhost\r\n\r\n", page.head(technique, 2)).as_bytes());
         assert!(again.rest().is_empty(), "cut without an answer");
         page.tell(&LabCommand::Heal(vec![technique]));
         page.until(|page| page.faults == 0);

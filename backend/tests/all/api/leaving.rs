@@ -26,7 +26,7 @@ fn a_stream_that_is_left_is_freed() {
 fn a_held_poll_that_is_left_is_freed() {
     let server = patient();
     let mut poll = server.connect();
-    poll.send(b"GET /v1/events?topic=a&wait=25 HTTP/1.1\r\nHost: x\r\n\r\n");
+    poll.send(b"GET /v1/events?topic=a&wait=25 HTTP/1.1\r\nHost: localhost\r\n\r\n");
     server.await_subscribers("a", "long_poll", 1);
     drop(poll);
     server.await_subscribers("a", "long_poll", 0);
@@ -58,7 +58,7 @@ fn a_reader_that_stands_still_holds_up_nobody() {
     // However long the machine takes for this, the one that stands still is not to be cut.
     let server = Server::with(&["--heartbeat", "600", "--write-timeout", "600", "--retain-events", "50"]);
     let mut still = server.connect();
-    still.send(b"GET /v1/stream?topic=a HTTP/1.1\r\nHost: x\r\n\r\n");
+    still.send(b"GET /v1/stream?topic=a HTTP/1.1\r\nHost: localhost\r\n\r\n");
     server.await_subscribers("a", "sse", 1);
     let mut quick = server.connect();
     quick.request("GET /v1/stream?topic=a HTTP/1.1", b"");
@@ -82,7 +82,7 @@ fn stuck(server: &Server, head: &str) -> Wire {
     socket.set_recv_buffer_size(4096).unwrap();
     socket.connect(&server.address.into()).unwrap();
     let mut wire = Wire::of(socket.into());
-    wire.send(format!("{head}\r\nHost: x\r\n\r\n").as_bytes());
+    wire.send(format!("{head}\r\nHost: localhost\r\n\r\n").as_bytes());
     wire
 }
 

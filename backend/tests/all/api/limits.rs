@@ -35,7 +35,7 @@ fn connections_in_all_have_a_limit() {
     let (began, mut refused) = (Instant::now(), 1);
     let limits = loop {
         let mut wire = server.connect();
-        wire.send(b"GET /v1/limits HTTP/1.1\r\nHost: x\r\n\r\n");
+        wire.send(b"GET /v1/limits HTTP/1.1\r\nHost: localhost\r\n\r\n");
         let answer = wire.answer();
         if answer.status == 200 {
             break answer.json();
@@ -52,7 +52,7 @@ fn connections_in_all_have_a_limit() {
 fn held_polls_and_streams_have_limits() {
     let server = Server::with(&["--max-held-polls", "1", "--max-held-per-address", "3"]);
     let mut poll = server.connect();
-    poll.send(b"GET /v1/events?topic=a&wait=20 HTTP/1.1\r\nHost: x\r\n\r\n");
+    poll.send(b"GET /v1/events?topic=a&wait=20 HTTP/1.1\r\nHost: localhost\r\n\r\n");
     server.await_subscribers("a", "long_poll", 1);
     let second = server.get("/v1/events?topic=a&wait=20");
     assert_eq!((second.status, second.header("retry-after").as_deref()), (429, Some("5")));
@@ -125,11 +125,12 @@ fn who_sends_a_head_or_a_body_too_slowly_is_cut() {
     );
     let server = Server::with(&["--body-timeout", "300ms"]);
     let mut body = server.connect();
-    body.send(b"POST /v1/topics/a/events HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\n\"");
+    body.send(b"POST /v1/topics/a/events HTTP/1.1\r\nHost: localhost\r\nContent-Length: 100\r\n\r\n\"");
     let answer = body.answer();
     assert_eq!((answer.status, answer.json()["code"].as_str()), (408, Some("body_timeout")));
     let mut endless = server.connect();
-    endless.send(b"POST /v1/topics/a/events HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n");
+    endless
+        .send(b"POST /v1/topics/a/events HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n");
     let piece = [b"8000\r\n".as_slice(), &vec![b' '; 0x8000], b"\r\n"].concat();
     // It is read no further than the limit: at some point nobody takes any more.
     let began = Instant::now();

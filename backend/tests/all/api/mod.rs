@@ -4,7 +4,8 @@
 //! a cache may keep, `contract` the wire contract line by line, `bad_input` what is refused and how, `attack` what a
 //! hostile client sends, `resume` what every technique promises, `frames` the rules of RFC 6455, `leaving` and `dead`
 //! that nobody is kept, `lab` what the lab counts and breaks, `check` what `fourways check` finds behind a real nginx,
-//! `tls` what is spoken inside TLS, `http2` its streams, `app` the files of the lab.
+//! `tls` what is spoken inside TLS, `http2` its streams, `h2spec` what an
+//! outside judge says of them, `app` the files of the lab.
 
 mod access;
 mod app;
@@ -15,6 +16,7 @@ mod compression;
 mod contract;
 mod dead;
 mod frames;
+mod h2spec;
 mod history;
 mod http2;
 mod lab;

@@ -198,3 +198,20 @@ fn a_change_of_technique_loses_and_repeats_nothing() {
         }
     }
 }
+
+/// An `EventSource` that is given any status but 200 never comes again (HTML Standard 9.2.3): an id that means nothing here,
+/// as after another server had the address, is told like a cursor of another life of the log.
+#[test]
+fn a_foreign_last_event_id_is_a_reset_and_no_error() {
+    let server = Server::start();
+    server.publish("a", "41");
+    for id in ["", "42", "urn:uuid:6e8bc430", "1700000000:0", "zzzz-7", "a, a", "\u{e4}"] {
+        let mut wire = server.connect();
+        let head =
+            format!("GET /v1/stream?topic=a HTTP/1.1\r\nHost: localhost\r\nLast-Event-ID: {id}\r\n\r\n");
+        wire.send(head.as_bytes());
+        let heard = String::from_utf8(wire.until(b"\"data\":41")).unwrap();
+        assert!(heard.starts_with("HTTP/1.1 200 OK"), "{id:?}: {heard}");
+        assert!(heard.contains("\"reason\":\"epoch\""), "{id:?}: {heard}");
+    }
+}

@@ -17,7 +17,7 @@ fn connections_are_listed_with_what_they_were_given() {
     let mut socket = Socket::open(&server, "?topic=a", "");
     (0..2).for_each(|_| drop(socket.text()));
     let mut poll = server.connect();
-    poll.send(b"GET /v1/events?topic=c&wait=20 HTTP/1.1\r\nHost: x\r\n\r\n");
+    poll.send(b"GET /v1/events?topic=c&wait=20 HTTP/1.1\r\nHost: localhost\r\n\r\n");
     server.await_subscribers("c", "long_poll", 1);
     server.publish("a", "1");
     let block = stream.chunk().len();
@@ -55,7 +55,7 @@ fn a_connection_that_is_cut_is_told_when_to_come_back() {
     let mut socket = Socket::open(&server, "?topic=a", "");
     (0..2).for_each(|_| drop(socket.text()));
     let mut poll = server.connect();
-    poll.send(b"GET /v1/events?topic=a&wait=20 HTTP/1.1\r\nHost: x\r\n\r\n");
+    poll.send(b"GET /v1/events?topic=a&wait=20 HTTP/1.1\r\nHost: localhost\r\n\r\n");
     server.await_subscribers("a", "long_poll", 1);
     for one in connections(&server) {
         let head = format!("DELETE /v1/connections/{} HTTP/1.1", one["id"]);

@@ -70,7 +70,7 @@ fn both_protocols_are_served_and_the_newer_is_preferred() {
         assert_eq!(stream.conn.alpn_protocol(), Some(agreed.as_bytes()), "{offered:?}");
     }
     let mut stream = secure.connect(&["http/1.1"]);
-    stream.write_all(b"GET /v1/topics HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").unwrap();
+    stream.write_all(b"GET /v1/topics HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n").unwrap();
     let mut answer = String::new();
     // A server that closes without a TLS goodbye has said all by then.
     drop(stream.read_to_string(&mut answer));

@@ -206,9 +206,9 @@ fn a_socket_of_this_machine_is_served_and_its_file_goes_with_the_server() {
     let mut server = Process::start(command).unwrap();
     let mut stream = UnixStream::connect(&path).unwrap();
     stream.set_read_timeout(Some(DEADLINE)).unwrap();
-    stream.write_all(b"GET /v1/stream?topic=a&after=earliest HTTP/1.1\r\nHost: x\r\n\r\n").unwrap();
+    stream.write_all(b"GET /v1/stream?topic=a&after=earliest HTTP/1.1\r\nHost: localhost\r\n\r\n").unwrap();
     let mut publisher = UnixStream::connect(&path).unwrap();
-    let publish = "POST /v1/topics/a/events HTTP/1.1\r\nHost: x\r\nContent-Length: 4\r\n\r\n\"hi\"";
+    let publish = "POST /v1/topics/a/events HTTP/1.1\r\nHost: localhost\r\nContent-Length: 4\r\n\r\n\"hi\"";
     publisher.write_all(publish.as_bytes()).unwrap();
     let (mut heard, mut piece) = (String::new(), [0; 4096]);
     while !heard.contains("\"data\":\"hi\"}") {
@@ -262,7 +262,7 @@ fn a_collector_is_sent_a_span_for_each_request_and_each_append() {
     let ask = |head: &str, body: &str| {
         let mut connection = TcpStream::connect(&address).unwrap();
         let length = body.len();
-        write!(connection, "{head}\r\nHost: a\r\nContent-Length: {length}\r\n\r\n{body}").unwrap();
+        write!(connection, "{head}\r\nHost: localhost\r\nContent-Length: {length}\r\n\r\n{body}").unwrap();
         let mut line = String::new();
         BufReader::new(&connection).read_line(&mut line).unwrap();
         line

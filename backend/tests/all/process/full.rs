@@ -41,7 +41,7 @@ fn publish(address: &str) -> String {
     ask(
         address,
         &format!(
-            "POST /v1/topics/a/events HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: {length}\r\n\r\n{data}"
+            "POST /v1/topics/a/events HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nContent-Length: {length}\r\n\r\n{data}"
         ),
     )
 }
@@ -77,7 +77,7 @@ fn a_full_disk_refuses_publishes_and_nothing_else() {
         loop {
             let path = format!("/v1/events?topic=a&after={after}&limit=1000");
             let answer =
-                ask(address, &format!("GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"));
+                ask(address, &format!("GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"));
             assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
             let cursors = answer.split("\"cursor\":\"").skip(1);
             let mut cursors: Vec<&str> = cursors.map(|rest| rest.split('"').next().unwrap()).collect();
