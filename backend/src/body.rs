@@ -1,6 +1,7 @@
 //! Request bodies: within a length and a time.
 
-use actix_web::{HttpRequest, http::header, web};
+use actix_http::Request;
+use actix_web::{Error, HttpMessage as _, HttpRequest, http::header, web};
 use bytes::{Bytes, BytesMut};
 use fourways_shared::Code;
 use futures_util::StreamExt as _;
@@ -24,6 +25,19 @@ pub(crate) async fn whole(
     room: &Room,
 ) -> Result<Bytes, Failure> {
     read_in_time(payload, request, room).await.inspect_err(|_| Gauge::stop_reading(request))
+}
+
+/// Whether a client that waits to be asked for its body is asked (RFC 9110 10.1.1).
+///
+/// # Errors
+/// 413 at once for one that says that it is too long.
+pub(crate) fn expected(request: Request, max_body_bytes: usize) -> Result<Request, Error> {
+    let length =
+        request.headers().get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse().ok());
+    if length.is_some_and(|length: u64| length > max_body_bytes as u64) {
+        return Err(problem::too_large(max_body_bytes).into());
+    }
+    Ok(request)
 }
 
 async fn read_in_time(payload: web::Payload, request: &HttpRequest, room: &Room) -> Result<Bytes, Failure> {
@@ -58,7 +72,11 @@ async fn body(mut payload: web::Payload, request: &HttpRequest, limit: usize) ->
         return Err(problem::too_large(limit));
     }
     let mut body = BytesMut::new();
-    while let Some(piece) = payload.next().await {
+    // A request that offers an upgrade has a body with a length like any other; HTTP would wait for the connection's end.
+    let is_whole = |body: &BytesMut| length.is_some_and(|length| body.len() as u64 >= length);
+    while !is_whole(&body)
+        && let Some(piece) = payload.next().await
+    {
         let piece = piece.map_err(|error| problem::of_payload(&error, limit))?;
         if body.len() + piece.len() > limit {
             return Err(problem::too_large(limit));

@@ -7,7 +7,13 @@ use std::{
     time::Duration,
 };
 
-use actix_http::Protocol;
+use actix_http::{ConnectionType, Protocol};
+use actix_web::{
+    body::MessageBody,
+    dev::{ServiceRequest, ServiceResponse},
+    http::StatusCode,
+    middleware::Next,
+};
 use socket2::{SockRef, TcpKeepalive};
 use tokio::{
     io::{AsyncRead, AsyncWrite, AsyncWriteExt as _, ReadBuf},
@@ -58,6 +64,23 @@ pub async fn accept(
     let is_http2 = stream.get_ref().1.alpn_protocol() == Some(b"h2");
     let protocol = if is_http2 { Protocol::Http2 } else { Protocol::Http1 };
     Ok((Connection { stream: Stream::Tls(Box::new(stream)), _place: place }, protocol))
+}
+
+/// HTTP ends a connection after the answer to a request that offered an upgrade, whatever became of it. Unless it was
+/// upgraded the answer says so, or a proxy would keep it for the next request.
+///
+/// # Errors
+/// As what comes behind.
+pub async fn say_close(
+    request: ServiceRequest,
+    next: Next<impl MessageBody>,
+) -> Result<ServiceResponse<impl MessageBody>, actix_web::Error> {
+    let offers = request.head().upgrade();
+    let mut response = next.call(request).await?;
+    if offers && response.status() != StatusCode::SWITCHING_PROTOCOLS {
+        response.response_mut().head_mut().set_connection_type(ConnectionType::Close);
+    }
+    Ok(response)
 }
 
 /// Tells the kernel what a connection of this server is like.

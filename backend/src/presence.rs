@@ -71,55 +71,48 @@ impl Presence {
     /// A connection of this grant's subject holds these topics; `None` if it has no name.
     pub fn enter(self: &Arc<Self>, grant: &Grant, topics: &[Filter]) -> Option<Here> {
         let subject = grant.subject.clone()?;
-        let mut came = Vec::new();
-        {
-            let mut here = self.here.lock().unwrap_or_else(PoisonError::into_inner);
-            for topic in topics {
-                let count = here.entry(topic.clone()).or_default().entry(subject.clone()).or_default();
-                *count += 1;
-                if *count == 1 {
-                    came.push(topic.clone());
-                }
+        // Locked until it is told: told afterwards, a coming could be told after the going that followed it.
+        let mut here = self.here.lock().unwrap_or_else(PoisonError::into_inner);
+        for topic in topics {
+            let count = here.entry(topic.clone()).or_default().entry(subject.clone()).or_default();
+            *count += 1;
+            if *count == 1 {
+                self.tell(topic, &subject, "join");
             }
         }
-        self.tell(&came, &subject, "join");
+        drop(here);
         Some(Here { presence: Arc::clone(self), subject, topics: topics.to_vec() })
     }
 
     fn leave(&self, topics: &[Filter], subject: &str) {
-        let mut gone = Vec::new();
-        {
-            let mut here = self.here.lock().unwrap_or_else(PoisonError::into_inner);
-            for topic in topics {
-                let Some(subjects) = here.get_mut(topic) else { continue };
-                let Some(count) = subjects.get_mut(subject) else { continue };
-                *count -= 1;
-                if *count == 0 {
-                    subjects.remove(subject);
-                    gone.push(topic.clone());
-                }
-                if subjects.is_empty() {
-                    here.remove(topic);
-                }
+        let mut here = self.here.lock().unwrap_or_else(PoisonError::into_inner);
+        for topic in topics {
+            let Some(subjects) = here.get_mut(topic) else { continue };
+            let Some(count) = subjects.get_mut(subject) else { continue };
+            *count -= 1;
+            if *count == 0 {
+                subjects.remove(subject);
+                self.tell(topic, subject, "leave");
+            }
+            if subjects.is_empty() {
+                here.remove(topic);
             }
         }
-        self.tell(&gone, subject, "leave");
     }
 
-    /// Publishes a coming or going, where somebody reads of it.
-    fn tell(&self, topics: &[Filter], subject: &str, what: &'static str) {
-        for topic in topics.iter().filter_map(Filter::topic) {
-            // A topic whose name has no room for more has no comings and goings.
-            let Ok(topic) = Topic::parse(&format!("{PREFIX}{topic}")) else { continue };
-            if !self.tail.is_read(&topic) {
-                continue;
-            }
-            let Ok(name) = what.parse() else { continue };
-            let data = Data::json(&serde_json::json!({ "subject": subject }));
-            let append = Append { topic, drafts: vec![Draft { name, data }], key: None };
-            if self.news.try_send(append).is_err() {
-                tracing::warn!("too many come and go at once: a {what} was not told");
-            }
+    /// Has a coming or going published, where somebody reads of it. It waits for nothing.
+    fn tell(&self, topic: &Filter, subject: &str, what: &'static str) {
+        let Some(topic) = topic.topic() else { return };
+        // A topic whose name has no room for more has no comings and goings.
+        let Ok(topic) = Topic::parse(&format!("{PREFIX}{topic}")) else { return };
+        if !self.tail.is_read(&topic) {
+            return;
+        }
+        let Ok(name) = what.parse() else { return };
+        let data = Data::json(&serde_json::json!({ "subject": subject }));
+        let append = Append { topic, drafts: vec![Draft { name, data }], key: None };
+        if self.news.try_send(append).is_err() {
+            tracing::warn!("too many come and go at once: a {what} was not told");
         }
     }
 
@@ -138,6 +131,11 @@ impl Presence {
 }
 
 impl Here {
+    /// It holds nothing any more.
+    pub fn is_empty(&self) -> bool {
+        self.topics.is_empty()
+    }
+
     /// It does not hold this topic any more.
     pub fn leave(&mut self, topic: &Filter) {
         if let Some(at) = self.topics.iter().position(|held| held == topic) {

@@ -2,6 +2,7 @@
 
 use std::{
     cell::Cell,
+    future::ready,
     io,
     net::SocketAddr,
     sync::{
@@ -37,6 +38,7 @@ use crate::{
         origin::Origins,
     },
     app::Files,
+    body,
     config::{Config, Limits, Source},
     connection::{self, Connection, accept},
     delivery::Room,
@@ -169,6 +171,7 @@ impl Server {
                     .app_data(lab::channel::data(Arc::clone(&visitors)))
                     .configure(routes)
                     .wrap(from_fn(hosts::guard))
+                    .wrap(from_fn(connection::say_close))
                     .wrap(Condition::new(is_traced, from_fn(traces::request)))
             }
         };
@@ -190,6 +193,7 @@ impl Server {
             ($enter:ident) => {{
                 let (app, stopping, door, terms) =
                     (app.clone(), stopping.clone(), door.clone(), terms.clone());
+                let max_body_bytes = door.limits.max_body_bytes;
                 move || {
                     let stopping = stopping.clone();
                     let http = HttpService::build()
@@ -201,6 +205,7 @@ impl Server {
                         .h1_allow_half_closed(false)
                         .keep_alive(http2::IDLE)
                         .client_request_timeout(door.limits.head_timeout)
+                        .expect(fn_service(move |request| ready(body::expected(request, max_body_bytes))))
                         .on_connect_ext(|io: &Tap<Connection>, data| drop(data.insert(io.gauge())))
                         .finish(map_config(app(), |()| AppConfig::default()));
                     let http = http2::both(http, map_config(app(), |()| AppConfig::default()), terms.clone());
@@ -216,14 +221,8 @@ impl Server {
             }
         };
         let kept = Arc::clone(&engine);
-        let mut beside = vec![Owned(rt::spawn(sweep(
-            Arc::clone(&tail),
-            visitors,
-            gate,
-            Arc::clone(&usage),
-            ledger.into_inner(),
-        )))];
-        beside.push(Owned(rt::spawn(teller)));
+        let sweeper = sweep(Arc::clone(&tail), visitors, gate, Arc::clone(&usage), ledger.into_inner());
+        let mut beside = vec![Owned(rt::spawn(sweeper)), Owned(rt::spawn(teller))];
         beside.extend(publishers(config, engine));
         let ending = Ending { engine: kept, drain, usage, tail, latch, within: config.limits.drain };
         Ok(Self { running, addresses, is_tls, beside, ending, _file: file })

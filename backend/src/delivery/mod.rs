@@ -27,7 +27,7 @@ use tracing::Instrument as _;
 use crate::{
     access::{
         Gate, Grant,
-        limits::{Client, Held, Limit, Usage},
+        limits::{Client, Held, Limit, Reading, Usage},
     },
     config::Limits,
     drain::Drain,
@@ -88,15 +88,21 @@ impl Room {
         appended
     }
 
-    /// Who asks, once they may read this now.
+    /// Who asks, once they may read this now, and what they read of patterns.
     ///
     /// # Errors
     /// 403 for a topic that is not granted, 429 for more patterns than there may be, 503 while the server ends.
-    fn admit(&self, request: &HttpRequest, grant: &Grant, topics: &[Filter]) -> Result<Client, Failure> {
+    fn admit(
+        &self,
+        request: &HttpRequest,
+        grant: &Grant,
+        topics: &[Filter],
+    ) -> Result<(Client, Reading), Failure> {
         self.is_serving()?;
         grant.may_subscribe(topics)?;
-        self.has_room_for(topics)?;
-        Ok(Client::of(request, grant, self.limits.trusted_hops))
+        let client = Client::of(request, grant, self.limits.trusted_hops);
+        let reading = self.has_room_for(&client, topics)?;
+        Ok((client, reading))
     }
 
     /// # Errors
@@ -110,15 +116,16 @@ impl Room {
     }
 
     /// # Errors
-    /// 429 for more patterns than there may be.
-    fn has_room_for(&self, topics: &[Filter]) -> Result<(), Problem> {
-        if topics.iter().any(Filter::is_pattern) && self.tail.patterns() >= self.limits.max_patterns {
+    /// 429 for more patterns than there may be. One that somebody reads already is no other.
+    fn has_room_for(&self, client: &Client, topics: &[Filter]) -> Result<Reading, Problem> {
+        let is_other = |topic: &Filter| topic.is_pattern() && !self.tail.is_pattern_read(topic);
+        if topics.iter().any(is_other) && self.tail.patterns() >= self.limits.max_patterns {
             self.usage.count(Limit::Topics);
             let detail =
                 format!("{} patterns are read already, which is the limit", self.limits.max_patterns);
             return Err(Problem::new(Code::TooMany, detail).field("topic"));
         }
-        Ok(())
+        self.usage.read(client, topics)
     }
 }
 
@@ -134,7 +141,7 @@ pub async fn poll(
 ) -> Result<HttpResponse, Failure> {
     let limits = &room.limits;
     let read = Read::parse(request.query_string(), limits)?.required()?;
-    let client = room.admit(&request, &grant, &read.topics)?;
+    let (client, _reading) = room.admit(&request, &grant, &read.topics)?;
     let preferred = read.wait.or_else(|| prefer_wait(&request));
     if let Some(until) = read.until {
         return history::handle(&read, until, gate.is_open(), &room).await;

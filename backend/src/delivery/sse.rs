@@ -24,7 +24,7 @@ use super::{Read, Room, timer::Timer};
 use crate::{
     access::{
         Grant,
-        limits::{Held, Place},
+        limits::{Held, Place, Reading},
     },
     backlog::Backlog,
     encoding::{Encoded, chunk, packed},
@@ -61,7 +61,7 @@ pub async fn handle(
             .insert_header((header::CACHE_CONTROL, "no-cache, no-transform"));
         return Ok(head.finish());
     }
-    let client = room.admit(&request, &grant, &read.topics)?;
+    let (client, reading) = room.admit(&request, &grant, &read.topics)?;
     let place = room.usage.hold(client, Held::Stream)?;
     let subscription =
         Subscription::new(&room.tail, &read.topics, after, read.policy, Technique::Sse, room.shard);
@@ -86,6 +86,7 @@ pub async fn handle(
         seat: room.roster.enter(Technique::Sse, &grant, &read.topics),
         _here: presence.into_inner().enter(&grant, &read.topics),
         _place: place,
+        _reading: reading,
         room: Arc::clone(&room),
     };
     let mut response = HttpResponse::Ok();
@@ -181,6 +182,7 @@ struct EventStream {
     seat: Seat,
     _here: Option<Here>,
     _place: Place,
+    _reading: Reading,
 }
 
 impl EventStream {

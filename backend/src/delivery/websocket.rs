@@ -33,7 +33,7 @@ use super::{Read, Room, timer::Timer, too_many};
 use crate::{
     access::{
         Gate, Grant,
-        limits::{Client, Held, Place},
+        limits::{Client, Held, Place, Reading},
     },
     backlog::Backlog,
     encoding::{Encoded, Opcode, write_frame},
@@ -60,7 +60,7 @@ pub async fn handle(
     let mut response = ws::handshake(request.head()).map_err(refused)?;
     let limits = &room.limits;
     let read = Read::parse(request.query_string(), limits)?;
-    let client = room.admit(&request, &grant, &read.topics)?;
+    let (client, reading) = room.admit(&request, &grant, &read.topics)?;
     let place = room.usage.hold(client.clone(), Held::Stream)?;
     let encoding = Encoding::negotiate(&request, read.encoding.as_deref())?;
     let packs_from = limits.compress.filter(|_| offers_deflate(&request) && !read.is_watched);
@@ -88,6 +88,7 @@ pub async fn handle(
         subscriptions: Vec::new(),
         presence: presence.into_inner(),
         here: Vec::new(),
+        reading: Vec::new(),
         outgoing: BytesMut::new(),
         publishing: None,
         is_alive: true,
@@ -95,7 +96,7 @@ pub async fn handle(
         reads_next: true,
         closing: None,
     };
-    socket.open(&read);
+    socket.open(&read, reading);
     Ok(response
         .message_body(socket)
         .map_err(|error| Failure::new(Code::Internal, error.to_string()))?
@@ -137,6 +138,8 @@ struct Socket {
     presence: Arc<Presence>,
     /// Where its holder is known to be, one for each `subscribe`.
     here: Vec<Here>,
+    /// The patterns that it reads, one for each `subscribe` with some.
+    reading: Vec<Reading>,
     /// Replies that are not written yet.
     outgoing: BytesMut,
     publishing: Option<Publishing>,
@@ -165,12 +168,13 @@ impl Socket {
         self.engine.tail()
     }
 
-    fn open(&mut self, read: &Read) {
+    fn open(&mut self, read: &Read, reading: Reading) {
         let cursor = self.tail().cursor(self.tail().head());
         let heartbeat_ms = u64::try_from(self.room.limits.heartbeat.as_millis()).unwrap_or(u64::MAX);
         self.reply(&Reply::Welcome { cursor, heartbeat_ms });
         if !read.topics.is_empty() {
-            self.subscribe(read.topics.clone(), read.after.unwrap_or_default(), read.policy, None);
+            let after = read.after.unwrap_or_default();
+            self.subscribe(read.topics.clone(), (after, read.policy), reading, None);
         }
     }
 
@@ -201,6 +205,7 @@ impl Socket {
         self.closing = Some(closing);
         self.subscriptions.clear();
         self.here.clear();
+        self.reading.clear();
         self.publishing = None;
         self.timer.set(CLOSE_WAIT);
     }

@@ -9,7 +9,7 @@ use std::{
     time::Duration,
 };
 
-use actix_web::{HttpResponse, http::header, rt, web};
+use actix_web::{HttpRequest, HttpResponse, http::header, rt, web};
 use fourways_shared::{Code, Data, EventName, Topic};
 use serde::{Deserialize, Serialize};
 use tokio::{
@@ -19,6 +19,8 @@ use tokio::{
 
 use crate::{
     access::Grant,
+    body,
+    delivery::Room,
     engine::{Append, Draft, Engine},
     problem::Failure,
 };
@@ -27,6 +29,8 @@ use crate::{
 pub const LEASE: Duration = Duration::from_secs(30);
 const MAX_FEEDS: usize = 64;
 const MAX_RATE: f64 = 500.0;
+/// One event in a quarter of an hour: a gap that a clock can hold.
+const LEAST_RATE: f64 = 0.001;
 const MAX_BYTES: usize = 16 * 1024;
 
 /// The feeds that run now. One for the whole server; each feed's task ends when its lease does.
@@ -38,7 +42,7 @@ pub struct Feeds {
 /// What a page wants published.
 #[derive(Clone, Copy, Debug, PartialEq, Deserialize)]
 pub struct Wish {
-    /// Events a second in the mean; 0 to [`MAX_RATE`].
+    /// Events a second in the mean; 0, or [`LEAST_RATE`] to [`MAX_RATE`].
     rate: f64,
     /// Bytes of each event's data.
     #[serde(default = "default_bytes")]
@@ -62,7 +66,7 @@ enum Arrivals {
 }
 
 impl Arrivals {
-    /// How long from one event to the next; `n` counts them.
+    /// How long from one event to the next, at a rate of [`LEAST_RATE`] or more; `n` counts them.
     fn gap(self, rate: f64, n: u64) -> Duration {
         let mean = 1.0 / rate;
         let seconds = match self {
@@ -93,7 +97,8 @@ struct Tick<'a> {
 /// 400 names the member; 503 if too many feeds run.
 pub async fn put(
     path: web::Path<String>,
-    body: web::Bytes,
+    (request, payload): (HttpRequest, web::Payload),
+    room: web::Data<Room>,
     grant: Grant,
     feeds: web::Data<Feeds>,
     engine: web::Data<dyn Engine>,
@@ -106,11 +111,13 @@ pub async fn put(
             .field("topic"));
     }
     grant.may_publish(&topic)?;
+    let body = body::whole(payload, &request, &room).await?;
     let wish: Wish = serde_json::from_slice(&body).map_err(|error| {
         Failure::new(Code::BadBody, format!("the body is no feed: {error}")).field("body")
     })?;
-    if !(0.0..=MAX_RATE).contains(&wish.rate) {
-        return Err(bad(format!("rate is {}; allowed are 0 to {MAX_RATE} a second", wish.rate), "rate"));
+    if wish.rate != 0.0 && !(LEAST_RATE..=MAX_RATE).contains(&wish.rate) {
+        let detail = format!("rate is {}; allowed are 0, and {LEAST_RATE} to {MAX_RATE} a second", wish.rate);
+        return Err(bad(detail, "rate"));
     }
     if wish.bytes > MAX_BYTES {
         return Err(bad(format!("bytes is {}; allowed are 0 to {MAX_BYTES}", wish.bytes), "bytes"));
@@ -137,13 +144,23 @@ impl Feeds {
         running.insert(topic.clone(), sender);
         drop(running);
         // Owned by its lease: it ends when no wish came for so long.
+        let place = Place(self);
         rt::spawn(async move {
             run(&topic, wishes, engine).await;
-            // Only what has ended: a new feed may have the topic by now.
-            let mut running = self.running.lock().unwrap_or_else(PoisonError::into_inner);
-            running.retain(|_, feed| !feed.is_closed());
+            drop(place);
         });
         Ok(())
+    }
+}
+
+/// A feed's place, given back however the feed ends.
+struct Place(Arc<Feeds>);
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        // Only what has ended: a new feed may have the topic by now.
+        let mut running = self.0.running.lock().unwrap_or_else(PoisonError::into_inner);
+        running.retain(|_, feed| !feed.is_closed());
     }
 }
 

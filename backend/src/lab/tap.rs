@@ -9,6 +9,7 @@ mod visit;
 
 use std::{
     io,
+    mem::MaybeUninit,
     pin::Pin,
     rc::Rc,
     sync::Arc,
@@ -36,6 +37,10 @@ pub struct Tap<T: Socket> {
     gauge: Rc<Gauge>,
     /// Until when the last answer may be on its way.
     ending: Option<Pin<Box<Sleep>>>,
+    /// Bytes that were thrown away meanwhile.
+    lingered: usize,
+    /// Nothing is written any more.
+    is_shut: bool,
     visitors: Arc<Visitors>,
     /// Only while the last request was a visitor's.
     visit: Option<Box<Visit>>,
@@ -44,7 +49,9 @@ pub struct Tap<T: Socket> {
 }
 
 /// How long the answer to a request that is not read to its end has to reach the client.
-const LAST_ANSWER: Duration = Duration::from_secs(1);
+const LAST_ANSWER: Duration = Duration::from_secs(2);
+/// And how much of the rest may come meanwhile.
+const MAX_LINGER_BYTES: usize = 64 << 20;
 
 /// What a tap needs of a connection beside reading and writing.
 pub trait Socket: AsyncRead + AsyncWrite + Unpin {
@@ -62,18 +69,54 @@ impl Socket for TcpStream {
 impl<T: Socket> Tap<T> {
     /// Taps a connection that speaks HTTP/1.1.
     pub fn new(io: T, visitors: Arc<Visitors>) -> Self {
-        Self { io, gauge: Rc::default(), ending: None, visitors, visit: None, streams: None }
+        Self {
+            io,
+            gauge: Rc::default(),
+            ending: None,
+            lingered: 0,
+            is_shut: false,
+            visitors,
+            visit: None,
+            streams: None,
+        }
     }
 
     /// Taps one that speaks HTTP/2: it is counted, and not broken, since everything of a browser shares it.
     pub fn http2(io: T, visitors: Arc<Visitors>) -> Self {
         let streams = Some(Box::new(Streams::new(Arc::clone(&visitors))));
-        Self { io, gauge: Rc::default(), ending: None, visitors, visit: None, streams }
+        Self {
+            io,
+            gauge: Rc::default(),
+            ending: None,
+            lingered: 0,
+            is_shut: false,
+            visitors,
+            visit: None,
+            streams,
+        }
     }
 
     /// What it has written, for the streams on it to look at.
     pub fn gauge(&self) -> Rc<Gauge> {
         Rc::clone(&self.gauge)
+    }
+
+    /// Reads on and throws away what a client still sends of a body that was refused, until it ends or has had its time:
+    /// closed before that, the connection would be reset, and the answer lost on its way (RFC 9112 9.6).
+    fn linger(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        let mut scraps = [MaybeUninit::uninit(); 8 * 1024];
+        while self.lingered < MAX_LINGER_BYTES {
+            let mut scraps = ReadBuf::uninit(&mut scraps);
+            match Pin::new(&mut self.io).poll_read(cx, &mut scraps) {
+                Poll::Ready(Ok(())) if !scraps.filled().is_empty() => self.lingered += scraps.filled().len(),
+                Poll::Ready(_) => return Poll::Ready(()),
+                Poll::Pending => {
+                    let ending = self.ending.get_or_insert_with(|| Box::pin(sleep(LAST_ANSWER)));
+                    return ending.as_mut().poll(cx);
+                }
+            }
+        }
+        Poll::Ready(())
     }
 
     fn cut<V>(&self) -> Poll<io::Result<V>> {
@@ -86,8 +129,7 @@ impl<T: Socket> AsyncRead for Tap<T> {
     fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let this = self.get_mut();
         if this.gauge.is_deaf() {
-            let ending = this.ending.get_or_insert_with(|| Box::pin(sleep(LAST_ANSWER)));
-            ready!(ending.as_mut().poll(cx));
+            ready!(this.linger(cx));
             return Poll::Ready(Err(io::ErrorKind::ConnectionAborted.into()));
         }
         loop {
@@ -185,6 +227,13 @@ impl<T: Socket> AsyncWrite for Tap<T> {
         if let Some(visit) = &mut this.visit {
             ready!(visit.drain(cx, &mut this.io))?;
         }
-        Pin::new(&mut this.io).poll_shutdown(cx)
+        if !this.is_shut {
+            ready!(Pin::new(&mut this.io).poll_shutdown(cx))?;
+            this.is_shut = true;
+        }
+        if this.gauge.is_deaf() {
+            ready!(this.linger(cx));
+        }
+        Poll::Ready(Ok(()))
     }
 }

@@ -37,16 +37,22 @@ impl Book {
             .filter_map(|technique| self.accounts[technique.index()].map(|account| (technique, account)))
     }
 
-    /// Enters a report. `expected` are the offsets that the log has of its stretch, in order; `None` if it does not
+    /// Lost events that it remembers.
+    pub(super) fn missing(&self) -> usize {
+        self.missing.len()
+    }
+
+    /// Enters a report. `room`: how many lost events more may be remembered; of one that is not, coming late after all is
+    /// not known. `expected` are the offsets that the log has of its stretch, in order; `None` if it does not
     /// have all of them any more.
-    pub(super) fn enter(&mut self, report: &Report, expected: Option<&[u64]>) -> Account {
+    pub(super) fn enter(&mut self, report: &Report, expected: Option<&[u64]>, room: usize) -> Account {
         let mut account = self.accounts[report.technique.index()].unwrap_or_default();
         if report.after != self.through {
             account.breaks += 1;
             self.missing.clear();
         }
         if let Some(expected) = expected {
-            self.compare(report, expected, &mut account);
+            self.compare(report, expected, &mut account, room);
         } else {
             account.breaks += 1;
             self.missing.clear();
@@ -56,7 +62,8 @@ impl Book {
         account
     }
 
-    fn compare(&mut self, report: &Report, expected: &[u64], account: &mut Account) {
+    fn compare(&mut self, report: &Report, expected: &[u64], account: &mut Account, room: usize) {
+        let most = (self.missing.len() + room).min(MAX_MISSING);
         let mut seen = HashSet::with_capacity(report.held.len());
         let mut newest = report.after.offset.0;
         for &offset in &report.held {
@@ -78,7 +85,7 @@ impl Book {
                 continue;
             }
             account.lost += 1;
-            if self.missing.len() < MAX_MISSING {
+            if self.missing.len() < most {
                 self.missing.insert(offset, report.technique);
             }
         }
@@ -133,16 +140,30 @@ mod tests {
             (&[2, 3, 4, 6], Account { held: 3, foreign: 1, ..Account::default() }),
             (&[], Account { lost: 3, ..Account::default() }),
         ] {
-            let account = Book::new(place(0)).enter(&report(Technique::Sse, 0, 6, held), Some(&[2, 4, 6]));
+            let account =
+                Book::new(place(0)).enter(&report(Technique::Sse, 0, 6, held), Some(&[2, 4, 6]), MAX_MISSING);
             assert_eq!(account, expected, "{held:?}");
         }
     }
 
     #[test]
+    fn what_there_is_no_room_to_remember_is_lost_all_the_same() {
+        let mut book = Book::new(place(0));
+        assert_eq!(book.enter(&report(Technique::Sse, 0, 6, &[]), Some(&[2, 4, 6]), 2).lost, 3);
+        assert_eq!(book.missing(), 2);
+        assert_eq!(
+            book.enter(&report(Technique::Sse, 6, 8, &[2, 6]), Some(&[]), 0).lost,
+            2,
+            "6 was not remembered"
+        );
+        assert_eq!(book.missing(), 1);
+    }
+
+    #[test]
     fn what_comes_late_was_not_lost() {
         let mut book = Book::new(place(0));
-        assert_eq!(book.enter(&report(Technique::Sse, 0, 6, &[2, 6]), Some(&[2, 4, 6])).lost, 1);
-        let other = book.enter(&report(Technique::Websocket, 6, 8, &[4, 8, 2]), Some(&[8]));
+        assert_eq!(book.enter(&report(Technique::Sse, 0, 6, &[2, 6]), Some(&[2, 4, 6]), MAX_MISSING).lost, 1);
+        let other = book.enter(&report(Technique::Websocket, 6, 8, &[4, 8, 2]), Some(&[8]), MAX_MISSING);
         assert_eq!(other, Account { held: 2, reordered: 1, repeated: 1, ..Account::default() });
         let accounts: Vec<_> = book.accounts().collect();
         assert_eq!(accounts[0], (Technique::Sse, Account { held: 2, ..Account::default() }));
@@ -153,17 +174,17 @@ mod tests {
     #[test]
     fn a_jump_is_a_break_and_not_a_loss() {
         let mut book = Book::new(place(0));
-        book.enter(&report(Technique::Sse, 0, 2, &[2]), Some(&[2]));
-        let account = book.enter(&report(Technique::Sse, 90, 91, &[91]), Some(&[91]));
+        book.enter(&report(Technique::Sse, 0, 2, &[2]), Some(&[2]), MAX_MISSING);
+        let account = book.enter(&report(Technique::Sse, 90, 91, &[91]), Some(&[91]), MAX_MISSING);
         assert_eq!(account, Account { held: 2, breaks: 1, ..Account::default() });
-        let account = book.enter(&report(Technique::Sse, 91, 95, &[95]), None);
+        let account = book.enter(&report(Technique::Sse, 91, 95, &[95]), None, MAX_MISSING);
         assert_eq!(account, Account { held: 2, breaks: 2, ..Account::default() });
     }
 
     #[test]
     fn a_policy_that_leaves_out_loses_nothing() {
         let latest = Report { policy: Policy::Latest, ..report(Technique::Sse, 0, 6, &[6]) };
-        let account = Book::new(place(0)).enter(&latest, Some(&[2, 4, 6]));
+        let account = Book::new(place(0)).enter(&latest, Some(&[2, 4, 6]), MAX_MISSING);
         assert_eq!(account, Account { held: 1, conflated: 2, ..Account::default() });
     }
 
@@ -177,7 +198,7 @@ mod tests {
             for through in ends {
                 let offsets: Vec<u64> = (after + 1..=through).collect();
                 let technique = Technique::ALL[usize::try_from(through % 4).unwrap()];
-                book.enter(&report(technique, after, through, &offsets), Some(&offsets));
+                book.enter(&report(technique, after, through, &offsets), Some(&offsets), MAX_MISSING);
                 after = through;
             }
             prop_assert!(book.accounts().all(|(_, account)| account.is_clean() && account.breaks == 0));

@@ -28,6 +28,8 @@ use crate::{
 const KEPT: Duration = Duration::from_hours(1);
 /// Readers that are kept; the next drives out the one that reported longest ago.
 const MAX_READERS: usize = 10_000;
+/// Lost events that are remembered by all books together: some 10 MB.
+const MAX_MISSING: usize = 200_000;
 /// One report may have fallen behind the log by this many events more than it holds.
 const MAX_GAP: usize = 10_000;
 /// Events that are read at once.
@@ -36,7 +38,21 @@ const BATCH: usize = 1000;
 /// Everybody's accounts. One for the whole server; gone when it ends.
 #[derive(Debug, Default)]
 pub struct Ledger {
-    books: Mutex<HashMap<ReaderId, Entry>>,
+    books: Mutex<Books>,
+}
+
+#[derive(Debug, Default)]
+struct Books {
+    by_reader: HashMap<ReaderId, Entry>,
+    /// Lost events that are remembered, in all books together.
+    missing: usize,
+}
+
+impl Books {
+    fn forget(&mut self, is_forgotten: impl Fn(&ReaderId, &Entry) -> bool) {
+        self.by_reader.retain(|reader, entry| !is_forgotten(reader, entry));
+        self.missing = self.by_reader.values().map(|entry| entry.book.missing()).sum();
+    }
 }
 
 #[derive(Debug)]
@@ -90,11 +106,14 @@ impl Ledger {
         }
         let expected = expected(&report, room).await?;
         let mut books = self.books.lock().unwrap_or_else(PoisonError::into_inner);
-        if books.len() >= MAX_READERS && !books.contains_key(&report.reader) {
-            let oldest = books.iter().min_by_key(|(_, entry)| entry.reported_at).map(|(id, _)| id.clone());
-            oldest.map(|id| books.remove(&id));
+        if books.by_reader.len() >= MAX_READERS && !books.by_reader.contains_key(&report.reader) {
+            let oldest = books.by_reader.iter().min_by_key(|(_, entry)| entry.reported_at);
+            if let Some(oldest) = oldest.map(|(id, _)| id.clone()) {
+                books.forget(|id, _| *id == oldest);
+            }
         }
-        let entry = books.entry(report.reader.clone()).or_insert_with(|| Entry {
+        let Books { by_reader, missing } = &mut *books;
+        let entry = by_reader.entry(report.reader.clone()).or_insert_with(|| Entry {
             subject: grant.subject.clone(),
             topics: Vec::new(),
             book: Book::new(report.after),
@@ -105,19 +124,23 @@ impl Ledger {
         }
         entry.reported_at = Instant::now();
         entry.topics.clone_from(&report.topics);
-        Ok(entry.book.enter(&report, expected.as_deref()))
+        let before = entry.book.missing();
+        let room = MAX_MISSING.saturating_sub(*missing);
+        let account = entry.book.enter(&report, expected.as_deref(), room);
+        *missing = *missing + entry.book.missing() - before;
+        Ok(account)
     }
 
     /// Forgets readers that are gone. To be called now and then.
     pub fn sweep(&self) {
         let mut books = self.books.lock().unwrap_or_else(PoisonError::into_inner);
-        books.retain(|_, entry| entry.reported_at.elapsed() < KEPT);
+        books.forget(|_, entry| entry.reported_at.elapsed() >= KEPT);
     }
 
     /// By reader and technique.
     fn rows(&self) -> Vec<Row> {
         let books = self.books.lock().unwrap_or_else(PoisonError::into_inner);
-        let rows = books.iter().flat_map(|(reader, entry)| {
+        let rows = books.by_reader.iter().flat_map(|(reader, entry)| {
             entry.book.accounts().map(|(technique, account)| Row {
                 reader: reader.clone(),
                 subject: entry.subject.clone(),
@@ -145,7 +168,8 @@ async fn expected(report: &Report, room: &Room) -> Result<Option<Vec<u64>>, Fail
         (Policy::All, Technique::ShortPoll),
     );
     let mut offsets = Vec::with_capacity(report.held.len());
-    while let Some(batch) = reading.now(BATCH).await {
+    while reading.has_more() {
+        let Some(batch) = reading.now(BATCH).await else { continue };
         if batch.reset.is_some() {
             return Ok(None);
         }
@@ -218,6 +242,9 @@ fn csv(rows: &[Row]) -> String {
     let row = |row: &Row| {
         let Row { reader, subject, technique, topics, through, account, .. } = row;
         let subject = subject.as_deref().unwrap_or_default().replace('"', "\"\"");
+        // What begins so is a formula to a spreadsheet; an apostrophe before it makes it a text.
+        let is_formula = subject.starts_with(['=', '+', '-', '@', '\t', '\r']);
+        let subject = if is_formula { format!("'{subject}") } else { subject };
         let topics = topics.iter().map(ToString::to_string).collect::<Vec<_>>().join(" ");
         let Account { held, lost, repeated, reordered, foreign, conflated, breaks } = account;
         format!(

@@ -8,6 +8,7 @@ use fourways_shared::{
 
 use super::{Socket, too_many};
 use crate::{
+    access::limits::Reading,
     delivery::timer::Timer,
     engine::{Append, Draft, EngineError, LagRule},
     lab::clock,
@@ -20,10 +21,9 @@ impl Socket {
         match command {
             Err(Refused { reference, problem }) => self.refuse(reference, problem),
             Ok((Command::Subscribe { topics, after, policy }, reference)) => {
-                let is_admitted =
-                    self.grant.may_subscribe(&topics).and_then(|()| self.room.has_room_for(&topics));
-                match is_admitted {
-                    Ok(()) => self.subscribe(topics, after, policy, reference),
+                let is_granted = self.grant.may_subscribe(&topics);
+                match is_granted.and_then(|()| self.room.has_room_for(&self.client, &topics)) {
+                    Ok(reading) => self.subscribe(topics, (after, policy), reading, reference),
                     Err(problem) => self.refuse(reference, problem),
                 }
             }
@@ -77,8 +77,8 @@ impl Socket {
     pub(super) fn subscribe(
         &mut self,
         topics: Vec<Filter>,
-        after: After,
-        policy: Policy,
+        (after, policy): (After, Policy),
+        reading: Reading,
         reference: Option<Ref>,
     ) {
         let held = |topic: &&Filter| {
@@ -96,6 +96,7 @@ impl Socket {
         let subscription =
             Subscription::new(self.tail(), &topics, after, policy, Technique::Websocket, self.room.shard);
         self.here.extend(self.presence.enter(&self.grant, &topics));
+        self.reading.extend(Some(reading).filter(|reading| !reading.is_empty()));
         let rule = LagRule::of(&self.room.lag, &topics);
         let subscription = subscription.hold_to(rule);
         let on_lag = rule.map(|rule| rule.action.name().into());
@@ -126,6 +127,13 @@ impl Socket {
             }
         }
         self.subscriptions.retain(|subscription| subscription.topics().next().is_some());
+        self.here.retain(|here| !here.is_empty());
+        for reading in &mut self.reading {
+            for topic in &topics {
+                reading.leave(topic);
+            }
+        }
+        self.reading.retain(|reading| !reading.is_empty());
         self.list_topics();
         self.reply(&Reply::Unsubscribed { topics, reference });
     }

@@ -206,3 +206,75 @@ fn the_table_of_attacks_names_tests() {
         assert!(sources.iter().any(|source| source.contains(&test)), "{name}");
     }
 }
+
+/// RFC 9112 9.6: who sends all of a body before it reads must find out why nobody wants it.
+#[test]
+fn a_413_is_read_by_who_sends_everything_first() {
+    use std::io::Write as _;
+    let server = Server::start();
+    let body = vec![b'x'; 3 << 20];
+    for turn in 0..20 {
+        let mut wire = server.connect();
+        let head = "POST /v1/topics/a/events HTTP/1.1\r\nHost: localhost\r\nContent-Type: text/plain";
+        write!(wire.stream, "{head}\r\nContent-Length: {}\r\n\r\n", body.len()).unwrap();
+        wire.stream.write_all(&body).unwrap_or_else(|error| panic!("turn {turn}: {error}"));
+        assert_eq!(wire.answer().status, 413, "turn {turn}");
+    }
+}
+
+#[test]
+fn a_body_that_nobody_wants_is_not_asked_for() {
+    let server = Server::start();
+    let mut wire = server.connect();
+    let ask = |length: usize| {
+        format!(
+            "POST /v1/topics/a/events HTTP/1.1\r\nHost: localhost\r\nContent-Length: {length}\r\nExpect: 100-continue\r\n\r\n"
+        )
+    };
+    wire.send(ask(2 << 20).as_bytes());
+    let told = String::from_utf8(wire.until(b"\r\n")).unwrap();
+    assert_eq!(told, "HTTP/1.1 413 Payload Too Large\r\n", "RFC 9110 10.1.1: the final answer at once");
+    let mut wire = server.connect();
+    wire.send(ask(1).as_bytes());
+    assert!(wire.until(b"\r\n\r\n").starts_with(b"HTTP/1.1 100 Continue"));
+    wire.send(b"1");
+    assert_eq!(wire.answer().status, 201);
+}
+
+/// What thousands of proxies send with each request, and what clients offer that could speak HTTP/2.
+#[test]
+fn an_upgrade_that_is_offered_in_passing_is_passed_over() {
+    let server = Server::start();
+    for offer in [
+        "Connection: upgrade",
+        "Connection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c",
+        "Connection: Upgrade\r\nUpgrade: websocket",
+    ] {
+        let get = server.request(&format!("GET /v1/events?topic=a HTTP/1.1\r\n{offer}"), b"");
+        let post = server.request(&format!("POST /v1/topics/a/events HTTP/1.1\r\n{offer}"), b"1");
+        assert_eq!((get.status, post.status), (200, 201), "{offer}");
+        for answer in [get, post] {
+            // HTTP ends the connection; a proxy is told, so that it does not send another request after it.
+            assert_eq!(answer.header("connection").as_deref(), Some("close"), "{offer}: {answer:?}");
+        }
+    }
+}
+
+#[test]
+fn a_feed_has_a_rate_that_a_clock_can_hold_and_a_body_that_ends() {
+    let server = Server::with(&["--body-timeout", "1s"]);
+    let wish = |body: &str| server.request("PUT /v1/lab/feeds/lab.a HTTP/1.1", body.as_bytes()).status;
+    for rate in ["1e-300", "5e-324", "0.0009", "-1", "501", "1e400"] {
+        assert_eq!(wish(&format!("{{\"rate\":{rate}}}")), 400, "{rate}");
+    }
+    for topic in 0..70 {
+        // Of those that are refused none keeps a place.
+        let line = format!("PUT /v1/lab/feeds/lab.a{topic} HTTP/1.1");
+        assert_eq!(server.request(&line, b"{\"rate\":1e-300}").status, 400);
+    }
+    assert_eq!(wish("{\"rate\":0.001}"), 204);
+    assert_eq!(wish("{\"rate\":0}"), 204);
+    let mut wire = server.connect();
+    wire.send(b"PUT /v1/lab/feeds/lab.b HTTP/1.1\r\nHost: localhost\r\nContent-Length: 20\r\n\r\n{");
+    assert_eq!(wire.answer().status, 408, "a body that does not come");
+}

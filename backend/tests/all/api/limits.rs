@@ -97,18 +97,39 @@ fn publishing_has_a_rate() {
 }
 
 #[test]
-fn patterns_have_a_limit() {
-    let server = Server::with(&["--max-patterns", "2"]);
-    let _held: Vec<_> = ["a.*", "b.*"]
+fn patterns_have_a_limit_that_no_client_reaches_alone() {
+    let server = Server::with(&["--max-patterns", "8", "--trusted-hops", "1"]);
+    let by = |client: usize| format!("HTTP/1.1\r\nX-Forwarded-For: 192.0.2.{client}");
+    let get = |pattern: &str, client| {
+        let answer = server.request(&format!("GET /v1/events?topic={pattern} {}", by(client)), b"");
+        (answer.status, answer.header("retry-after"))
+    };
+    let held: Vec<_> = (0..8)
+        .map(|at| {
+            let mut wire = server.connect();
+            let head = format!("GET /v1/stream?topic=t{at}.* {}", by(at / 2));
+            assert_eq!(wire.request(&head, b"").status, 200, "{at}");
+            wire
+        })
+        .collect();
+    let refused = (429, Some("5".to_owned()));
+    assert_eq!(get("other.*", 9), refused, "that is all there may be");
+    assert_eq!(get("t0.*", 9).0, 200, "one that is read already is no other");
+    assert_eq!(get("a", 9).0, 200);
+    drop(held);
+    let began = std::time::Instant::now();
+    while get("other.*", 9) == refused {
+        assert!(began.elapsed() < DEADLINE, "places are given back");
+    }
+    let _two: Vec<_> = ["a.*", "b.*"]
         .map(|pattern| {
             let mut wire = server.connect();
-            assert_eq!(wire.request(&format!("GET /v1/stream?topic={pattern} HTTP/1.1"), b"").status, 200);
+            assert_eq!(wire.request(&format!("GET /v1/stream?topic={pattern} {}", by(9)), b"").status, 200);
             wire
         })
         .into();
-    let over = server.get("/v1/events?topic=c.*");
-    assert_eq!((over.status, over.header("retry-after").as_deref()), (429, Some("5")));
-    assert_eq!(server.get("/v1/events?topic=c").status, 200);
+    assert_eq!(get("c.*", 9), refused, "a quarter of them is what one client has");
+    assert_eq!(get("c.*", 8).0, 200);
 }
 
 /// As slowloris does: a byte now and then, and never an end.
