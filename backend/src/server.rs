@@ -2,6 +2,7 @@
 
 use std::{
     cell::Cell,
+    fmt::Display,
     future::ready,
     io,
     net::SocketAddr,
@@ -177,7 +178,8 @@ impl Server {
         };
         let acceptor = tls::acceptor(config)?;
         let is_tls = acceptor.is_some();
-        let listener = config.listen.bind()?;
+        let listen = |error| named(&error, format!("can't listen on {}", config.listen));
+        let listener = config.listen.bind().map_err(listen)?;
         let addresses = match &listener {
             Listener::Tcp(listener) => vec![listener.local_addr()?],
             Listener::Unix(..) => Vec::new(),
@@ -363,6 +365,11 @@ fn hosts(config: &Config) -> Hosts {
     if is_guarded { Hosts::local_and(&config.access.host) } else { Hosts::any() }
 }
 
+/// An error, and what could not be done because of it.
+fn named(error: &io::Error, what: impl Display) -> io::Error {
+    io::Error::new(error.kind(), format!("{what}: {error}"))
+}
+
 fn engine(config: &Config, workers: usize) -> io::Result<Arc<dyn Engine>> {
     let log = &config.log;
     if log.memory {
@@ -370,7 +377,9 @@ fn engine(config: &Config, workers: usize) -> io::Result<Arc<dyn Engine>> {
         return Ok(Arc::new(MemoryEngine::new(Epoch::from_bits(bits), log.rules(), workers)));
     }
     let began = Instant::now();
-    let engine = DiskEngine::open(&log.data, log.rules(), log.cap(), log.durability, workers)?;
+    let opened = DiskEngine::open(&log.data, log.rules(), log.cap(), log.durability, workers);
+    let engine =
+        opened.map_err(|error| named(&error, format!("can't open the log in {}", log.data.display())))?;
     let (tail, ms) = (engine.tail(), began.elapsed().as_millis());
     tracing::info!(data = %log.data.display(), epoch = %tail.epoch(), head = tail.head().0, ms, "the log is open");
     Ok(Arc::new(engine))

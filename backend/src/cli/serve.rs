@@ -10,7 +10,8 @@ use crate::{config::Config, server::Server};
 /// One line that says what is in the way, such as a port that is taken.
 pub async fn run(config: Config) -> anyhow::Result<()> {
     let listen = &config.listen;
-    let server = Server::build(&config).with_context(|| format!("can't listen on {listen}"))?;
+    let server =
+        Server::build(&config).with_context(|| format!("the server for {listen} can't be started"))?;
     match server.addresses() {
         [] => tracing::info!("listening on {listen}"),
         addresses => {

@@ -6,7 +6,7 @@ use fourways_shared::{After, Cursor, Technique};
 use super::{Read, Room, etag, poll_body, subscribe};
 use crate::subscription::Batch;
 
-/// `200` with what there is; `304` if the client has all of it already by its `If-None-Match` (RFC 9110 15.4.5).
+/// `200` with what there is, which may be a newer place alone before retention passes the client's; `304` if the client has all of it already by its `If-None-Match` (RFC 9110 15.4.5).
 pub async fn handle(read: &Read, known: Option<Cursor>, room: &Room) -> HttpResponse {
     let mut subscription = subscribe(read, known, Technique::ShortPoll, room);
     let batch = subscription.page(None, read.limit).await;
@@ -18,8 +18,10 @@ pub async fn handle(read: &Read, known: Option<Cursor>, room: &Room) -> HttpResp
     }
     match (known, &batch) {
         // It has what it would get: nothing after its own place, or all that follows an older one.
-        (Some(known), None) if begins_at(known) || cursor == known => not_modified(known),
-        (Some(known), Some(Batch { reset: None, .. })) if cursor == known => not_modified(known),
+        (Some(known), None) if begins_at(known) && !subscription.is_aging(known.offset) => {
+            not_modified(known)
+        }
+        (Some(known), None | Some(Batch { reset: None, .. })) if cursor == known => not_modified(known),
         _ => poll_body(batch, cursor, meter),
     }
 }

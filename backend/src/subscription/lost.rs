@@ -76,6 +76,16 @@ impl Subscription {
         self.topics.iter().any(|place| place.has_lost(&self.floors_of(&place.topic), self.position))
     }
 
+    /// Whether a place is so old that retention may soon have passed it: whoever has it should get a newer one, though nothing
+    /// that it reads has followed.
+    pub fn is_aging(&self, place: Offset) -> bool {
+        /// A log that has come less far lets go of nothing soon.
+        const YOUNG: u64 = 1000;
+        let floor = self.topics.iter().flat_map(|place| self.floors_of(&place.topic)).max().unwrap_or(0);
+        let far = self.tail.head().0.saturating_sub(floor);
+        far > YOUNG && place.0 < floor + far / 2
+    }
+
     /// What was let go up to now needs no telling any more.
     pub(super) fn excuse(&mut self) {
         let floors: SmallVec<[Floors; 1]> =

@@ -93,6 +93,14 @@ impl Socket {
         if let Err(problem) = too_many(count, &self.room.limits) {
             return self.refuse(reference, problem.field("topics"));
         }
+        let most = self.room.limits.max_events;
+        if let After::Last(count) = after
+            && count.get() as usize > most
+        {
+            let problem =
+                Problem::new(Code::BadParameter, format!("last is {count}; allowed are 1 to {most}"));
+            return self.refuse(reference, problem.field("last"));
+        }
         let subscription =
             Subscription::new(self.tail(), &topics, after, policy, Technique::Websocket, self.room.shard);
         self.here.extend(self.presence.enter(&self.grant, &topics));

@@ -5,7 +5,7 @@
 //! event: offset 8 │ published at 8 │ kind 1 │ topic 1 │ name 1 │ id 1 │ data 4 │ topic, name, id, data
 //! ```
 //!
-//! Numbers are little-endian, lengths are bytes; the checksum covers all that follows it. `synced` is how much of the
+//! Numbers are little-endian, lengths are bytes; the checksum covers the segment's [`Salt`] and all that follows it. `synced` is how much of the
 //! segment was on the disk for certain when the block was begun: damage before it can be no torn write.
 
 use bytes::Bytes;
@@ -47,6 +47,9 @@ pub(super) enum Damage {
     /// It is not what was written.
     #[error("the checksum is wrong")]
     Checksum,
+    /// The checksum is right, and its offsets do not follow those before it.
+    #[error("the block's offsets do not follow those before it")]
+    Order,
     /// The checksum is right, and what it covers is no event.
     #[error("the block holds what is no event")]
     Event,
@@ -78,14 +81,43 @@ impl Header {
     }
 }
 
+/// Random bits of a segment that every checksum in it begins with. Who publishes can't know them: bytes that are published
+/// are never taken for a block, though reading may begin anywhere after damage.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Salt(pub(super) Option<u64>);
+
+impl Salt {
+    /// Of segments that were made before there was any.
+    pub(super) const NONE: Self = Self(None);
+
+    /// Fresh bits.
+    ///
+    /// # Errors
+    /// If the system has no randomness.
+    pub(super) fn fresh() -> std::io::Result<Self> {
+        getrandom::u64()
+            .map(|bits| Self(Some(bits)))
+            .map_err(|error| std::io::Error::other(error.to_string()))
+    }
+
+    fn checksum(self, covered: &[u8]) -> u32 {
+        let mut hasher = crc32fast::Hasher::new();
+        if let Some(bits) = self.0 {
+            hasher.update(&bits.to_le_bytes());
+        }
+        hasher.update(covered);
+        hasher.finalize()
+    }
+}
+
 /// Checks a whole block, and returns its body.
 ///
 /// # Errors
 /// If it is not what was written.
-pub(super) fn body<'a>(header: &Header, block: &'a [u8]) -> Result<&'a [u8], Damage> {
+pub(super) fn body<'a>(header: &Header, block: &'a [u8], salt: Salt) -> Result<&'a [u8], Damage> {
     let end = HEADER + header.body as usize;
     let covered = block.get(8..end).ok_or(Damage::Short)?;
-    if crc32fast::hash(covered) != header.checksum {
+    if salt.checksum(covered) != header.checksum {
         return Err(Damage::Checksum);
     }
     Ok(&block[HEADER..end])
@@ -128,7 +160,7 @@ impl Builder {
     }
 
     /// The block; `synced` as in [`Header`].
-    pub(super) fn finish(mut self, synced: u64) -> Vec<u8> {
+    pub(super) fn finish(mut self, synced: u64, salt: Salt) -> Vec<u8> {
         let body = u32::try_from(self.bytes.len().saturating_sub(HEADER)).unwrap_or(u32::MAX);
         let header = &mut self.bytes[..HEADER];
         header[..4].copy_from_slice(&MAGIC);
@@ -136,7 +168,7 @@ impl Builder {
         header[12..16].copy_from_slice(&self.events.to_le_bytes());
         header[16..24].copy_from_slice(&synced.to_le_bytes());
         header[24..32].copy_from_slice(&self.newest_us.to_le_bytes());
-        let checksum = crc32fast::hash(&self.bytes[8..]);
+        let checksum = salt.checksum(&self.bytes[8..]);
         self.bytes[4..8].copy_from_slice(&checksum.to_le_bytes());
         self.bytes
     }
@@ -236,6 +268,17 @@ mod tests {
 
     use super::*;
 
+    const SALT: Salt = Salt(Some(7));
+
+    #[test]
+    fn a_block_of_another_segment_is_none_here() {
+        let block = block();
+        let header = Header::parse(&block).unwrap();
+        for other in [Salt::NONE, Salt(Some(8)), Salt(Some(0))] {
+            assert_eq!(body(&header, &block, other), Err(Damage::Checksum));
+        }
+    }
+
     fn event(offset: u64, topic: &str, name: &str, id: Option<&str>, data: Data) -> Event {
         Event {
             topic: topic.parse().unwrap(),
@@ -251,7 +294,7 @@ mod tests {
         let mut builder = Builder::default();
         builder.push(&event(1, "a.b", "message", None, Data::text("ä \"quoted\"")));
         builder.push(&event(5, "c", "tick", Some("k-1"), Data::Bytes(Bytes::from_static(b"\0\xff"))));
-        builder.finish(4096)
+        builder.finish(4096, SALT)
     }
 
     #[test]
@@ -259,7 +302,7 @@ mod tests {
         let block = block();
         let header = Header::parse(&block).unwrap();
         assert_eq!((header.events, header.synced, header.length()), (2, 4096, block.len() as u64));
-        let read: Vec<Event> = events(body(&header, &block).unwrap())
+        let read: Vec<Event> = events(body(&header, &block, SALT).unwrap())
             .map(|stored| stored.unwrap().event(Epoch::from_bits(9)).unwrap())
             .collect();
         assert_eq!(read[0].data, Data::text("ä \"quoted\""));
@@ -275,11 +318,12 @@ mod tests {
         for at in 0..block.len() {
             let mut changed = block.clone();
             changed[at] ^= 0x40;
-            let seen = Header::parse(&changed).and_then(|header| body(&header, &changed).map(<[u8]>::len));
+            let seen =
+                Header::parse(&changed).and_then(|header| body(&header, &changed, SALT).map(<[u8]>::len));
             assert!(seen.is_err(), "byte {at}");
             let cut = &block[..at];
             assert!(
-                Header::parse(cut).and_then(|header| body(&header, cut).map(<[u8]>::len)).is_err(),
+                Header::parse(cut).and_then(|header| body(&header, cut, SALT).map(<[u8]>::len)).is_err(),
                 "{at}"
             );
         }
@@ -290,7 +334,7 @@ mod tests {
         fn whatever_is_read_is_what_would_be_written(bytes: Vec<u8>, at: usize, with: u8) {
             // Bytes of no block, and the body of a good one with a byte changed behind the checksum's back.
             let block = block();
-            let mut changed = body(&Header::parse(&block).unwrap(), &block).unwrap().to_vec();
+            let mut changed = body(&Header::parse(&block).unwrap(), &block, SALT).unwrap().to_vec();
             let at = at % changed.len();
             changed[at] = with;
             for body_of in [bytes.as_slice(), changed.as_slice()] {
@@ -305,9 +349,9 @@ mod tests {
                 if read.is_empty() {
                     continue;
                 }
-                let written = builder.finish(0);
+                let written = builder.finish(0, SALT);
                 let header = Header::parse(&written).unwrap();
-                let again = events(body(&header, &written).unwrap());
+                let again = events(body(&header, &written, SALT).unwrap());
                 let again: Vec<Event> =
                     again.map(|stored| stored.unwrap().event(Epoch::from_bits(9)).unwrap()).collect();
                 prop_assert_eq!(again.len(), read.len());

@@ -3,6 +3,7 @@
 use std::{
     collections::VecDeque,
     fs, io,
+    os::unix::fs::FileExt as _,
     path::{Path, PathBuf},
     sync::{
         Arc, PoisonError, RwLock,
@@ -16,7 +17,7 @@ use fourways_shared::Epoch;
 use super::{
     block::Stored,
     segment::{Found, Hole, Segment, Wanted},
-    store::{number_in, say_number},
+    store::number_in,
 };
 use crate::engine::{Retention, RetentionRule, Selection};
 
@@ -64,8 +65,10 @@ impl Shelf {
         let mut segments = VecDeque::with_capacity(paths.len());
         let last = paths.len().saturating_sub(1);
         for (at, path) in paths.into_iter().enumerate() {
-            // A crash while it was made: there was nothing in it yet.
-            if at == last && fs::metadata(&path)?.len() < Segment::LEAST_BYTES {
+            // A crash, or a full disk, while it was made: there was nothing in it yet.
+            let bytes = fs::metadata(&path)?.len();
+            if Segment::is_unfinished(&path, bytes)? {
+                tracing::warn!(file = %path.display(), bytes, "a segment that was begun and holds nothing is removed");
                 fs::remove_file(&path)?;
                 continue;
             }
@@ -73,7 +76,19 @@ impl Shelf {
             holes.extend(found);
             segments.push_back(Arc::new(segment));
         }
-        let floor = number_in(&folder.join(FLOOR_FILE))?;
+        let floor = match number_in(&folder.join(FLOOR_FILE)) {
+            // A crash while it was said: what is there begins behind it.
+            Err(error) if error.kind() == io::ErrorKind::InvalidData => {
+                let base = segments.front().map_or(0, |first: &Arc<Segment>| first.base());
+                tracing::warn!(%error, base, "what is there says up to where events were let go");
+                base
+            }
+            floor => floor?,
+        };
+        // Made now: letting go is what helps a full disk, so it must need no room.
+        if floor == 0 {
+            say_in_place(&folder, floor)?;
+        }
         Ok(Self { rule, is_former, folder, segments: RwLock::new(segments), floor: AtomicU64::new(floor) })
     }
 
@@ -134,18 +149,14 @@ impl Shelf {
                 || now_us.saturating_sub(index.oldest_us) >= micros(age) / SHARE)
     }
 
-    /// Lets go what no limit keeps. The last segment stays: it says where the log has got to.
+    /// Lets go what no limit keeps. It needs no room for that. In place of a last segment that is all too old comes an
+    /// empty one.
     ///
     /// # Errors
     /// If a file can't be removed.
     pub(super) fn sweep(&self, head: u64, now_us: u64, epoch: Epoch) -> io::Result<()> {
         let Retention { events, bytes, age } = self.rule.retention;
         let is_old = |segment: &Segment| now_us.saturating_sub(segment.index().newest_us) > micros(age);
-        // One that is all too old gives way to an empty one, so that it can go.
-        let last = self.segments.read().unwrap_or_else(PoisonError::into_inner).back().cloned();
-        if last.is_some_and(|last| last.index().events > 0 && is_old(&last)) {
-            self.begin(head, epoch)?;
-        }
         loop {
             let first = {
                 let segments = self.segments.read().unwrap_or_else(PoisonError::into_inner);
@@ -155,16 +166,23 @@ impl Shelf {
                     || sum(|segment| segment.index().length) >= bytes;
                 segments
                     .front()
-                    .filter(|first| segments.len() > 1 && (rest_is_enough || is_old(first)))
-                    .cloned()
+                    .filter(|first| {
+                        let may_go = segments.len() > 1 || first.index().events > 0;
+                        may_go && (is_old(first) || (rest_is_enough && segments.len() > 1))
+                    })
+                    .map(|first| (Arc::clone(first), segments.len() == 1))
             };
-            let Some(first) = first else { return Ok(()) };
+            let Some((first, is_last)) = first else { return Ok(()) };
             let floor = first.index().last;
             // First said, then done: a crash in between leaves a segment that goes at the next sweep.
-            say_number(&self.folder, FLOOR_FILE, floor)?;
+            say_in_place(&self.folder, floor)?;
             self.floor.store(floor, Ordering::SeqCst);
             fs::remove_file(first.path())?;
             self.segments.write().unwrap_or_else(PoisonError::into_inner).pop_front();
+            if is_last {
+                // Only now: on a full disk there was no room for it before.
+                self.begin(head, epoch)?;
+            }
         }
     }
 
@@ -215,6 +233,14 @@ impl Shelf {
     pub(super) fn folder(&self) -> &Path {
         &self.folder
     }
+}
+
+/// Says in a file that is there already, and as long, up to where events were let go.
+fn say_in_place(folder: &Path, floor: u64) -> io::Result<()> {
+    let file =
+        fs::OpenOptions::new().write(true).create(true).truncate(false).open(folder.join(FLOOR_FILE))?;
+    file.write_all_at(format!("{floor:020}\n").as_bytes(), 0)?;
+    file.sync_data()
 }
 
 fn micros(age: Duration) -> u64 {

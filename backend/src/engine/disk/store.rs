@@ -25,6 +25,9 @@ const NAME_FILE: &str = "log";
 const FORMAT: &str = "fourways log 1";
 /// Says up to which offset numbers may have been given out.
 const RESERVED_FILE: &str = "reserved";
+/// How folders of shelves are called: that of every topic, and of a filter.
+const ALL: &str = "all";
+const OF: &str = "of.";
 /// Held by the server that has the log open.
 const LOCK_FILE: &str = "lock";
 /// Bytes of data that one read of older events returns, about.
@@ -84,8 +87,11 @@ impl Store {
         let Some(rest) = rules.last() else { return Err(io::Error::other("there is no retention rule")) };
         let mut others: Vec<PathBuf> = Vec::new();
         for entry in fs::read_dir(folder)? {
-            let path = entry?.path();
-            if path.is_dir() && shelves.iter().all(|shelf| shelf.folder() != path) {
+            let entry = entry?;
+            // A volume may have folders of its own, as lost+found.
+            let is_shelf = entry.file_name().to_str().is_some_and(|name| name == ALL || name.starts_with(OF));
+            let path = entry.path();
+            if is_shelf && path.is_dir() && shelves.iter().all(|shelf| shelf.folder() != path) {
                 others.push(path);
             }
         }
@@ -274,9 +280,9 @@ impl Archive for Store {
 /// A wildcard can't be in a file's name everywhere.
 fn shelf_name(filter: &Filter) -> String {
     if *filter == Filter::all() {
-        return "all".to_owned();
+        return ALL.to_owned();
     }
-    format!("of.{}", filter.as_str().replace('*', "+").replace('>', "@"))
+    format!("{OF}{}", filter.as_str().replace('*', "+").replace('>', "@"))
 }
 
 fn lock(folder: &Path) -> io::Result<File> {

@@ -57,6 +57,8 @@ pub(super) struct Writer {
     durability: Durability,
     jobs: Receiver<Order>,
     is_closing: bool,
+    /// The disk has lost what was acknowledged.
+    is_broken: bool,
     /// Written, and not on the disk yet.
     unsynced: Vec<Arc<Segment>>,
     synced_at: Instant,
@@ -90,6 +92,7 @@ impl Writer {
             durability,
             jobs,
             is_closing: false,
+            is_broken: false,
             unsynced: Vec::new(),
             synced_at: now,
             swept_at: now,
@@ -128,7 +131,10 @@ impl Writer {
             && self.synced_at.elapsed() >= every
             && let Err(error) = self.sync()
         {
-            tracing::error!(%error, "the disk did not keep what was acknowledged since the last sync");
+            tracing::error!(
+                %error,
+                "the disk did not keep what was acknowledged since the last sync; nothing more is taken until a restart"
+            );
         }
         if self.swept_at.elapsed() >= SWEEP {
             self.swept_at = Instant::now();
@@ -143,15 +149,25 @@ impl Writer {
 
     fn sync(&mut self) -> io::Result<()> {
         self.synced_at = Instant::now();
-        // Whatever comes of it: what could not be synced now can't be told from what was (fsync reports an error once).
-        for segment in std::mem::take(&mut self.unsynced) {
-            synced(&segment, &self.tail)?;
-        }
-        Ok(())
+        // All of them, whatever comes of one.
+        let synced: Vec<_> =
+            std::mem::take(&mut self.unsynced).iter().map(|segment| synced(segment, &self.tail)).collect();
+        let synced: io::Result<()> = synced.into_iter().collect();
+        // What could not be synced can't be told from what was: the system reports an error once, and the next sync says
+        // that all is well. So nothing more is acknowledged.
+        self.is_broken |= synced.is_err();
+        synced
     }
 
     /// Keeps an append and those that wait behind it, all with one sync, and answers them.
     fn commit(&mut self, first: Job) {
+        if self.is_broken {
+            let why =
+                "the disk has lost what was acknowledged; the server takes events again once it is restarted";
+            // A publisher that has gone does not want to know.
+            drop(first.answer.send(Err(EngineError::Unavailable(why.to_owned()))));
+            return;
+        }
         let mark = self.sequence.mark();
         let now = now_us();
         let mut taken = Vec::new();
@@ -209,7 +225,7 @@ impl Writer {
         let keep = || -> io::Result<()> {
             for (place, block) in blocks {
                 let segment = self.store.shelves()[place].active(head, now_us, self.store.epoch())?;
-                let block = block.finish(segment.synced());
+                let block = block.finish(segment.synced(), segment.salt());
                 segment.write(&block)?;
                 written.push((segment, block));
             }

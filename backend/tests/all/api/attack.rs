@@ -192,6 +192,10 @@ fn the_table_of_attacks_names_tests() {
         .chain([
             include_str!("../../../src/features/tests/strangers.rs").to_owned(),
             include_str!("../../../../shared/src/feature/plain.rs").to_owned(),
+            include_str!("../../../src/lab/dissect/http2.rs").to_owned(),
+            include_str!("../../../src/access/keys.rs").to_owned(),
+            include_str!("../../../../crates/race/tests/race.rs").to_owned(),
+            include_str!("../log/faults.rs").replace("#[tokio::test]\nasync fn", "#[test]\nfn"),
         ])
         .map(|source| source.lines().map(str::trim_start).collect::<Vec<_>>().join("\n"))
         .collect();

@@ -304,3 +304,30 @@ fn the_probes_are_not_kept_and_the_description_is_not_sent_twice() {
     let again = server.request(&format!("GET /openapi.json HTTP/1.1\r\nIf-None-Match: {tag}"), b"");
     assert_eq!((again.status, again.header("etag")), (304, Some(tag)));
 }
+
+/// A place that nothing has followed grows old all the same: it is replaced before retention passes it.
+#[test]
+fn who_polls_a_quiet_topic_is_never_told_that_it_lost_something() {
+    let server = Server::with(&["--retain-events", "2000"]);
+    let lines = vec!["1"; 500].join("\n");
+    let mut known = server.publish("quiet", "1");
+    let mut kept = 0;
+    for _ in 0..20 {
+        let noise = server.request(
+            "POST /v1/topics/noise/events HTTP/1.1\r\nContent-Type: application/x-ndjson",
+            lines.as_bytes(),
+        );
+        assert_eq!(noise.status, 201);
+        let answer = server.request(
+            &format!("GET /v1/events?topic=quiet&topic=other.* HTTP/1.1\r\nIf-None-Match: \"{known}\""),
+            b"",
+        );
+        if answer.status == 304 {
+            kept += 1;
+            continue;
+        }
+        assert_eq!((answer.status, answer.json()["reset"].is_null()), (200, true), "{answer:?}");
+        answer.json()["cursor"].as_str().unwrap().clone_into(&mut known);
+    }
+    assert!(kept > 0, "and most of the time nothing is sent");
+}

@@ -228,6 +228,47 @@ fn a_message_over_the_limit_closes_with_1009() {
     pieces.closes_with(1009);
 }
 
+/// RFC 6455 5.2: a frame says how long it is before anything of it comes, and 2^40 bytes are not waited for.
+#[test]
+fn a_frame_that_says_it_is_too_long_is_refused_by_its_head() {
+    let server = Server::start();
+    for path in ["/v1/ws", "/v1/lab/ws?lab=abcdefghijkmnpqr"] {
+        for (head, code) in [
+            (&[0x81, 0xFF, 0, 0, 1, 0, 0, 0, 0, 0, 1, 2, 3, 4][..], 1009),
+            (&[0x01, 0xFF, 0, 0, 0, 0, 0, 0x20, 0, 0, 1, 2, 3, 4], 1009),
+            (&[0x81, 0xFF, 0x80, 0, 0, 0, 0, 0, 0, 0, 1, 2, 3, 4], 1009),
+            (&[0x89, 0xFE, 1, 0, 1, 2, 3, 4], 1002),
+        ] {
+            let mut wire = server.connect();
+            let answer = wire.request(&format!("GET {path} HTTP/1.1\r\n{UPGRADE}"), b"");
+            assert_eq!(answer.status, 101, "{answer:?}");
+            wire.send(head);
+            let closed = [&[0x88][..], &u16::to_be_bytes(code)].concat();
+            let rest = wire.rest();
+            let found = rest.windows(4).any(|bytes| bytes[0] == 0x88 && bytes[2..] == closed[1..]);
+            assert!(found, "{path} {head:?}: {rest:?}");
+        }
+    }
+}
+
+#[test]
+fn a_list_of_topics_ends_where_a_command_does() {
+    let server = Server::start();
+    let mut socket = Socket::json(&server);
+    let topics: Vec<String> = (0..90_000).map(|n| format!("t{n}")).collect();
+    for kind in ["subscribe", "unsubscribe"] {
+        socket.say(&json!({"type": kind, "topics": topics, "ref": "1"}));
+        let told = socket.text();
+        assert_eq!(
+            (&told["code"], &told["field"], &told["ref"]),
+            (&json!("bad_topic"), &json!("topics"), &json!("1"))
+        );
+    }
+    socket.say(&json!({"type": "subscribe", "topics": ["a"], "last": 1001, "ref": "2"}));
+    let told = socket.text();
+    assert_eq!((&told["code"], &told["field"]), (&json!("bad_parameter"), &json!("last")), "{told}");
+}
+
 #[test]
 fn what_breaks_the_protocol_closes_with_its_code() {
     let server = Server::start();

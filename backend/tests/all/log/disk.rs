@@ -16,14 +16,19 @@ use fourways_shared::{After, Cursor, Data, EventName, Filter, Policy, ResetReaso
 use fourways_testkit::DEADLINE;
 use proptest::prelude::*;
 
-const ENDLESS: Retention = Retention { events: usize::MAX, bytes: u64::MAX, age: Duration::from_hours(1000) };
+pub(super) const ENDLESS: Retention =
+    Retention { events: usize::MAX, bytes: u64::MAX, age: Duration::from_hours(1000) };
 /// So few in memory that nearly everything is read from the disk.
-const SMALL: TailCap = TailCap { events: 4, bytes: 1 << 20 };
+pub(super) const SMALL: TailCap = TailCap { events: 4, bytes: 1 << 20 };
 
-fn open_with(folder: &Path, rules: &[RetentionRule]) -> DiskEngine {
+pub(super) fn open_with(folder: &Path, rules: &[RetentionRule]) -> DiskEngine {
+    open_durably(folder, rules, Durability::Always)
+}
+
+pub(super) fn open_durably(folder: &Path, rules: &[RetentionRule], durability: Durability) -> DiskEngine {
     let began = Instant::now();
     loop {
-        match DiskEngine::open(folder, rules.to_vec(), SMALL, Durability::Always, 1) {
+        match DiskEngine::open(folder, rules.to_vec(), SMALL, durability, 1) {
             // A neighbour that starts a program holds a copy of this process's locks until that program runs.
             Err(error) if error.kind() == ErrorKind::ResourceBusy && began.elapsed() < DEADLINE => {
                 std::thread::sleep(Duration::from_millis(5));
@@ -33,7 +38,7 @@ fn open_with(folder: &Path, rules: &[RetentionRule]) -> DiskEngine {
     }
 }
 
-fn open(folder: &Path) -> DiskEngine {
+pub(super) fn open(folder: &Path) -> DiskEngine {
     open_with(folder, &[RetentionRule::for_all(ENDLESS)])
 }
 
@@ -47,17 +52,20 @@ async fn publish_keyed(engine: &DiskEngine, topic: &str, texts: &[String], key: 
     engine.append(append).await.unwrap()
 }
 
-async fn publish(engine: &DiskEngine, topic: &str, text: &str) -> Cursor {
+pub(super) async fn publish(engine: &DiskEngine, topic: &str, text: &str) -> Cursor {
     publish_keyed(engine, topic, &[text.to_owned()], None).await[0]
 }
 
-fn subscribe(engine: &DiskEngine, topics: &[&str], after: After, policy: Policy) -> Subscription {
+pub(super) fn subscribe(engine: &DiskEngine, topics: &[&str], after: After, policy: Policy) -> Subscription {
     let topics: Vec<Filter> = topics.iter().map(|topic| topic.parse().unwrap()).collect();
     Subscription::new(engine.tail(), &topics, after, policy, Technique::Sse, Shard::DIRECT)
 }
 
 /// Everything that there is, and the resets on the way.
-async fn read_all(subscription: &mut Subscription, limit: usize) -> (Vec<String>, Vec<ResetReason>) {
+pub(super) async fn read_all(
+    subscription: &mut Subscription,
+    limit: usize,
+) -> (Vec<String>, Vec<ResetReason>) {
     let (mut texts, mut resets) = (Vec::new(), Vec::new());
     while let Some(Batch { reset, events }) = subscription.now(limit).await {
         assert!(events.len() <= limit, "{} events", events.len());
@@ -70,11 +78,11 @@ async fn read_all(subscription: &mut Subscription, limit: usize) -> (Vec<String>
     (texts, resets)
 }
 
-fn names(range: std::ops::Range<u64>) -> Vec<String> {
+pub(super) fn names(range: std::ops::Range<u64>) -> Vec<String> {
     range.map(|n| format!("e{n}")).collect()
 }
 
-fn segments(folder: &Path) -> Vec<PathBuf> {
+pub(super) fn segments(folder: &Path) -> Vec<PathBuf> {
     let mut found: Vec<PathBuf> = fs::read_dir(folder.join("all"))
         .unwrap()
         .map(|entry| entry.unwrap().path())

@@ -1,5 +1,6 @@
 //! The log: its laws against a model, the rules for readers that lag, and what the disk keeps over restarts and damage.
 
 mod disk;
+mod faults;
 mod lag;
 mod laws;

@@ -26,6 +26,64 @@ const SCRIPT: &str = r#"
     wait $server
 "#;
 
+/// The same file system, with nothing to give back but what retention lets go; and another server on the same log after
+/// the first has ended in order.
+const RETAINED: &str = r#"
+    set -e
+    mount -t tmpfs -o size=1m tmpfs "$1/disk"
+    serve() { "$2" serve --listen 127.0.0.1:0 --source none --publish-rate 0 --retain-age 2s --data "$1/disk/log" & server=$!; }
+    serve "$1" "$2"
+    trap 'kill -9 $server' EXIT
+    while [ ! -e "$1/stop" ]; do sleep 0.05; done
+    kill -TERM $server
+    wait $server
+    serve "$1" "$2"
+    wait $server
+"#;
+
+/// The script in a mount namespace; `None` where there can be none.
+fn in_namespace(script: &str, folder: &std::path::Path) -> Option<Process> {
+    let is_possible =
+        Command::new("unshare").args(["-rm", "true"]).status().is_ok_and(|status| status.success());
+    if !is_possible {
+        skipped("this system lets nobody make a mount namespace");
+        return None;
+    }
+    std::fs::create_dir(folder.join("disk")).unwrap();
+    let mut command = Command::new("unshare");
+    command.args(["-rm", "bash", "-c", script, "bash"]).arg(folder).arg(FOURWAYS);
+    Some(Process::start(command).unwrap())
+}
+
+#[test]
+fn retention_frees_a_full_disk_and_the_log_opens_again() {
+    let folder = tempfile::tempdir().unwrap();
+    let Some(server) = in_namespace(RETAINED, folder.path()) else { return };
+    let address = server.address().to_owned();
+    let began = Instant::now();
+    let mut refused = 0;
+    // Refused, and taken again once what is too old has gone, without anybody's help; several times over.
+    for _ in 0..2 {
+        while publish(&address).starts_with("HTTP/1.1 201") {
+            assert!(began.elapsed() < DEADLINE, "the disk fills");
+        }
+        while !publish(&address).starts_with("HTTP/1.1 201") {
+            refused += 1;
+            assert!(began.elapsed() < DEADLINE, "retention frees it: {}", server.said());
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    }
+    assert!(refused > 0);
+    std::fs::write(folder.path().join("stop"), "").unwrap();
+    let is_again = |said: String| {
+        said.split("connections have ended").nth(1).is_some_and(|rest| rest.contains("listening on"))
+    };
+    while !is_again(server.said()) {
+        assert!(began.elapsed() < DEADLINE * 2, "it starts again: {}", server.said());
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}
+
 fn ask(address: &str, request: &str) -> String {
     let mut stream = TcpStream::connect(address).unwrap();
     stream.set_read_timeout(Some(DEADLINE)).unwrap();
@@ -48,17 +106,8 @@ fn publish(address: &str) -> String {
 
 #[test]
 fn a_full_disk_refuses_publishes_and_nothing_else() {
-    let is_possible =
-        Command::new("unshare").args(["-rm", "true"]).status().is_ok_and(|status| status.success());
-    if !is_possible {
-        skipped("this system lets nobody make a mount namespace");
-        return;
-    }
     let folder = tempfile::tempdir().unwrap();
-    std::fs::create_dir(folder.path().join("disk")).unwrap();
-    let mut command = Command::new("unshare");
-    command.args(["-rm", "bash", "-c", SCRIPT, "bash"]).arg(folder.path()).arg(FOURWAYS);
-    let server = Process::start(command).unwrap();
+    let Some(server) = in_namespace(SCRIPT, folder.path()) else { return };
     let address = server.address().to_owned();
     let (began, mut kept) = (Instant::now(), 0);
     let refused = loop {

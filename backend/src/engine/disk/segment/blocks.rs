@@ -36,7 +36,7 @@ impl Segment {
         if !buffer.has(at, whole) {
             buffer.fill(&self.file, at, end, whole.max(READ_BYTES))?;
         }
-        Ok((header, block::body(&header, buffer.from(at))?))
+        Ok((header, block::body(&header, buffer.from(at), self.salt)?))
     }
 
     /// The next place at or after `from` where a whole block begins, and what it knew to be on the disk.
