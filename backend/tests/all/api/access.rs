@@ -372,3 +372,37 @@ fn streams_and_polls_go_on_by_another_token_from_the_same_cursor() {
         guarded.with(&everything(), &format!("GET /v1/events?topic=a&wait=5&after={cursor}"), "").json();
     assert_eq!((&polled["events"][0]["data"], &polled["events"][1]["data"]), (&json!(2), &json!(3)));
 }
+
+#[test]
+fn the_labs_channel_ends_with_its_token_and_is_held_like_any_socket() {
+    let guarded = Guarded::start(&["--max-held-per-subject", "1"]);
+    let open = || {
+        let mut wire = guarded.server.connect();
+        let auth = format!("Authorization: Bearer {}", brief(3));
+        let head = format!("GET /v1/lab/ws?lab=abcdefghijkmnpqr HTTP/1.1\r\n{UPGRADE}\r\n{auth}");
+        (wire.request(&head, b"").status, wire)
+    };
+    let (status, mut channel) = open();
+    assert_eq!(status, 101);
+    assert_eq!(open().0, 429, "one is what its subject may hold");
+    let rest = channel.rest();
+    let is_told = |bytes: &[u8]| bytes[0] == 0x88 && bytes[2..4] == 4401_u16.to_be_bytes();
+    assert!(rest.windows(4).any(is_told), "{:?}", String::from_utf8_lossy(&rest));
+}
+
+#[test]
+fn a_cookie_is_for_https_alone_where_the_browser_came_by_it() {
+    let direct = Guarded::start(&[]);
+    let behind = Guarded::start(&["--trusted-hops", "1"]);
+    let is_secure = |guarded: &Guarded, proto: &str| {
+        let headers = format!("\r\nAuthorization: Bearer {}\r\nX-Forwarded-Proto: {proto}", everything());
+        let answer = guarded.ask("POST /v1/session", &headers, "");
+        answer.header("set-cookie").unwrap().contains("Secure")
+    };
+    assert!(is_secure(&behind, "https") && is_secure(&behind, "http, https"));
+    assert!(
+        !is_secure(&behind, "http") && !is_secure(&behind, "https, http"),
+        "the nearest proxy is believed"
+    );
+    assert!(!is_secure(&direct, "https"), "and nobody where there is none");
+}

@@ -109,7 +109,7 @@ fn rules(events: usize) -> Vec<RetentionRule> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 300, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 200, ..ProptestConfig::default() })]
 
     #[test]
     fn any_interleaving_loses_nothing_silently_repeats_nothing_and_keeps_order(
