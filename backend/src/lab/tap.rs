@@ -20,7 +20,7 @@ use std::{
 use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
     net::TcpStream,
-    time::{Sleep, sleep},
+    time::{Instant, Sleep, sleep},
 };
 
 use self::{
@@ -39,6 +39,8 @@ pub struct Tap<T: Socket> {
     ending: Option<Pin<Box<Sleep>>>,
     /// Bytes that were thrown away meanwhile.
     lingered: usize,
+    /// Whatever still comes.
+    lingers_until: Option<Instant>,
     /// Nothing is written any more.
     is_shut: bool,
     visitors: Arc<Visitors>,
@@ -48,9 +50,11 @@ pub struct Tap<T: Socket> {
     streams: Option<Box<Streams>>,
 }
 
-/// How long the answer to a request that is not read to its end has to reach the client.
+/// How long the answer to a request that is not read to its end has to reach the client, once nothing more comes of it.
 const LAST_ANSWER: Duration = Duration::from_secs(2);
-/// And how much of the rest may come meanwhile.
+/// How long the rest may come at all,
+const MAX_LINGER: Duration = Duration::from_secs(30);
+/// and how much of it.
 const MAX_LINGER_BYTES: usize = 64 << 20;
 
 /// What a tap needs of a connection beside reading and writing.
@@ -74,6 +78,7 @@ impl<T: Socket> Tap<T> {
             gauge: Rc::default(),
             ending: None,
             lingered: 0,
+            lingers_until: None,
             is_shut: false,
             visitors,
             visit: None,
@@ -89,6 +94,7 @@ impl<T: Socket> Tap<T> {
             gauge: Rc::default(),
             ending: None,
             lingered: 0,
+            lingers_until: None,
             is_shut: false,
             visitors,
             visit: None,
@@ -108,7 +114,14 @@ impl<T: Socket> Tap<T> {
         while self.lingered < MAX_LINGER_BYTES {
             let mut scraps = ReadBuf::uninit(&mut scraps);
             match Pin::new(&mut self.io).poll_read(cx, &mut scraps) {
-                Poll::Ready(Ok(())) if !scraps.filled().is_empty() => self.lingered += scraps.filled().len(),
+                Poll::Ready(Ok(())) if !scraps.filled().is_empty() => {
+                    self.lingered += scraps.filled().len();
+                    // It goes on: it may have its time anew, within that of all.
+                    let until = self.lingers_until.get_or_insert_with(|| Instant::now() + MAX_LINGER);
+                    if let Some(ending) = &mut self.ending {
+                        ending.as_mut().reset((Instant::now() + LAST_ANSWER).min(*until));
+                    }
+                }
                 Poll::Ready(_) => return Poll::Ready(()),
                 Poll::Pending => {
                     let ending = self.ending.get_or_insert_with(|| Box::pin(sleep(LAST_ANSWER)));
