@@ -74,11 +74,15 @@ fn serves_the_app() -> anyhow::Result<()> {
         .find_map(|line| line.split_once("http://").map(|(_, address)| address.trim().to_owned()))
         .context("the binary does not listen")?;
     let page = get(&address, "/")?;
-    let code =
-        page.split('"').find(|part| part.ends_with("_bg.wasm")).context("a page without the app's code")?;
+    let code = code_of(&page).context("a page without the app's code")?;
     let code = get(&address, code)?;
     ensure!(code.starts_with("HTTP/1.1 200 "), "the app's code is not built in: {code}");
     Ok(())
+}
+
+/// The address of the app's code in its page, whether its attributes have quotes or were squeezed.
+fn code_of(page: &str) -> Option<&str> {
+    page.split(['"', '\'', '=', ' ', '>']).find(|part| part.ends_with("_bg.wasm"))
 }
 
 /// An answer, as text.
@@ -89,4 +93,21 @@ fn get(address: &str, path: &str) -> anyhow::Result<String> {
     let mut answer = Vec::new();
     stream.read_to_end(&mut answer)?;
     Ok(String::from_utf8_lossy(&answer).into_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::code_of;
+
+    #[test]
+    fn the_code_is_found_in_either_spelling() {
+        for page in [
+            r#"<link rel="preload" href="/app-1_bg.wasm" as="fetch">"#,
+            "<link href=/app-1_bg.wasm as=fetch rel=preload>",
+            "<link rel=preload as=fetch href=/app-1_bg.wasm>",
+        ] {
+            assert_eq!(code_of(page), Some("/app-1_bg.wasm"), "{page}");
+        }
+        assert_eq!(code_of("<p>no code</p>"), None);
+    }
 }
