@@ -21,6 +21,9 @@ const STILL: Duration = Duration::from_millis(800);
 /// More stops than any slider has.
 const MAX_STOPS: usize = 30;
 
+/// How often another tab is opened until one covers the page.
+const COVERS: u32 = 10;
+
 impl Browser {
     /// Has every page that is opened from now on run this script before its own.
     ///
@@ -51,9 +54,23 @@ impl Browser {
         F: Future<Output = anyhow::Result<()>>,
     {
         let page = self.driver.window().await?;
-        let other = self.driver.new_tab().await?;
-        self.driver.switch_to_window(other).await?;
-        self.driver.goto("about:blank").await?;
+        let mut tries = 0;
+        loop {
+            // A tab opens in the window that is in front, and covers only what is in that one.
+            self.driver.cdp().send_raw("Page.bringToFront", json!({})).await?;
+            let other = self.driver.new_tab().await?;
+            self.driver.switch_to_window(other.clone()).await?;
+            self.driver.goto("about:blank").await?;
+            self.driver.switch_to_window(page.clone()).await?;
+            let is_hidden = self.ask("return document.visibilityState", &[]).await? == json!("hidden");
+            self.driver.switch_to_window(other).await?;
+            tries += 1;
+            if is_hidden || tries == COVERS {
+                break;
+            }
+            self.driver.close_window().await?;
+            self.driver.switch_to_window(page.clone()).await?;
+        }
         let done = meanwhile().await;
         self.driver.close_window().await?;
         self.driver.switch_to_window(page).await?;

@@ -149,8 +149,13 @@ async fn broken(server: &Server, browser: &Browser, fault: &str, effects: Effect
     browser.click("[data-testid=break]:enabled").await?;
     if fault == BACKGROUND {
         browser.text_when("[data-testid=fault-state]", |text| text.contains("another tab")).await?;
-        let until = server.head().await? + HIDDEN_EVENTS;
-        browser.while_hidden(async || server.await_head(until).await).await?;
+        // Counted from when it is hidden: opening the other tab may take as long.
+        browser
+            .while_hidden(async || {
+                let until = server.head().await? + HIDDEN_EVENTS;
+                server.await_head(until).await
+            })
+            .await?;
     }
     browser.ask_when(RESULT, &[json!(fault)], |told| !told.is_null()).await
 }
