@@ -1,4 +1,4 @@
-//! Who asks: by whom things are counted.
+//! The client that a request is counted for: the subject of its token, or its address.
 
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 

@@ -89,17 +89,7 @@ impl<T: Socket> Tap<T> {
     /// Taps one that speaks HTTP/2: it is counted, and not broken, since everything of a browser shares it.
     pub fn http2(io: T, visitors: Arc<Visitors>) -> Self {
         let streams = Some(Box::new(Streams::new(Arc::clone(&visitors))));
-        Self {
-            io,
-            gauge: Rc::default(),
-            ending: None,
-            lingered: 0,
-            lingers_until: None,
-            is_shut: false,
-            visitors,
-            visit: None,
-            streams,
-        }
+        Self { streams, ..Self::new(io, visitors) }
     }
 
     /// What it has written, for the streams on it to look at.

@@ -51,9 +51,7 @@ impl Subscription {
             Some(sum + end.saturating_sub(seen))
         })
     }
-}
 
-impl Subscription {
     /// The same where an event may be in several indices, and is one event all the same.
     fn pending_once(&self, since: u64) -> Option<u64> {
         let mut offsets = Vec::new();

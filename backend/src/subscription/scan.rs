@@ -1,4 +1,5 @@
-//! What a pattern's index does not hold, as far as it is in memory: found by the order of the log, a piece at a time.
+//! How a subscription reads events of a pattern that are in memory and no longer in the pattern's index: by the order of
+//! the log, a piece at a time.
 
 use fourways_shared::{Filter, Policy, ResetReason};
 use smallvec::SmallVec;
@@ -15,6 +16,7 @@ impl Subscription {
         self.policy == Policy::Latest || self.is_conflating
     }
 
+    /// Those of its topics that are patterns.
     pub(super) fn patterns(&self) -> SmallVec<[Filter; 1]> {
         self.topics().filter(|topic| topic.is_pattern()).cloned().collect()
     }

@@ -1,4 +1,4 @@
-//! What a failing disk leaves behind: the log opens all the same, costs nothing but what is damaged, and says so.
+//! Tests of a log that a failed disk, a crash or a forger has damaged: it opens, and loses only what is damaged.
 
 use std::{fs, os::unix::fs::FileExt as _, path::Path, time::Duration};
 

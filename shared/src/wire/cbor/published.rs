@@ -1,4 +1,4 @@
-//! What a publisher says in CBOR, as it is kept: bytes, or the JSON text of a native value.
+//! The `data` of a publish in CBOR: a byte string is kept as bytes, any other value as the JSON text that says the same.
 
 use std::fmt;
 
