@@ -49,6 +49,11 @@ impl Step<'_> {
     pub(crate) fn printed(&self) -> String {
         self.printed.text()
     }
+
+    /// What went wrong so far, as it is shown when a step fails.
+    pub(crate) fn failure(&self) -> String {
+        self.printed.failure(SHOWN_LINES)
+    }
 }
 
 impl Steps {

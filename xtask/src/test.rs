@@ -6,7 +6,7 @@ use std::ffi::OsString;
 
 use anyhow::{Context as _, ensure};
 
-use self::checks::{Counts, cargo, linted};
+use self::checks::{Counts, cargo, failed, linted};
 use crate::{
     app, root,
     run::{command, print, say},
@@ -47,6 +47,9 @@ impl Section {
         }
     }
 }
+
+/// So many browser tests that have failed are tried again; more are no accident.
+const MAX_AGAIN: usize = 3;
 
 /// What was asked for.
 struct Wanted {
@@ -234,18 +237,31 @@ fn wasm_tests(steps: &Steps, installed: &Installed) -> anyhow::Result<Counts> {
     })
 }
 
+/// The tests that need a browser. What fails is tried once more alone, and said to have failed: a browser beside three
+/// others on a busy machine is at times too late for anything.
 fn browser_tests(steps: &Steps, installed: &Installed, only: Option<&str>) -> anyhow::Result<Counts> {
     steps.step("the lab and its clients, in Chromium and Node", "5 min", |step| {
-        let mut tests = cargo("test --locked --workspace --test e2e --no-fail-fast --");
-        tests
-            .arg(format!("--test-threads={BROWSER_THREADS}"))
-            .args(only)
-            .env("FOURWAYS_BINARY", root().join("target/debug/fourways"))
-            .env("FOURWAYS_APP", app::folder())
-            .env("FOURWAYS_AXE", &installed.axe)
-            .env("FOURWAYS_SCHEMATHESIS", &installed.schemathesis)
-            .env("NODE_PATH", &installed.node_path);
-        step.run(&mut tests)?;
+        let tests = |threads: usize| {
+            let mut tests = cargo("test --locked --workspace --test e2e --no-fail-fast --");
+            tests
+                .arg(format!("--test-threads={threads}"))
+                .env("FOURWAYS_BINARY", root().join("target/debug/fourways"))
+                .env("FOURWAYS_APP", app::folder())
+                .env("FOURWAYS_AXE", &installed.axe)
+                .env("FOURWAYS_SCHEMATHESIS", &installed.schemathesis)
+                .env("NODE_PATH", &installed.node_path);
+            tests
+        };
+        if let Err(error) = step.run(tests(BROWSER_THREADS).args(only)) {
+            let printed = step.printed();
+            let again = failed(&printed);
+            if again.is_empty() || again.len() > MAX_AGAIN {
+                return Err(error);
+            }
+            say(&format!("\nfailed, and tried once more alone: {}\n{}", again.join(", "), step.failure()));
+            step.run(tests(1).arg("--exact").args(&again))?;
+            say(&format!("\nFLAKY: passed alone, after it had failed: {}", again.join(", ")));
+        }
         Ok(Counts::of(&step.printed()))
     })
 }

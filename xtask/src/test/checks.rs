@@ -19,6 +19,22 @@ pub(crate) fn linted(mut command: Command) -> Command {
     command
 }
 
+/// The tests that have failed, as test binaries list them at their end.
+pub(crate) fn failed(printed: &str) -> Vec<&str> {
+    let mut failed: Vec<&str> = Vec::new();
+    let mut is_list = false;
+    for line in printed.lines() {
+        is_list = line == "failures:" || (is_list && !line.starts_with("test result:"));
+        // The failures themselves are printed under such a line too, and a name has no spaces in it.
+        if let Some(name) = line.strip_prefix("    ").filter(|name| is_list && !name.contains(' '))
+            && !failed.contains(&name)
+        {
+            failed.push(name);
+        }
+    }
+    failed
+}
+
 /// How many tests there were.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Counts {
@@ -35,7 +51,7 @@ impl Counts {
             let before = line.split(word).next().unwrap_or_default();
             before.split_whitespace().next_back().and_then(|number| number.parse().ok()).unwrap_or(0)
         };
-        let results = printed.lines().filter(|line| line.starts_with("test result: ok."));
+        let results = printed.lines().filter(|line| line.starts_with("test result: "));
         results.fold(Self::default(), |sum, line| Self {
             passed: sum.passed + number_before(line, " passed"),
             ignored: sum.ignored + number_before(line, " ignored"),
@@ -53,7 +69,7 @@ impl Add for Counts {
 
 #[cfg(test)]
 mod tests {
-    use super::Counts;
+    use super::{Counts, failed};
 
     #[test]
     fn closing_lines_are_added_up() {
@@ -61,6 +77,14 @@ mod tests {
             test result: ok. 114 passed; 0 failed; 2 ignored; 0 measured; 0 filtered out; finished in 2.52s\n\
             test result: FAILED. 7 passed; 1 failed; 0 ignored; 0 measured; 0 filtered out\n\
             test result: ok. 1 passed; 0 failed; 1 ignored; 0 measured; 5 filtered out; finished in 0.00s\n";
-        assert_eq!(Counts::of(printed), Counts { passed: 115, ignored: 3 });
+        assert_eq!(Counts::of(printed), Counts { passed: 122, ignored: 3 });
+    }
+
+    #[test]
+    fn what_has_failed_is_listed_at_the_end() {
+        let printed = "test a::b ... FAILED\n\nfailures:\n\n---- a::b stdout ----\n    at the top\n\n\nfailures:\n    \
+            a::b\n    c\n\ntest result: FAILED. 7 passed; 2 failed; 0 ignored\n    d\n";
+        assert_eq!(failed(printed), ["a::b", "c"]);
+        assert!(failed("test a ... ok\n\ntest result: ok. 1 passed; 0 failed\n").is_empty());
     }
 }
