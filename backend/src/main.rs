@@ -4,7 +4,7 @@ use std::{io::IsTerminal as _, process::ExitCode};
 
 use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand, ValueEnum};
 use fourways::{
-    cli::{check, publish, rehearse, serve, settings, subscribe},
+    cli::{check, log, publish, rehearse, serve, settings, subscribe},
     config::Config,
     traces::Traces,
 };
@@ -56,6 +56,8 @@ enum Command {
     Check(Box<check::Check>),
     /// Tell a running server's streams and sockets to come back, as a deploy would, and print how they do.
     Rehearse(rehearse::Rehearse),
+    /// Check a log on the disk, or give it another epoch.
+    Log(log::Log),
     /// Check the settings of `serve`, or list them.
     Config(settings::Ask),
 }
@@ -73,13 +75,13 @@ fn main() -> ExitCode {
     let arguments = Arguments::from_arg_matches(&matches).unwrap_or_else(|error| error.exit());
     let filter =
         EnvFilter::try_from_env("FOURWAYS_LOG").unwrap_or_else(|_| EnvFilter::new("warn,fourways=info"));
-    let log = tracing_subscriber::fmt::layer()
+    let lines = tracing_subscriber::fmt::layer()
         .with_writer(std::io::stderr)
         .with_ansi(std::io::stderr().is_terminal())
         .with_target(false);
-    let log = match arguments.log_format {
-        LogFormat::Text => log.boxed(),
-        LogFormat::Json => log.json().flatten_event(true).boxed(),
+    let lines = match arguments.log_format {
+        LogFormat::Text => lines.boxed(),
+        LogFormat::Json => lines.json().flatten_event(true).boxed(),
     };
     // Outlives the server: it sends what is left when it goes.
     let traces = match &arguments.command {
@@ -92,7 +94,7 @@ fn main() -> ExitCode {
     };
     tracing_subscriber::registry()
         .with(traces.as_ref().map(Traces::layer))
-        .with(log.with_filter(filter))
+        .with(lines.with_filter(filter))
         .init();
     let outcome = actix_web::rt::System::new().block_on(async {
         match arguments.command {
@@ -101,6 +103,7 @@ fn main() -> ExitCode {
             Command::Subscribe(subscribe) => subscribe::run(subscribe).await.map(|()| ExitCode::SUCCESS),
             Command::Check(check) => Box::pin(check::run(*check)).await,
             Command::Rehearse(rehearse) => rehearse::run(rehearse).await.map(|()| ExitCode::SUCCESS),
+            Command::Log(asked) => log::run(&asked),
             Command::Config(ask) => settings::run(&ask, &command, &matches).map(|()| ExitCode::SUCCESS),
         }
     });

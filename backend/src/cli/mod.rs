@@ -1,6 +1,7 @@
 //! The commands, one file each.
 
 pub mod check;
+pub mod log;
 pub mod publish;
 pub mod rehearse;
 pub mod serve;

@@ -28,7 +28,10 @@ use thiserror::Error;
 pub(crate) use self::tail::{Scan, Seek, TopicTail};
 pub use self::{
     archive::{Archive, Floors, Older, Stock},
-    disk::{DiskEngine, Durability},
+    disk::{
+        Checked, DiskEngine, Durability, Files, Finding, FindingKind, How, LogError, OpenFile, SystemFiles,
+        check, check_on, renew,
+    },
     lag::{LagAction, LagRule},
     memory::MemoryEngine,
     meters::{BOUNDS_US, Histogram, Meter, Meters, Reads, Times},

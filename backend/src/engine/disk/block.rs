@@ -38,6 +38,9 @@ pub(super) struct Header {
 /// Why bytes are no block.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub(super) enum Damage {
+    /// The file does not begin as a segment does.
+    #[error("the file's head is not what was written")]
+    Head,
     /// It does not begin as a block does.
     #[error("no block begins here")]
     Magic,

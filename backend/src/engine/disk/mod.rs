@@ -9,6 +9,10 @@
 //! Nobody sees an event before the disk has it: an event that was seen and then lost would leave its offset to another.
 
 mod block;
+mod check;
+mod files;
+mod findings;
+mod lives;
 mod segment;
 mod shelf;
 mod store;
@@ -32,6 +36,11 @@ use self::{
     block::Stored,
     store::{Opened, Store},
     writer::{Job, Order, Writer},
+};
+pub use self::{
+    check::{Checked, LogError, check, check_on, renew},
+    files::{Files, How, OpenFile, SystemFiles},
+    findings::{Finding, FindingKind},
 };
 use super::{
     Append, Appending, Archive as _, Engine, EngineError, RetentionRule, Selection, Shard, Tail, TailCap,
@@ -74,12 +83,31 @@ impl DiskEngine {
         durability: Durability,
         workers: usize,
     ) -> io::Result<Self> {
+        Self::open_on(Arc::new(SystemFiles), folder, rules, cap, durability, workers)
+    }
+
+    /// The same on other files than the system's.
+    ///
+    /// # Errors
+    /// As for [`Self::open`].
+    pub fn open_on(
+        files: Arc<dyn Files>,
+        folder: &Path,
+        rules: Vec<RetentionRule>,
+        cap: TailCap,
+        durability: Durability,
+        workers: usize,
+    ) -> io::Result<Self> {
         let now = now_us();
         let mut keys = Keys::default();
-        let Opened { store, head, published_at_us, holes } =
-            Store::open(folder, &rules, &mut |stored| keys.see(stored, now))?;
-        for hole in &holes {
-            tracing::error!(file = %hole.path, at = hole.at, after = hole.after, "{hole}; it is left out");
+        let Opened { store, head, published_at_us, findings } =
+            Store::open(files, folder, &rules, &mut |stored| keys.see(stored, now))?;
+        for finding in &findings {
+            if finding.is_loss() {
+                tracing::error!("{finding}; it is left out");
+            } else {
+                tracing::warn!("{finding}");
+            }
         }
         let store = Arc::new(store);
         let mut sequence = Sequence::new(store.epoch(), head, published_at_us);
@@ -95,6 +123,15 @@ impl DiskEngine {
         let writer = std::thread::Builder::new().name("log".to_owned()).spawn(move || writer.run())?;
         let room = Arc::new(Semaphore::new(MAX_WAITING_KIB as usize));
         Ok(Self { tail, jobs, room, writer: Mutex::new(Some(writer)) })
+    }
+}
+
+impl DiskEngine {
+    /// Lets go what is not retained, after what was appended before and ahead of what is from now on. It does so by
+    /// itself once a second.
+    pub fn sweep(&self) {
+        // A log that is closed keeps what it has.
+        drop(self.jobs.send(Order::Sweep));
     }
 }
 

@@ -2,8 +2,7 @@
 
 use std::{
     collections::VecDeque,
-    fs, io,
-    os::unix::fs::FileExt as _,
+    io,
     path::{Path, PathBuf},
     sync::{
         Arc, PoisonError, RwLock,
@@ -16,8 +15,10 @@ use fourways_shared::Epoch;
 
 use super::{
     block::Stored,
-    segment::{Found, Hole, Segment, Wanted},
-    store::number_in,
+    files::{Files, How, make_folders, read_whole},
+    findings::{Finding, FindingKind},
+    lives::Lives,
+    segment::{Found, Segment, Wanted, base_of},
 };
 use crate::engine::{Retention, RetentionRule, Selection};
 
@@ -31,6 +32,7 @@ const FLOOR_FILE: &str = "floor";
 /// Segments that are kept by one rule.
 #[derive(Debug)]
 pub(super) struct Shelf {
+    files: Arc<dyn Files>,
     rule: RetentionRule,
     is_former: bool,
     folder: PathBuf,
@@ -45,51 +47,53 @@ impl Shelf {
     /// # Errors
     /// If something can't be read, or belongs to another log.
     pub(super) fn open(
-        rule: RetentionRule,
-        is_former: bool,
+        files: &Arc<dyn Files>,
+        (rule, is_former): (RetentionRule, bool),
         folder: PathBuf,
-        epoch: Epoch,
-        holes: &mut Vec<Hole>,
+        lives: &Lives,
+        findings: &mut Vec<Finding>,
         visit: &mut dyn FnMut(&Stored<'_>),
     ) -> io::Result<Self> {
-        fs::create_dir_all(&folder)?;
-        let mut paths = Vec::new();
-        for entry in fs::read_dir(&folder)? {
-            let path = entry?.path();
-            if path.extension().is_some_and(|extension| extension == "log") {
-                paths.push(path);
-            }
-        }
+        make_folders(&**files, &folder)?;
+        let mut paths = files.list(&folder)?;
         // Names are offsets with leading zeros.
+        paths.retain(|path| path.extension().is_some_and(|extension| extension == "log"));
         paths.sort();
-        let mut segments = VecDeque::with_capacity(paths.len());
-        let last = paths.len().saturating_sub(1);
-        for (at, path) in paths.into_iter().enumerate() {
+        let mut whole = Vec::with_capacity(paths.len());
+        for path in paths {
             // A crash, or a full disk, while it was made: there was nothing in it yet.
-            let bytes = fs::metadata(&path)?.len();
-            if Segment::is_unfinished(&path, bytes)? {
-                tracing::warn!(file = %path.display(), bytes, "a segment that was begun and holds nothing is removed");
-                fs::remove_file(&path)?;
+            if let Some(bytes) = Segment::unfinished(&**files, &path)? {
+                files.remove(&path)?;
+                let after = base_of(&path).unwrap_or(0);
+                findings.push(Finding { file: path, at: 0, bytes, after, kind: FindingKind::Begun });
                 continue;
             }
-            let (segment, found) = Segment::open(path, epoch, at == last, visit)?;
-            holes.extend(found);
-            segments.push_back(Arc::new(segment));
+            whole.push(path);
         }
-        let floor = match number_in(&folder.join(FLOOR_FILE)) {
+        let mut segments = VecDeque::with_capacity(whole.len());
+        let mut following = whole.iter().skip(1).map(|path| base_of(path)).collect::<Vec<_>>().into_iter();
+        for path in whole {
+            let next = following.next().flatten();
+            segments.push_back(Arc::new(Segment::open(&**files, path, lives, next, findings, visit)?));
+        }
+        let path = folder.join(FLOOR_FILE);
+        let floor = match said(read_whole(&**files, &path)?.as_deref()) {
+            Ok(floor) => floor,
             // A crash while it was said: what is there begins behind it.
-            Err(error) if error.kind() == io::ErrorKind::InvalidData => {
+            Err(bytes) => {
                 let base = segments.front().map_or(0, |first: &Arc<Segment>| first.base());
-                tracing::warn!(%error, base, "what is there says up to where events were let go");
+                findings.push(Finding { file: path, at: 0, bytes, after: base, kind: FindingKind::Half });
                 base
             }
-            floor => floor?,
         };
         // Made now: letting go is what helps a full disk, so it must need no room.
         if floor == 0 {
-            say_in_place(&folder, floor)?;
+            say(&**files, &folder, floor)?;
         }
-        Ok(Self { rule, is_former, folder, segments: RwLock::new(segments), floor: AtomicU64::new(floor) })
+        // With it the names that a process has made which was ended before it could have the disk keep them.
+        files.sync_folder(&folder)?;
+        let (segments, floor) = (RwLock::new(segments), AtomicU64::new(floor));
+        Ok(Self { files: Arc::clone(files), rule, is_former, folder, segments, floor })
     }
 
     /// What is kept here, and how much of it.
@@ -129,7 +133,7 @@ impl Shelf {
     /// # Errors
     /// If it can't be made.
     pub(super) fn begin(&self, head: u64, epoch: Epoch) -> io::Result<Arc<Segment>> {
-        let segment = Arc::new(Segment::create(&self.folder, head, epoch)?);
+        let segment = Arc::new(Segment::create(&*self.files, &self.folder, head, epoch)?);
         let mut segments = self.segments.write().unwrap_or_else(PoisonError::into_inner);
         // An empty one of the same name was just made anew.
         if segments.back().is_some_and(|last| last.path() == segment.path()) {
@@ -140,6 +144,9 @@ impl Shelf {
     }
 
     fn is_full(&self, segment: &Segment, now_us: u64) -> bool {
+        if !segment.has_head() {
+            return true;
+        }
         let Retention { events, bytes, age } = self.rule.retention;
         let index = segment.index();
         let longest = (bytes / SHARE).clamp(*SEGMENT_BYTES.start(), *SEGMENT_BYTES.end());
@@ -175,9 +182,9 @@ impl Shelf {
             let Some((first, is_last)) = first else { return Ok(()) };
             let floor = first.index().last;
             // First said, then done: a crash in between leaves a segment that goes at the next sweep.
-            say_in_place(&self.folder, floor)?;
+            say(&*self.files, &self.folder, floor)?;
             self.floor.store(floor, Ordering::SeqCst);
-            fs::remove_file(first.path())?;
+            self.files.remove(first.path())?;
             self.segments.write().unwrap_or_else(PoisonError::into_inner).pop_front();
             if is_last {
                 // Only now: on a full disk there was no room for it before.
@@ -200,7 +207,8 @@ impl Shelf {
         for segment in self.segments() {
             let (last, holds) = {
                 let index = segment.index();
-                (index.last, selection.any_of(index.topics.keys()))
+                // What can't be read may have been of these topics.
+                (index.last, index.has_hole || selection.any_of(index.topics.keys()))
             };
             if last <= wanted.after {
                 continue;
@@ -236,11 +244,27 @@ impl Shelf {
 }
 
 /// Says in a file that is there already, and as long, up to where events were let go.
-fn say_in_place(folder: &Path, floor: u64) -> io::Result<()> {
-    let file =
-        fs::OpenOptions::new().write(true).create(true).truncate(false).open(folder.join(FLOOR_FILE))?;
-    file.write_all_at(format!("{floor:020}\n").as_bytes(), 0)?;
-    file.sync_data()
+fn say(files: &dyn Files, folder: &Path, floor: u64) -> io::Result<()> {
+    let file = files.open(&folder.join(FLOOR_FILE), How::Made)?;
+    let number = format!("{floor:020}");
+    let checksum = crc32fast::hash(number.as_bytes());
+    file.write_all_at(format!("{number} {checksum:08x}\n").as_bytes(), 0)?;
+    file.sync()
+}
+
+/// What was said there, 0 if nothing was; how many bytes there are if they say nothing. Logs that were made before there
+/// was a checksum have none.
+fn said(bytes: Option<&[u8]>) -> Result<u64, u64> {
+    let Some(bytes) = bytes else { return Ok(0) };
+    let read = || {
+        let mut words = std::str::from_utf8(bytes).ok()?.split_whitespace();
+        let number = words.next()?;
+        let is_right = words.next().is_none_or(|checksum| {
+            u32::from_str_radix(checksum, 16) == Ok(crc32fast::hash(number.as_bytes()))
+        });
+        number.parse().ok().filter(|_| is_right)
+    };
+    read().ok_or(bytes.len() as u64)
 }
 
 fn micros(age: Duration) -> u64 {

@@ -1,9 +1,9 @@
 //! The folder of a log: who it is, and a shelf for each retention rule.
 
 use std::{
+    any::Any,
     collections::HashMap,
-    fs::{self, File, TryLockError},
-    io::{self, Write as _},
+    io,
     path::{Path, PathBuf},
     sync::Arc,
 };
@@ -12,7 +12,10 @@ use fourways_shared::{Epoch, Filter, Offset, Topic};
 
 use super::{
     block::Stored,
-    segment::{Found, Held, Hole, Segment, Wanted},
+    files::{Files, How, make_folders, read_whole, write_whole},
+    findings::Finding,
+    lives::Lives,
+    segment::{Found, Held, Segment, Wanted},
     shelf::Shelf,
 };
 use crate::{
@@ -20,9 +23,6 @@ use crate::{
     engine::{Archive, Floors, Older, RetentionRule, Selection, Stock, TailCap},
 };
 
-/// Names the log: its format, and its epoch.
-const NAME_FILE: &str = "log";
-const FORMAT: &str = "fourways log 1";
 /// Says up to which offset numbers may have been given out.
 const RESERVED_FILE: &str = "reserved";
 /// How folders of shelves are called: that of every topic, and of a filter.
@@ -36,11 +36,12 @@ const READ_BYTES: usize = 256 * 1024;
 /// A log on the disk.
 #[derive(Debug)]
 pub(super) struct Store {
+    files: Arc<dyn Files>,
     folder: PathBuf,
     epoch: Epoch,
     shelves: Vec<Shelf>,
     /// Locked as long as this lives; the kernel unlocks it for a server that was killed.
-    _lock: File,
+    _lock: Box<dyn Any + Send + Sync>,
 }
 
 /// What was found when a log was opened.
@@ -54,8 +55,8 @@ pub(super) struct Opened {
     pub head: u64,
     /// When the last event was published.
     pub published_at_us: u64,
-    /// What can't be read.
-    pub holes: Vec<Hole>,
+    /// What is not as it was written.
+    pub findings: Vec<Finding>,
 }
 
 impl Store {
@@ -64,46 +65,52 @@ impl Store {
     /// # Errors
     /// If another server has it open, or it can't be read or written.
     pub(super) fn open(
+        files: Arc<dyn Files>,
         folder: &Path,
         rules: &[RetentionRule],
         visit: &mut dyn FnMut(&Stored<'_>),
     ) -> io::Result<Opened> {
-        fs::create_dir_all(folder)?;
-        let lock = lock(folder)?;
-        let epoch = epoch(folder)?;
+        make_folders(&*files, folder)?;
+        // It may have been made by a start that ended before the disk had its name.
+        sync_above(&*files, folder)?;
+        let lock = lock(&*files, folder)?;
+        let lives = Lives::read_or_begin(&*files, folder)?;
         let (mut head, mut published_at_us) = (0, 0);
         let mut visit = |stored: &Stored<'_>| {
-            head = head.max(stored.offset);
-            published_at_us = published_at_us.max(stored.published_at_us);
+            if stored.offset > head {
+                (head, published_at_us) = (stored.offset, stored.published_at_us);
+            }
             visit(stored);
         };
-        let mut holes = Vec::new();
+        let mut findings = Vec::new();
         let mut shelves = Vec::with_capacity(rules.len());
         for rule in rules {
             let folder = folder.join(shelf_name(&rule.filter));
-            shelves.push(Shelf::open(rule.clone(), false, folder, epoch, &mut holes, &mut visit)?);
+            let rule = (rule.clone(), false);
+            shelves.push(Shelf::open(&files, rule, folder, &lives, &mut findings, &mut visit)?);
         }
         // Shelves of rules that were given once: what they hold stays readable, by the rule for all the rest.
         let Some(rest) = rules.last() else { return Err(io::Error::other("there is no retention rule")) };
-        let mut others: Vec<PathBuf> = Vec::new();
-        for entry in fs::read_dir(folder)? {
-            let entry = entry?;
+        let mut others = files.list(folder)?;
+        others.retain(|path| {
             // A volume may have folders of its own, as lost+found.
-            let is_shelf = entry.file_name().to_str().is_some_and(|name| name == ALL || name.starts_with(OF));
-            let path = entry.path();
-            if is_shelf && path.is_dir() && shelves.iter().all(|shelf| shelf.folder() != path) {
-                others.push(path);
-            }
-        }
+            let name = path.file_name().and_then(|name| name.to_str());
+            let is_shelf = name.is_some_and(|name| name == ALL || name.starts_with(OF));
+            is_shelf && files.is_folder(path) && shelves.iter().all(|shelf| shelf.folder() != path)
+        });
+        others.sort();
         for path in others {
             let rule = RetentionRule { filter: Filter::all(), ..rest.clone() };
-            shelves.push(Shelf::open(rule, true, path, epoch, &mut holes, &mut visit)?);
+            shelves.push(Shelf::open(&files, (rule, true), path, &lives, &mut findings, &mut visit)?);
         }
+        // What a process has made that was ended before it could have the disk keep it.
+        files.sync_folder(folder)?;
         // An empty segment remembers what was let go before it.
         let bases = shelves.iter().flat_map(Shelf::segments).map(|segment| segment.index().last);
-        head = bases.max().unwrap_or(0).max(head).max(number_in(&folder.join(RESERVED_FILE))?);
-        let store = Self { folder: folder.to_owned(), epoch, shelves, _lock: lock };
-        Ok(Opened { store, head, published_at_us, holes })
+        let reserved = reserved(&*files, folder)?;
+        head = bases.max().unwrap_or(0).max(head).max(reserved);
+        let store = Self { files, folder: folder.to_owned(), epoch: lives.now, shelves, _lock: lock };
+        Ok(Opened { store, head, published_at_us, findings })
     }
 
     /// This life of the log.
@@ -121,7 +128,7 @@ impl Store {
     /// # Errors
     /// If the folder can't be written.
     pub(super) fn reserve(&self, offset: u64) -> io::Result<()> {
-        say_number(&self.folder, RESERVED_FILE, offset)
+        write_whole(&*self.files, &self.folder.join(RESERVED_FILE), format!("{offset}\n").as_bytes())
     }
 
     /// The offset behind which as much lies as is to be in memory, at least.
@@ -285,62 +292,37 @@ fn shelf_name(filter: &Filter) -> String {
     format!("{OF}{}", filter.as_str().replace('*', "+").replace('>', "@"))
 }
 
-fn lock(folder: &Path) -> io::Result<File> {
-    let file = File::create(folder.join(LOCK_FILE))?;
-    match file.try_lock() {
-        Ok(()) => Ok(file),
-        Err(TryLockError::Error(error)) => Err(error),
-        Err(TryLockError::WouldBlock) => {
+/// Has the disk keep the names of the folders that lead to one, as far as they may be opened.
+fn sync_above(files: &dyn Files, folder: &Path) -> io::Result<()> {
+    for above in folder.ancestors().skip(1).filter(|above| *above != Path::new("")) {
+        match files.sync_folder(above) {
+            Err(error) if error.kind() != io::ErrorKind::PermissionDenied => return Err(error),
+            _ => {}
+        }
+    }
+    Ok(())
+}
+
+/// Keeps other servers out of a folder.
+///
+/// # Errors
+/// If one is in it.
+pub(super) fn lock(files: &dyn Files, folder: &Path) -> io::Result<Box<dyn Any + Send + Sync>> {
+    files.lock(&folder.join(LOCK_FILE), How::Made).map_err(|error| match error.kind() {
+        io::ErrorKind::WouldBlock => {
             let text = format!("{} is open in another server", folder.display());
-            Err(io::Error::new(io::ErrorKind::ResourceBusy, text))
+            io::Error::new(io::ErrorKind::ResourceBusy, text)
         }
-    }
+        _ => error,
+    })
 }
 
-/// The log's epoch; a new one is written whole or not at all.
-fn epoch(folder: &Path) -> io::Result<Epoch> {
-    let path = folder.join(NAME_FILE);
-    let bad = || {
-        let text = format!("{} does not name a log that this version reads", path.display());
-        io::Error::new(io::ErrorKind::InvalidData, text)
-    };
-    match fs::read_to_string(&path) {
-        Ok(text) => {
-            let rest = text.strip_prefix(FORMAT).ok_or_else(bad)?;
-            rest.trim().parse().map_err(|_| bad())
-        }
-        Err(error) if error.kind() == io::ErrorKind::NotFound => {
-            let bits = getrandom::u64().map_err(|error| io::Error::other(error.to_string()))?;
-            let epoch = Epoch::from_bits(bits);
-            let fresh = folder.join("log.new");
-            let mut file = File::create(&fresh)?;
-            writeln!(file, "{FORMAT}\n{epoch}")?;
-            file.sync_all()?;
-            fs::rename(fresh, &path)?;
-            File::open(folder)?.sync_all()?;
-            Ok(epoch)
-        }
-        Err(error) => Err(error),
-    }
-}
-
-/// The number that a file says; 0 if there is none.
-pub(super) fn number_in(path: &Path) -> io::Result<u64> {
-    match fs::read_to_string(path) {
-        Ok(text) => text.trim().parse().map_err(|_| {
-            io::Error::new(io::ErrorKind::InvalidData, format!("{} does not say a number", path.display()))
-        }),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(0),
-        Err(error) => Err(error),
-    }
-}
-
-/// Writes a number into a file, whole or not at all.
-pub(super) fn say_number(folder: &Path, name: &str, number: u64) -> io::Result<()> {
-    let fresh = folder.join(format!("{name}.new"));
-    let mut file = File::create(&fresh)?;
-    writeln!(file, "{number}")?;
-    file.sync_all()?;
-    fs::rename(fresh, folder.join(name))?;
-    File::open(folder)?.sync_all()
+/// Up to which offset numbers may have been given out; 0 if that was never said.
+fn reserved(files: &dyn Files, folder: &Path) -> io::Result<u64> {
+    let path = folder.join(RESERVED_FILE);
+    let Some(bytes) = read_whole(files, &path)? else { return Ok(0) };
+    let number = std::str::from_utf8(&bytes).ok().and_then(|text| text.trim().parse().ok());
+    number.ok_or_else(|| {
+        io::Error::new(io::ErrorKind::InvalidData, format!("{} does not say a number", path.display()))
+    })
 }

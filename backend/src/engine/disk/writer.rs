@@ -35,6 +35,8 @@ pub(super) struct Job {
 pub(super) enum Order {
     /// Keep this.
     Keep(Job),
+    /// Let go what is not retained, though it is not time yet.
+    Sweep,
     /// End, once what came before is kept.
     Close,
 }
@@ -45,6 +47,9 @@ const MAX_COMMIT_BYTES: usize = 8 << 20;
 const RESERVE: u64 = 1 << 16;
 /// How often what is too old is let go.
 const SWEEP: Duration = Duration::from_secs(1);
+
+/// What is said of a disk that has lost what was acknowledged, or may have kept what was refused.
+const BROKEN: &str = "nobody knows what the disk has kept; nothing more is taken until a restart";
 
 /// Writes.
 #[derive(Debug)]
@@ -104,6 +109,7 @@ impl Writer {
         while !self.is_closing {
             match self.jobs.recv_timeout(self.next_duty()) {
                 Ok(Order::Keep(job)) => self.commit(job),
+                Ok(Order::Sweep) => self.sweep(),
                 Err(RecvTimeoutError::Timeout) => {}
                 Ok(Order::Close) | Err(RecvTimeoutError::Disconnected) => break,
             }
@@ -131,18 +137,19 @@ impl Writer {
             && self.synced_at.elapsed() >= every
             && let Err(error) = self.sync()
         {
-            tracing::error!(
-                %error,
-                "the disk did not keep what was acknowledged since the last sync; nothing more is taken until a restart"
-            );
+            tracing::error!(%error, "what was acknowledged since the last sync: {BROKEN}");
         }
         if self.swept_at.elapsed() >= SWEEP {
-            self.swept_at = Instant::now();
-            self.sequence.forget_keys(now_us());
-            for shelf in self.store.shelves() {
-                if let Err(error) = shelf.sweep(self.sequence.head(), now_us(), self.store.epoch()) {
-                    tracing::warn!(%error, folder = %shelf.folder().display(), "old events can't be let go");
-                }
+            self.sweep();
+        }
+    }
+
+    fn sweep(&mut self) {
+        self.swept_at = Instant::now();
+        self.sequence.forget_keys(now_us());
+        for shelf in self.store.shelves() {
+            if let Err(error) = shelf.sweep(self.sequence.head(), now_us(), self.store.epoch()) {
+                tracing::warn!(%error, folder = %shelf.folder().display(), "old events can't be let go");
             }
         }
     }
@@ -162,8 +169,7 @@ impl Writer {
     /// Keeps an append and those that wait behind it, all with one sync, and answers them.
     fn commit(&mut self, first: Job) {
         if self.is_broken {
-            let why =
-                "the disk has lost what was acknowledged; the server takes events again once it is restarted";
+            let why = "the disk has failed; the server takes events again once it is restarted";
             // A publisher that has gone does not want to know.
             drop(first.answer.send(Err(EngineError::Unavailable(why.to_owned()))));
             return;
@@ -174,6 +180,7 @@ impl Writer {
         let mut blocks: BTreeMap<usize, Builder> = BTreeMap::new();
         let mut bytes = 0;
         let mut next = Some(first);
+        let mut is_sweep_due = false;
         while let Some(Job { append, answer, room }) = next {
             let place = RetentionRule::place(&self.rules, &append.topic);
             let (cursors, events) = match self.sequence.number(append, now) {
@@ -190,6 +197,10 @@ impl Writer {
             taken.push(Taken { answer, _room: room, cursors, events });
             next = match if bytes < MAX_COMMIT_BYTES { self.jobs.try_recv().ok() } else { None } {
                 Some(Order::Keep(job)) => Some(job),
+                Some(Order::Sweep) => {
+                    is_sweep_due = true;
+                    None
+                }
                 Some(Order::Close) => {
                     self.is_closing = true;
                     None
@@ -213,6 +224,9 @@ impl Writer {
                 }
             }
         }
+        if is_sweep_due {
+            self.sweep();
+        }
     }
 
     /// Writes the blocks, each to its shelf, and has the disk keep them; all of them or none.
@@ -226,8 +240,8 @@ impl Writer {
             for (place, block) in blocks {
                 let segment = self.store.shelves()[place].active(head, now_us, self.store.epoch())?;
                 let block = block.finish(segment.synced(), segment.salt());
-                segment.write(&block)?;
-                written.push((segment, block));
+                written.push((Arc::clone(&segment), block));
+                segment.write(&written[written.len() - 1].1)?;
             }
             if self.durability == Durability::Always {
                 for (segment, _) in &written {
@@ -239,7 +253,14 @@ impl Writer {
         let kept = keep();
         for (segment, block) in written {
             match (&kept, self.durability) {
-                (Err(_), _) => segment.roll_back(),
+                (Err(_), _) => {
+                    // If the disk does not take it back either, what it has kept may come back at the next start, and
+                    // must not stand beside others of the same numbers.
+                    if let Err(error) = segment.roll_back() {
+                        tracing::error!(%error, file = %segment.path().display(), "{BROKEN}");
+                        self.is_broken = true;
+                    }
+                }
                 (Ok(()), Durability::Always) => segment.commit(&block),
                 (Ok(()), Durability::Interval(_)) => {
                     segment.commit(&block);

@@ -1,11 +1,20 @@
 //! Tests of a log that a failed disk, a crash or a forger has damaged: it opens, and loses only what is damaged.
 
-use std::{fs, os::unix::fs::FileExt as _, path::Path, time::Duration};
+use std::{
+    collections::BTreeMap,
+    fs,
+    io::ErrorKind,
+    os::unix::fs::FileExt as _,
+    path::{Path, PathBuf},
+    time::{Duration, SystemTime},
+};
 
-use fourways::engine::{Append, DiskEngine, Draft, Durability, Engine, RetentionRule};
-use fourways_shared::{After, Data, EventName, Policy};
+use fourways::engine::{
+    Append, DiskEngine, Draft, Durability, Engine, LogError, Retention, RetentionRule, check, renew,
+};
+use fourways_shared::{After, Cursor, Data, EventName, Policy, ResetReason};
 
-use super::disk::{ENDLESS, names, open, open_durably, publish, read_all, segments, subscribe};
+use super::disk::{ENDLESS, names, open, open_durably, open_with, publish, read_all, segments, subscribe};
 
 const EVENTS: u64 = 60;
 
@@ -82,6 +91,120 @@ async fn what_is_cut_off_is_kept_beside() {
     assert_eq!(texts(&open(folder.path()), "a").await, names(0..3));
     assert_eq!(fs::read(path.with_extension(format!("{last}.torn"))).unwrap(), bytes[last..bytes.len() - 3]);
     assert_eq!(fs::read(&path).unwrap(), bytes[..last]);
+}
+
+/// All files of a folder and below it, with what is in them.
+fn everything(folder: &Path) -> BTreeMap<PathBuf, (Vec<u8>, SystemTime)> {
+    let mut all = BTreeMap::new();
+    for entry in fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            all.extend(everything(&path));
+        } else {
+            let changed = fs::metadata(&path).unwrap().modified().unwrap();
+            all.insert(path.clone(), (fs::read(&path).unwrap(), changed));
+        }
+    }
+    all
+}
+
+#[tokio::test]
+async fn a_check_finds_every_damaged_byte_and_changes_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let engine = open(folder.path());
+    for n in 0..6 {
+        publish(&engine, "a", &format!("e{n}")).await;
+    }
+    assert!(
+        matches!(check(folder.path()), Err(LogError::Io(error)) if error.kind() == ErrorKind::ResourceBusy)
+    );
+    drop(engine);
+    let whole = check(folder.path()).unwrap();
+    assert_eq!((whole.events, whole.topics, whole.segments, whole.findings.len()), (6, 1, 1, 0));
+    let path = segments(folder.path()).pop().unwrap();
+    let bytes = fs::read(&path).unwrap();
+    let places = blocks(&bytes);
+    for at in 0..bytes.len() {
+        let mut bad = bytes.clone();
+        bad[at] ^= 0x10;
+        fs::write(&path, &bad).unwrap();
+        let before = everything(folder.path());
+        let checked = check(folder.path()).unwrap();
+        let [finding] = &checked.findings[..] else { panic!("byte {at}: {:?}", checked.findings) };
+        let of = places.iter().rposition(|place| *place <= at);
+        let from = of.map_or(0, |of| places[of]);
+        let to = of.map_or(bytes.len(), |of| *places.get(of + 1).unwrap_or(&bytes.len()));
+        assert_eq!(
+            (finding.file.as_path(), finding.at, finding.bytes),
+            (path.as_path(), from as u64, (to - from) as u64)
+        );
+        // The last write may be one that a crash has cut short.
+        assert_eq!(finding.is_loss(), of != Some(5), "byte {at}: {finding}");
+        assert_eq!(checked.events, if of.is_some() { 5 } else { 0 }, "byte {at}");
+        assert_eq!(everything(folder.path()), before, "byte {at}: something was changed");
+    }
+    let none = tempfile::tempdir().unwrap();
+    assert!(matches!(check(none.path()), Err(LogError::None(_))));
+    assert!(everything(none.path()).is_empty());
+}
+
+/// Whether a reader that goes on after the first event is told that something is gone, and what it gets.
+async fn go_on(engine: &DiskEngine, topic: &str, first: Cursor) -> (Vec<String>, Vec<ResetReason>) {
+    read_all(&mut subscribe(engine, &[topic], After::Cursor(first), Policy::All), 100).await
+}
+
+#[tokio::test]
+async fn who_reads_past_what_is_lost_is_told_whatever_topic_it_reads() {
+    // The head of a file, and the only block of a topic.
+    for (file, block, gone) in [(0, None, 0..8), (0, Some(3), 3..4), (1, None, 8..16)] {
+        let folder = tempfile::tempdir().unwrap();
+        let kept = Retention { events: 64, ..ENDLESS };
+        let rules = [RetentionRule::for_all(kept)];
+        let engine = open_with(folder.path(), &rules);
+        let mut cursors = Vec::new();
+        for n in 0..20 {
+            let topic = if n == 3 { "rare" } else { "a" };
+            cursors.push(publish(&engine, topic, &format!("e{n}")).await);
+        }
+        drop(engine);
+        let path = segments(folder.path()).swap_remove(file);
+        let mut bytes = fs::read(&path).unwrap();
+        let at = block.map_or(5, |block: usize| blocks(&bytes)[block] + 40);
+        bytes[at] ^= 1;
+        fs::write(&path, &bytes).unwrap();
+        let engine = open_with(folder.path(), &rules);
+        let left: Vec<u64> = (0..20).filter(|n| !gone.contains(n) && *n != 3).collect();
+        let expected: Vec<String> = left.iter().filter(|n| **n > 0).map(|n| format!("e{n}")).collect();
+        let (events, resets) = go_on(&engine, "a", cursors[0]).await;
+        assert_eq!((events, resets.len()), (expected, 1), "{gone:?} of a");
+        let (events, resets) = go_on(&engine, "rare", cursors[1]).await;
+        let rare = if gone.contains(&3) { vec![] } else { names(3..4) };
+        assert_eq!((events, resets.len()), (rare, 1), "{gone:?} of rare");
+        let next = publish(&engine, "a", "e20").await;
+        assert!(next.offset > cursors[19].offset);
+        assert_eq!(go_on(&engine, "a", cursors[19]).await, (names(20..21), vec![]));
+    }
+}
+
+#[tokio::test]
+async fn a_renewed_log_holds_the_same_events_in_another_epoch() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut epochs = Vec::new();
+    for round in 0..3 {
+        let engine = open(folder.path());
+        let first = publish(&engine, "a", &format!("e{round}")).await;
+        epochs.push(first.epoch);
+        assert_eq!(engine.tail().epoch(), first.epoch);
+        assert_eq!(texts(&engine, "a").await, names(0..round + 1));
+        assert!(matches!(renew(folder.path()), Err(LogError::Io(_))), "it is open");
+        drop(engine);
+        let renewed = renew(folder.path()).unwrap();
+        assert!(!epochs.contains(&renewed));
+        let engine = open(folder.path());
+        let (events, resets) = go_on(&engine, "a", first).await;
+        assert_eq!((events, resets), (names(0..round + 1), vec![ResetReason::Epoch]));
+    }
+    assert!(check(folder.path()).unwrap().findings.is_empty());
 }
 
 #[tokio::test]

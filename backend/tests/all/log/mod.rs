@@ -1,6 +1,8 @@
 //! The log: its laws against a model, the rules for readers that lag, and what the disk keeps over restarts and damage.
 
 mod disk;
+mod failing;
 mod faults;
 mod lag;
 mod laws;
+mod sim;

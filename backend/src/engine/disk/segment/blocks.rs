@@ -1,9 +1,12 @@
 //! Reading a segment's blocks, each whole and checked.
 
-use std::{fs::File, io, os::unix::fs::FileExt as _};
+use std::io;
 
 use super::Segment;
-use crate::engine::disk::block::{self, Damage, HEADER, Header, MAGIC};
+use crate::engine::disk::{
+    block::{self, Damage, HEADER, Header, MAGIC},
+    files::OpenFile,
+};
 
 /// Bytes of one read; a longer block is read whole.
 const READ_BYTES: usize = 128 * 1024;
@@ -26,7 +29,7 @@ impl Segment {
         end: u64,
     ) -> Result<(Header, &'a [u8]), ReadError> {
         if !buffer.has(at, HEADER) {
-            buffer.fill(&self.file, at, end, READ_BYTES)?;
+            buffer.fill(&*self.file, at, end, READ_BYTES)?;
         }
         let header = Header::parse(buffer.from(at))?;
         if at + header.length() > end {
@@ -34,7 +37,7 @@ impl Segment {
         }
         let whole = HEADER + header.body as usize;
         if !buffer.has(at, whole) {
-            buffer.fill(&self.file, at, end, whole.max(READ_BYTES))?;
+            buffer.fill(&*self.file, at, end, whole.max(READ_BYTES))?;
         }
         Ok((header, block::body(&header, buffer.from(at), self.salt)?))
     }
@@ -45,7 +48,7 @@ impl Segment {
         let mut at = from;
         while at + HEADER as u64 <= end {
             if !buffer.has(at, HEADER) {
-                buffer.fill(&self.file, at, end, READ_BYTES)?;
+                buffer.fill(&*self.file, at, end, READ_BYTES)?;
             }
             let seen = buffer.from(at);
             let Some(near) = seen.windows(MAGIC.len()).position(|window| window == MAGIC) else {
@@ -96,7 +99,7 @@ impl Buffer {
         usize::try_from(at - self.at).ok().and_then(|from| self.bytes.get(from..)).unwrap_or_default()
     }
 
-    fn fill(&mut self, file: &File, at: u64, end: u64, length: usize) -> io::Result<()> {
+    fn fill(&mut self, file: &dyn OpenFile, at: u64, end: u64, length: usize) -> io::Result<()> {
         let length = usize::try_from(end - at).unwrap_or(usize::MAX).min(length);
         self.at = at;
         self.bytes.resize(length, 0);

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use fourways_shared::Topic;
 
-use super::FILE_HEADER;
+use super::head::FILE_HEADER;
 use crate::engine::disk::block::{self, Header, Stored};
 
 /// A place in the index for every so many bytes: how far a read may begin before what it looks for.
@@ -23,6 +23,8 @@ pub(in super::super) struct Index {
     pub newest_us: u64,
     /// How many there are.
     pub events: u64,
+    /// Some of it can't be read: there may have been events of any topic.
+    pub has_hole: bool,
     /// By topic.
     pub topics: HashMap<Topic, Held>,
     /// Sparse: the first offset of a block, and where it begins.
@@ -59,6 +61,7 @@ impl Index {
             oldest_us: 0,
             newest_us: 0,
             events: 0,
+            has_hole: false,
             topics: HashMap::new(),
             places: Vec::new(),
         }
