@@ -5,7 +5,7 @@ use std::future::ready;
 use fourways_shared::{Cursor, Epoch};
 
 use super::{
-    Append, Appending, Engine, RetentionRule, Shard, Tail, now_us,
+    Ages, Append, Appending, Clock, Engine, RetentionRule, Shard, SystemClock, Tail,
     sequence::{Numbered, Sequence},
 };
 use crate::sync::{Arc, Mutex, lock};
@@ -22,15 +22,27 @@ impl MemoryEngine {
     /// An empty log of a new epoch. `workers`: see [`Shard`]. Of the rules, the last takes every topic that no other
     /// does.
     pub fn new(epoch: Epoch, rules: Vec<RetentionRule>, workers: usize) -> Self {
-        let tail = Arc::new(Tail::new(epoch, rules, Shard::count(workers)));
-        Self { tail, sequence: Mutex::new(Sequence::new(epoch, 0, 0)) }
+        Self::with_clock(Arc::new(SystemClock::default()), epoch, rules, workers)
+    }
+
+    /// The same by another clock than the system's.
+    pub fn with_clock(
+        clock: Arc<dyn Clock>,
+        epoch: Epoch,
+        rules: Vec<RetentionRule>,
+        workers: usize,
+    ) -> Self {
+        let ages = Arc::new(Ages::new(clock, None));
+        let tail = Arc::new(Tail::new(epoch, rules, Shard::count(workers), ages));
+        Self { tail, sequence: Mutex::new(Sequence::new(epoch, 0)) }
     }
 
     fn keep(&self, append: Append) -> Vec<Cursor> {
         let mut sequence = lock(&self.sequence);
-        let now = now_us();
+        let ages = self.tail.ages();
+        let now = ages.now();
         sequence.forget_keys(now);
-        match sequence.number(append, now) {
+        match sequence.number(append, ages.wall_us(), now) {
             Numbered::Before(cursors) => cursors,
             Numbered::New(events) => {
                 let cursors = events.iter().map(|event| event.cursor).collect();

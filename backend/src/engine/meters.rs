@@ -9,7 +9,7 @@ use std::{
 
 use fourways_shared::{ResetReason, Technique};
 
-use super::now_us;
+use super::ages::wall_us;
 
 /// Upper bounds of the buckets of a histogram, in microseconds; one more has no bound.
 pub const BOUNDS_US: [u64; 14] = [
@@ -93,7 +93,7 @@ impl Meter {
 
     /// It gave events, of which the newest was published then; how long ago that is, in microseconds.
     pub(crate) fn gave(&self, events: usize, newest_us: u64) -> u64 {
-        let lag_us = now_us().saturating_sub(newest_us);
+        let lag_us = wall_us().saturating_sub(newest_us);
         self.events.fetch_add(events as u64, Relaxed);
         self.lag.observe_us(lag_us);
         lag_us
@@ -207,7 +207,7 @@ mod tests {
         for shard in 0..3 {
             let meter = meters.of(shard, Technique::Sse);
             meter.begin(shard == 1);
-            meter.gave(3, now_us());
+            meter.gave(3, wall_us());
             meter.sent(100);
             meter.reset(ResetReason::Lag);
         }

@@ -3,6 +3,7 @@
 //! An engine numbers and keeps what is published, then hands it to the [`Tail`], which is what readers touch. It
 //! knows no subscription and no delivery.
 
+mod ages;
 mod archive;
 mod disk;
 mod lag;
@@ -13,20 +14,17 @@ mod sequence;
 mod tail;
 mod waiters;
 
-use std::{
-    future::Future,
-    io,
-    pin::Pin,
-    time::{Duration, SystemTime, UNIX_EPOCH},
-};
+use std::{future::Future, io, pin::Pin, time::Duration};
 
 use crate::sync::Arc;
 
 use fourways_shared::{Cursor, Data, EventId, EventName, Topic};
 use thiserror::Error;
 
+use self::ages::{Ages, Last, Now};
 pub(crate) use self::tail::{Scan, Seek, TopicTail};
 pub use self::{
+    ages::{Clock, SystemClock},
     archive::{Archive, Floors, Older, Stock},
     disk::{
         Checked, DiskEngine, Durability, Files, Finding, FindingKind, How, LogError, OpenFile, SystemFiles,
@@ -100,10 +98,6 @@ impl EngineError {
             _ => Self::Unavailable(format!("the disk fails: {error}")),
         }
     }
-}
-
-fn now_us() -> u64 {
-    micros(SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default())
 }
 
 fn micros(time: Duration) -> u64 {

@@ -4,14 +4,13 @@ use std::collections::{HashMap, VecDeque};
 
 use fourways_shared::{Cursor, Epoch, Event, EventId, Offset, Topic};
 
-use super::{Append, KEY_WINDOW, MAX_KEYS};
+use super::{Append, KEY_WINDOW, MAX_KEYS, Now, micros};
 
 /// Numbers what is published. Whoever owns it is the one who appends.
 #[derive(Debug)]
 pub(super) struct Sequence {
     epoch: Epoch,
     head: u64,
-    published_at_us: u64,
     /// The first answer to a key: its first offset and how many followed. An append is in one piece.
     keys: HashMap<(Topic, EventId), (u64, usize)>,
     key_ages: VecDeque<(u64, (Topic, EventId))>,
@@ -30,14 +29,13 @@ pub(super) enum Numbered {
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Mark {
     head: u64,
-    published_at_us: u64,
     keys: usize,
 }
 
 impl Sequence {
-    /// Goes on after an offset and a time.
-    pub(super) fn new(epoch: Epoch, head: u64, published_at_us: u64) -> Self {
-        Self { epoch, head, published_at_us, keys: HashMap::new(), key_ages: VecDeque::new() }
+    /// Goes on after an offset.
+    pub(super) fn new(epoch: Epoch, head: u64) -> Self {
+        Self { epoch, head, keys: HashMap::new(), key_ages: VecDeque::new() }
     }
 
     /// The last number that was given.
@@ -45,18 +43,17 @@ impl Sequence {
         self.head
     }
 
-    /// Numbers the events. The time never runs backwards, so it gives the same order as the number.
-    pub(super) fn number(&mut self, append: Append, now_us: u64) -> Numbered {
+    /// Numbers the events. `wall_us` is what they say of when they were published, whatever the clock said before: order
+    /// is the number's alone.
+    pub(super) fn number(&mut self, append: Append, wall_us: u64, now: Now) -> Numbered {
         let Append { topic, drafts, key } = append;
-        let now = now_us.max(self.published_at_us);
         let known = key.as_ref().and_then(|key| self.keys.get(&(topic.clone(), key.clone())));
         if let Some((first, count)) = known {
             let cursor = |offset| Cursor { epoch: self.epoch, offset: Offset(offset) };
             return Numbered::Before((*first..).take(*count).map(cursor).collect());
         }
-        self.published_at_us = now;
         if let Some(key) = &key {
-            self.remember(topic.clone(), key.clone(), self.head + 1, drafts.len(), now);
+            self.remember(topic.clone(), key.clone(), self.head + 1, drafts.len(), now.us);
         }
         let events = drafts.into_iter().map(|draft| {
             self.head += 1;
@@ -65,7 +62,7 @@ impl Sequence {
                 cursor: Cursor { epoch: self.epoch, offset: Offset(self.head) },
                 name: draft.name,
                 id: key.clone(),
-                published_at_us: now,
+                published_at_us: wall_us,
                 data: draft.data,
             }
         });
@@ -80,9 +77,10 @@ impl Sequence {
     }
 
     /// Forgets keys that are older than their window, or too many.
-    pub(super) fn forget_keys(&mut self, now_us: u64) {
-        let oldest = now_us.saturating_sub(u64::try_from(KEY_WINDOW.as_micros()).unwrap_or(u64::MAX));
-        while self.key_ages.front().is_some_and(|(at, _)| *at < oldest || self.key_ages.len() > MAX_KEYS) {
+    pub(super) fn forget_keys(&mut self, now: Now) {
+        let is_old = |at_us| now.age_us(at_us) > micros(KEY_WINDOW);
+        while self.key_ages.front().is_some_and(|(at_us, _)| is_old(*at_us) || self.key_ages.len() > MAX_KEYS)
+        {
             if let Some((_, key)) = self.key_ages.pop_front() {
                 self.keys.remove(&key);
             }
@@ -91,13 +89,12 @@ impl Sequence {
 
     /// Where it is now.
     pub(super) fn mark(&self) -> Mark {
-        Mark { head: self.head, published_at_us: self.published_at_us, keys: self.key_ages.len() }
+        Mark { head: self.head, keys: self.key_ages.len() }
     }
 
     /// Takes back what was numbered since; no key may have been forgotten since.
     pub(super) fn roll_back(&mut self, to: Mark) {
         self.head = to.head;
-        self.published_at_us = to.published_at_us;
         for (_, key) in self.key_ages.drain(to.keys..) {
             self.keys.remove(&key);
         }
@@ -110,6 +107,10 @@ mod tests {
 
     use super::*;
     use crate::engine::Draft;
+
+    fn now(us: u64) -> Now {
+        Now::of_test(us)
+    }
 
     fn append(key: Option<&str>, count: usize) -> Append {
         let draft = || Draft { name: EventName::DEFAULT, data: Data::text("x") };
@@ -129,24 +130,24 @@ mod tests {
 
     #[test]
     fn what_is_taken_back_was_never_there() {
-        let mut sequence = Sequence::new(Epoch::from_bits(1), 7, 100);
-        assert_eq!(offsets(sequence.number(append(Some("k"), 2), 90)), (false, vec![8, 9]));
+        let mut sequence = Sequence::new(Epoch::from_bits(1), 7);
+        assert_eq!(offsets(sequence.number(append(Some("k"), 2), 90, now(90))), (false, vec![8, 9]));
         let mark = sequence.mark();
-        assert_eq!(offsets(sequence.number(append(Some("l"), 1), 200)), (false, vec![10]));
+        assert_eq!(offsets(sequence.number(append(Some("l"), 1), 200, now(200))), (false, vec![10]));
         sequence.roll_back(mark);
         assert_eq!(sequence.head(), 9);
-        assert_eq!(offsets(sequence.number(append(Some("l"), 1), 150)), (false, vec![10]));
-        assert_eq!(offsets(sequence.number(append(Some("k"), 2), 300)), (true, vec![8, 9]));
+        assert_eq!(offsets(sequence.number(append(Some("l"), 1), 150, now(150))), (false, vec![10]));
+        assert_eq!(offsets(sequence.number(append(Some("k"), 2), 300, now(300))), (true, vec![8, 9]));
     }
 
     #[test]
     fn keys_are_forgotten_after_their_window() {
-        let mut sequence = Sequence::new(Epoch::from_bits(1), 0, 0);
-        sequence.number(append(Some("k"), 1), 1_000);
+        let mut sequence = Sequence::new(Epoch::from_bits(1), 0);
+        sequence.number(append(Some("k"), 1), 5, now(1_000));
         let window = u64::try_from(KEY_WINDOW.as_micros()).unwrap();
-        sequence.forget_keys(1_000 + window);
-        assert!(offsets(sequence.number(append(Some("k"), 1), 2_000)).0);
-        sequence.forget_keys(1_001 + window);
-        assert_eq!(offsets(sequence.number(append(Some("k"), 1), 3_000)), (false, vec![2]));
+        sequence.forget_keys(now(1_000 + window));
+        assert!(offsets(sequence.number(append(Some("k"), 1), 6, now(2_000))).0);
+        sequence.forget_keys(now(1_001 + window));
+        assert_eq!(offsets(sequence.number(append(Some("k"), 1), 7, now(3_000))), (false, vec![2]));
     }
 }

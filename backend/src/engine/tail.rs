@@ -27,7 +27,7 @@ pub(crate) use self::{
     topic::TopicTail,
 };
 use super::{
-    Archive, Meter, Meters, RetentionRule, now_us,
+    Ages, Archive, Meter, Meters, RetentionRule,
     waiters::{Relay, Shard},
 };
 use crate::{
@@ -56,6 +56,7 @@ const TRIM: usize = 1024;
 #[derive(Debug)]
 pub struct Tail {
     epoch: Epoch,
+    ages: Arc<Ages>,
     rules: Vec<RetentionRule>,
     cap: TailCap,
     archive: Option<Arc<dyn Archive>>,
@@ -77,10 +78,11 @@ pub struct Tail {
 
 impl Tail {
     /// An empty one. Of the rules, the last takes every topic that no other does.
-    pub(super) fn new(epoch: Epoch, rules: Vec<RetentionRule>, shards: usize) -> Self {
+    pub(super) fn new(epoch: Epoch, rules: Vec<RetentionRule>, shards: usize, ages: Arc<Ages>) -> Self {
         let lines = rules.iter().map(|_| Line::default()).collect();
         Self {
             epoch,
+            ages,
             rules,
             cap: TailCap::NONE,
             archive: None,
@@ -141,6 +143,11 @@ impl Tail {
         if self.is_volatile(filter) { self.forgotten().max(self.volatile_floor) } else { self.forgotten() }
     }
 
+    /// The time by which what is kept grows old.
+    pub(super) const fn ages(&self) -> &Arc<Ages> {
+        &self.ages
+    }
+
     /// What was read and written.
     pub const fn meters(&self) -> &Meters {
         &self.meters
@@ -169,8 +176,8 @@ impl Tail {
         let Some(topic) = events.first().map(|event| event.topic.clone()) else { return };
         let events: Vec<_> = events.into_iter().map(|event| Arc::new(Encoded::new(event))).collect();
         let mut order = lock(&self.order);
-        let indices = self.place(&mut order, &topic, &events);
-        let now = events.last().map_or(0, |event| event.event().published_at_us);
+        let now = self.ages.now();
+        let indices = self.place(&mut order, &topic, &events, now.us);
         self.trim(&mut order, now, events.len() + TRIM);
         drop(order);
         for (shard, relay) in self.relays.iter().enumerate() {
@@ -185,9 +192,10 @@ impl Tail {
         let head = self.head.load(Ordering::SeqCst);
         let mut order = lock(&self.order);
         for event in events {
-            self.place(&mut order, &event.event().topic, std::slice::from_ref(event));
+            let since_us = self.ages.then_us(event.event().published_at_us);
+            self.place(&mut order, &event.event().topic, std::slice::from_ref(event), since_us);
         }
-        self.trim(&mut order, now_us(), usize::MAX);
+        self.trim(&mut order, self.ages.now(), usize::MAX);
         self.head.store(head, Ordering::SeqCst);
     }
 
@@ -196,6 +204,7 @@ impl Tail {
         order: &mut Order,
         topic: &Topic,
         events: &[Arc<Encoded>],
+        since_us: u64,
     ) -> SmallVec<[Arc<TopicTail>; 1]> {
         let mut indices: SmallVec<[Arc<TopicTail>; 1]> = SmallVec::from_iter([self.topic(topic)]);
         self.views.read().unwrap_or_else(PoisonError::into_inner).taking(topic.as_str(), |view| {
@@ -207,7 +216,11 @@ impl Tail {
         let line = &mut order.lines[RetentionRule::place(&self.rules, topic)];
         for event in events {
             line.bytes += event.retained_bytes();
-            line.events.push_back(Placed { event: Arc::clone(event), topic: Arc::clone(&indices[0]) });
+            line.events.push_back(Placed {
+                event: Arc::clone(event),
+                since_us,
+                topic: Arc::clone(&indices[0]),
+            });
         }
         if let Some(last) = events.last() {
             self.head.store(last.offset(), Ordering::SeqCst);
@@ -217,8 +230,9 @@ impl Tail {
 
     /// Lets go what is too old though nothing is published. To be called about once a second.
     pub fn sweep(&self) {
+        self.ages.settle();
         // In pieces: who publishes meanwhile waits for one of them at most.
-        while self.trim(&mut lock(&self.order), now_us(), TRIM) {}
+        while self.trim(&mut lock(&self.order), self.ages.now(), TRIM) {}
     }
 
     /// Whether somebody reads the topic, by its name or by a pattern.

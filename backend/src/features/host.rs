@@ -38,7 +38,7 @@ impl Machine for Host {
         RATES.into_iter().filter_map(figures).map(|topic| (&topic).into()).collect()
     }
 
-    fn hear(&mut self, _: &Event) {}
+    fn hear(&mut self, _: &Event, _: u64) {}
 
     fn due(&mut self, now_us: u64, readers: &mut Readers) -> Due {
         let mut due = Due::default();

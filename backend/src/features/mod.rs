@@ -17,7 +17,7 @@ mod uploads;
 use std::{
     collections::HashMap,
     sync::Arc,
-    time::{Duration, Instant, SystemTime, UNIX_EPOCH},
+    time::{Duration, Instant},
 };
 
 use fourways_shared::{After, Data, Event, EventId, EventName, Filter, Topic, feature};
@@ -25,7 +25,7 @@ use futures_util::future::LocalBoxFuture;
 use serde::Serialize;
 
 use crate::{
-    engine::{Append, Draft, Engine, Tail},
+    engine::{Append, Clock as _, Draft, Engine, SystemClock, Tail},
     subscription::{Batch, Subscription},
 };
 
@@ -41,11 +41,12 @@ trait Machine {
     /// What it hears, from the oldest that is kept.
     fn reads(&self) -> Vec<Filter>;
 
-    /// Takes an event, in the order of the log. Its own come here too, and only here does it learn of them.
-    fn hear(&mut self, event: &Event);
+    /// Takes an event that came at this time, in the order of the log. Its own come here too, and only here does it learn of
+    /// them.
+    fn hear(&mut self, event: &Event, at_us: u64);
 
-    /// What is to be said at this time, and in how long to ask again if nothing is heard. It is not asked while there is
-    /// something to hear.
+    /// What is to be said at this time, which never goes back, and in how long to ask again if nothing is heard. It is not
+    /// asked while there is something to hear.
     fn due(&mut self, now_us: u64, readers: &mut Readers) -> Due;
 }
 
@@ -114,6 +115,18 @@ async fn drive(engine: Arc<dyn Engine>, mut machine: impl Machine) {
     let mut log = Subscription::of_server(tail, &machine.reads(), After::Earliest);
     let mut readers = Readers { tail: Arc::clone(tail), seen: HashMap::new() };
     let mut is_answered = true;
+    let time = Time::begin();
+    // What was published before this: how long ago is what the system's clock says, but not after now.
+    let before = tail.head();
+    let hear = |machine: &mut _, batch: &Batch| {
+        for event in &batch.events {
+            let event = event.event();
+            let now_us = time.now_us();
+            let is_old = event.cursor.offset <= before;
+            Machine::hear(machine, event, if is_old { event.published_at_us.min(now_us) } else { now_us });
+        }
+        !batch.events.is_empty()
+    };
     loop {
         while log.has_more() {
             let Some(batch) = log.now(256).await else { continue };
@@ -123,7 +136,7 @@ async fn drive(engine: Arc<dyn Engine>, mut machine: impl Machine) {
             // What it said is known, and yet it did not hear of it: saying it at once again would not help.
             tokio::time::sleep(REFUSED).await;
         }
-        let Due { says, again } = machine.due(now_us(), &mut readers);
+        let Due { says, again } = machine.due(time.now_us(), &mut readers);
         let has_said = !says.is_empty();
         is_answered = says.iter().all(|say| say.key.is_none());
         for Say { topic, data, key } in says {
@@ -144,20 +157,27 @@ async fn drive(engine: Arc<dyn Engine>, mut machine: impl Machine) {
     }
 }
 
-/// True if there was something to hear.
-fn hear(machine: &mut impl Machine, batch: &Batch) -> bool {
-    batch.events.iter().for_each(|event| machine.hear(event.event()));
-    !batch.events.is_empty()
-}
-
 /// A pattern, as a machine names what it hears.
 fn filter(text: &str) -> Option<Filter> {
     text.parse().ok()
 }
 
-fn now_us() -> u64 {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    u64::try_from(since.as_micros()).unwrap_or(u64::MAX)
+/// The time that machines go by: the system's when they began, and from there on what has passed, so that a clock that is
+/// set neither halts them nor has them make up for what never was.
+struct Time {
+    began_us: u64,
+    clock: SystemClock,
+}
+
+impl Time {
+    fn begin() -> Self {
+        let clock = SystemClock::default();
+        Self { began_us: clock.wall_us(), clock }
+    }
+
+    fn now_us(&self) -> u64 {
+        self.began_us + u64::try_from(self.clock.elapsed().as_micros()).unwrap_or(u64::MAX / 2)
+    }
 }
 
 /// Time until then; none if it has passed.

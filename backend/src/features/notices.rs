@@ -29,7 +29,7 @@ impl Machine for Notices {
             .collect()
     }
 
-    fn hear(&mut self, event: &Event) {
+    fn hear(&mut self, event: &Event, _: u64) {
         if let Some(visitor) = visitor(&event.topic, "notices") {
             if let Some(notice::Said::Notice { of: Some(of), .. }) = feature::read_servers(event) {
                 if self.told.len() >= MAX_TOLD {

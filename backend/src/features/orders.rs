@@ -32,15 +32,10 @@ impl Machine for Orders {
         filter("feature.orders.*").into_iter().collect()
     }
 
-    fn hear(&mut self, event: &Event) {
+    fn hear(&mut self, event: &Event, at_us: u64) {
         match feature::read(event) {
             Some(Said::Placed { item }) if self.open.len() < MAX_ORDERS => {
-                let order = Order {
-                    topic: event.topic.clone(),
-                    item,
-                    placed_us: event.published_at_us,
-                    next: Step::Paid,
-                };
+                let order = Order { topic: event.topic.clone(), item, placed_us: at_us, next: Step::Paid };
                 self.open.insert(event.cursor.offset, order);
             }
             // Of the shop's own moves: a stranger's would let an order go.

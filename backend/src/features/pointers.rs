@@ -27,7 +27,7 @@ impl Machine for Pointers {
         [pointer::pointers(), pointer::game()].into_iter().flatten().map(|topic| (&topic).into()).collect()
     }
 
-    fn hear(&mut self, event: &Event) {
+    fn hear(&mut self, event: &Event, _: u64) {
         if Some(&event.topic) == pointer::game().as_ref() {
             // Anybody may publish here; only the referee's own word counts.
             if let Some(Caught { n, .. }) = feature::read_servers(event)

@@ -3,7 +3,7 @@
 use std::{sync::LazyLock, time::Duration};
 
 use fourways_shared::{
-    Event, Filter,
+    Event, Filter, Offset,
     feature::{
         self,
         score::{self, Change, Goal, SPEEDS, State, Update, Wish},
@@ -67,8 +67,9 @@ impl Match {
 #[derive(Default)]
 pub(super) struct Score {
     state: Option<State>,
-    /// When it was last told how it stands.
+    /// When it was last told how it stands, and where in the log.
     told_us: u64,
+    told_at: Offset,
     wish: Option<Wish>,
 }
 
@@ -77,7 +78,7 @@ impl Machine for Score {
         [score::told(), score::wishes()].into_iter().flatten().map(|topic| (&topic).into()).collect()
     }
 
-    fn hear(&mut self, event: &Event) {
+    fn hear(&mut self, event: &Event, at_us: u64) {
         if let Some(Update { state, change }) = feature::read_servers(event) {
             // An older server's record may have had other matches.
             if state.number >= MATCHES.len() || !SPEEDS.contains(&state.speed) {
@@ -86,7 +87,7 @@ impl Machine for Score {
             if change == Change::KickOff {
                 self.wish = None;
             }
-            (self.state, self.told_us) = (Some(state), event.published_at_us);
+            (self.state, self.told_us, self.told_at) = (Some(state), at_us, event.cursor.offset);
         } else if let Some(wish) = feature::read::<Wish>(event) {
             let is_possible = wish.number < MATCHES.len() && SPEEDS.contains(&wish.speed);
             self.wish = Some(wish).filter(|_| is_possible).or(self.wish);
@@ -116,7 +117,7 @@ impl Machine for Score {
         };
         let say = |(at, update): (usize, &Update)| {
             // What follows an update is said once.
-            Say::of(Some(told.clone()), update).map(|say| say.once(&format!("{}-{at}", self.told_us)))
+            Say::of(Some(told.clone()), update).map(|say| say.once(&format!("{}-{at}", self.told_at.0)))
         };
         let says = updates.iter().enumerate().filter_map(say).collect();
         Due { says, again: None }

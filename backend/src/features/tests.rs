@@ -50,7 +50,7 @@ impl<M: Machine + Default> Play<M> {
         let name = EventName::DEFAULT;
         let event = Event { topic, cursor, name, id, published_at_us: self.now_us, data };
         if self.machine.reads().iter().any(|filter| filter.takes(event.topic.as_str())) {
-            self.machine.hear(&event);
+            self.machine.hear(&event, self.now_us);
         }
         self.log.push(event);
         offset
@@ -93,7 +93,7 @@ impl<M: Machine + Default> Play<M> {
         self.machine = M::default();
         let heard: Vec<Filter> = self.machine.reads();
         for event in self.log.iter().filter(|event| heard.iter().any(|f| f.takes(event.topic.as_str()))) {
-            self.machine.hear(event);
+            self.machine.hear(event, event.published_at_us);
         }
     }
 

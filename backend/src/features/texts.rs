@@ -45,7 +45,7 @@ impl Machine for Texts {
         filter("feature.text.>").into_iter().collect()
     }
 
-    fn hear(&mut self, event: &Event) {
+    fn hear(&mut self, event: &Event, _: u64) {
         let Some(name) = feature::rest(&event.topic, "text") else { return };
         let offset = event.cursor.offset;
         if let Some(name) = name.strip_suffix(".state") {

@@ -77,7 +77,7 @@ impl Machine for Trades {
         filter("feature.trades.*").into_iter().chain(quotes).collect()
     }
 
-    fn hear(&mut self, event: &Event) {
+    fn hear(&mut self, event: &Event, _: u64) {
         if feature::rest(&event.topic, "trades").is_none() {
             return;
         }

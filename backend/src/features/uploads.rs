@@ -80,14 +80,14 @@ impl Machine for Uploads {
         ["feature.uploads.>", "feature.pieces.>"].into_iter().filter_map(filter).collect()
     }
 
-    fn hear(&mut self, event: &Event) {
+    fn hear(&mut self, event: &Event, at_us: u64) {
         if let Some(name) = feature::rest(&event.topic, "pieces") {
             if let (Some(job), Data::Bytes(piece)) = (self.jobs.get_mut(name), &event.data)
                 && job.refused.is_none()
                 && job.bytes.len() as u64 + piece.len() as u64 <= job.of
             {
                 job.bytes.extend_from_slice(piece);
-                job.heard_us = event.published_at_us;
+                job.heard_us = at_us;
             }
             return;
         }
@@ -107,7 +107,7 @@ impl Machine for Uploads {
                     topic: event.topic.clone(),
                     of: bytes,
                     bytes: Vec::new(),
-                    heard_us: event.published_at_us,
+                    heard_us: at_us,
                     said: u64::MAX,
                     refused,
                     work: None,

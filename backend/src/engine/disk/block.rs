@@ -1,7 +1,7 @@
 //! A block: what one commit writes to a segment, whole or not at all. Bytes to events and back, no I/O.
 //!
 //! ```text
-//! magic 4 │ CRC-32 4 │ body length 4 │ events 4 │ synced 8 │ newest 8 │ body
+//! magic 4 │ CRC-32 4 │ body length 4 │ events 4 │ synced 8 │ came 8 │ body
 //! event: offset 8 │ published at 8 │ kind 1 │ topic 1 │ name 1 │ id 1 │ data 4 │ topic, name, id, data
 //! ```
 //!
@@ -31,8 +31,8 @@ pub(super) struct Header {
     pub events: u32,
     /// How much of the segment was on the disk when this was begun.
     pub synced: u64,
-    /// When its last event was published, in microseconds since the Unix epoch.
-    pub newest_us: u64,
+    /// When its events came, by [`Ages`](crate::engine::Ages).
+    pub came_us: u64,
 }
 
 /// Why bytes are no block.
@@ -73,7 +73,7 @@ impl Header {
             body: u32_at(header, 8),
             events: u32_at(header, 12),
             synced: u64_at(header, 16),
-            newest_us: u64_at(header, 24),
+            came_us: u64_at(header, 24),
         };
         if parsed.body > MAX_BODY || parsed.events == 0 { Err(Damage::Magic) } else { Ok(parsed) }
     }
@@ -131,7 +131,6 @@ pub(super) fn body<'a>(header: &Header, block: &'a [u8], salt: Salt) -> Result<&
 pub(super) struct Builder {
     bytes: Vec<u8>,
     events: u32,
-    newest_us: u64,
 }
 
 impl Builder {
@@ -159,18 +158,17 @@ impl Builder {
             out.extend_from_slice(text);
         }
         self.events += 1;
-        self.newest_us = self.newest_us.max(event.published_at_us);
     }
 
-    /// The block; `synced` as in [`Header`].
-    pub(super) fn finish(mut self, synced: u64, salt: Salt) -> Vec<u8> {
+    /// The block; `synced` and `came_us` as in [`Header`].
+    pub(super) fn finish(mut self, synced: u64, came_us: u64, salt: Salt) -> Vec<u8> {
         let body = u32::try_from(self.bytes.len().saturating_sub(HEADER)).unwrap_or(u32::MAX);
         let header = &mut self.bytes[..HEADER];
         header[..4].copy_from_slice(&MAGIC);
         header[8..12].copy_from_slice(&body.to_le_bytes());
         header[12..16].copy_from_slice(&self.events.to_le_bytes());
         header[16..24].copy_from_slice(&synced.to_le_bytes());
-        header[24..32].copy_from_slice(&self.newest_us.to_le_bytes());
+        header[24..32].copy_from_slice(&came_us.to_le_bytes());
         let checksum = salt.checksum(&self.bytes[8..]);
         self.bytes[4..8].copy_from_slice(&checksum.to_le_bytes());
         self.bytes
@@ -297,7 +295,7 @@ mod tests {
         let mut builder = Builder::default();
         builder.push(&event(1, "a.b", "message", None, Data::text("ä \"quoted\"")));
         builder.push(&event(5, "c", "tick", Some("k-1"), Data::Bytes(Bytes::from_static(b"\0\xff"))));
-        builder.finish(4096, SALT)
+        builder.finish(4096, 77, SALT)
     }
 
     #[test]
@@ -312,7 +310,7 @@ mod tests {
         assert_eq!((read[0].name.as_str(), &read[0].id), ("message", &None));
         assert_eq!((read[1].topic.as_str(), read[1].cursor.offset), ("c", Offset(5)));
         assert_eq!((read[1].name.as_str(), read[1].id.as_ref().unwrap().as_str()), ("tick", "k-1"));
-        assert_eq!(header.newest_us, read[1].published_at_us);
+        assert_eq!(header.came_us, 77);
     }
 
     #[test]
@@ -352,7 +350,7 @@ mod tests {
                 if read.is_empty() {
                     continue;
                 }
-                let written = builder.finish(0, SALT);
+                let written = builder.finish(0, 77, SALT);
                 let header = Header::parse(&written).unwrap();
                 let again = events(body(&header, &written, SALT).unwrap());
                 let again: Vec<Event> =

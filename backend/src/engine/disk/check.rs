@@ -68,7 +68,7 @@ pub fn check_on(files: Arc<dyn Files>, folder: &Path) -> Result<Checked, LogErro
     let everything = Retention { events: usize::MAX, bytes: u64::MAX, age: std::time::Duration::MAX };
     let rules = [RetentionRule::for_all(everything)];
     let (mut events, mut topics) = (0, BTreeMap::<String, u64>::new());
-    let mut visit = |stored: &Stored<'_>| {
+    let mut visit = |stored: &Stored<'_>, _| {
         events += 1;
         match topics.get_mut(stored.topic) {
             Some(count) => *count += 1,

@@ -43,8 +43,8 @@ pub use self::{
     findings::{Finding, FindingKind},
 };
 use super::{
-    Append, Appending, Archive as _, Engine, EngineError, RetentionRule, Selection, Shard, Tail, TailCap,
-    now_us, sequence::Sequence,
+    Ages, Append, Appending, Archive as _, Clock, Engine, EngineError, KEY_WINDOW, MAX_KEYS, RetentionRule,
+    Selection, Shard, SystemClock, Tail, TailCap, micros, sequence::Sequence,
 };
 
 /// When an append is acknowledged.
@@ -83,25 +83,25 @@ impl DiskEngine {
         durability: Durability,
         workers: usize,
     ) -> io::Result<Self> {
-        Self::open_on(Arc::new(SystemFiles), folder, rules, cap, durability, workers)
+        let clock = Arc::new(SystemClock::default());
+        Self::open_on((Arc::new(SystemFiles), clock), folder, rules, cap, durability, workers)
     }
 
-    /// The same on other files than the system's.
+    /// The same on other files, and by another clock, than the system's.
     ///
     /// # Errors
     /// As for [`Self::open`].
     pub fn open_on(
-        files: Arc<dyn Files>,
+        (files, clock): (Arc<dyn Files>, Arc<dyn Clock>),
         folder: &Path,
         rules: Vec<RetentionRule>,
         cap: TailCap,
         durability: Durability,
         workers: usize,
     ) -> io::Result<Self> {
-        let now = now_us();
         let mut keys = Keys::default();
-        let Opened { store, head, published_at_us, findings } =
-            Store::open(files, folder, &rules, &mut |stored| keys.see(stored, now))?;
+        let Opened { store, head, last, findings } =
+            Store::open(files, folder, &rules, &mut |stored, came_us| keys.see(stored, came_us))?;
         for finding in &findings {
             if finding.is_loss() {
                 tracing::error!("{finding}; it is left out");
@@ -110,13 +110,13 @@ impl DiskEngine {
             }
         }
         let store = Arc::new(store);
-        let mut sequence = Sequence::new(store.epoch(), head, published_at_us);
-        keys.into_sequence(&mut sequence);
-        let tail = Arc::new(Tail::new(store.epoch(), rules.clone(), Shard::count(workers)).with_archive(
-            Offset(head),
-            Arc::clone(&store) as Arc<dyn super::Archive>,
-            cap,
-        ));
+        let ages = Arc::new(Ages::new(clock, last));
+        store.came_by(&ages);
+        let mut sequence = Sequence::new(store.epoch(), head);
+        keys.into_sequence(&mut sequence, &ages);
+        let tail = Tail::new(store.epoch(), rules.clone(), Shard::count(workers), ages);
+        let archive = Arc::clone(&store) as Arc<dyn super::Archive>;
+        let tail = Arc::new(tail.with_archive(Offset(head), archive, cap));
         warm(&store, &tail, cap, Offset(head))?;
         let (jobs, waiting) = mpsc::channel();
         let writer = Writer::new(Arc::clone(&store), Arc::clone(&tail), sequence, rules, durability, waiting);
@@ -192,38 +192,41 @@ fn warm(store: &Store, tail: &Tail, cap: TailCap, head: Offset) -> io::Result<()
 
 /// The idempotency keys of the last minutes, in the order of the log.
 #[derive(Default)]
-struct Keys {
-    oldest_us: u64,
-    found: Vec<(u64, u64, Topic, EventId)>,
-}
+struct Keys(Vec<(u64, u64, Topic, EventId)>);
 
 impl Keys {
-    fn see(&mut self, stored: &Stored<'_>, now_us: u64) {
+    fn see(&mut self, stored: &Stored<'_>, came_us: u64) {
         if stored.id.is_empty() {
             return;
         }
-        if self.oldest_us == 0 {
-            let window = u64::try_from(super::KEY_WINDOW.as_micros()).unwrap_or(u64::MAX);
-            self.oldest_us = now_us.saturating_sub(window);
-        }
-        if stored.published_at_us < self.oldest_us {
-            return;
-        }
         if let (Ok(topic), Ok(id)) = (Topic::parse(stored.topic), stored.id.parse()) {
-            self.found.push((stored.offset, stored.published_at_us, topic, id));
+            self.0.push((stored.offset, came_us, topic, id));
+        }
+        // Which of them are of the last minutes is known at the end; shelves come one after the other.
+        if self.0.len() > 2 * MAX_KEYS {
+            self.sort();
+            self.0.drain(..MAX_KEYS);
         }
     }
 
-    fn into_sequence(mut self, sequence: &mut Sequence) {
-        self.found.sort_unstable_by_key(|(offset, ..)| *offset);
-        let mut found = self.found.into_iter().peekable();
+    fn sort(&mut self) {
+        self.0.sort_unstable_by_key(|(offset, ..)| *offset);
+    }
+
+    fn into_sequence(mut self, sequence: &mut Sequence, ages: &Ages) {
+        self.sort();
+        let now = ages.now();
+        let mut found = self.0.into_iter().peekable();
         while let Some((first, at_us, topic, id)) = found.next() {
             let mut count = 1;
             // An append is in one piece, and all of its events have its key.
             while found.next_if(|(_, _, t, i)| *t == topic && *i == id).is_some() {
                 count += 1;
             }
-            sequence.remember(topic, id, first, count, at_us);
+            let came_us = ages.then_us(at_us);
+            if now.age_us(came_us) <= micros(KEY_WINDOW) {
+                sequence.remember(topic, id, first, count, came_us);
+            }
         }
     }
 }

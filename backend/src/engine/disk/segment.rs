@@ -29,6 +29,7 @@ use super::{
     block::{self, Damage, HEADER, Header, Salt},
     files::{Files, How, OpenFile},
 };
+use crate::engine::Ages;
 
 /// One file of the log.
 #[derive(Debug)]
@@ -131,6 +132,11 @@ impl Segment {
         self.index.read().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// What is in it came before the start.
+    pub(super) fn came_by(&self, ages: &Ages) {
+        self.index.write().unwrap_or_else(PoisonError::into_inner).came_by(ages);
+    }
+
     /// Where it lies.
     pub(super) fn path(&self) -> &Path {
         &self.path
@@ -173,8 +179,8 @@ impl Segment {
         self.synced.load(Ordering::Relaxed)
     }
 
-    /// Lets readers see a block that was written.
-    pub(super) fn commit(&self, block: &[u8]) {
+    /// Lets readers see a block that was written at this time.
+    pub(super) fn commit(&self, block: &[u8], now_us: u64) {
         let Ok(header) = Header::parse(block) else { return };
         let mut index = self.index.write().unwrap_or_else(PoisonError::into_inner);
         let (at, body) = (index.length, &block[HEADER..]);
@@ -182,6 +188,7 @@ impl Segment {
             index.count(&stored);
         }
         index.extend(at, &header, body);
+        index.grow(now_us);
     }
 
     /// Reads on from an offset.

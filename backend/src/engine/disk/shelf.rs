@@ -8,7 +8,6 @@ use std::{
         Arc, PoisonError, RwLock,
         atomic::{AtomicU64, Ordering},
     },
-    time::Duration,
 };
 
 use fourways_shared::Epoch;
@@ -20,7 +19,7 @@ use super::{
     lives::Lives,
     segment::{Found, Segment, Wanted, base_of},
 };
-use crate::engine::{Retention, RetentionRule, Selection};
+use crate::engine::{Now, Retention, RetentionRule, Selection, micros};
 
 /// A limit is kept to within this share of it: so much more than it says may be there.
 const SHARE: u64 = 8;
@@ -52,7 +51,7 @@ impl Shelf {
         folder: PathBuf,
         lives: &Lives,
         findings: &mut Vec<Finding>,
-        visit: &mut dyn FnMut(&Stored<'_>),
+        visit: &mut dyn FnMut(&Stored<'_>, u64),
     ) -> io::Result<Self> {
         make_folders(&**files, &folder)?;
         let mut paths = files.list(&folder)?;
@@ -120,9 +119,9 @@ impl Shelf {
     ///
     /// # Errors
     /// If a new one can't be made.
-    pub(super) fn active(&self, head: u64, now_us: u64, epoch: Epoch) -> io::Result<Arc<Segment>> {
+    pub(super) fn active(&self, head: u64, now: Now, epoch: Epoch) -> io::Result<Arc<Segment>> {
         let last = self.segments.read().unwrap_or_else(PoisonError::into_inner).back().cloned();
-        if let Some(last) = last.filter(|segment| !self.is_full(segment, now_us)) {
+        if let Some(last) = last.filter(|segment| !self.is_full(segment, now)) {
             return Ok(last);
         }
         self.begin(head, epoch)
@@ -143,7 +142,7 @@ impl Shelf {
         Ok(segment)
     }
 
-    fn is_full(&self, segment: &Segment, now_us: u64) -> bool {
+    fn is_full(&self, segment: &Segment, now: Now) -> bool {
         if !segment.has_head() {
             return true;
         }
@@ -153,7 +152,7 @@ impl Shelf {
         index.events > 0
             && (index.length >= longest
                 || index.events >= (events as u64 / SHARE).max(1)
-                || now_us.saturating_sub(index.oldest_us) >= micros(age) / SHARE)
+                || now.most_age_us(index.oldest_us) >= micros(age) / SHARE)
     }
 
     /// Lets go what no limit keeps. It needs no room for that. In place of a last segment that is all too old comes an
@@ -161,9 +160,9 @@ impl Shelf {
     ///
     /// # Errors
     /// If a file can't be removed.
-    pub(super) fn sweep(&self, head: u64, now_us: u64, epoch: Epoch) -> io::Result<()> {
+    pub(super) fn sweep(&self, head: u64, now: Now, epoch: Epoch) -> io::Result<()> {
         let Retention { events, bytes, age } = self.rule.retention;
-        let is_old = |segment: &Segment| now_us.saturating_sub(segment.index().newest_us) > micros(age);
+        let is_old = |segment: &Segment| now.age_us(segment.index().newest_us) > micros(age);
         loop {
             let first = {
                 let segments = self.segments.read().unwrap_or_else(PoisonError::into_inner);
@@ -265,8 +264,4 @@ fn said(bytes: Option<&[u8]>) -> Result<u64, u64> {
         number.parse().ok().filter(|_| is_right)
     };
     read().ok_or(bytes.len() as u64)
-}
-
-fn micros(age: Duration) -> u64 {
-    u64::try_from(age.as_micros()).unwrap_or(u64::MAX)
 }

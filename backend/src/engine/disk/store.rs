@@ -20,11 +20,13 @@ use super::{
 };
 use crate::{
     encoding::Encoded,
-    engine::{Archive, Floors, Older, RetentionRule, Selection, Stock, TailCap},
+    engine::{Ages, Archive, Floors, Last, Older, RetentionRule, Selection, Stock, TailCap},
 };
 
 /// Says up to which offset numbers may have been given out.
 const RESERVED_FILE: &str = "reserved";
+/// Says when the server was ended last, in order.
+const STOPPED_FILE: &str = "stopped";
 /// How folders of shelves are called: that of every topic, and of a filter.
 const ALL: &str = "all";
 const OF: &str = "of.";
@@ -53,8 +55,8 @@ pub(super) struct Opened {
     /// that the disk was still to keep. A client that has seen one of those goes on after it, and is not taken for one
     /// of another life of the log.
     pub head: u64,
-    /// When the last event was published.
-    pub published_at_us: u64,
+    /// When it ended, if it ever began.
+    pub last: Option<Last>,
     /// What is not as it was written.
     pub findings: Vec<Finding>,
 }
@@ -68,19 +70,19 @@ impl Store {
         files: Arc<dyn Files>,
         folder: &Path,
         rules: &[RetentionRule],
-        visit: &mut dyn FnMut(&Stored<'_>),
+        visit: &mut dyn FnMut(&Stored<'_>, u64),
     ) -> io::Result<Opened> {
         make_folders(&*files, folder)?;
         // It may have been made by a start that ended before the disk had its name.
         sync_above(&*files, folder)?;
         let lock = lock(&*files, folder)?;
         let lives = Lives::read_or_begin(&*files, folder)?;
-        let (mut head, mut published_at_us) = (0, 0);
-        let mut visit = |stored: &Stored<'_>| {
+        let (mut head, mut last) = (0, None);
+        let mut visit = |stored: &Stored<'_>, came_us| {
             if stored.offset > head {
-                (head, published_at_us) = (stored.offset, stored.published_at_us);
+                (head, last) = (stored.offset, Some(Last { wall_us: stored.published_at_us, came_us }));
             }
-            visit(stored);
+            visit(stored, came_us);
         };
         let mut findings = Vec::new();
         let mut shelves = Vec::with_capacity(rules.len());
@@ -109,13 +111,21 @@ impl Store {
         let bases = shelves.iter().flat_map(Shelf::segments).map(|segment| segment.index().last);
         let reserved = reserved(&*files, folder)?;
         head = bases.max().unwrap_or(0).max(head).max(reserved);
+        let last = stopped(&*files, folder)?.into_iter().chain(last).max_by_key(|last| last.came_us);
         let store = Self { files, folder: folder.to_owned(), epoch: lives.now, shelves, _lock: lock };
-        Ok(Opened { store, head, published_at_us, findings })
+        Ok(Opened { store, head, last, findings })
     }
 
     /// This life of the log.
     pub(super) const fn epoch(&self) -> Epoch {
         self.epoch
+    }
+
+    /// What is there came before the start.
+    pub(super) fn came_by(&self, ages: &Ages) {
+        for segment in self.shelves.iter().flat_map(Shelf::segments) {
+            segment.came_by(ages);
+        }
     }
 
     /// The shelves: those of the rules, in their order, then those of rules that were.
@@ -129,6 +139,15 @@ impl Store {
     /// If the folder can't be written.
     pub(super) fn reserve(&self, offset: u64) -> io::Result<()> {
         write_whole(&*self.files, &self.folder.join(RESERVED_FILE), format!("{offset}\n").as_bytes())
+    }
+
+    /// Says when the server was ended.
+    ///
+    /// # Errors
+    /// If the folder can't be written.
+    pub(super) fn say_stopped(&self, last: Last) -> io::Result<()> {
+        let text = format!("{} {}\n", last.came_us, last.wall_us);
+        write_whole(&*self.files, &self.folder.join(STOPPED_FILE), text.as_bytes())
     }
 
     /// The offset behind which as much lies as is to be in memory, at least.
@@ -325,4 +344,14 @@ fn reserved(files: &dyn Files, folder: &Path) -> io::Result<u64> {
     number.ok_or_else(|| {
         io::Error::new(io::ErrorKind::InvalidData, format!("{} does not say a number", path.display()))
     })
+}
+
+/// When the server was ended last; nothing if it was not in order, or it does not say so any more.
+fn stopped(files: &dyn Files, folder: &Path) -> io::Result<Option<Last>> {
+    let Some(bytes) = read_whole(files, &folder.join(STOPPED_FILE))? else { return Ok(None) };
+    let parse = || {
+        let (came_us, wall_us) = std::str::from_utf8(&bytes).ok()?.trim().split_once(' ')?;
+        Some(Last { came_us: came_us.parse().ok()?, wall_us: wall_us.parse().ok()? })
+    };
+    Ok(parse())
 }

@@ -17,7 +17,7 @@ use tokio::sync::{OwnedSemaphorePermit, oneshot};
 
 use super::{Durability, block::Builder, segment::Segment, store::Store};
 use crate::engine::{
-    Append, EngineError, RetentionRule, Tail, now_us,
+    Append, EngineError, Last, Now, RetentionRule, Tail,
     sequence::{Numbered, Sequence},
 };
 
@@ -115,8 +115,13 @@ impl Writer {
             }
             self.do_duties();
         }
-        let synced = self.sync();
-        if let Err(error) = synced.and_then(|()| self.store.reserve(self.sequence.head())) {
+        let ages = self.tail.ages();
+        let stopped = Last { wall_us: ages.wall_us(), came_us: ages.now().us };
+        let closed = self
+            .sync()
+            .and_then(|()| self.store.reserve(self.sequence.head()))
+            .and_then(|()| self.store.say_stopped(stopped));
+        if let Err(error) = closed {
             tracing::error!(%error, "the log could not be closed in order");
         }
     }
@@ -146,9 +151,12 @@ impl Writer {
 
     fn sweep(&mut self) {
         self.swept_at = Instant::now();
-        self.sequence.forget_keys(now_us());
+        let ages = self.tail.ages();
+        ages.settle();
+        let now = ages.now();
+        self.sequence.forget_keys(now);
         for shelf in self.store.shelves() {
-            if let Err(error) = shelf.sweep(self.sequence.head(), now_us(), self.store.epoch()) {
+            if let Err(error) = shelf.sweep(self.sequence.head(), now, self.store.epoch()) {
                 tracing::warn!(%error, folder = %shelf.folder().display(), "old events can't be let go");
             }
         }
@@ -175,7 +183,7 @@ impl Writer {
             return;
         }
         let mark = self.sequence.mark();
-        let now = now_us();
+        let (wall_us, now) = (self.tail.ages().wall_us(), self.tail.ages().now());
         let mut taken = Vec::new();
         let mut blocks: BTreeMap<usize, Builder> = BTreeMap::new();
         let mut bytes = 0;
@@ -183,7 +191,7 @@ impl Writer {
         let mut is_sweep_due = false;
         while let Some(Job { append, answer, room }) = next {
             let place = RetentionRule::place(&self.rules, &append.topic);
-            let (cursors, events) = match self.sequence.number(append, now) {
+            let (cursors, events) = match self.sequence.number(append, wall_us, now) {
                 Numbered::Before(cursors) => (cursors, Vec::new()),
                 Numbered::New(events) => (events.iter().map(|event| event.cursor).collect(), events),
             };
@@ -230,7 +238,7 @@ impl Writer {
     }
 
     /// Writes the blocks, each to its shelf, and has the disk keep them; all of them or none.
-    fn keep(&mut self, blocks: BTreeMap<usize, Builder>, now_us: u64, head: u64) -> io::Result<()> {
+    fn keep(&mut self, blocks: BTreeMap<usize, Builder>, now: Now, head: u64) -> io::Result<()> {
         let mut written: Vec<(Arc<Segment>, Vec<u8>)> = Vec::with_capacity(blocks.len());
         if self.sequence.head() > self.reserved {
             self.store.reserve(self.sequence.head() + RESERVE)?;
@@ -238,8 +246,8 @@ impl Writer {
         }
         let keep = || -> io::Result<()> {
             for (place, block) in blocks {
-                let segment = self.store.shelves()[place].active(head, now_us, self.store.epoch())?;
-                let block = block.finish(segment.synced(), segment.salt());
+                let segment = self.store.shelves()[place].active(head, now, self.store.epoch())?;
+                let block = block.finish(segment.synced(), now.us, segment.salt());
                 written.push((Arc::clone(&segment), block));
                 segment.write(&written[written.len() - 1].1)?;
             }
@@ -261,9 +269,9 @@ impl Writer {
                         self.is_broken = true;
                     }
                 }
-                (Ok(()), Durability::Always) => segment.commit(&block),
+                (Ok(()), Durability::Always) => segment.commit(&block, now.us),
                 (Ok(()), Durability::Interval(_)) => {
-                    segment.commit(&block);
+                    segment.commit(&block, now.us);
                     if !self.unsynced.iter().any(|known| Arc::ptr_eq(known, &segment)) {
                         self.unsynced.push(segment);
                     }

@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 use super::{Tail, TopicTail};
 use crate::{
     encoding::Encoded,
-    engine::{Retention, micros},
+    engine::{Now, Retention, micros},
     sync::{Arc, Ordering, PoisonError},
 };
 
@@ -28,6 +28,8 @@ pub(super) struct Line {
 #[derive(Debug)]
 pub(super) struct Placed {
     pub(super) event: Arc<Encoded>,
+    /// How old it is, by [`Ages`](crate::engine::Ages).
+    pub(super) since_us: u64,
     pub(super) topic: Arc<TopicTail>,
 }
 
@@ -40,15 +42,14 @@ impl Line {
 
 impl Tail {
     /// Lets go what no limit keeps, so many events at most; whether there may be more.
-    pub(super) fn trim(&self, order: &mut Order, now: u64, most: usize) -> bool {
+    pub(super) fn trim(&self, order: &mut Order, now: Now, most: usize) -> bool {
         let mut left = most;
         for (place, (line, rule)) in order.lines.iter_mut().zip(&self.rules).enumerate() {
             let Retention { events, bytes, age } = rule.retention;
-            let oldest = now.saturating_sub(micros(age));
-            while let Some(Placed { event, .. }) = line.events.front() {
+            while let Some(Placed { since_us, .. }) = line.events.front() {
                 let is_kept = line.events.len() <= events
                     && line.bytes <= bytes
-                    && event.event().published_at_us >= oldest;
+                    && now.age_us(*since_us) <= micros(age);
                 if is_kept || left == 0 {
                     break;
                 }
@@ -77,7 +78,7 @@ impl Tail {
     }
 
     fn let_go(&self, line: &mut Line, place: usize) {
-        let Some(Placed { event, topic }) = line.events.pop_front() else { return };
+        let Some(Placed { event, topic, .. }) = line.events.pop_front() else { return };
         line.bytes -= event.retained_bytes();
         line.gone_through = event.offset();
         // What is in the archive too is not gone with this.

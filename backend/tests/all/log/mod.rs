@@ -1,5 +1,6 @@
-//! The log: its laws against a model, the rules for readers that lag, and what the disk keeps over restarts and damage.
+//! The log: its laws against a model, the rules for readers that lag, by any clock, and what the disk keeps over restarts and damage.
 
+mod clocks;
 mod disk;
 mod failing;
 mod faults;

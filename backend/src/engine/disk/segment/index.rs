@@ -5,7 +5,10 @@ use std::collections::HashMap;
 use fourways_shared::Topic;
 
 use super::head::FILE_HEADER;
-use crate::engine::disk::block::{self, Header, Stored};
+use crate::engine::{
+    Ages,
+    disk::block::{self, Header, Stored},
+};
 
 /// A place in the index for every so many bytes: how far a read may begin before what it looks for.
 const INDEX_STEP: u64 = 16 * 1024;
@@ -17,7 +20,8 @@ pub(in super::super) struct Index {
     pub length: u64,
     /// The last offset; the one before the first if there is none.
     pub last: u64,
-    /// When its first event was published, and its last; both 0 if there is none.
+    /// When its first event came and its last, by [`Ages`](crate::engine::Ages); both 0 if there is none. While it is being opened, by
+    /// what they say of when they were published.
     pub oldest_us: u64,
     /// See above.
     pub newest_us: u64,
@@ -83,10 +87,6 @@ impl Index {
     }
 
     pub(super) fn extend(&mut self, at: u64, header: &Header, body: &[u8]) {
-        if self.events == 0 {
-            let oldest = block::events(body).flatten().map(|stored| stored.published_at_us).next();
-            self.oldest_us = oldest.unwrap_or(0);
-        }
         let mut offsets = block::events(body).flatten().map(|stored| stored.offset);
         let first = offsets.next().unwrap_or(self.last);
         if self.places.last().is_none_or(|(_, place)| at >= place + INDEX_STEP) {
@@ -94,8 +94,21 @@ impl Index {
         }
         self.last = offsets.last().unwrap_or(first);
         self.events += u64::from(header.events);
-        self.newest_us = self.newest_us.max(header.newest_us);
         self.length = at + header.length();
+    }
+
+    /// What was written came at this time.
+    pub(super) fn grow(&mut self, now_us: u64) {
+        if self.newest_us == 0 {
+            self.oldest_us = now_us;
+        }
+        self.newest_us = self.newest_us.max(now_us);
+    }
+
+    /// What is in it came before the start.
+    pub(in super::super) fn came_by(&mut self, ages: &Ages) {
+        self.oldest_us = ages.then_us(self.oldest_us);
+        self.newest_us = ages.then_us(self.newest_us);
     }
 
     /// Where to begin to read for what follows an offset.

@@ -42,7 +42,7 @@ impl Segment {
         Ok(is_one.then_some(bytes))
     }
 
-    /// Opens one, reads all of it and calls `visit` for each of its events. In the last segment, what a crash has left
+    /// Opens one, reads all of it and calls `visit` for each of its events, with when it came. In the last segment, what a crash has left
     /// unfinished at the end is cut off. `next` is the base of the segment that follows.
     ///
     /// # Errors
@@ -53,7 +53,7 @@ impl Segment {
         lives: &Lives,
         next: Option<u64>,
         findings: &mut Vec<Finding>,
-        visit: &mut dyn FnMut(&Stored<'_>),
+        visit: &mut dyn FnMut(&Stored<'_>, u64),
     ) -> io::Result<Self> {
         let file = files.open(&path, How::Existing)?;
         // What a process has written that was ended before it could sync is not to be shown before the disk has it.
@@ -89,10 +89,11 @@ impl Segment {
                         continue;
                     }
                     for stored in block::events(body).flatten() {
-                        visit(&stored);
+                        visit(&stored, header.came_us);
                         index.count(&stored);
                     }
                     index.extend(at, &header, body);
+                    index.grow(header.came_us);
                     at += header.length();
                 }
                 Err(ReadError::Io(error)) => return Err(error),

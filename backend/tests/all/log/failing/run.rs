@@ -9,8 +9,8 @@ use std::{
 
 use fourways::{
     engine::{
-        Append, DiskEngine, Draft, Durability, Engine, LogError, Retention, RetentionRule, Shard, TailCap,
-        check_on,
+        Append, DiskEngine, Draft, Durability, Engine, LogError, Retention, RetentionRule, Shard,
+        SystemClock, TailCap, check_on,
     },
     subscription::{Batch, Subscription},
 };
@@ -74,7 +74,8 @@ impl Sent {
 
 pub(super) fn open(disk: &Sim, durability: Durability) -> std::io::Result<DiskEngine> {
     let cap = TailCap { events: 4, bytes: 1 << 20 };
-    DiskEngine::open_on(Arc::new(disk.clone()), Path::new(FOLDER), rules(), cap, durability, 1)
+    let clock = Arc::new(SystemClock::default());
+    DiskEngine::open_on((Arc::new(disk.clone()), clock), Path::new(FOLDER), rules(), cap, durability, 1)
 }
 
 /// One run of a script.
