@@ -62,14 +62,15 @@ impl From<Problem> for Failure {
 
 impl From<EngineError> for Failure {
     fn from(error: EngineError) -> Self {
-        of_engine(&error).into()
+        of_engine(&error, "Idempotency-Key").into()
     }
 }
 
-/// What a publisher is told, over HTTP and WebSocket alike.
-pub(crate) fn of_engine(error: &EngineError) -> Problem {
+/// What a publisher is told, over HTTP and WebSocket alike; `key` is where its idempotency key was.
+pub(crate) fn of_engine(error: &EngineError, key: &'static str) -> Problem {
     match error {
         EngineError::Unavailable(_) => Problem::new(Code::Unavailable, error.to_string()),
+        EngineError::KeyReused => Problem::new(Code::KeyReused, error.to_string()).field(key),
         EngineError::Full => Problem::new(Code::StorageFull, error.to_string()),
     }
 }

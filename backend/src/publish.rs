@@ -12,7 +12,7 @@ use crate::{
     access::{Grant, limits::Client},
     body,
     delivery::Room,
-    engine::{Append, Draft, Engine},
+    engine::{Append, Draft, Engine, Key},
     problem::Failure,
 };
 
@@ -34,7 +34,7 @@ pub async fn handle(
     let (limits, usage) = (&room.limits, &room.usage);
     let kind = Kind::of(&request)?;
     let name = name(request.query_string())?;
-    let key = key(&request)?;
+    let key = key(&request)?.map(|id| Key { id, by: grant.subject.clone() });
     let body = body::whole(payload, &request, &room).await?;
     let drafts = kind.drafts(&body, &name)?;
     usage.publish(&Client::of(&request, &grant, limits.trusted_hops), drafts.len())?;

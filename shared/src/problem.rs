@@ -121,6 +121,8 @@ codes! {
     BadName "bad_name" 400 "The event name is not valid";
     /// An idempotency key that is not one.
     BadId "bad_id" 400 "The idempotency key is not valid";
+    /// An idempotency key that was used for other events.
+    KeyReused "key_reused" 422 "The idempotency key was used for something else";
     /// None of the offered subprotocols is spoken here.
     BadSubprotocol "bad_subprotocol" 400 "No offered subprotocol is spoken here";
     /// A WebSocket message that is no command.

@@ -271,7 +271,7 @@ impl Socket {
                 self.publishing = None;
                 match appended {
                     Ok(cursor) => self.reply(&Reply::Published { cursor, reference }),
-                    Err(error) => self.refuse(reference, problem::of_engine(&error)),
+                    Err(error) => self.refuse(reference, problem::of_engine(&error, "id")),
                 }
             }
             if self.outgoing.len() >= MAX_OUTGOING_BYTES || self.closing == Some(Closing::Done) {

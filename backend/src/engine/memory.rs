@@ -5,7 +5,7 @@ use std::future::ready;
 use fourways_shared::{Cursor, Epoch};
 
 use super::{
-    Ages, Append, Appending, Clock, Engine, RetentionRule, Shard, SystemClock, Tail,
+    Ages, Append, Appending, Clock, Engine, EngineError, RetentionRule, Shard, SystemClock, Tail,
     sequence::{Numbered, Sequence},
 };
 use crate::sync::{Arc, Mutex, lock};
@@ -37,17 +37,17 @@ impl MemoryEngine {
         Self { tail, sequence: Mutex::new(Sequence::new(epoch, 0)) }
     }
 
-    fn keep(&self, append: Append) -> Vec<Cursor> {
+    fn keep(&self, append: Append) -> Result<Vec<Cursor>, EngineError> {
         let mut sequence = lock(&self.sequence);
         let ages = self.tail.ages();
         let now = ages.now();
         sequence.forget_keys(now);
-        match sequence.number(append, ages.wall_us(), now) {
-            Numbered::Before(cursors) => cursors,
+        match sequence.number(append, ages.wall_us(), now)? {
+            Numbered::Before(cursors) => Ok(cursors),
             Numbered::New(events) => {
                 let cursors = events.iter().map(|event| event.cursor).collect();
                 self.tail.put(events);
-                cursors
+                Ok(cursors)
             }
         }
     }
@@ -59,6 +59,6 @@ impl Engine for MemoryEngine {
     }
 
     fn append(&self, append: Append) -> Appending<'_> {
-        Box::pin(ready(Ok(self.keep(append))))
+        Box::pin(ready(self.keep(append)))
     }
 }

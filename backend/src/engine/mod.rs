@@ -6,6 +6,7 @@
 mod ages;
 mod archive;
 mod disk;
+mod keys;
 mod lag;
 mod memory;
 mod meters;
@@ -67,8 +68,17 @@ pub struct Append {
     pub topic: Topic,
     /// What; at least one.
     pub drafts: Vec<Draft>,
-    /// A repeat of the same key on the same topic keeps nothing and returns the first answer.
-    pub key: Option<EventId>,
+    /// The same again with the same key keeps nothing and returns the first answer.
+    pub key: Option<Key>,
+}
+
+/// An idempotency key. It belongs to the topic and to who publishes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Key {
+    /// What the publisher calls it; the events' `id`.
+    pub id: EventId,
+    /// Who publishes, by the token's `sub`; `None` where nobody is asked.
+    pub by: Option<Box<str>>,
 }
 
 /// An event before it has a place in the log.
@@ -89,6 +99,11 @@ pub enum EngineError {
     /// When there is room again.
     #[error("the disk is full; reading goes on")]
     Full,
+    /// Never: the key was used for something else.
+    #[error(
+        "this key was used on this topic for other events in the last five minutes; nothing was published"
+    )]
+    KeyReused,
 }
 
 impl EngineError {

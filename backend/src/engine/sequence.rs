@@ -1,19 +1,18 @@
 //! The order of the log: which number, which time, and whether it was published before.
 
-use std::collections::{HashMap, VecDeque};
-
 use fourways_shared::{Cursor, Epoch, Event, EventId, Offset, Topic};
 
-use super::{Append, KEY_WINDOW, MAX_KEYS, Now, micros};
+use super::{
+    Append, EngineError, Now,
+    keys::{Content, Keys, Use},
+};
 
 /// Numbers what is published. Whoever owns it is the one who appends.
 #[derive(Debug)]
 pub(super) struct Sequence {
     epoch: Epoch,
     head: u64,
-    /// The first answer to a key: its first offset and how many followed. An append is in one piece.
-    keys: HashMap<(Topic, EventId), (u64, usize)>,
-    key_ages: VecDeque<(u64, (Topic, EventId))>,
+    keys: Keys,
 }
 
 /// An append with its place.
@@ -35,7 +34,7 @@ pub(super) struct Mark {
 impl Sequence {
     /// Goes on after an offset.
     pub(super) fn new(epoch: Epoch, head: u64) -> Self {
-        Self { epoch, head, keys: HashMap::new(), key_ages: VecDeque::new() }
+        Self { epoch, head, keys: Keys::default() }
     }
 
     /// The last number that was given.
@@ -45,15 +44,22 @@ impl Sequence {
 
     /// Numbers the events. `wall_us` is what they say of when they were published, whatever the clock said before: order
     /// is the number's alone.
-    pub(super) fn number(&mut self, append: Append, wall_us: u64, now: Now) -> Numbered {
+    ///
+    /// # Errors
+    /// [`EngineError::KeyReused`]; nothing is numbered then.
+    pub(super) fn number(&mut self, append: Append, wall_us: u64, now: Now) -> Result<Numbered, EngineError> {
         let Append { topic, drafts, key } = append;
-        let known = key.as_ref().and_then(|key| self.keys.get(&(topic.clone(), key.clone())));
-        if let Some((first, count)) = known {
-            let cursor = |offset| Cursor { epoch: self.epoch, offset: Offset(offset) };
-            return Numbered::Before((*first..).take(*count).map(cursor).collect());
-        }
-        if let Some(key) = &key {
-            self.remember(topic.clone(), key.clone(), self.head + 1, drafts.len(), now.us);
+        let id = key.as_ref().map(|key| key.id.clone());
+        if let Some(key) = key {
+            let content = Content::of(&drafts);
+            match self.keys.look(&topic, &key, content) {
+                Use::Same { first, count } => {
+                    let cursor = |offset| Cursor { epoch: self.epoch, offset: Offset(offset) };
+                    return Ok(Numbered::Before((first..).take(count).map(cursor).collect()));
+                }
+                Use::Other => return Err(EngineError::KeyReused),
+                Use::New => self.keys.keep(topic.clone(), key, content, (self.head + 1, drafts.len()), now),
+            }
         }
         let events = drafts.into_iter().map(|draft| {
             self.head += 1;
@@ -61,43 +67,40 @@ impl Sequence {
                 topic: topic.clone(),
                 cursor: Cursor { epoch: self.epoch, offset: Offset(self.head) },
                 name: draft.name,
-                id: key.clone(),
+                id: id.clone(),
                 published_at_us: wall_us,
                 data: draft.data,
             }
         });
-        Numbered::New(events.collect())
+        Ok(Numbered::New(events.collect()))
     }
 
-    /// A key was used for `count` events from `first` on.
-    pub(super) fn remember(&mut self, topic: Topic, key: EventId, first: u64, count: usize, at_us: u64) {
-        let key = (topic, key);
-        self.keys.insert(key.clone(), (first, count));
-        self.key_ages.push_back((at_us, key));
+    /// A key was used then, before this start, for `count` events from `first` on.
+    pub(super) fn restore(
+        &mut self,
+        topic: Topic,
+        id: EventId,
+        content: Content,
+        place: (u64, usize),
+        came_us: u64,
+    ) {
+        self.keys.restore(topic, id, content, place, came_us);
     }
 
     /// Forgets keys that are older than their window, or too many.
     pub(super) fn forget_keys(&mut self, now: Now) {
-        let is_old = |at_us| now.age_us(at_us) > micros(KEY_WINDOW);
-        while self.key_ages.front().is_some_and(|(at_us, _)| is_old(*at_us) || self.key_ages.len() > MAX_KEYS)
-        {
-            if let Some((_, key)) = self.key_ages.pop_front() {
-                self.keys.remove(&key);
-            }
-        }
+        self.keys.forget(now);
     }
 
     /// Where it is now.
     pub(super) fn mark(&self) -> Mark {
-        Mark { head: self.head, keys: self.key_ages.len() }
+        Mark { head: self.head, keys: self.keys.count() }
     }
 
     /// Takes back what was numbered since; no key may have been forgotten since.
     pub(super) fn roll_back(&mut self, to: Mark) {
         self.head = to.head;
-        for (_, key) in self.key_ages.drain(to.keys..) {
-            self.keys.remove(&key);
-        }
+        self.keys.roll_back(to.keys);
     }
 }
 
@@ -106,7 +109,7 @@ mod tests {
     use fourways_shared::{Data, EventName};
 
     use super::*;
-    use crate::engine::Draft;
+    use crate::engine::{Draft, KEY_WINDOW, Key, micros};
 
     fn now(us: u64) -> Now {
         Now::of_test(us)
@@ -117,12 +120,12 @@ mod tests {
         Append {
             topic: "a".parse().unwrap(),
             drafts: (0..count).map(|_| draft()).collect(),
-            key: key.map(|key| key.parse().unwrap()),
+            key: key.map(|key| Key { id: key.parse().unwrap(), by: None }),
         }
     }
 
-    fn offsets(numbered: Numbered) -> (bool, Vec<u64>) {
-        match numbered {
+    fn offsets(numbered: Result<Numbered, EngineError>) -> (bool, Vec<u64>) {
+        match numbered.unwrap() {
             Numbered::Before(cursors) => (true, cursors.iter().map(|cursor| cursor.offset.0).collect()),
             Numbered::New(events) => (false, events.iter().map(|event| event.cursor.offset.0).collect()),
         }
@@ -143,8 +146,8 @@ mod tests {
     #[test]
     fn keys_are_forgotten_after_their_window() {
         let mut sequence = Sequence::new(Epoch::from_bits(1), 0);
-        sequence.number(append(Some("k"), 1), 5, now(1_000));
-        let window = u64::try_from(KEY_WINDOW.as_micros()).unwrap();
+        sequence.number(append(Some("k"), 1), 5, now(1_000)).unwrap();
+        let window = micros(KEY_WINDOW);
         sequence.forget_keys(now(1_000 + window));
         assert!(offsets(sequence.number(append(Some("k"), 1), 6, now(2_000))).0);
         sequence.forget_keys(now(1_001 + window));

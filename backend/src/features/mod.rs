@@ -25,7 +25,7 @@ use futures_util::future::LocalBoxFuture;
 use serde::Serialize;
 
 use crate::{
-    engine::{Append, Clock as _, Draft, Engine, SystemClock, Tail},
+    engine::{Append, Clock as _, Draft, Engine, Key, SystemClock, Tail},
     subscription::{Batch, Subscription},
 };
 
@@ -141,6 +141,7 @@ async fn drive(engine: Arc<dyn Engine>, mut machine: impl Machine) {
         is_answered = says.iter().all(|say| say.key.is_none());
         for Say { topic, data, key } in says {
             let drafts = vec![Draft { name: EventName::DEFAULT, data }];
+            let key = key.map(|id| Key { id, by: None });
             if let Err(error) = engine.append(Append { topic, drafts, key }).await {
                 // It is due again: what was not heard was not said.
                 tracing::warn!(%error, "a feature could not say what it had to");

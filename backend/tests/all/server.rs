@@ -38,7 +38,12 @@ impl Server {
 
     /// At an address that is known, as after a restart.
     pub fn on(address: &str, flags: &[&str]) -> Self {
-        let own = ["--source", "none", "--workers", "2", "--memory", "--host", "fourways.test"];
+        Self::on_disk(address, &[&["--memory"], flags].concat())
+    }
+
+    /// The same with its log in the folder that a flag names.
+    pub fn on_disk(address: &str, flags: &[&str]) -> Self {
+        let own = ["--source", "none", "--workers", "2", "--host", "fourways.test"];
         let base: Vec<&str> = ["fourways", "--listen", address].into_iter().chain(own).collect();
         let config = Flags::parse_from(base.iter().chain(flags)).config;
         let (ready, is_ready) = mpsc::channel();

@@ -10,7 +10,7 @@ use super::{Socket, too_many};
 use crate::{
     access::limits::Reading,
     delivery::timer::Timer,
-    engine::{Append, Draft, EngineError, LagRule},
+    engine::{Append, Draft, EngineError, Key, LagRule},
     lab::clock,
     problem::Failure,
     subscription::Subscription,
@@ -37,7 +37,8 @@ impl Socket {
                 if let Err(problem) = is_admitted {
                     return self.refuse(reference, problem);
                 }
-                let append = Append { topic, drafts: vec![Draft { name, data }], key: id };
+                let key = id.map(|id| Key { id, by: self.grant.subject.clone() });
+                let append = Append { topic, drafts: vec![Draft { name, data }], key };
                 let (engine, room) = (Arc::clone(&self.engine), Arc::clone(&self.room));
                 self.publishing = Some(Box::pin(async move {
                     let appended = room.append(&*engine, append).await.and_then(|cursors| {

@@ -12,12 +12,16 @@ use bytes::Bytes;
 use fourways_shared::{Cursor, Data, Epoch, Event, EventName, Offset, Topic};
 use serde_json::value::RawValue;
 
+use crate::engine::keys::Content;
+
 /// How a block begins.
 pub(super) const MAGIC: [u8; 4] = *b"4WB1";
 /// Bytes before the body.
 pub(super) const HEADER: usize = 32;
 /// Bytes of an event before its texts.
 const EVENT_HEADER: usize = 24;
+/// In the kind of an event: it belongs to the append of the event before it.
+const CONTINUES: u8 = 0x80;
 /// The longest body that is believed: more than the largest request makes.
 const MAX_BODY: u32 = 1 << 30;
 
@@ -134,8 +138,8 @@ pub(super) struct Builder {
 }
 
 impl Builder {
-    /// Appends an event. Its texts are as short as their types say.
-    pub(super) fn push(&mut self, event: &Event) {
+    /// Appends an event; `continues` as in [`Stored`]. Its texts are as short as their types say.
+    pub(super) fn push(&mut self, event: &Event, continues: bool) {
         if self.bytes.is_empty() {
             self.bytes.resize(HEADER, 0);
         }
@@ -152,6 +156,7 @@ impl Builder {
         out.extend_from_slice(&event.published_at_us.to_le_bytes());
         // Topic, name and id have 128 bytes at most by their types.
         let short = |text: &str| u8::try_from(text.len()).unwrap_or(u8::MAX);
+        let kind = if continues { kind | CONTINUES } else { kind };
         out.extend_from_slice(&[kind, short(topic), short(name), short(id)]);
         out.extend_from_slice(&u32::try_from(data.len()).unwrap_or(u32::MAX).to_le_bytes());
         for text in [topic.as_bytes(), name.as_bytes(), id.as_bytes(), data] {
@@ -183,6 +188,8 @@ pub(super) struct Stored<'a> {
     /// In microseconds since the Unix epoch.
     pub published_at_us: u64,
     kind: u8,
+    /// It belongs to the append of the event before it.
+    pub continues: bool,
     /// Its topic's text.
     pub topic: &'a str,
     name: &'a str,
@@ -192,6 +199,11 @@ pub(super) struct Stored<'a> {
 }
 
 impl Stored<'_> {
+    /// What it is, to know it again.
+    pub(super) fn content(&self) -> Content {
+        Content::of_event(self.kind, self.name, self.data)
+    }
+
     /// The event itself.
     ///
     /// # Errors
@@ -246,7 +258,8 @@ fn stored(bytes: &[u8]) -> Option<(Stored<'_>, usize)> {
     let stored = Stored {
         offset: u64_at(header, 0),
         published_at_us: u64_at(header, 8),
-        kind: header[16],
+        kind: header[16] & !CONTINUES,
+        continues: header[16] & CONTINUES != 0,
         topic: text(topic)?,
         name: text(name)?,
         id: text(id)?,
@@ -293,8 +306,8 @@ mod tests {
 
     fn block() -> Vec<u8> {
         let mut builder = Builder::default();
-        builder.push(&event(1, "a.b", "message", None, Data::text("ä \"quoted\"")));
-        builder.push(&event(5, "c", "tick", Some("k-1"), Data::Bytes(Bytes::from_static(b"\0\xff"))));
+        builder.push(&event(1, "a.b", "message", None, Data::text("ä \"quoted\"")), false);
+        builder.push(&event(5, "c", "tick", Some("k-1"), Data::Bytes(Bytes::from_static(b"\0\xff"))), true);
         builder.finish(4096, 77, SALT)
     }
 
@@ -344,7 +357,7 @@ mod tests {
                 let read: Vec<Event> = read.collect();
                 let mut builder = Builder::default();
                 for event in &read {
-                    builder.push(event);
+                    builder.push(event, false);
                 }
                 // A block of nothing is never written.
                 if read.is_empty() {

@@ -44,7 +44,7 @@ pub use self::{
 };
 use super::{
     Ages, Append, Appending, Archive as _, Clock, Engine, EngineError, KEY_WINDOW, MAX_KEYS, RetentionRule,
-    Selection, Shard, SystemClock, Tail, TailCap, micros, sequence::Sequence,
+    Selection, Shard, SystemClock, Tail, TailCap, keys::Content, micros, sequence::Sequence,
 };
 
 /// When an append is acknowledged.
@@ -192,7 +192,17 @@ fn warm(store: &Store, tail: &Tail, cap: TailCap, head: Offset) -> io::Result<()
 
 /// The idempotency keys of the last minutes, in the order of the log.
 #[derive(Default)]
-struct Keys(Vec<(u64, u64, Topic, EventId)>);
+struct Keys(Vec<Found>);
+
+/// An event with a key.
+struct Found {
+    offset: u64,
+    came_us: u64,
+    topic: Topic,
+    id: EventId,
+    content: Content,
+    continues: bool,
+}
 
 impl Keys {
     fn see(&mut self, stored: &Stored<'_>, came_us: u64) {
@@ -200,7 +210,8 @@ impl Keys {
             return;
         }
         if let (Ok(topic), Ok(id)) = (Topic::parse(stored.topic), stored.id.parse()) {
-            self.0.push((stored.offset, came_us, topic, id));
+            let Stored { offset, continues, .. } = *stored;
+            self.0.push(Found { offset, came_us, topic, id, content: stored.content(), continues });
         }
         // Which of them are of the last minutes is known at the end; shelves come one after the other.
         if self.0.len() > 2 * MAX_KEYS {
@@ -210,22 +221,25 @@ impl Keys {
     }
 
     fn sort(&mut self) {
-        self.0.sort_unstable_by_key(|(offset, ..)| *offset);
+        self.0.sort_unstable_by_key(|found| found.offset);
     }
 
     fn into_sequence(mut self, sequence: &mut Sequence, ages: &Ages) {
         self.sort();
         let now = ages.now();
         let mut found = self.0.into_iter().peekable();
-        while let Some((first, at_us, topic, id)) = found.next() {
+        while let Some(Found { offset, came_us, topic, id, content, .. }) = found.next() {
             let mut count = 1;
+            let mut content = Content::default().and(content);
             // An append is in one piece, and all of its events have its key.
-            while found.next_if(|(_, _, t, i)| *t == topic && *i == id).is_some() {
+            let follows = |next: &Found, count| next.continues && next.offset == offset + count as u64;
+            while let Some(next) = found.next_if(|next| follows(next, count)) {
+                content = content.and(next.content);
                 count += 1;
             }
-            let came_us = ages.then_us(at_us);
+            let came_us = ages.then_us(came_us);
             if now.age_us(came_us) <= micros(KEY_WINDOW) {
-                sequence.remember(topic, id, first, count, came_us);
+                sequence.restore(topic, id, content, (offset, count), came_us);
             }
         }
     }

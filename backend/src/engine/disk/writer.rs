@@ -74,7 +74,7 @@ pub(super) struct Writer {
 struct Taken {
     answer: oneshot::Sender<Result<Vec<Cursor>, EngineError>>,
     _room: OwnedSemaphorePermit,
-    cursors: Vec<Cursor>,
+    cursors: Result<Vec<Cursor>, EngineError>,
     events: Vec<Event>,
 }
 
@@ -192,13 +192,14 @@ impl Writer {
         while let Some(Job { append, answer, room }) = next {
             let place = RetentionRule::place(&self.rules, &append.topic);
             let (cursors, events) = match self.sequence.number(append, wall_us, now) {
-                Numbered::Before(cursors) => (cursors, Vec::new()),
-                Numbered::New(events) => (events.iter().map(|event| event.cursor).collect(), events),
+                Ok(Numbered::Before(cursors)) => (Ok(cursors), Vec::new()),
+                Ok(Numbered::New(events)) => (Ok(events.iter().map(|event| event.cursor).collect()), events),
+                Err(error) => (Err(error), Vec::new()),
             };
             if !self.rules[place].is_volatile && !events.is_empty() {
                 let block = blocks.entry(place).or_default();
-                for event in &events {
-                    block.push(event);
+                for (at, event) in events.iter().enumerate() {
+                    block.push(event, at > 0);
                     bytes += event.data.len() + 64;
                 }
             }
@@ -221,7 +222,7 @@ impl Writer {
                 for Taken { answer, cursors, events, .. } in taken {
                     self.tail.put(events);
                     // A publisher that has gone does not want to know.
-                    drop(answer.send(Ok(cursors)));
+                    drop(answer.send(cursors));
                 }
             }
             Err(error) => {

@@ -406,3 +406,40 @@ fn a_cookie_is_for_https_alone_where_the_browser_came_by_it() {
     );
     assert!(!is_secure(&direct, "https"), "and nobody where there is none");
 }
+
+#[test]
+fn an_idempotency_key_is_its_subjects_own_over_restarts_too() {
+    let data = tempfile::tempdir().unwrap();
+    let path = data.path().to_str().unwrap().to_owned();
+    let folder = tempfile::tempdir().unwrap();
+    let secret = folder.path().join("secret");
+    fs::write(&secret, SECRET).unwrap();
+    let key = format!("HS256:{}", secret.display());
+    let token = |subject: &str| {
+        let mut claims = claims(&[">"], &[">"]);
+        claims["sub"] = json!(subject);
+        signed(&claims)
+    };
+    let publish = |server: &Server, subject: &str, body: &str| {
+        let head =
+            "POST /v1/topics/a/events HTTP/1.1\r\nContent-Type: application/x-ndjson\r\nIdempotency-Key: 1";
+        let head = format!("{head}\r\nAuthorization: Bearer {}", token(subject));
+        let answer = server.request(&head, body.as_bytes());
+        (answer.status, answer.json())
+    };
+    let flags = ["--token-key", &key, "--data", &path];
+    let start = || Server::on_disk("127.0.0.1:0", &flags);
+    let server = start();
+    let ada = publish(&server, "ada", "1\n2");
+    let bob = publish(&server, "bob", "3");
+    assert!(ada.0 == 201 && bob.0 == 201 && ada.1 != bob.1, "{ada:?} {bob:?}");
+    assert_eq!((publish(&server, "ada", "1\n2"), publish(&server, "bob", "3")), (ada.clone(), bob.clone()));
+    assert_eq!((publish(&server, "ada", "3").0, publish(&server, "bob", "1\n2").0), (422, 422));
+    drop(server);
+    let server = start();
+    assert_eq!((publish(&server, "ada", "1\n2"), publish(&server, "bob", "3")), (ada, bob));
+    let (status, cid) = publish(&server, "cid", "5");
+    assert_eq!(status, 201);
+    assert_eq!(publish(&server, "cid", "5"), (201, cid));
+    assert_eq!(publish(&server, "cid", "6").0, 422);
+}

@@ -117,7 +117,14 @@ fn lines_are_published_all_or_none_and_a_key_makes_a_repeat_harmless() {
     let first = server.request(head, b"1\n\n{\"x\":2}\r\n3");
     assert_eq!(first.status, 201);
     assert_eq!(first.json()["cursors"].as_array().map(Vec::len), Some(3));
-    assert_eq!(server.request(head, b"1\n2\n3").json(), first.json());
+    assert_eq!(server.request(head, b"1\n\n{\"x\":2}\r\n3").json(), first.json());
+    for other in [&b"1\n2\n3"[..], b"1\n{\"x\":2}", b"1\n{\"x\":2}\n3\n4"] {
+        let refused = server.request(head, other);
+        assert_eq!((refused.status, &refused.json()["code"]), (422, &json!("key_reused")), "{other:?}");
+        assert_eq!(refused.json()["field"], "Idempotency-Key");
+    }
+    let named = head.replace("events HTTP", "events?name=other HTTP");
+    assert_eq!(server.request(&named, b"1\n\n{\"x\":2}\r\n3").status, 422);
     let events = server.get("/v1/events?topic=a&after=earliest").json()["events"].clone();
     assert_eq!(events.as_array().map(Vec::len), Some(3));
     assert_eq!(events[1]["data"], json!({"x": 2}));

@@ -8,7 +8,7 @@ use std::{
 };
 
 use fourways::engine::{
-    Append, Clock, DiskEngine, Draft, Durability, Engine, MemoryEngine, Retention, RetentionRule, Shard,
+    Append, Clock, DiskEngine, Draft, Durability, Engine, Key, MemoryEngine, Retention, RetentionRule, Shard,
     TailCap,
 };
 use fourways::subscription::{Batch, Subscription};
@@ -122,7 +122,7 @@ impl Log {
 
     async fn publish(&self, text: &str, key: Option<&str>) -> Cursor {
         let drafts = vec![Draft { name: EventName::DEFAULT, data: Data::text(text) }];
-        let key = key.map(|key| key.parse().unwrap());
+        let key = key.map(|key| Key { id: key.parse().unwrap(), by: None });
         self.engine().append(Append { topic: "a".parse().unwrap(), drafts, key }).await.unwrap()[0]
     }
 

@@ -9,7 +9,7 @@ use std::{
 };
 
 use fourways::{
-    engine::{Append, DiskEngine, Draft, Durability, Engine, Retention, RetentionRule, Shard, TailCap},
+    engine::{Append, DiskEngine, Draft, Durability, Engine, Key, Retention, RetentionRule, Shard, TailCap},
     subscription::{Batch, Subscription},
 };
 use fourways_shared::{After, Cursor, Data, EventName, Filter, Policy, ResetReason, Technique};
@@ -47,7 +47,7 @@ async fn publish_keyed(engine: &DiskEngine, topic: &str, texts: &[String], key: 
     let append = Append {
         topic: topic.parse().unwrap(),
         drafts: drafts.collect(),
-        key: key.map(|key| key.parse().unwrap()),
+        key: key.map(|key| Key { id: key.parse().unwrap(), by: None }),
     };
     engine.append(append).await.unwrap()
 }

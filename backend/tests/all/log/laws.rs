@@ -10,7 +10,7 @@ use std::{
 };
 
 use fourways::{
-    engine::{Append, Draft, Engine, MemoryEngine, Retention, RetentionRule, Shard, Tail},
+    engine::{Append, Draft, Engine, Key, MemoryEngine, Retention, RetentionRule, Shard, Tail},
     subscription::{Batch, Subscription},
 };
 use fourways_shared::{After, Cursor, Data, Epoch, EventName, Filter, Offset, Policy, Technique, Topic};
@@ -268,7 +268,11 @@ fn a_key_said_again_returns_the_first_answer_and_appends_nothing() {
     let engine = engine(Retention::default());
     let append = |topic_index: usize| {
         let drafts = vec![Draft { name: EventName::DEFAULT, data: Data::text("x") }];
-        let append = Append { topic: topic(topic_index), drafts, key: Some("k".parse().unwrap()) };
+        let append = Append {
+            topic: topic(topic_index),
+            drafts,
+            key: Some(Key { id: "k".parse().unwrap(), by: None }),
+        };
         engine.append(append).now_or_never().unwrap().unwrap()
     };
     let first = append(0);

@@ -9,7 +9,7 @@ use std::{
 
 use fourways::{
     engine::{
-        Append, DiskEngine, Draft, Durability, Engine, LogError, Retention, RetentionRule, Shard,
+        Append, DiskEngine, Draft, Durability, Engine, Key, LogError, Retention, RetentionRule, Shard,
         SystemClock, TailCap, check_on,
     },
     subscription::{Batch, Subscription},
@@ -67,7 +67,7 @@ impl Sent {
         Append {
             topic: self.topic.parse().unwrap(),
             drafts: self.texts.iter().map(draft).collect(),
-            key: self.key.as_ref().map(|key| key.parse().unwrap()),
+            key: self.key.as_ref().map(|key| Key { id: key.parse().unwrap(), by: None }),
         }
     }
 }
