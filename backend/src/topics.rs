@@ -2,9 +2,14 @@
 
 use actix_web::{HttpResponse, http::header, web};
 use fourways_shared::{Code, Cursor, Technique, Topic};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
-use crate::{access::Grant, delivery::Room, engine::TopicState, problem::Failure};
+use crate::{
+    access::Grant,
+    delivery::Room,
+    engine::{TopicPage, TopicState},
+    problem::Failure,
+};
 
 /// Most topics in one answer.
 const MAX_LISTED: usize = 1000;
@@ -13,8 +18,9 @@ const MAX_LISTED: usize = 1000;
 struct Listing {
     cursor: Cursor,
     earliest: Cursor,
-    total: usize,
     topics: Vec<Item>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    next: Option<Topic>,
 }
 
 #[derive(Serialize)]
@@ -56,15 +62,39 @@ impl Item {
     }
 }
 
-/// The head of the log, the place before its oldest event, and the first topics by name: of those that the token lets
-/// its holder read.
-pub async fn list(grant: Grant, room: web::Data<Room>) -> HttpResponse {
+/// Where a listing begins, and how much of it there is.
+#[derive(Deserialize)]
+pub struct Query {
+    after: Option<String>,
+    limit: Option<usize>,
+}
+
+/// The head of the log, the place before its oldest event, and topics by name: of those that the token lets its holder
+/// read. `next` is there if there may be more: they come with it as `after`.
+///
+/// # Errors
+/// 400 for an `after` that is no topic, or a `limit` out of range.
+pub async fn list(
+    query: web::Query<Query>,
+    grant: Grant,
+    room: web::Data<Room>,
+) -> Result<HttpResponse, Failure> {
+    let Query { after, limit } = query.into_inner();
+    let after = after.map(|name| Topic::parse(&name)).transpose();
+    let after =
+        after.map_err(|error| Failure::new(Code::BadTopic, format!("after: {error}")).field("after"))?;
+    let limit = limit.unwrap_or(MAX_LISTED);
+    if !(1..=MAX_LISTED).contains(&limit) {
+        let detail = format!("limit is {limit}; allowed are 1 to {MAX_LISTED}");
+        return Err(Failure::new(Code::BadParameter, detail).field("limit"));
+    }
     let tail = &room.tail;
-    let (states, total) = tail.topic_states(MAX_LISTED, |topic| grant.may_subscribe(&[topic.into()]).is_ok());
+    let wanted = |topic: &Topic| grant.may_subscribe(&[topic.into()]).is_ok();
+    let TopicPage { states, next } = tail.topic_states(after.as_ref(), limit, wanted);
     let cursor = tail.cursor(tail.head());
     let topics = states.into_iter().map(|state| Item::of(state, cursor)).collect();
-    let listing = Listing { cursor, earliest: tail.cursor(tail.earliest()), total, topics };
-    HttpResponse::Ok().insert_header((header::CACHE_CONTROL, "no-store")).json(listing)
+    let listing = Listing { cursor, earliest: tail.cursor(tail.earliest()), topics, next };
+    Ok(HttpResponse::Ok().insert_header((header::CACHE_CONTROL, "no-store")).json(listing))
 }
 
 /// One topic; one that nobody knows is an empty one.

@@ -33,20 +33,30 @@ pub trait Archive: fmt::Debug + Send + Sync {
         limit: usize,
     ) -> io::Result<Older>;
 
-    /// The offset before the newest `count` events of these topics up to `through`.
+    /// Where the newest `count` events of these topics up to `through` begin, as far as one look at a part goes.
     ///
     /// # Errors
     /// If the disk fails.
-    fn before_newest(&self, selection: Selection<'_>, through: Offset, count: usize) -> io::Result<Offset>;
+    fn before_newest(&self, selection: Selection<'_>, through: Offset, count: usize) -> io::Result<Newest>;
 
-    /// Of each of these topics the newest event after one offset and up to another, in order.
+    /// Of each of these topics the newest event after one offset and up to another, in order, at most `limit` of them;
+    /// as for [`Self::read`] it may be fewer.
     ///
     /// # Errors
     /// If the disk fails.
-    fn latest(&self, selection: Selection<'_>, after: Offset, through: Offset) -> io::Result<Older>;
+    fn latest(
+        &self,
+        selection: Selection<'_>,
+        after: Offset,
+        through: Offset,
+        limit: usize,
+    ) -> io::Result<Older>;
 
-    /// What is held of each wanted topic, without a look at the disk.
-    fn stock(&self, wanted: &dyn Fn(&Topic) -> bool) -> Vec<(Topic, Stock)>;
+    /// What is held of a topic, without a look at the disk.
+    fn stock(&self, topic: &Topic) -> Option<Stock>;
+
+    /// The first `limit` topics behind a name, in the order of names.
+    fn names_after(&self, name: Option<&Topic>, limit: usize) -> Vec<Topic>;
 }
 
 /// Offsets up to which events may have been let go, one for each part of the log that lets go by itself: what one has
@@ -62,6 +72,17 @@ pub struct Stock {
     pub first: Offset,
     /// The newest.
     pub last: Offset,
+}
+
+/// What a look for the newest events found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Newest {
+    /// The offset before the oldest that was found, or before all that was looked at.
+    pub before: Offset,
+    /// How many were found.
+    pub count: usize,
+    /// There is nothing further back.
+    pub is_all: bool,
 }
 
 /// What a read found.

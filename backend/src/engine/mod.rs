@@ -26,7 +26,7 @@ use self::ages::{Ages, Last, Now};
 pub(crate) use self::tail::{Scan, Seek, TopicTail};
 pub use self::{
     ages::{Clock, SystemClock},
-    archive::{Archive, Floors, Older, Stock},
+    archive::{Archive, Floors, Newest, Older, Stock},
     disk::{
         Checked, DiskEngine, Durability, Files, Finding, FindingKind, How, LogError, OpenFile, SystemFiles,
         check, check_on, renew,
@@ -35,7 +35,7 @@ pub use self::{
     memory::MemoryEngine,
     meters::{BOUNDS_US, Histogram, Meter, Meters, Reads, Times},
     retention::{Retention, RetentionRule, RetentionText, Selection, bytes, duration},
-    tail::{Tail, TailCap, TopicState},
+    tail::{Tail, TailCap, TopicPage, TopicState},
     waiters::Shard,
 };
 

@@ -172,9 +172,9 @@ impl Selection<'_> {
         self.0.iter().any(|filter| filter.takes(topic))
     }
 
-    /// Whether one of these topics is.
-    pub(crate) fn any_of<'t>(self, mut topics: impl Iterator<Item = &'t Topic>) -> bool {
-        topics.any(|topic| self.takes(topic.as_str()))
+    /// The topics that are meant, if there is no pattern among them.
+    pub(crate) fn topics(self) -> Option<Vec<Topic>> {
+        self.0.iter().map(Filter::topic).collect()
     }
 }
 

@@ -10,16 +10,19 @@ mod patterns;
 mod scan;
 mod stock;
 mod topic;
+mod topics;
 mod trim;
 
-use std::{collections::HashMap, future::poll_fn};
+use std::future::poll_fn;
 
 use fourways_shared::{Cursor, Epoch, Event, Filter, Offset, Technique, Topic};
 use smallvec::SmallVec;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-pub use self::stock::TopicState;
+pub use self::stock::{TopicPage, TopicState};
 use self::{
     patterns::Patterns,
+    topics::Topics,
     trim::{Line, Order, Placed},
 };
 pub(crate) use self::{
@@ -60,13 +63,14 @@ pub struct Tail {
     rules: Vec<RetentionRule>,
     cap: TailCap,
     archive: Option<Arc<dyn Archive>>,
+    archive_turns: Arc<Semaphore>,
     /// Of volatile topics, nothing up to here is anywhere: it went with the server before this one.
     volatile_floor: u64,
     head: AtomicU64,
     earliest: AtomicU64,
     /// The latest offset of any topic whose index was dropped while nobody read it: what such a topic lost.
     forgotten: AtomicU64,
-    topics: RwLock<HashMap<Topic, Arc<TopicTail>>>,
+    topics: RwLock<Topics>,
     /// The indices of patterns: there while somebody reads them.
     views: RwLock<Patterns<Arc<TopicTail>>>,
     /// How many of them clients read.
@@ -86,6 +90,7 @@ impl Tail {
             rules,
             cap: TailCap::NONE,
             archive: None,
+            archive_turns: Arc::new(Semaphore::new(shards.max(2))),
             volatile_floor: 0,
             head: AtomicU64::new(0),
             earliest: AtomicU64::new(0),
@@ -155,6 +160,12 @@ impl Tail {
 
     pub(crate) fn meter(&self, shard: Shard, technique: Technique) -> &Meter {
         self.meters.of(shard.index(), technique)
+    }
+
+    /// Waits until the archive may be read: not by more at once than there are workers.
+    pub(crate) async fn archive_turn(&self) -> Option<OwnedSemaphorePermit> {
+        // It is never closed.
+        Arc::clone(&self.archive_turns).acquire_owned().await.ok()
     }
 
     /// Where older events are.

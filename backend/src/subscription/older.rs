@@ -8,7 +8,7 @@ use smallvec::SmallVec;
 use super::{Batch, Read, Subscription};
 use crate::{
     encoding::Encoded,
-    engine::{Archive, Scan, Selection},
+    engine::{Archive, Newest, Scan, Selection, Tail},
     sync::Arc,
 };
 
@@ -20,7 +20,7 @@ impl Subscription {
         let is_latest = self.is_latest();
         self.read(move |archive, selection| {
             let older = if is_latest {
-                archive.latest(selection, after, through)
+                archive.latest(selection, after, through, limit)
             } else {
                 archive.read(selection, after, through, limit)
             };
@@ -33,17 +33,32 @@ impl Subscription {
         let through = Offset(self.in_memory().min(self.until));
         // Until it is known: a reader that is cut off before gets more than it asked for, and misses nothing.
         self.position = self.lowest().min(through.0);
-        self.read(move |archive, selection| {
-            archive.before_newest(selection, through, count).map(Read::Begin)
-        });
+        let Some(archive) = self.tail.archive().cloned() else { return };
+        let filters: Arc<[Filter]> = self.topics().cloned().collect();
+        let tail = Arc::clone(&self.tail);
+        self.reading = Some(Box::pin(async move {
+            let (mut before, mut left) = (through, count);
+            // A part at a time: between two others have their turn.
+            while left > 0 {
+                let (archive, filters) = (Arc::clone(&archive), Arc::clone(&filters));
+                let look = move || archive.before_newest(Selection(&filters), before, left);
+                let Newest { before: reached, count, is_all } = in_turn(&tail, look).await?;
+                (before, left) = (reached, left - count.min(left));
+                if is_all {
+                    break;
+                }
+            }
+            Ok(Read::Begin(before))
+        }));
     }
 
     /// Reads from the archive, on a thread that may block.
     fn read(&mut self, read: impl FnOnce(&dyn Archive, Selection<'_>) -> io::Result<Read> + Send + 'static) {
         let Some(archive) = self.tail.archive().cloned() else { return };
         let filters: Vec<Filter> = self.topics().cloned().collect();
-        let blocking = tokio::task::spawn_blocking(move || read(&*archive, Selection(&filters)));
-        self.reading = Some(Box::pin(async move { blocking.await.map_err(io::Error::other)? }));
+        let tail = Arc::clone(&self.tail);
+        self.reading =
+            Some(Box::pin(async move { in_turn(&tail, move || read(&*archive, Selection(&filters))).await }));
     }
 
     /// Goes on from what was read.
@@ -106,4 +121,17 @@ impl Subscription {
         batch.events.sort_unstable_by_key(|event| event.offset());
         looked.0
     }
+}
+
+/// Does a piece of blocking work when it has its turn: so many are done at once that whoever serves has room beside them.
+async fn in_turn<T: Send + 'static>(
+    tail: &Tail,
+    work: impl FnOnce() -> io::Result<T> + Send + 'static,
+) -> io::Result<T> {
+    let turn = tail.archive_turn().await;
+    let work = move || {
+        let _turn = turn;
+        work()
+    };
+    tokio::task::spawn_blocking(work).await.map_err(io::Error::other)?
 }

@@ -87,16 +87,26 @@ async fn read(topic: &Topic, after: &str) -> Option<(Vec<(u64, f64)>, Cursor)> {
     Some((body.events.into_iter().map(entry).collect(), body.cursor))
 }
 
-/// The topics that there are, by name.
+/// The topics that there are, by name: so many as one asks for in a few pages.
 pub(crate) async fn topics() -> Option<Vec<Topic>> {
+    /// A page may be empty, where a token reads few of many.
+    const PAGES: usize = 16;
+    const ENOUGH: usize = 1000;
     #[derive(Deserialize)]
     struct Listing {
         topics: Vec<Item>,
+        next: Option<Topic>,
     }
     #[derive(Deserialize)]
     struct Item {
         topic: Topic,
     }
-    let listing: Listing = Request::get("/v1/topics").send().await.ok()?.json().await.ok()?;
-    Some(listing.topics.into_iter().map(|item| item.topic).collect())
+    let (mut found, mut address) = (Vec::new(), "/v1/topics".to_owned());
+    for _ in 0..PAGES {
+        let listing: Listing = Request::get(&address).send().await.ok()?.json().await.ok()?;
+        found.extend(listing.topics.into_iter().map(|item| item.topic));
+        let Some(next) = listing.next.filter(|_| found.len() < ENOUGH) else { break };
+        address = format!("/v1/topics?after={next}");
+    }
+    Some(found)
 }

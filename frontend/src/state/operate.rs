@@ -8,8 +8,9 @@ use serde::Deserialize;
 /// `GET /v1/topics`.
 #[derive(Clone, Debug, Default, Deserialize)]
 pub(crate) struct Topics {
-    pub(crate) total: usize,
     pub(crate) topics: Vec<TopicRow>,
+    /// There are more.
+    pub(crate) next: Option<Topic>,
 }
 
 /// One of its topics.
@@ -113,7 +114,7 @@ mod tests {
     #[test]
     fn what_the_server_tells_is_understood() {
         let topics: Topics = serde_json::from_str(
-            r#"{"cursor":"1-7","earliest":"1-0","total":1,"topics":[{"topic":"a","cursor":"1-7","events":2,"published":3,
+            r#"{"cursor":"1-7","earliest":"1-0","topics":[{"topic":"a","cursor":"1-7","events":2,"published":3,
             "earliest":"1-2","newest":"1-7","subscribers":{"short_poll":0,"long_poll":1,"sse":2,"websocket":3}}]}"#,
         )
         .unwrap();

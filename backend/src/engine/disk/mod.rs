@@ -9,10 +9,12 @@
 //! Nobody sees an event before the disk has it: an event that was seen and then lost would leave its offset to another.
 
 mod block;
+mod catalogue;
 mod check;
 mod files;
 mod findings;
 mod lives;
+mod reading;
 mod segment;
 mod shelf;
 mod store;

@@ -17,9 +17,9 @@ use std::{
     },
 };
 
-use fourways_shared::{Epoch, Event};
+use fourways_shared::{Epoch, Event, Topic};
 
-use self::blocks::{Buffer, ReadError};
+use self::blocks::{Buffer, ONE_BYTES, READ_BYTES, ReadError};
 use self::head::{FILE_HEADER, file_header};
 pub(super) use self::{
     index::{Held, Index},
@@ -28,6 +28,7 @@ pub(super) use self::{
 use super::{
     block::{self, Damage, HEADER, Header, Salt},
     files::{Files, How, OpenFile},
+    reading::Last,
 };
 use crate::engine::Ages;
 
@@ -69,6 +70,8 @@ pub(super) struct Found {
     pub through: u64,
     /// There may be more behind it in this segment.
     pub is_full: bool,
+    /// So many bytes of the log were looked at.
+    pub looked: u64,
     /// What comes next can't be read.
     pub hole: Option<Hole>,
     /// After this offset it goes on, where something can't be read.
@@ -86,8 +89,10 @@ pub(super) struct Wanted<'a> {
     pub takes: &'a dyn Fn(&str) -> bool,
     /// so many at most,
     pub limit: usize,
-    /// and no more once they have so many bytes.
+    /// no more once they have so many bytes,
     pub bytes: usize,
+    /// and none behind so many bytes of the log.
+    pub look: u64,
 }
 
 impl Segment {
@@ -179,6 +184,11 @@ impl Segment {
         self.synced.load(Ordering::Relaxed)
     }
 
+    /// What it holds of each topic: how many events.
+    pub(super) fn held(&self) -> Vec<(Topic, u64)> {
+        self.index().topics.iter().map(|(topic, held)| (topic.clone(), held.events)).collect()
+    }
+
     /// Lets readers see a block that was written at this time.
     pub(super) fn commit(&self, block: &[u8], now_us: u64) {
         let Ok(header) = Header::parse(block) else { return };
@@ -206,8 +216,12 @@ impl Segment {
             (index.place_of(wanted.after), index.length)
         };
         let mut bytes = 0;
-        let mut buffer = Buffer::default();
+        let mut buffer = Buffer::of(if wanted.limit == 1 { ONE_BYTES } else { READ_BYTES });
         while at < end {
+            if found.looked >= wanted.look {
+                found.is_full = true;
+                return Ok(found);
+            }
             let events = match self.block_in(&mut buffer, at, end) {
                 Ok(block) => block,
                 Err(ReadError::Io(error)) => return Err(error),
@@ -226,6 +240,7 @@ impl Segment {
             };
             let (header, body) = events;
             at += header.length();
+            found.looked += header.length();
             for stored in block::events(body) {
                 let Ok(stored) = stored else {
                     found.hole = Some(self.hole(at, Damage::Event, found.through));
@@ -258,6 +273,49 @@ impl Segment {
             }
         }
         Ok(found)
+    }
+
+    /// The last so many offsets of topics after one offset and up to another; what can't be read is passed over.
+    ///
+    /// # Errors
+    /// If the file can't be read.
+    pub(super) fn newest_offsets(
+        &self,
+        after: u64,
+        through: u64,
+        takes: &dyn Fn(&str) -> bool,
+        count: usize,
+    ) -> io::Result<Vec<u64>> {
+        let mut newest = Last::of(count);
+        if !self.has_head {
+            return Ok(Vec::new());
+        }
+        let (mut at, end) = {
+            let index = self.index();
+            (index.place_of(after), index.length)
+        };
+        let mut buffer = Buffer::of(READ_BYTES);
+        while at < end {
+            match self.block_in(&mut buffer, at, end) {
+                Ok((header, body)) => {
+                    at += header.length();
+                    for stored in block::events(body).flatten() {
+                        if stored.offset > through {
+                            return Ok(newest.into_vec());
+                        }
+                        if stored.offset > after && takes(stored.topic) {
+                            newest.push(stored.offset);
+                        }
+                    }
+                }
+                Err(ReadError::Io(error)) => return Err(error),
+                Err(ReadError::Damage(damage)) => match self.next_place(&self.hole(at, damage, after))? {
+                    Some((place, _)) => at = place,
+                    None => break,
+                },
+            }
+        }
+        Ok(newest.into_vec())
     }
 
     /// After which offset reading goes on behind a place that can't be read; `None` if nothing follows.

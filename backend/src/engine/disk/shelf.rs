@@ -19,7 +19,7 @@ use super::{
     lives::Lives,
     segment::{Found, Segment, Wanted, base_of},
 };
-use crate::engine::{Now, Retention, RetentionRule, Selection, micros};
+use crate::engine::{Now, Retention, RetentionRule, micros};
 
 /// A limit is kept to within this share of it: so much more than it says may be there.
 const SHARE: u64 = 8;
@@ -155,12 +155,18 @@ impl Shelf {
                 || now.most_age_us(index.oldest_us) >= micros(age) / SHARE)
     }
 
-    /// Lets go what no limit keeps. It needs no room for that. In place of a last segment that is all too old comes an
-    /// empty one.
+    /// Lets go what no limit keeps, and hands it to `gone`. It needs no room for that. In place of a last segment that is
+    /// all too old comes an empty one.
     ///
     /// # Errors
     /// If a file can't be removed.
-    pub(super) fn sweep(&self, head: u64, now: Now, epoch: Epoch) -> io::Result<()> {
+    pub(super) fn sweep(
+        &self,
+        head: u64,
+        now: Now,
+        epoch: Epoch,
+        gone: &mut dyn FnMut(&Segment),
+    ) -> io::Result<()> {
         let Retention { events, bytes, age } = self.rule.retention;
         let is_old = |segment: &Segment| now.age_us(segment.index().newest_us) > micros(age);
         loop {
@@ -185,6 +191,7 @@ impl Shelf {
             self.floor.store(floor, Ordering::SeqCst);
             self.files.remove(first.path())?;
             self.segments.write().unwrap_or_else(PoisonError::into_inner).pop_front();
+            gone(&first);
             if is_last {
                 // Only now: on a full disk there was no room for it before.
                 self.begin(head, epoch)?;
@@ -192,32 +199,49 @@ impl Shelf {
         }
     }
 
-    /// Reads on from an offset.
+    /// The oldest offset that is there.
+    pub(super) fn first(&self) -> Option<u64> {
+        self.segments
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+            .iter()
+            .find_map(|segment| segment.index().first)
+    }
+
+    /// The segment where an offset would be.
+    pub(super) fn segment_of(&self, offset: u64) -> Option<Arc<Segment>> {
+        let segments = self.segments.read().unwrap_or_else(PoisonError::into_inner);
+        let at = segments.partition_point(|segment| segment.base() < offset);
+        segments.get(at.checked_sub(1)?).cloned()
+    }
+
+    /// Reads on from an offset, in segments that may hold something.
     ///
     /// # Errors
     /// If a file can't be read.
     pub(super) fn read(
         &self,
-        selection: Selection<'_>,
+        may_hold: &dyn Fn(&Segment) -> bool,
         mut wanted: Wanted<'_>,
         epoch: Epoch,
     ) -> io::Result<Found> {
         let mut all = Found { through: wanted.after, ..Found::default() };
         for segment in self.segments() {
-            let (last, holds) = {
+            let (last, has_hole) = {
                 let index = segment.index();
-                // What can't be read may have been of these topics.
-                (index.last, index.has_hole || selection.any_of(index.topics.keys()))
+                (index.last, index.has_hole)
             };
             if last <= wanted.after {
                 continue;
             }
-            if !holds {
+            // What can't be read may have been of these topics.
+            if !has_hole && !may_hold(&segment) {
                 all.through = last.min(wanted.through);
                 continue;
             }
             let found = segment.read(Wanted { after: all.through.max(wanted.after), ..wanted }, epoch)?;
             wanted.limit -= found.events.len().min(wanted.limit);
+            wanted.look = wanted.look.saturating_sub(found.looked);
             wanted.bytes =
                 wanted.bytes.saturating_sub(found.events.iter().map(|event| event.data.len()).sum());
             all.events.extend(found.events);

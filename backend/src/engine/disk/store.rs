@@ -2,26 +2,23 @@
 
 use std::{
     any::Any,
-    collections::HashMap,
     io,
     path::{Path, PathBuf},
-    sync::Arc,
+    sync::{Arc, PoisonError, RwLock, RwLockReadGuard},
 };
 
 use fourways_shared::{Epoch, Filter, Offset, Topic};
 
 use super::{
     block::Stored,
+    catalogue::Catalogue,
     files::{Files, How, make_folders, read_whole, write_whole},
     findings::Finding,
     lives::Lives,
-    segment::{Found, Held, Segment, Wanted},
+    segment::Held,
     shelf::Shelf,
 };
-use crate::{
-    encoding::Encoded,
-    engine::{Ages, Archive, Floors, Last, Older, RetentionRule, Selection, Stock, TailCap},
-};
+use crate::engine::{Ages, Last, RetentionRule, TailCap};
 
 /// Says up to which offset numbers may have been given out.
 const RESERVED_FILE: &str = "reserved";
@@ -32,8 +29,6 @@ const ALL: &str = "all";
 const OF: &str = "of.";
 /// Held by the server that has the log open.
 const LOCK_FILE: &str = "lock";
-/// Bytes of data that one read of older events returns, about.
-const READ_BYTES: usize = 256 * 1024;
 
 /// A log on the disk.
 #[derive(Debug)]
@@ -42,6 +37,7 @@ pub(super) struct Store {
     folder: PathBuf,
     epoch: Epoch,
     shelves: Vec<Shelf>,
+    catalogue: RwLock<Catalogue>,
     /// Locked as long as this lives; the kernel unlocks it for a server that was killed.
     _lock: Box<dyn Any + Send + Sync>,
 }
@@ -112,7 +108,15 @@ impl Store {
         let reserved = reserved(&*files, folder)?;
         head = bases.max().unwrap_or(0).max(head).max(reserved);
         let last = stopped(&*files, folder)?.into_iter().chain(last).max_by_key(|last| last.came_us);
-        let store = Self { files, folder: folder.to_owned(), epoch: lives.now, shelves, _lock: lock };
+        let mut catalogue = Catalogue::default();
+        for segment in shelves.iter().flat_map(Shelf::segments) {
+            for (topic, held) in &segment.index().topics {
+                catalogue.add(topic, *held);
+            }
+        }
+        let catalogue = RwLock::new(catalogue);
+        let store =
+            Self { files, folder: folder.to_owned(), epoch: lives.now, shelves, catalogue, _lock: lock };
         Ok(Opened { store, head, last, findings })
     }
 
@@ -141,6 +145,23 @@ impl Store {
         write_whole(&*self.files, &self.folder.join(RESERVED_FILE), format!("{offset}\n").as_bytes())
     }
 
+    /// Which topics there are.
+    pub(super) fn catalogue(&self) -> RwLockReadGuard<'_, Catalogue> {
+        self.catalogue.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Events of these topics have come.
+    pub(super) fn count<'a>(&self, come: impl Iterator<Item = (&'a Topic, Held)>) {
+        let mut catalogue = self.catalogue.write().unwrap_or_else(PoisonError::into_inner);
+        come.for_each(|(topic, held)| catalogue.add(topic, held));
+    }
+
+    /// Events of these topics were let go: so many of each.
+    pub(super) fn discount(&self, gone: impl Iterator<Item = (Topic, u64)>) {
+        let mut catalogue = self.catalogue.write().unwrap_or_else(PoisonError::into_inner);
+        gone.for_each(|(topic, events)| catalogue.remove(&topic, events));
+    }
+
     /// Says when the server was ended.
     ///
     /// # Errors
@@ -166,140 +187,6 @@ impl Store {
             bytes += index.length;
         }
         Offset(after)
-    }
-
-    /// The shelves where events that a filter takes may be; `None` in the place of another.
-    fn shelves_of(&self, filter: &Filter) -> impl Iterator<Item = Option<&Shelf>> {
-        let mut is_over = false;
-        self.shelves.iter().map(move |shelf| {
-            let is_one = shelf.is_former() || (!is_over && shelf.rule().filter.meets(filter));
-            is_over |= shelf.rule().filter.covers(filter);
-            is_one.then_some(shelf)
-        })
-    }
-
-    fn found(&self, selection: Selection<'_>, wanted: Wanted<'_>) -> io::Result<Found> {
-        let mut all = Found { through: wanted.through, ..Found::default() };
-        for shelf in &self.shelves {
-            let found = shelf.read(selection, wanted, self.epoch)?;
-            if (found.is_full || found.hole.is_some()) && found.through <= all.through {
-                // What lies behind it in other shelves comes after what is missing here.
-                (all.through, all.is_full) = (found.through, true);
-                (all.hole, all.resumes_after) = (found.hole, found.resumes_after);
-            }
-            all.events.extend(found.events);
-        }
-        all.events.retain(|event| event.cursor.offset.0 <= all.through);
-        all.events.sort_unstable_by_key(|event| event.cursor.offset);
-        if all.events.len() > wanted.limit {
-            all.events.truncate(wanted.limit);
-            all.through = all.events.last().map_or(wanted.after, |last| last.cursor.offset.0);
-            (all.hole, all.resumes_after) = (None, None);
-        }
-        Ok(all)
-    }
-}
-
-impl Archive for Store {
-    fn floors(&self, filter: &Filter) -> Floors {
-        self.shelves_of(filter).map(|shelf| shelf.map_or(0, Shelf::floor)).collect()
-    }
-
-    fn lowest(&self, filter: &Filter) -> Offset {
-        Offset(self.shelves_of(filter).flatten().map(Shelf::floor).min().unwrap_or(0))
-    }
-
-    fn earliest(&self) -> Offset {
-        let first = self.shelves.iter().flat_map(Shelf::segments).filter_map(|segment| {
-            let index = segment.index();
-            index.topics.values().map(|held| held.first).min()
-        });
-        first.min().map_or(Offset(0), |first| Offset(first - 1))
-    }
-
-    fn read(
-        &self,
-        selection: Selection<'_>,
-        after: Offset,
-        through: Offset,
-        limit: usize,
-    ) -> io::Result<Older> {
-        let takes = |topic: &str| selection.takes(topic);
-        let wanted = Wanted { after: after.0, through: through.0, takes: &takes, limit, bytes: READ_BYTES };
-        let found = self.found(selection, wanted)?;
-        if let Some(hole) = &found.hole {
-            tracing::error!(file = %hole.path, at = hole.at, after = hole.after, "{hole}; it is left out");
-        }
-        let events = found.events.into_iter().map(|event| Arc::new(Encoded::new(event))).collect();
-        let resumes_after = found.resumes_after.map(Offset);
-        Ok(Older { events, through: Offset(found.through), resumes_after })
-    }
-
-    fn before_newest(&self, selection: Selection<'_>, through: Offset, count: usize) -> io::Result<Offset> {
-        let takes = |topic: &str| selection.takes(topic);
-        let mut newest = Vec::new();
-        for shelf in &self.shelves {
-            let mut found = Vec::new();
-            // Segment by segment from the end, until there are enough.
-            for segment in shelf.segments().iter().rev() {
-                let before = {
-                    let index = segment.index();
-                    let ours = index.topics.iter().filter(|(topic, _)| takes(topic.as_str()));
-                    ours.map(|(_, held)| held.first).min().map(|first| first - 1)
-                };
-                let Some(after) = before else { continue };
-                let wanted =
-                    Wanted { after, through: through.0, takes: &takes, limit: usize::MAX, bytes: usize::MAX };
-                // What can't be read is passed over here; who reads on meets it, and is told.
-                let events = segment.read(wanted, self.epoch)?.events;
-                found.extend(events.iter().rev().map(|event| event.cursor.offset.0));
-                if found.len() >= count {
-                    break;
-                }
-            }
-            newest.extend(found);
-        }
-        newest.sort_unstable_by(|a, b| b.cmp(a));
-        newest.truncate(count);
-        Ok(newest.last().map_or(through, |oldest| Offset(oldest - 1)))
-    }
-
-    fn latest(&self, selection: Selection<'_>, after: Offset, through: Offset) -> io::Result<Older> {
-        let mut newest: HashMap<Topic, (u64, Arc<Segment>)> = HashMap::new();
-        for segment in self.shelves.iter().flat_map(Shelf::segments) {
-            for (topic, held) in &segment.index().topics {
-                let is_newer = newest.get(topic).is_none_or(|(last, _)| *last < held.last);
-                if held.last > after.0 && is_newer && selection.takes(topic.as_str()) {
-                    newest.insert(topic.clone(), (held.last, Arc::clone(&segment)));
-                }
-            }
-        }
-        let mut events = Vec::new();
-        for (topic, (last, segment)) in newest {
-            // A newer one is in memory.
-            if last > through.0 {
-                continue;
-            }
-            let takes = |other: &str| other == topic.as_str();
-            let wanted =
-                Wanted { after: last - 1, through: last, takes: &takes, limit: 1, bytes: usize::MAX };
-            events.extend(segment.read(wanted, self.epoch)?.events);
-        }
-        events.sort_unstable_by_key(|event| event.cursor.offset);
-        let events = events.into_iter().map(|event| Arc::new(Encoded::new(event))).collect();
-        Ok(Older { events, through, resumes_after: None })
-    }
-
-    fn stock(&self, wanted: &dyn Fn(&Topic) -> bool) -> Vec<(Topic, Stock)> {
-        let mut all: HashMap<Topic, Held> = HashMap::new();
-        for segment in self.shelves.iter().flat_map(Shelf::segments) {
-            for (topic, held) in segment.index().topics.iter().filter(|(topic, _)| wanted(topic)) {
-                all.entry(topic.clone()).and_modify(|known| *known = known.and(*held)).or_insert(*held);
-            }
-        }
-        let stock =
-            |held: Held| Stock { events: held.events, first: Offset(held.first), last: Offset(held.last) };
-        all.into_iter().map(|(topic, held)| (topic, stock(held))).collect()
     }
 }
 

@@ -12,10 +12,15 @@ use std::{
     time::{Duration, Instant},
 };
 
-use fourways_shared::{Cursor, Event};
+use fourways_shared::{Cursor, Event, Topic};
 use tokio::sync::{OwnedSemaphorePermit, oneshot};
 
-use super::{Durability, block::Builder, segment::Segment, store::Store};
+use super::{
+    Durability,
+    block::Builder,
+    segment::{Held, Segment},
+    store::Store,
+};
 use crate::engine::{
     Append, EngineError, Last, Now, RetentionRule, Tail,
     sequence::{Numbered, Sequence},
@@ -45,6 +50,8 @@ pub(super) enum Order {
 const MAX_COMMIT_BYTES: usize = 8 << 20;
 /// So many numbers are said to be given out before they are, so that it need not be said for each.
 const RESERVE: u64 = 1 << 16;
+/// Topics of what was let go that are counted at once.
+const DISCOUNTED: usize = 4096;
 /// How often what is too old is let go.
 const SWEEP: Duration = Duration::from_secs(1);
 
@@ -66,6 +73,8 @@ pub(super) struct Writer {
     is_broken: bool,
     /// Written, and not on the disk yet.
     unsynced: Vec<Arc<Segment>>,
+    /// What was let go and still counts: of each topic so many events.
+    gone: Vec<(Topic, u64)>,
     synced_at: Instant,
     swept_at: Instant,
 }
@@ -99,6 +108,7 @@ impl Writer {
             is_closing: false,
             is_broken: false,
             unsynced: Vec::new(),
+            gone: Vec::new(),
             synced_at: now,
             swept_at: now,
         }
@@ -127,6 +137,9 @@ impl Writer {
     }
 
     fn next_duty(&self) -> Duration {
+        if !self.gone.is_empty() {
+            return Duration::ZERO;
+        }
         let sweep = SWEEP.saturating_sub(self.swept_at.elapsed());
         match self.durability {
             Durability::Interval(every) if !self.unsynced.is_empty() => {
@@ -147,6 +160,9 @@ impl Writer {
         if self.swept_at.elapsed() >= SWEEP {
             self.sweep();
         }
+        // In pieces: who publishes meanwhile waits for one of them at most.
+        let left = self.gone.len().saturating_sub(DISCOUNTED);
+        self.store.discount(self.gone.drain(left..));
     }
 
     fn sweep(&mut self) {
@@ -156,7 +172,8 @@ impl Writer {
         let now = ages.now();
         self.sequence.forget_keys(now);
         for shelf in self.store.shelves() {
-            if let Err(error) = shelf.sweep(self.sequence.head(), now, self.store.epoch()) {
+            let mut gone = |segment: &Segment| self.gone.extend(segment.held());
+            if let Err(error) = shelf.sweep(self.sequence.head(), now, self.store.epoch(), &mut gone) {
                 tracing::warn!(%error, folder = %shelf.folder().display(), "old events can't be let go");
             }
         }
@@ -219,6 +236,13 @@ impl Writer {
         }
         match self.keep(blocks, now, mark_head(&taken, self.sequence.head())) {
             Ok(()) => {
+                self.store.count(taken.iter().filter_map(|taken| {
+                    let (first, last) = (taken.events.first()?, taken.events.last()?);
+                    let is_kept = !self.rules[RetentionRule::place(&self.rules, &first.topic)].is_volatile;
+                    let (events, first_at, last) =
+                        (taken.events.len() as u64, first.cursor.offset.0, last.cursor.offset.0);
+                    is_kept.then_some((&first.topic, Held { events, first: first_at, last }))
+                }));
                 for Taken { answer, cursors, events, .. } in taken {
                     self.tail.put(events);
                     // A publisher that has gone does not want to know.

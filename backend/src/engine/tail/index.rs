@@ -1,7 +1,5 @@
 //! The indices of topics and patterns: made when they are first needed, gone when nobody does.
 
-use std::collections::hash_map::Entry;
-
 use fourways_shared::{Filter, Technique, Topic};
 
 use super::{Tail, TopicTail, topic::TopicLog};
@@ -90,17 +88,16 @@ impl Tail {
             return Arc::clone(topic);
         }
         let mut topics = self.topics.write().unwrap_or_else(PoisonError::into_inner);
-        match topics.entry(name.clone()) {
-            Entry::Occupied(there) => Arc::clone(there.get()),
-            Entry::Vacant(place) => {
-                let name = Filter::from(name);
-                let through = self.unknown_through(&name);
-                let gone = Floors::from_elem(through, 1);
-                let log = TopicLog { trimmed_through: through, gone, ..TopicLog::default() };
-                let topic = TopicTail::new(name, self.relays.len(), log);
-                Arc::clone(place.insert(Arc::new(topic)))
-            }
+        if let Some(topic) = topics.get(name) {
+            return Arc::clone(topic);
         }
+        let filter = Filter::from(name);
+        let through = self.unknown_through(&filter);
+        let gone = Floors::from_elem(through, 1);
+        let log = TopicLog { trimmed_through: through, gone, ..TopicLog::default() };
+        let topic = Arc::new(TopicTail::new(filter, self.relays.len(), log));
+        topics.insert(name.clone(), Arc::clone(&topic));
+        topic
     }
 
     /// Drops the topic's index if it is empty and this was the last handle, so that topics that came and went cost

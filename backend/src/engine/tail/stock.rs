@@ -1,6 +1,6 @@
 //! What there is of each topic, in memory and behind it.
 
-use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 
 use fourways_shared::{Cursor, Offset, Topic};
 
@@ -27,6 +27,18 @@ pub struct TopicState {
     pub subscribers: [u32; 4],
 }
 
+/// Topics in the order of their names.
+#[derive(Clone, Debug)]
+pub struct TopicPage {
+    /// What there is of each.
+    pub states: Vec<TopicState>,
+    /// There may be more behind this name.
+    pub next: Option<Topic>,
+}
+
+/// Names that one page looks at.
+const LOOK: usize = 4096;
+
 impl Tail {
     /// What there is of a topic; an unknown one is empty.
     pub fn topic_state(&self, name: &Topic) -> TopicState {
@@ -34,31 +46,57 @@ impl Tail {
         if let Some(topic) = self.topics.read().unwrap_or_else(PoisonError::into_inner).get(name) {
             state.add_memory(topic);
         }
-        let wanted = |topic: &Topic| topic == name;
-        let behind = self.archive.as_ref().and_then(|archive| archive.stock(&wanted).pop());
-        if let Some((_, stock)) = behind {
-            state.add_archive(stock, |offset| self.cursor(offset));
-        }
+        self.add_archive(&mut state);
         state
     }
 
-    /// The first `limit` topics by name of those that are wanted, and how many there are of these.
-    pub fn topic_states(&self, limit: usize, wanted: impl Fn(&Topic) -> bool) -> (Vec<TopicState>, usize) {
-        let mut all: BTreeMap<Topic, TopicState> = BTreeMap::new();
-        for (topic, stock) in self.archive.as_ref().map(|archive| archive.stock(&wanted)).unwrap_or_default()
-        {
-            let state = all.entry(topic.clone()).or_insert_with(|| TopicState::empty(topic));
+    /// Topics behind a name, in the order of names: so many at most of those that are wanted. It looks at [`LOOK`] names at
+    /// most, so there may be more though these are fewer: [`TopicPage::next`] says so.
+    pub fn topic_states(
+        &self,
+        after: Option<&Topic>,
+        limit: usize,
+        wanted: impl Fn(&Topic) -> bool,
+    ) -> TopicPage {
+        let topics = self.topics.read().unwrap_or_else(PoisonError::into_inner);
+        let here = topics.names_after(after, LOOK);
+        let behind =
+            self.archive.as_ref().map(|archive| archive.names_after(after, LOOK)).unwrap_or_default();
+        // Behind the last of a whole list there may be more in it.
+        let end = |names: &[Topic]| names.last().filter(|_| names.len() == LOOK).cloned();
+        let through = [end(&here), end(&behind)].into_iter().flatten().min();
+        let names: BTreeSet<Topic> = here.into_iter().chain(behind).collect();
+        let mut page = TopicPage { states: Vec::new(), next: through.clone() };
+        for name in names {
+            if through.as_ref().is_some_and(|through| name > *through) {
+                break;
+            }
+            if !wanted(&name) {
+                continue;
+            }
+            let mut state = TopicState::empty(name.clone());
+            if let Some(topic) = topics.get(&name) {
+                state.add_memory(topic);
+            }
+            self.add_archive(&mut state);
+            // What the server alone reads is nothing to tell of until something is published.
+            if state.published == 0 && state.events == 0 && state.subscribers == [0; 4] {
+                continue;
+            }
+            if page.states.len() == limit {
+                page.next = page.states.last().map(|last| last.topic.clone());
+                break;
+            }
+            page.states.push(state);
+        }
+        page
+    }
+
+    fn add_archive(&self, state: &mut TopicState) {
+        let stock = self.archive.as_ref().and_then(|archive| archive.stock(&state.topic));
+        if let Some(stock) = stock {
             state.add_archive(stock, |offset| self.cursor(offset));
         }
-        let topics = self.topics.read().unwrap_or_else(PoisonError::into_inner);
-        for (name, topic) in topics.iter().filter(|(name, _)| wanted(name)) {
-            let state = all.entry(name.clone()).or_insert_with(|| TopicState::empty(name.clone()));
-            state.add_memory(topic);
-        }
-        // What the server alone reads is nothing to tell of until something is published.
-        all.retain(|_, state| state.published > 0 || state.events > 0 || state.subscribers != [0; 4]);
-        let total = all.len();
-        (all.into_values().take(limit).collect(), total)
     }
 }
 

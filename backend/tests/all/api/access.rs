@@ -111,7 +111,8 @@ fn a_token_opens_what_it_grants_and_nothing_else() {
     // What it may not read is not even listed.
     guarded.with(&everything(), "POST /v1/topics/orders.1/events", "1");
     let listed = guarded.with(&token, "GET /v1/topics", "").json();
-    assert_eq!((listed["total"].as_u64(), &listed["topics"][0]["topic"]), (Some(1), &json!("orders.1")));
+    let names: Vec<_> = listed["topics"].as_array().unwrap().iter().map(|item| &item["topic"]).collect();
+    assert_eq!((names, &listed["next"]), (vec![&json!("orders.1")], &Value::Null));
     let mut socket = Socket::open(&guarded.server, "", &format!("\r\nAuthorization: Bearer {token}"));
     socket.text();
     socket.say(&json!({ "type": "subscribe", "topics": ["orders.1", "secret"], "ref": "1" }));

@@ -229,10 +229,25 @@ fn topics_are_listed_with_what_is_retained() {
         server.publish("a", &n.to_string());
     }
     let listing = server.get("/v1/topics").json();
-    assert_eq!((&listing["total"], &listing["topics"][0]["events"]), (&json!(1), &json!(2)));
+    assert_eq!((&listing["next"], &listing["topics"][0]["events"]), (&json!(null), &json!(2)));
     let epoch = listing["cursor"].as_str().unwrap().split('-').next().unwrap().to_owned();
     assert_eq!(listing["earliest"], format!("{epoch}-1"));
     assert_eq!(listing["topics"][0]["newest"], format!("{epoch}-3"));
+    for topic in ["c", "b.1", "b"] {
+        server.publish(topic, "1");
+    }
+    let (mut seen, mut after) = (Vec::new(), String::new());
+    loop {
+        let page = server.get(&format!("/v1/topics?limit=1{after}")).json();
+        seen.extend(page["topics"].as_array().unwrap().iter().map(|item| item["topic"].clone()));
+        let Some(next) = page["next"].as_str() else { break };
+        after = format!("&after={next}");
+    }
+    assert_eq!(seen, ["b", "b.1"], "of two that are left");
+    for (wrong, field) in [("limit=0", "limit"), ("limit=1001", "limit"), ("after=Chat", "after")] {
+        let refused = server.get(&format!("/v1/topics?{wrong}"));
+        assert_eq!((refused.status, &refused.json()["field"]), (400, &json!(field)), "{wrong}");
+    }
 }
 
 #[test]

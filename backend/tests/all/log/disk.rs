@@ -9,7 +9,10 @@ use std::{
 };
 
 use fourways::{
-    engine::{Append, DiskEngine, Draft, Durability, Engine, Key, Retention, RetentionRule, Shard, TailCap},
+    engine::{
+        Append, DiskEngine, Draft, Durability, Engine, Key, Retention, RetentionRule, Shard, TailCap,
+        TopicPage,
+    },
     subscription::{Batch, Subscription},
 };
 use fourways_shared::{After, Cursor, Data, EventName, Filter, Policy, ResetReason, Technique};
@@ -132,9 +135,20 @@ async fn topics_that_are_on_the_disk_alone_are_listed() {
     }
     let engine = open(folder.path());
     let newest = publish(&engine, "b", "e10").await;
-    let (states, total) = engine.tail().topic_states(2, |topic| topic.as_str() != "c");
-    let seen: Vec<_> = states.iter().map(|state| (state.topic.as_str(), state.events)).collect();
-    assert_eq!((seen, total), (vec![("a", 10), ("b", 11)], 2));
+    let page = |after: Option<&str>, limit| {
+        let after = after.map(|name| name.parse().unwrap());
+        let TopicPage { states, next } =
+            engine.tail().topic_states(after.as_ref(), limit, |topic| topic.as_str() != "c");
+        let seen: Vec<_> =
+            states.iter().map(|state| (state.topic.as_str().to_owned(), state.events)).collect();
+        (seen, next.map(|next| next.as_str().to_owned()))
+    };
+    let (a, b) = (("a".to_owned(), 10), ("b".to_owned(), 11));
+    assert_eq!(page(None, 2), (vec![a.clone(), b.clone()], None));
+    assert_eq!(page(None, 1), (vec![a], Some("a".to_owned())));
+    assert_eq!(page(Some("a"), 1), (vec![b], None));
+    assert_eq!(page(Some("b"), 1), (vec![], None));
+    let states = engine.tail().topic_states(None, 2, |_| true).states;
     assert_eq!((states[1].earliest, states[1].newest), (first, Some(newest)));
     assert_eq!(engine.tail().topic_state(&"c".parse().unwrap()).events, 10);
     assert_eq!(engine.tail().topic_state(&"d".parse().unwrap()).newest, None);

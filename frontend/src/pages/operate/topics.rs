@@ -38,8 +38,8 @@ pub(super) fn TopicsCard(
         Some(view! { <Row told=told topic=topic chosen=chosen /> })
     };
     let caption = move || {
-        let total = told.topics.with(|known| known.total);
-        format!("{} topics", grouped(total as u64))
+        let (count, has_more) = told.topics.with(|known| (known.topics.len(), known.next.is_some()));
+        format!("{}{} topics", if has_more { "more than " } else { "" }, grouped(count as u64))
     };
     let heads = Technique::ALL.map(|technique| {
         view! { <th class="r" data-technique=technique.name()><Glyph technique=technique /><span class="vh">{technique.label()}</span></th> }

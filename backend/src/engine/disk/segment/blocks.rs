@@ -9,12 +9,14 @@ use crate::engine::disk::{
 };
 
 /// Bytes of one read; a longer block is read whole.
-const READ_BYTES: usize = 128 * 1024;
+pub(super) const READ_BYTES: usize = 128 * 1024;
+/// The same of a read for one event: what lies between two places of the index.
+pub(super) const ONE_BYTES: usize = 20 * 1024;
 
 impl Segment {
     /// A whole, checked block.
     pub(super) fn block_at(&self, at: u64, end: u64) -> Result<(Header, Vec<u8>), ReadError> {
-        let mut buffer = Buffer::default();
+        let mut buffer = Buffer::of(READ_BYTES);
         let (header, _) = self.block_in(&mut buffer, at, end)?;
         let from = usize::try_from(at - buffer.at).unwrap_or(0);
         buffer.bytes.truncate(from + HEADER + header.body as usize);
@@ -29,7 +31,7 @@ impl Segment {
         end: u64,
     ) -> Result<(Header, &'a [u8]), ReadError> {
         if !buffer.has(at, HEADER) {
-            buffer.fill(&*self.file, at, end, READ_BYTES)?;
+            buffer.fill(&*self.file, at, end, buffer.length)?;
         }
         let header = Header::parse(buffer.from(at))?;
         if at + header.length() > end {
@@ -37,14 +39,14 @@ impl Segment {
         }
         let whole = HEADER + header.body as usize;
         if !buffer.has(at, whole) {
-            buffer.fill(&*self.file, at, end, whole.max(READ_BYTES))?;
+            buffer.fill(&*self.file, at, end, whole.max(buffer.length))?;
         }
         Ok((header, block::body(&header, buffer.from(at), self.salt)?))
     }
 
     /// The next place at or after `from` where a whole block begins, and what it knew to be on the disk.
     pub(super) fn next_block(&self, from: u64, end: u64) -> io::Result<Option<(u64, u64)>> {
-        let mut buffer = Buffer::default();
+        let mut buffer = Buffer::of(READ_BYTES);
         let mut at = from;
         while at + HEADER as u64 <= end {
             if !buffer.has(at, HEADER) {
@@ -84,13 +86,19 @@ impl From<Damage> for ReadError {
 }
 
 /// A piece of a file.
-#[derive(Default)]
 pub(super) struct Buffer {
+    /// How much is read at once.
+    length: usize,
     at: u64,
     bytes: Vec<u8>,
 }
 
 impl Buffer {
+    /// An empty one, filled with so much at once.
+    pub(super) const fn of(length: usize) -> Self {
+        Self { length, at: 0, bytes: Vec::new() }
+    }
+
     fn has(&self, at: u64, length: usize) -> bool {
         at >= self.at && at + length as u64 <= self.at + self.bytes.len() as u64
     }

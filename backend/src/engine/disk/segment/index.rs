@@ -25,6 +25,8 @@ pub(in super::super) struct Index {
     pub oldest_us: u64,
     /// See above.
     pub newest_us: u64,
+    /// The first offset.
+    pub first: Option<u64>,
     /// How many there are.
     pub events: u64,
     /// Some of it can't be read: there may have been events of any topic.
@@ -46,22 +48,12 @@ pub(in super::super) struct Held {
     pub last: u64,
 }
 
-impl Held {
-    /// What two segments hold together.
-    pub(in super::super) fn and(self, other: Self) -> Self {
-        Self {
-            events: self.events + other.events,
-            first: self.first.min(other.first),
-            last: self.last.max(other.last),
-        }
-    }
-}
-
 impl Index {
     pub(super) fn new(base: u64) -> Self {
         Self {
             length: FILE_HEADER,
             last: base,
+            first: None,
             oldest_us: 0,
             newest_us: 0,
             events: 0,
@@ -89,6 +81,7 @@ impl Index {
     pub(super) fn extend(&mut self, at: u64, header: &Header, body: &[u8]) {
         let mut offsets = block::events(body).flatten().map(|stored| stored.offset);
         let first = offsets.next().unwrap_or(self.last);
+        self.first.get_or_insert(first);
         if self.places.last().is_none_or(|(_, place)| at >= place + INDEX_STEP) {
             self.places.push((first, at));
         }

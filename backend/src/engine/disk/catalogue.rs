@@ -1,0 +1,107 @@
+//! Which topics there are on the disk, by name and by their newest event: kept with every commit and every file that is let
+//! go, so that no question about topics costs more because there are many.
+
+use std::{collections::BTreeMap, ops::Bound};
+
+use fourways_shared::Topic;
+
+use super::segment::Held;
+
+/// The topics of all shelves.
+#[derive(Debug, Default)]
+pub(super) struct Catalogue {
+    by_name: BTreeMap<Topic, Known>,
+    /// The offset of a topic's newest event. Of topics whose newest was let go, what it was is kept as long as others are there.
+    by_last: BTreeMap<u64, Topic>,
+}
+
+/// What there is of a topic.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Known {
+    /// How many events.
+    pub events: u64,
+    /// The offset of the newest.
+    pub last: u64,
+}
+
+impl Catalogue {
+    /// More of a topic is there.
+    pub(super) fn add(&mut self, topic: &Topic, held: Held) {
+        let known = match self.by_name.get_mut(topic) {
+            Some(known) => known,
+            None => self.by_name.entry(topic.clone()).or_default(),
+        };
+        known.events += held.events;
+        if held.last > known.last {
+            self.by_last.remove(&known.last);
+            known.last = held.last;
+            self.by_last.insert(held.last, topic.clone());
+        }
+    }
+
+    /// So many events of a topic are not there any more.
+    pub(super) fn remove(&mut self, topic: &Topic, events: u64) {
+        let Some(known) = self.by_name.get_mut(topic) else { return };
+        known.events = known.events.saturating_sub(events);
+        if known.events == 0 {
+            self.by_last.remove(&known.last);
+            self.by_name.remove(topic);
+        }
+    }
+
+    /// What there is of a topic.
+    pub(super) fn get(&self, topic: &Topic) -> Option<Known> {
+        self.by_name.get(topic).copied()
+    }
+
+    /// The names behind one, in their order.
+    pub(super) fn names_after<'a>(
+        &'a self,
+        name: Option<&Topic>,
+    ) -> impl Iterator<Item = &'a Topic> + use<'a> {
+        let from = name.map_or(Bound::Unbounded, |name| Bound::Excluded(name.clone()));
+        self.by_name.range((from, Bound::Unbounded)).map(|(topic, _)| topic)
+    }
+
+    /// The topics whose newest events lie after one offset and up to another, in the order of those.
+    pub(super) fn by_last(&self, after: u64, through: u64) -> impl Iterator<Item = (u64, &Topic)> {
+        let range = (after < through).then(|| self.by_last.range(after + 1..=through));
+        range.into_iter().flatten().map(|(last, topic)| (*last, topic))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        /// Against a list of all events, of which the oldest go.
+        #[test]
+        fn it_says_what_there_is(events in prop::collection::vec((0_usize..5, any::<bool>()), 1..60)) {
+            let topics: Vec<Topic> = (0..5).map(|n| format!("t{n}").parse().unwrap()).collect();
+            let mut catalogue = Catalogue::default();
+            let mut all: Vec<(u64, usize)> = Vec::new();
+            for (at, (topic, goes)) in events.into_iter().enumerate() {
+                let offset = at as u64 + 1;
+                catalogue.add(&topics[topic], Held { events: 1, first: offset, last: offset });
+                all.push((offset, topic));
+                if goes {
+                    let (_, gone) = all.remove(0);
+                    catalogue.remove(&topics[gone], 1);
+                }
+                for (topic, name) in topics.iter().enumerate() {
+                    let ours: Vec<u64> = all.iter().filter(|(_, of)| *of == topic).map(|(at, _)| *at).collect();
+                    let expected = ours.last().map(|last| Known { events: ours.len() as u64, last: *last });
+                    prop_assert_eq!(catalogue.get(name), expected);
+                }
+                let there: Vec<&Topic> = topics.iter().filter(|topic| catalogue.get(topic).is_some()).collect();
+                prop_assert_eq!(catalogue.names_after(None).collect::<Vec<_>>(), there.clone());
+                prop_assert_eq!(catalogue.by_last(0, offset).count(), there.len());
+                let newest: Vec<u64> = catalogue.by_last(1, offset).map(|(last, _)| last).collect();
+                prop_assert!(newest.is_sorted() && newest.iter().all(|last| *last > 1));
+            }
+        }
+    }
+}

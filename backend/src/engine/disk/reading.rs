@@ -1,0 +1,242 @@
+//! What readers ask of the log on the disk. No question costs more because others have many topics, and none looks at more
+//! than a part at once: who asks goes on from there.
+
+use std::{collections::VecDeque, io, sync::Arc};
+
+use fourways_shared::{Event, Filter, Offset, Topic};
+
+use super::{
+    catalogue::Known,
+    segment::{Found, Held, Segment, Wanted},
+    shelf::Shelf,
+    store::Store,
+};
+use crate::{
+    encoding::Encoded,
+    engine::{Archive, Floors, Newest, Older, Selection, Stock},
+};
+
+/// Bytes of data that one read of older events returns, about.
+const READ_BYTES: usize = 256 * 1024;
+/// Bytes of a shelf that one read looks at, about.
+const LOOK_BYTES: u64 = 4 << 20;
+/// Topics that one look for newest events goes through.
+const LOOK_TOPICS: usize = 16 * 1024;
+
+impl Store {
+    /// The shelves where events that a filter takes may be; `None` in the place of another.
+    fn shelves_of(&self, filter: &Filter) -> impl Iterator<Item = Option<&Shelf>> {
+        let mut is_over = false;
+        self.shelves().iter().map(move |shelf| {
+            let is_one = shelf.is_former() || (!is_over && shelf.rule().filter.meets(filter));
+            is_over |= shelf.rule().filter.covers(filter);
+            is_one.then_some(shelf)
+        })
+    }
+
+    fn found(&self, selection: Selection<'_>, wanted: Wanted<'_>) -> io::Result<Found> {
+        let named = selection.topics();
+        let may_hold = |segment: &Segment| match &named {
+            Some(topics) => topics.iter().any(|topic| segment.index().topics.contains_key(topic)),
+            None => true,
+        };
+        let mut all = Found { through: wanted.through, ..Found::default() };
+        for shelf in self.shelves() {
+            let found = shelf.read(&may_hold, wanted, self.epoch())?;
+            if (found.is_full || found.hole.is_some()) && found.through <= all.through {
+                // What lies behind it in other shelves comes after what is missing here.
+                (all.through, all.is_full) = (found.through, true);
+                (all.hole, all.resumes_after) = (found.hole, found.resumes_after);
+            }
+            all.events.extend(found.events);
+        }
+        all.events.retain(|event| event.cursor.offset.0 <= all.through);
+        all.events.sort_unstable_by_key(|event| event.cursor.offset);
+        if all.events.len() > wanted.limit {
+            all.events.truncate(wanted.limit);
+            all.through = all.events.last().map_or(wanted.after, |last| last.cursor.offset.0);
+            (all.hole, all.resumes_after) = (None, None);
+        }
+        Ok(all)
+    }
+
+    /// The event of a topic at an offset, if it is there and can be read.
+    fn event_at(&self, topic: &Topic, offset: u64) -> io::Result<Option<Event>> {
+        let takes = |other: &str| other == topic.as_str();
+        let wanted = Wanted {
+            after: offset - 1,
+            through: offset,
+            takes: &takes,
+            limit: 1,
+            bytes: usize::MAX,
+            look: u64::MAX,
+        };
+        for shelf in self.shelves() {
+            let Some(segment) = shelf.segment_of(offset) else { continue };
+            if segment.index().topics.contains_key(topic)
+                && let Some(event) = segment.read(wanted, self.epoch())?.events.pop()
+            {
+                return Ok(Some(event));
+            }
+        }
+        Ok(None)
+    }
+
+    /// The newest events of topics after one offset and up to another, as the catalogue has them, and up to where it was
+    /// looked at.
+    fn newest(&self, selection: Selection<'_>, after: u64, through: u64) -> (Vec<(u64, Topic)>, u64) {
+        let catalogue = self.catalogue();
+        if let Some(topics) = selection.topics() {
+            let known = |topic: Topic| catalogue.get(&topic).map(|Known { last, .. }| (last, topic));
+            let is_between = |(last, _): &(u64, Topic)| (after + 1..=through).contains(last);
+            let mut newest: Vec<_> = topics.into_iter().filter_map(known).filter(is_between).collect();
+            newest.sort_unstable();
+            newest.dedup();
+            return (newest, through);
+        }
+        let mut newest = Vec::new();
+        for (looked, (last, topic)) in catalogue.by_last(after, through).enumerate() {
+            if looked == LOOK_TOPICS {
+                return (newest, last - 1);
+            }
+            if selection.takes(topic.as_str()) {
+                newest.push((last, topic.clone()));
+            }
+        }
+        (newest, through)
+    }
+}
+
+impl Archive for Store {
+    fn floors(&self, filter: &Filter) -> Floors {
+        self.shelves_of(filter).map(|shelf| shelf.map_or(0, Shelf::floor)).collect()
+    }
+
+    fn lowest(&self, filter: &Filter) -> Offset {
+        Offset(self.shelves_of(filter).flatten().map(Shelf::floor).min().unwrap_or(0))
+    }
+
+    fn earliest(&self) -> Offset {
+        Offset(self.shelves().iter().filter_map(Shelf::first).min().map_or(0, |first| first - 1))
+    }
+
+    fn read(
+        &self,
+        selection: Selection<'_>,
+        after: Offset,
+        through: Offset,
+        limit: usize,
+    ) -> io::Result<Older> {
+        let takes = |topic: &str| selection.takes(topic);
+        let wanted = Wanted {
+            after: after.0,
+            through: through.0,
+            takes: &takes,
+            limit,
+            bytes: READ_BYTES,
+            look: LOOK_BYTES,
+        };
+        let found = self.found(selection, wanted)?;
+        if let Some(hole) = &found.hole {
+            tracing::error!(file = %hole.path, at = hole.at, after = hole.after, "{hole}; it is left out");
+        }
+        let events = found.events.into_iter().map(|event| Arc::new(Encoded::new(event))).collect();
+        let resumes_after = found.resumes_after.map(Offset);
+        Ok(Older { events, through: Offset(found.through), resumes_after })
+    }
+
+    fn before_newest(&self, selection: Selection<'_>, through: Offset, count: usize) -> io::Result<Newest> {
+        let takes = |topic: &str| selection.takes(topic);
+        let named = selection.topics();
+        // Of each shelf the last segment that may hold some, and where the next one before it begins.
+        let mut last = Vec::new();
+        for shelf in self.shelves() {
+            let mut segments = shelf.segments();
+            segments.retain(|segment| {
+                let index = segment.index();
+                let may_hold = named.as_ref().is_none_or(|topics| {
+                    index.has_hole || topics.iter().any(|topic| index.topics.contains_key(topic))
+                });
+                may_hold && segment.base() < through.0
+            });
+            last.extend(segments.pop());
+        }
+        // Further back than the highest of these begins there may be more in others.
+        let Some(after) = last.iter().map(|segment| segment.base()).max() else {
+            return Ok(Newest { before: through, count: 0, is_all: true });
+        };
+        let mut newest: Vec<u64> = Vec::new();
+        for segment in last {
+            // What can't be read is passed over here; who reads on meets it, and is told.
+            newest.extend(segment.newest_offsets(after, through.0, &takes, count)?);
+        }
+        newest.sort_unstable_by(|a, b| b.cmp(a));
+        newest.truncate(count);
+        let before = newest.last().filter(|_| newest.len() == count).map_or(after, |oldest| oldest - 1);
+        Ok(Newest { before: Offset(before), count: newest.len(), is_all: false })
+    }
+
+    fn latest(
+        &self,
+        selection: Selection<'_>,
+        after: Offset,
+        through: Offset,
+        limit: usize,
+    ) -> io::Result<Older> {
+        let (newest, mut looked) = self.newest(selection, after.0, through.0);
+        let mut events = Vec::new();
+        let mut bytes = 0;
+        for (last, topic) in newest {
+            if events.len() == limit || bytes >= READ_BYTES {
+                looked = last - 1;
+                break;
+            }
+            // One that was let go meanwhile, or can't be read, is not there.
+            let Some(event) = self.event_at(&topic, last)? else { continue };
+            bytes += event.data.len();
+            events.push(Arc::new(Encoded::new(event)));
+        }
+        Ok(Older { events, through: Offset(looked), resumes_after: None })
+    }
+
+    fn stock(&self, topic: &Topic) -> Option<Stock> {
+        let Known { events, last } = self.catalogue().get(topic)?;
+        let first = self.shelves().iter().flat_map(Shelf::segments).filter_map(|segment| {
+            let index = segment.index();
+            index.topics.get(topic).map(|Held { first, .. }| *first)
+        });
+        Some(Stock { events, first: Offset(first.min()?), last: Offset(last) })
+    }
+
+    fn names_after(&self, name: Option<&Topic>, limit: usize) -> Vec<Topic> {
+        self.catalogue().names_after(name).take(limit).cloned().collect()
+    }
+}
+
+/// The last so many of what comes, in its order.
+pub(super) struct Last<T> {
+    kept: VecDeque<T>,
+    count: usize,
+}
+
+impl<T> Last<T> {
+    /// Keeps so many.
+    pub(super) const fn of(count: usize) -> Self {
+        Self { kept: VecDeque::new(), count }
+    }
+
+    /// Another one comes.
+    pub(super) fn push(&mut self, one: T) {
+        if self.kept.len() == self.count {
+            self.kept.pop_front();
+        }
+        if self.count > 0 {
+            self.kept.push_back(one);
+        }
+    }
+
+    /// Those that are left.
+    pub(super) fn into_vec(self) -> Vec<T> {
+        self.kept.into()
+    }
+}

@@ -1,0 +1,116 @@
+//! What a question costs on the disk, in operations of it: no more because others have many topics, and no more at once than
+//! what is asked for.
+
+use std::{num::NonZeroU32, path::Path, sync::Arc, time::Duration};
+
+use fourways::{
+    engine::{
+        Append, DiskEngine, Draft, Durability, Engine, Retention, RetentionRule, Shard, SystemClock, TailCap,
+    },
+    subscription::{Batch, Subscription},
+};
+use fourways_shared::{After, Data, EventName, Filter, Policy, Technique};
+
+use super::sim::Sim;
+
+const MANY: usize = 3000;
+
+fn open(disk: &Sim) -> DiskEngine {
+    let retention = Retention { events: usize::MAX, bytes: u64::MAX, age: Duration::from_hours(1000) };
+    let rules = vec![RetentionRule::for_all(retention)];
+    let cap = TailCap { events: 1, bytes: 1 << 20 };
+    let (files, clock) = (Arc::new(disk.clone()), Arc::new(SystemClock::default()));
+    let durability = Durability::Interval(Duration::from_hours(1));
+    DiskEngine::open_on((files, clock), Path::new("/log"), rules, cap, durability, 1).unwrap()
+}
+
+/// A log with one event of each of many topics, and two of a rare one at its beginning and end.
+async fn log(topics: usize, bytes: usize) -> (Sim, DiskEngine) {
+    let disk = Sim::new(1);
+    let engine = open(&disk);
+    let publish = async |topic: &str, bytes: usize| {
+        let drafts = vec![Draft { name: EventName::DEFAULT, data: Data::text(&"x".repeat(bytes)) }];
+        engine.append(Append { topic: topic.parse().unwrap(), drafts, key: None }).await.unwrap();
+    };
+    publish("rare", 1).await;
+    for n in 0..topics {
+        publish(&format!("t.{n}"), bytes).await;
+    }
+    publish("rare", 1).await;
+    publish("end", 1).await;
+    // The last is in memory.
+    (disk, engine)
+}
+
+/// The batches of a subscription, and how many operations each took.
+async fn costs(
+    (disk, engine): &(Sim, DiskEngine),
+    topic: &str,
+    (after, policy): (After, Policy),
+    limit: usize,
+) -> Vec<(Batch, u64)> {
+    let filters: Vec<Filter> = vec![topic.parse().unwrap()];
+    let mut subscription =
+        Subscription::new(engine.tail(), &filters, after, policy, Technique::ShortPoll, Shard::DIRECT);
+    let mut batches = Vec::new();
+    let mut before = disk.operations();
+    while subscription.has_more() {
+        if let Some(batch) = subscription.now(limit).await {
+            batches.push((batch, disk.operations() - before));
+            before = disk.operations();
+        }
+    }
+    batches
+}
+
+fn operations(batches: &[(Batch, u64)]) -> u64 {
+    batches.iter().map(|(_, operations)| operations).sum()
+}
+
+#[tokio::test]
+async fn a_question_about_one_topic_costs_no_more_because_there_are_many() {
+    let (few, many) = (log(30, 10).await, log(MANY, 10).await);
+    let last = After::Last(NonZeroU32::new(1).unwrap());
+    for (after, policy) in
+        [(After::Earliest, Policy::Latest), (last, Policy::All), (After::Earliest, Policy::All)]
+    {
+        let (a, b) =
+            (costs(&few, "rare", (after, policy), 10).await, costs(&many, "rare", (after, policy), 10).await);
+        let events =
+            |batches: &[(Batch, u64)]| batches.iter().map(|(batch, _)| batch.events.len()).sum::<usize>();
+        assert_eq!(events(&a), events(&b), "{after:?}, {policy:?}");
+        // A read takes 128 KiB, and the log has some 250 KiB.
+        assert!(
+            operations(&b) <= operations(&a) + 8,
+            "{after:?}, {policy:?}: {} and {}",
+            operations(&a),
+            operations(&b)
+        );
+    }
+    for engine in [&few.1, &many.1] {
+        let before = (few.0.operations(), many.0.operations());
+        assert_eq!(engine.tail().topic_state(&"rare".parse().unwrap()).events, 2);
+        assert_eq!(engine.tail().topic_states(None, 10, |_| true).states.len(), 10);
+        assert_eq!(engine.tail().earliest().0, 0);
+        assert_eq!((few.0.operations(), many.0.operations()), before, "the disk is not asked");
+    }
+}
+
+#[tokio::test]
+async fn the_newest_of_many_topics_come_in_pieces_of_the_size_that_was_asked_for() {
+    let log = log(400, 3000).await;
+    for limit in [1, 7, 1000] {
+        let batches = costs(&log, ">", (After::Earliest, Policy::Latest), limit).await;
+        let events: usize = batches.iter().map(|(batch, _)| batch.events.len()).sum();
+        assert_eq!(events, 402, "limit {limit}");
+        for (batch, operations) in &batches {
+            let bytes: usize = batch.events.iter().map(|event| event.event().data.len()).sum();
+            assert!(
+                batch.events.len() <= limit && bytes <= (256 << 10) + 3002,
+                "limit {limit}: {bytes} bytes"
+            );
+            let most = 3 * batch.events.len() as u64 + 4;
+            assert!(*operations <= most, "limit {limit}: {operations} operations for {}", batch.events.len());
+        }
+    }
+}
