@@ -3,10 +3,11 @@
 //! All on loopback, against the real server as a process of its own. `constants` writes the numbers that the model
 //! scales up, from `bytes`, `cpu`, `rest` and `memory`; `model` compares its predictions with loads that no constant was
 //! measured under; `run` is a load and what came of it; `compression` is what packing deliveries would save and take;
-//! `slow` is a crowd of which many stop reading; `fanout` is what one delivery costs, beside the floor and nchan. Clients are a `Crowd` of hand-written sockets (`raw`).
+//! `slow` is a crowd of which many stop reading; `attack` is what each door costs who knocks and everybody else; `fanout` is what one delivery costs, beside the floor and nchan. Clients are a `Crowd` of hand-written sockets (`raw`).
 
 mod amount;
 mod arrivals;
+mod attack;
 mod bytes;
 mod clients;
 mod compression;
@@ -57,6 +58,8 @@ enum Command {
     Slow(slow::Flags),
     /// Measure what one delivery costs, beside the floor and nchan.
     Fanout(fanout::Flags),
+    /// Attack each door of the server, and hold what it costs to bounds.
+    Attack(attack::Flags),
     /// Run clients of one technique and print latency, requests, bytes and what was lost.
     Run(run::Flags),
     /// Keep a core awake until standard input ends.
@@ -103,6 +106,7 @@ fn measure(command: Command) -> anyhow::Result<bool> {
             Command::Compression(flags) => compression::run(&flags),
             Command::Slow(flags) => slow::run(&flags).await,
             Command::Fanout(flags) => fanout::run(&flags).await,
+            Command::Attack(flags) => attack::run(&flags).await,
             Command::Run(flags) => run::run(&flags).await,
             Command::Awake | Command::Floor => Ok(true),
         }

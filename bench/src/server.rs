@@ -33,6 +33,15 @@ impl Server {
     /// If it can't be run or does not say where it listens.
     pub(crate) fn start(binary: &Path, flags: &[&str]) -> anyhow::Result<Self> {
         let log: &[&str] = if flags.contains(&"--data") { &[] } else { &["--memory"] };
+        let retained = RETAINED.to_string();
+        Self::with(binary, &[&["--retain-events", &retained], log, flags].concat())
+    }
+
+    /// The same with nothing said of its log but by these flags.
+    ///
+    /// # Errors
+    /// As for [`Self::start`].
+    pub(crate) fn with(binary: &Path, flags: &[&str]) -> anyhow::Result<Self> {
         let mut command = on_its_core(binary);
         command
             .args([
@@ -45,10 +54,7 @@ impl Server {
                 "0",
                 "--source",
                 "none",
-                "--retain-events",
             ])
-            .arg(RETAINED.to_string())
-            .args(log)
             .args(flags);
         command.stdout(Stdio::null());
         let process = Process::start(command)?;

@@ -4,6 +4,7 @@
 //! `cargo xtask release` makes the binary to deploy. What is missing is installed, once, and said.
 
 mod app;
+mod attack;
 mod audit;
 mod cost;
 mod dev;
@@ -26,6 +27,7 @@ cargo xtask release                             the binary to deploy, target/rel
 cargo xtask app                                 only the app of a release, into dist
 cargo xtask dev [flags of `trunk serve`]        serve the app with live reload, before a running server
 cargo xtask cost [--rounds 3]                   what a delivery costs, beside the floor and nchan
+cargo xtask attack [--door TEXT]                 what each door costs who knocks, and everybody else
 cargo xtask timing [row …] [--busy N]           how long start and test take; the suite N times on a busy machine
 cargo xtask fuzz [--seconds 600] [target …]     every parser that reads from the network, with inputs made up
 cargo xtask audit                               licences, sources, duplicates and known holes of what is built in";
@@ -40,6 +42,7 @@ fn main() -> ExitCode {
         "app" => release::app_alone(),
         "dev" => dev::run(rest),
         "test" => test::run(rest),
+        "attack" => attack::run(rest),
         "cost" => cost::run(rest),
         "fuzz" => fuzz::run(rest),
         "audit" => audit::run(),

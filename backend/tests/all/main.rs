@@ -2,7 +2,7 @@
 //!
 //! `api` meets it over real sockets as its clients do; `log` holds the log to its laws, in memory and on the disk;
 //! `process` runs the `fourways` command, kills it, drains it and fills its disk. `server` is the harness of those that
-//! run the server inside the test; `testkit` has what all crates' tests share.
+//! run the server inside the test, and `front` reaches it over TLS and HTTP/2; `testkit` has what all crates' tests share.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -13,6 +13,7 @@
 )]
 
 mod api;
+mod front;
 mod log;
 mod process;
 mod server;

@@ -12,6 +12,8 @@ use fourways::config::Config;
 pub use fourways_testkit::{Answer, DEADLINE, UPGRADE, Wire};
 use serde_json::Value;
 
+use crate::front::{self, Certificate, Front, Way};
+
 #[derive(Parser)]
 struct Flags {
     #[command(flatten)]
@@ -20,7 +22,9 @@ struct Flags {
 
 /// A running server; it stops when this is dropped.
 pub struct Server {
+    /// Where it is reached, by the way of this test.
     pub address: SocketAddr,
+    _front: Option<Front>,
     handle: actix_web::dev::ServerHandle,
     thread: Option<JoinHandle<()>>,
 }
@@ -44,7 +48,11 @@ impl Server {
     /// The same with its log in the folder that a flag names.
     pub fn on_disk(address: &str, flags: &[&str]) -> Self {
         let own = ["--source", "none", "--workers", "2", "--host", "fourways.test"];
-        let base: Vec<&str> = ["fourways", "--listen", address].into_iter().chain(own).collect();
+        let way = front::way();
+        let certificate = (way != Way::Plain).then(Certificate::make);
+        let tls = certificate.as_ref().map(Certificate::flags);
+        let tls = tls.iter().flatten().map(String::as_str);
+        let base: Vec<&str> = ["fourways", "--listen", address].into_iter().chain(own).chain(tls).collect();
         let config = Flags::parse_from(base.iter().chain(flags)).config;
         let (ready, is_ready) = mpsc::channel();
         let thread = std::thread::spawn(move || {
@@ -55,7 +63,9 @@ impl Server {
             });
         });
         let (address, handle) = is_ready.recv_timeout(DEADLINE).expect("the server listens");
-        Self { address, handle, thread: Some(thread) }
+        let front = certificate.map(|certificate| Front::of(address, &certificate, way));
+        let address = front.as_ref().map_or(address, |front| front.address);
+        Self { address, _front: front, handle, thread: Some(thread) }
     }
 
     pub fn url(&self) -> String {

@@ -5,7 +5,7 @@ use serde_json::json;
 use crate::server::Server;
 
 #[test]
-fn publishing_answers_with_the_cursor_and_a_poll_returns_the_event() {
+pub(super) fn publishing_answers_with_the_cursor_and_a_poll_returns_the_event() {
     let server = Server::start();
     let cursor = server.publish("chat.1", r#"{"a": 1.0}"#);
     let poll = server.get("/v1/events?topic=chat.1&after=earliest");
@@ -21,7 +21,7 @@ fn publishing_answers_with_the_cursor_and_a_poll_returns_the_event() {
 }
 
 #[test]
-fn a_poll_without_after_begins_at_the_head() {
+pub(super) fn a_poll_without_after_begins_at_the_head() {
     let server = Server::start();
     let before = server.publish("a", "1");
     let head = server.get("/v1/events?topic=a").json();
@@ -32,7 +32,7 @@ fn a_poll_without_after_begins_at_the_head() {
 }
 
 #[test]
-fn an_etag_is_a_cursor_and_304_means_nothing_is_new() {
+pub(super) fn an_etag_is_a_cursor_and_304_means_nothing_is_new() {
     let server = Server::start();
     let first = server.publish("a", "1");
     let poll = |tag: &str| {
@@ -53,7 +53,7 @@ fn an_etag_is_a_cursor_and_304_means_nothing_is_new() {
 }
 
 #[test]
-fn limit_and_last_and_policy_choose_what_comes() {
+pub(super) fn limit_and_last_and_policy_choose_what_comes() {
     let server = Server::start();
     for n in 1..=5 {
         server.publish("a", &n.to_string());
@@ -69,7 +69,7 @@ fn limit_and_last_and_policy_choose_what_comes() {
 }
 
 #[test]
-fn a_limited_poll_goes_on_where_it_ended() {
+pub(super) fn a_limited_poll_goes_on_where_it_ended() {
     let server = Server::start();
     for n in 1..=7 {
         server.publish(if n % 2 == 0 { "a" } else { "b" }, &n.to_string());
@@ -84,7 +84,7 @@ fn a_limited_poll_goes_on_where_it_ended() {
 }
 
 #[test]
-fn a_long_poll_is_held_until_an_event_or_the_deadline() {
+pub(super) fn a_long_poll_is_held_until_an_event_or_the_deadline() {
     let server = Server::start();
     let mut held = server.connect();
     held.send(b"GET /v1/events?topic=a&wait=20 HTTP/1.1\r\nHost: localhost\r\n\r\n");
@@ -100,7 +100,7 @@ fn a_long_poll_is_held_until_an_event_or_the_deadline() {
 }
 
 #[test]
-fn a_preference_to_wait_is_honoured_and_capped() {
+pub(super) fn a_preference_to_wait_is_honoured_and_capped() {
     let server = Server::with(&["--max-wait", "1"]);
     let answer = server.request("GET /v1/events?topic=a HTTP/1.1\r\nPrefer: respond-async, wait=30", b"");
     assert_eq!(answer.status, 204);
@@ -110,7 +110,7 @@ fn a_preference_to_wait_is_honoured_and_capped() {
 }
 
 #[test]
-fn lines_are_published_all_or_none_and_a_key_makes_a_repeat_harmless() {
+pub(super) fn lines_are_published_all_or_none_and_a_key_makes_a_repeat_harmless() {
     let server = Server::start();
     let head =
         "POST /v1/topics/a/events HTTP/1.1\r\nContent-Type: application/x-ndjson\r\nIdempotency-Key: \"k-1\"";
@@ -132,7 +132,7 @@ fn lines_are_published_all_or_none_and_a_key_makes_a_repeat_harmless() {
 }
 
 #[test]
-fn texts_and_bytes_travel_too() {
+pub(super) fn texts_and_bytes_travel_too() {
     let server = Server::start();
     let post = |kind: &str, body: &[u8]| {
         server
@@ -147,7 +147,7 @@ fn texts_and_bytes_travel_too() {
 }
 
 #[test]
-fn a_stream_opens_with_its_place_and_frames_every_event() {
+pub(super) fn a_stream_opens_with_its_place_and_frames_every_event() {
     let server = Server::start();
     let before = server.publish("a", "0");
     let mut stream = server.connect();
@@ -171,7 +171,7 @@ fn a_stream_opens_with_its_place_and_frames_every_event() {
 }
 
 #[test]
-fn last_event_id_wins_over_after() {
+pub(super) fn last_event_id_wins_over_after() {
     let server = Server::start();
     let cursors: Vec<_> = (1..=3).map(|n| server.publish("a", &n.to_string())).collect();
     let mut stream = server.connect();
@@ -183,7 +183,7 @@ fn last_event_id_wins_over_after() {
 }
 
 #[test]
-fn a_heartbeat_moves_the_place_without_an_event() {
+pub(super) fn a_heartbeat_moves_the_place_without_an_event() {
     let server = Server::with(&["--heartbeat", "0.05"]);
     let mut stream = server.connect();
     stream.request("GET /v1/stream?topic=quiet HTTP/1.1", b"");
@@ -203,7 +203,7 @@ fn a_heartbeat_moves_the_place_without_an_event() {
 }
 
 #[test]
-fn a_reader_that_no_longer_chunks_gets_plain_blocks() {
+pub(super) fn a_reader_that_no_longer_chunks_gets_plain_blocks() {
     let server = Server::start();
     let mut stream = server.connect();
     let opened = stream.request("GET /v1/stream?topic=a HTTP/1.0", b"");
@@ -215,7 +215,7 @@ fn a_reader_that_no_longer_chunks_gets_plain_blocks() {
 }
 
 #[test]
-fn an_unknown_topic_is_an_empty_one() {
+pub(super) fn an_unknown_topic_is_an_empty_one() {
     let server = Server::start();
     let topic = server.get("/v1/topics/never.seen").json();
     assert_eq!((&topic["events"], &topic["earliest"]), (&json!(0), &json!(null)));
@@ -223,7 +223,7 @@ fn an_unknown_topic_is_an_empty_one() {
 }
 
 #[test]
-fn topics_are_listed_with_what_is_retained() {
+pub(super) fn topics_are_listed_with_what_is_retained() {
     let server = Server::with(&["--retain-events", "2"]);
     for n in 0..3 {
         server.publish("a", &n.to_string());
@@ -251,7 +251,7 @@ fn topics_are_listed_with_what_is_retained() {
 }
 
 #[test]
-fn a_cursor_behind_retention_gets_a_reset_that_says_what_is_left() {
+pub(super) fn a_cursor_behind_retention_gets_a_reset_that_says_what_is_left() {
     let server = Server::with(&["--retain-events", "2"]);
     let first = server.publish("a", "1");
     for n in 2..=5 {
@@ -274,7 +274,7 @@ fn a_cursor_behind_retention_gets_a_reset_that_says_what_is_left() {
 }
 
 #[test]
-fn a_feed_publishes_at_the_wished_rate_and_only_under_lab() {
+pub(super) fn a_feed_publishes_at_the_wished_rate_and_only_under_lab() {
     let server = Server::start();
     let put = |topic: &str, body: &str| {
         server.request(&format!("PUT /v1/lab/feeds/{topic} HTTP/1.1"), body.as_bytes()).status
@@ -291,7 +291,7 @@ fn a_feed_publishes_at_the_wished_rate_and_only_under_lab() {
 }
 
 #[test]
-fn whatever_has_get_has_head_which_holds_nothing_and_has_no_body() {
+pub(super) fn whatever_has_get_has_head_which_holds_nothing_and_has_no_body() {
     let server = Server::start();
     let mut wire = server.connect();
     for path in [
@@ -317,7 +317,7 @@ fn whatever_has_get_has_head_which_holds_nothing_and_has_no_body() {
 }
 
 #[test]
-fn the_probes_are_not_kept_and_the_description_is_not_sent_twice() {
+pub(super) fn the_probes_are_not_kept_and_the_description_is_not_sent_twice() {
     let server = Server::start();
     for path in ["/healthz", "/readyz"] {
         assert_eq!(server.get(path).header("cache-control").as_deref(), Some("no-store"), "{path}");
@@ -329,7 +329,7 @@ fn the_probes_are_not_kept_and_the_description_is_not_sent_twice() {
 
 /// A place that nothing has followed grows old all the same: it is replaced before retention passes it.
 #[test]
-fn who_polls_a_quiet_topic_is_never_told_that_it_lost_something() {
+pub(super) fn who_polls_a_quiet_topic_is_never_told_that_it_lost_something() {
     let server = Server::with(&["--retain-events", "2000"]);
     let lines = vec!["1"; 500].join("\n");
     let mut known = server.publish("quiet", "1");

@@ -26,6 +26,7 @@ mod limits;
 mod metrics;
 mod openapi;
 mod origin;
+mod over;
 mod presence;
 mod rehearsal;
 mod resume;

@@ -2,21 +2,18 @@
 
 use std::{process::Command, sync::Arc};
 
-use tokio_rustls::rustls::{
-    ClientConfig, ClientConnection, RootCertStore, StreamOwned,
-    crypto::ring,
-    pki_types::{CertificateDer, ServerName, pem::PemObject},
-};
+use tokio_rustls::rustls::{ClientConfig, ClientConnection, StreamOwned, pki_types::ServerName};
 
 use crate::{
     FOURWAYS,
+    front::Certificate,
     server::{DEADLINE, Server},
 };
 
 /// A server with a certificate of its own, and the file to trust it by.
 pub(super) struct Secure {
     pub(super) server: Server,
-    folder: tempfile::TempDir,
+    certificate: Certificate,
 }
 
 impl Secure {
@@ -25,26 +22,15 @@ impl Secure {
     }
 
     pub(super) fn with(flags: &[&str]) -> Self {
-        let folder = tempfile::tempdir().unwrap();
-        let made = rcgen::generate_simple_self_signed(["127.0.0.1".to_owned()]).unwrap();
-        std::fs::write(folder.path().join("cert.pem"), made.cert.pem()).unwrap();
-        std::fs::write(folder.path().join("key.pem"), made.signing_key.serialize_pem()).unwrap();
-        let (cert, key) = (folder.path().join("cert.pem"), folder.path().join("key.pem"));
-        let tls = ["--tls-cert", cert.to_str().unwrap(), "--tls-key", key.to_str().unwrap()];
-        Self { server: Server::with(&[&tls, flags].concat()), folder }
+        let certificate = Certificate::make();
+        let tls = certificate.flags();
+        let tls: Vec<&str> = tls.iter().map(String::as_str).collect();
+        Self { server: Server::with(&[&tls, flags].concat()), certificate }
     }
 
     /// How a client trusts it that offers these protocols.
     pub(super) fn trust(&self, protocols: &[&str]) -> Arc<ClientConfig> {
-        let mut roots = RootCertStore::empty();
-        roots.add(CertificateDer::from_pem_file(self.folder.path().join("cert.pem")).unwrap()).unwrap();
-        let mut config = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
-            .with_safe_default_protocol_versions()
-            .unwrap()
-            .with_root_certificates(roots)
-            .with_no_client_auth();
-        config.alpn_protocols = protocols.iter().map(|name| name.as_bytes().to_vec()).collect();
-        Arc::new(config)
+        self.certificate.trust(protocols)
     }
 
     /// Shakes hands and offers these protocols.
@@ -85,7 +71,7 @@ fn a_check_through_tls_sees_every_technique() {
         let mut command = Command::new(FOURWAYS);
         command.args(["check", &url, "--seconds", "5", "--json"]);
         if trust {
-            command.env("SSL_CERT_FILE", secure.folder.path().join("cert.pem"));
+            command.env("SSL_CERT_FILE", secure.certificate.path());
         }
         command.output().unwrap()
     };

@@ -1,0 +1,154 @@
+//! `fourways-bench attack`: what each door of the server costs whoever knocks at it and everybody else, against bounds that
+//! no door may pass.
+//!
+//! The log holds many topics of others. While a door is attacked, `/healthz` on the same worker and a publish are asked
+//! for again and again; how long the slowest waited is told. Memory is looked at while the attacker still holds what it
+//! opened; of the processor's time, what those questions take by themselves is left out.
+
+mod doors;
+mod http2;
+mod line;
+mod watch;
+
+use std::{net::SocketAddr, path::PathBuf, time::Duration};
+
+use anyhow::{Context as _, ensure};
+use clap::Args;
+
+use self::{
+    doors::{DOORS, Door},
+    line::Held,
+    watch::Watch,
+};
+use crate::{
+    amount::float,
+    server::Server,
+    table::{Table, figure, line as print, say},
+};
+
+/// What `attack` can be told.
+#[derive(Args, Debug)]
+pub(crate) struct Flags {
+    /// The server's program, built for release.
+    #[arg(long, value_name = "PATH")]
+    server: PathBuf,
+
+    /// Topics of others that the log holds.
+    #[arg(long, default_value_t = 300_000, value_name = "N")]
+    topics: usize,
+
+    /// Doors that have this in their name, and no others.
+    #[arg(long, value_name = "TEXT")]
+    door: Option<String>,
+}
+
+/// Memory that may be grown: so much for each byte that was sent, and so much for each connection.
+const MEMORY_EACH: f64 = 4.0;
+const MEMORY_CONNECTION: f64 = 1024.0 * 1024.0;
+/// Processor time that may be taken: so much for each KiB that was sent, and so much for each question.
+const CPU_KIB_US: f64 = 20.0;
+const CPU_QUESTION_US: f64 = 5000.0;
+/// The longest that somebody else may wait.
+const WAIT: Duration = Duration::from_millis(100);
+
+/// What a door has cost.
+struct Cost {
+    held: Held,
+    memory: f64,
+    cpu_us: f64,
+    healthz: Duration,
+    publish: Duration,
+}
+
+impl Cost {
+    fn is_within(&self) -> bool {
+        let Held { bytes, connections, questions } = &self.held;
+        let sent = float(*bytes);
+        self.memory <= MEMORY_EACH * sent + MEMORY_CONNECTION * float(*connections)
+            && self.cpu_us <= CPU_KIB_US * sent / 1024.0 + CPU_QUESTION_US * float(*questions)
+            && self.healthz.max(self.publish) <= WAIT
+    }
+}
+
+/// Attacks all of them, and prints what each took.
+///
+/// # Errors
+/// If the server can't be run, or is gone after an attack.
+pub(crate) async fn run(flags: &Flags) -> anyhow::Result<bool> {
+    let folder = tempfile::tempdir().context("no temporary folder")?;
+    let made = rcgen::generate_simple_self_signed(["127.0.0.1".to_owned()]).context("no certificate")?;
+    let (cert, key) = (folder.path().join("cert.pem"), folder.path().join("key.pem"));
+    std::fs::write(&cert, made.cert.pem())?;
+    std::fs::write(&key, made.signing_key.serialize_pem())?;
+    let path =
+        |path: &std::path::Path| path.to_str().map(str::to_owned).context("a folder whose name is no text");
+    let (data, cert, key) = (path(&folder.path().join("data"))?, path(&cert)?, path(&key)?);
+    let flagged = ["--data", &data, "--durability", "interval:50ms", "--retain-events", "10000000"];
+    say(&format!("{} topics are made", flags.topics));
+    {
+        let server = Server::with(&flags.server, &flagged)?;
+        blocking(server.address, doors::fill(flags.topics)).await?;
+    }
+    let mut table =
+        Table::new(&["door", "sent", "questions", "memory", "processor", "/healthz", "publish", ""], 1);
+    let mut is_good = true;
+    for door in DOORS {
+        if flags.door.as_ref().is_some_and(|wanted| !door.name.contains(wanted.as_str())) {
+            continue;
+        }
+        let tls = ["--tls-cert", &cert, "--tls-key", &key];
+        let own: &[&str] = if door.is_secure { &tls } else { &[] };
+        let cost = attack(flags, &[&flagged, own].concat(), door).await.context(door.name)?;
+        is_good &= cost.is_within();
+        say(&format!("{}: {:.0} us, {:.0} KiB", door.name, cost.cpu_us, cost.memory / 1024.0));
+        table.row(vec![
+            door.name.to_owned(),
+            format!("{} KiB", figure(float(cost.held.bytes) / 1024.0)),
+            cost.held.questions.to_string(),
+            format!("{} KiB", figure(cost.memory.max(0.0) / 1024.0)),
+            format!("{} ms", figure(cost.cpu_us.max(0.0) / 1000.0)),
+            format!("{} ms", cost.healthz.as_millis()),
+            format!("{} ms", cost.publish.as_millis()),
+            if cost.is_within() { String::new() } else { "TOO MUCH".to_owned() },
+        ]);
+    }
+    table.print()?;
+    print(&format!(
+        "bounds: {MEMORY_EACH} bytes of memory for each that was sent and 1 MiB a connection; {CPU_KIB_US} us of the processor for each \
+         KiB and 5 ms a question; {} ms of waiting for anybody else",
+        WAIT.as_millis()
+    ))?;
+    Ok(is_good)
+}
+
+async fn attack(flags: &Flags, own: &[&str], door: &Door) -> anyhow::Result<Cost> {
+    let server = Server::with(&flags.server, own)?;
+    let address = server.address;
+    let is_secure = door.is_secure;
+    // What is there at first is made ready by being asked for once.
+    let watch = Watch::begin(address, is_secure)?;
+    tokio::time::sleep(Duration::from_millis(500)).await;
+    watch.read();
+    let before = server.cpu_us()?;
+    let rested = std::time::Instant::now();
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    let rest_us_per_s = (server.cpu_us()? - before) / rested.elapsed().as_secs_f64();
+    watch.read();
+    let (memory, cpu_us, began) = (server.memory_bytes()?, server.cpu_us()?, std::time::Instant::now());
+    let knock = door.knock;
+    let (held, kept) =
+        blocking(address, move |address| knock(address).map(line::Attacker::into_held)).await?;
+    let cpu_us = server.cpu_us()? - cpu_us - rest_us_per_s * began.elapsed().as_secs_f64();
+    let memory = server.memory_bytes()? - memory;
+    let (healthz, publish) = watch.read();
+    drop(kept);
+    ensure!(watch.is_well(), "nobody else is answered any more");
+    Ok(Cost { held, memory, cpu_us, healthz, publish })
+}
+
+async fn blocking<T: Send + 'static>(
+    address: SocketAddr,
+    work: impl FnOnce(SocketAddr) -> anyhow::Result<T> + Send + 'static,
+) -> anyhow::Result<T> {
+    tokio::task::spawn_blocking(move || work(address)).await.context("an attacker has failed")?
+}
