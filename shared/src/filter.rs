@@ -51,6 +51,12 @@ impl Filter {
         if self.is_pattern() { None } else { Topic::parse(&self.0).ok() }
     }
 
+    /// How every topic that is meant begins: all before the first part that is a wildcard.
+    pub fn beginning(&self) -> &str {
+        let wild = self.0.find(['*', '>']).unwrap_or(self.0.len());
+        &self.0[..wild]
+    }
+
     /// Whether a topic's text is meant.
     pub fn takes(&self, topic: &str) -> bool {
         let mut parts = topic.split('.');
@@ -163,6 +169,15 @@ mod tests {
 
     fn filter(text: &str) -> Filter {
         text.parse().unwrap()
+    }
+
+    #[test]
+    fn every_topic_that_is_meant_begins_as_it_says() {
+        for (text, beginning) in
+            [("a.b", "a.b"), ("a.*", "a."), ("a.>", "a."), (">", ""), ("*.b", ""), ("a.b.*.c", "a.b.")]
+        {
+            assert_eq!(filter(text).beginning(), beginning);
+        }
     }
 
     #[test]

@@ -221,7 +221,7 @@ fn streams(address: SocketAddr) -> anyhow::Result<Attacker> {
             )
             .as_bytes(),
         );
-        line.answer()?;
+        line.opened()?;
         attacker.left(line);
     }
     Ok(attacker)

@@ -176,6 +176,21 @@ impl Line {
         }
     }
 
+    /// The first of an answer that has no end.
+    ///
+    /// # Errors
+    /// If none comes.
+    pub(crate) fn opened(&mut self) -> anyhow::Result<()> {
+        let mut piece = [0; 4096];
+        let count = self.stream.read(&mut piece).context("no answer")?;
+        anyhow::ensure!(
+            piece[..count].starts_with(b"HTTP/1.1 200"),
+            "{}",
+            String::from_utf8_lossy(&piece[..count])
+        );
+        Ok(())
+    }
+
     /// Becomes a WebSocket.
     ///
     /// # Errors

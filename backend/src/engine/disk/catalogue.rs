@@ -63,6 +63,13 @@ impl Catalogue {
         self.by_name.range((from, Bound::Unbounded)).map(|(topic, _)| topic)
     }
 
+    /// The names that begin so, in their order.
+    pub(super) fn names_under<'a>(&'a self, beginning: &'a str) -> impl Iterator<Item = &'a Topic> {
+        let from = (Bound::Included(beginning), Bound::Unbounded);
+        let names = self.by_name.range::<str, _>(from).map(|(topic, _)| topic);
+        names.take_while(move |topic| topic.as_str().starts_with(beginning))
+    }
+
     /// The topics whose newest events lie after one offset and up to another, in the order of those.
     pub(super) fn by_last(&self, after: u64, through: u64) -> impl Iterator<Item = (u64, &Topic)> {
         let range = (after < through).then(|| self.by_last.range(after + 1..=through));

@@ -7,7 +7,7 @@ use fourways_shared::{Event, Filter, Offset, Topic};
 
 use super::{
     catalogue::Known,
-    segment::{Found, Held, Segment, Wanted},
+    segment::{Found, Held, Mark, Segment, Wanted},
     shelf::Shelf,
     store::Store,
 };
@@ -20,6 +20,8 @@ use crate::{
 const READ_BYTES: usize = 256 * 1024;
 /// Bytes of a shelf that one read looks at, about.
 const LOOK_BYTES: u64 = 4 << 20;
+/// Topics that are looked for one by one.
+const FEW_TOPICS: usize = 64;
 /// Topics that one look for newest events goes through.
 const LOOK_TOPICS: usize = 16 * 1024;
 
@@ -34,12 +36,40 @@ impl Store {
         })
     }
 
+    /// The topics that are meant, if they are few: by their names, or those that patterns take. A topic that is not there yet
+    /// is not among them, and has nothing to be read here.
+    fn named(&self, selection: Selection<'_>) -> Option<Vec<Topic>> {
+        if let Some(topics) = selection.topics() {
+            return Some(topics);
+        }
+        let catalogue = self.catalogue();
+        let (mut topics, mut looked) = (Vec::new(), 0);
+        for filter in selection.0 {
+            if let Some(topic) = filter.topic() {
+                topics.push(topic);
+                continue;
+            }
+            for name in catalogue.names_under(filter.beginning()) {
+                looked += 1;
+                if filter.takes(name.as_str()) {
+                    topics.push(name.clone());
+                }
+                if looked > LOOK_TOPICS || topics.len() > FEW_TOPICS {
+                    return None;
+                }
+            }
+        }
+        Some(topics)
+    }
+
     fn found(&self, selection: Selection<'_>, wanted: Wanted<'_>) -> io::Result<Found> {
-        let named = selection.topics();
+        let named = self.named(selection);
         let may_hold = |segment: &Segment| match &named {
             Some(topics) => topics.iter().any(|topic| segment.index().topics.contains_key(topic)),
             None => true,
         };
+        let marks = named.as_deref().map(marks_of);
+        let wanted = Wanted { marks: marks.as_deref(), ..wanted };
         let mut all = Found { through: wanted.through, ..Found::default() };
         for shelf in self.shelves() {
             let found = shelf.read(&may_hold, wanted, self.epoch())?;
@@ -67,6 +97,7 @@ impl Store {
             after: offset - 1,
             through: offset,
             takes: &takes,
+            marks: None,
             limit: 1,
             bytes: usize::MAX,
             look: u64::MAX,
@@ -132,6 +163,7 @@ impl Archive for Store {
             after: after.0,
             through: through.0,
             takes: &takes,
+            marks: None,
             limit,
             bytes: READ_BYTES,
             look: LOOK_BYTES,
@@ -147,8 +179,9 @@ impl Archive for Store {
 
     fn before_newest(&self, selection: Selection<'_>, through: Offset, count: usize) -> io::Result<Newest> {
         let takes = |topic: &str| selection.takes(topic);
-        let named = selection.topics();
-        // Of each shelf the last segment that may hold some, and where the next one before it begins.
+        let named = self.named(selection);
+        let marks = named.as_deref().map(marks_of);
+        // Of each shelf the last segment that may hold some.
         let mut last = Vec::new();
         for shelf in self.shelves() {
             let mut segments = shelf.segments();
@@ -165,10 +198,19 @@ impl Archive for Store {
         let Some(after) = last.iter().map(|segment| segment.base()).max() else {
             return Ok(Newest { before: through, count: 0, is_all: true });
         };
+        let wanted = Wanted {
+            after,
+            through: through.0,
+            takes: &takes,
+            marks: marks.as_deref(),
+            limit: count,
+            bytes: usize::MAX,
+            look: u64::MAX,
+        };
         let mut newest: Vec<u64> = Vec::new();
         for segment in last {
             // What can't be read is passed over here; who reads on meets it, and is told.
-            newest.extend(segment.newest_offsets(after, through.0, &takes, count)?);
+            newest.extend(segment.newest_offsets(wanted)?);
         }
         newest.sort_unstable_by(|a, b| b.cmp(a));
         newest.truncate(count);
@@ -211,6 +253,10 @@ impl Archive for Store {
     fn names_after(&self, name: Option<&Topic>, limit: usize) -> Vec<Topic> {
         self.catalogue().names_after(name).take(limit).cloned().collect()
     }
+}
+
+fn marks_of(topics: &[Topic]) -> Vec<Mark> {
+    topics.iter().map(|topic| Mark::of(topic.as_str())).collect()
 }
 
 /// The last so many of what comes, in its order.

@@ -4,6 +4,7 @@
 //! the operator chose so, on its way there); readers go no further.
 
 mod blocks;
+mod bloom;
 mod head;
 mod index;
 mod opening;
@@ -22,6 +23,7 @@ use fourways_shared::{Epoch, Event, Topic};
 use self::blocks::{Buffer, ONE_BYTES, READ_BYTES, ReadError};
 use self::head::{FILE_HEADER, file_header};
 pub(super) use self::{
+    bloom::Mark,
     index::{Held, Index},
     opening::base_of,
 };
@@ -87,6 +89,8 @@ pub(super) struct Wanted<'a> {
     pub through: u64,
     /// of these topics,
     pub takes: &'a dyn Fn(&str) -> bool,
+    /// which are known by these, if they are few,
+    pub marks: Option<&'a [Mark]>,
     /// so many at most,
     pub limit: usize,
     /// no more once they have so many bytes,
@@ -211,13 +215,24 @@ impl Segment {
             found.hole = Some(self.hole(0, Damage::Head, wanted.after));
             return Ok(found);
         }
-        let (mut at, end) = {
+        let (mut at, end, last) = {
             let index = self.index();
-            (index.place_of(wanted.after), index.length)
+            (index.place_of(wanted.after), index.length, index.last)
         };
         let mut bytes = 0;
         let mut buffer = Buffer::of(if wanted.limit == 1 { ONE_BYTES } else { READ_BYTES });
         while at < end {
+            if let Some(marks) = wanted.marks {
+                let (next, passed) = self.index().skip(at, marks);
+                at = next;
+                // What is wanted may end before, and what came since is not to be passed over.
+                if let Some(passed) = passed {
+                    found.through = found.through.max(passed.min(wanted.through).min(last));
+                }
+                if at >= end || found.through >= wanted.through {
+                    break;
+                }
+            }
             if found.looked >= wanted.look {
                 found.is_full = true;
                 return Ok(found);
@@ -275,18 +290,13 @@ impl Segment {
         Ok(found)
     }
 
-    /// The last so many offsets of topics after one offset and up to another; what can't be read is passed over.
+    /// The offsets of the last `limit` events that are wanted; what can't be read is passed over.
     ///
     /// # Errors
     /// If the file can't be read.
-    pub(super) fn newest_offsets(
-        &self,
-        after: u64,
-        through: u64,
-        takes: &dyn Fn(&str) -> bool,
-        count: usize,
-    ) -> io::Result<Vec<u64>> {
-        let mut newest = Last::of(count);
+    pub(super) fn newest_offsets(&self, wanted: Wanted<'_>) -> io::Result<Vec<u64>> {
+        let Wanted { after, through, takes, marks, limit, .. } = wanted;
+        let mut newest = Last::of(limit);
         if !self.has_head {
             return Ok(Vec::new());
         }
@@ -296,6 +306,12 @@ impl Segment {
         };
         let mut buffer = Buffer::of(READ_BYTES);
         while at < end {
+            if let Some(marks) = marks {
+                at = self.index().skip(at, marks).0;
+                if at >= end {
+                    break;
+                }
+            }
             match self.block_in(&mut buffer, at, end) {
                 Ok((header, body)) => {
                     at += header.length();

@@ -96,6 +96,29 @@ async fn a_question_about_one_topic_costs_no_more_because_there_are_many() {
     }
 }
 
+/// The log has some 40 MB of others' events between a rare topic's two.
+#[tokio::test]
+async fn what_others_have_written_is_passed_over() {
+    let log = log(4000, 10_000).await;
+    let last = After::Last(NonZeroU32::new(100).unwrap());
+    {
+        let topic = "rare";
+        for (after, policy) in
+            [(After::Earliest, Policy::All), (last, Policy::All), (After::Earliest, Policy::Latest)]
+        {
+            let batches = costs(&log, topic, (after, policy), 100).await;
+            let events: usize = batches.iter().map(|(batch, _)| batch.events.len()).sum();
+            assert_eq!(events, if policy == Policy::Latest { 1 } else { 2 }, "{after:?}, {policy:?}");
+            assert!(operations(&batches) < 120, "{after:?}, {policy:?}: {}", operations(&batches));
+        }
+    }
+    let (disk, engine) = &log;
+    let before = disk.operations();
+    assert!(costs(&log, "nothing.*", (After::Earliest, Policy::All), 100).await.is_empty());
+    assert_eq!(disk.operations(), before, "nothing can be there");
+    assert_eq!(engine.tail().topic_state(&"rare".parse().unwrap()).events, 2);
+}
+
 #[tokio::test]
 async fn the_newest_of_many_topics_come_in_pieces_of_the_size_that_was_asked_for() {
     let log = log(400, 3000).await;

@@ -4,7 +4,10 @@ use std::collections::HashMap;
 
 use fourways_shared::Topic;
 
-use super::head::FILE_HEADER;
+use super::{
+    bloom::{Bloom, Mark},
+    head::FILE_HEADER,
+};
 use crate::engine::{
     Ages,
     disk::block::{self, Header, Stored},
@@ -33,8 +36,15 @@ pub(in super::super) struct Index {
     pub has_hole: bool,
     /// By topic.
     pub topics: HashMap<Topic, Held>,
-    /// Sparse: the first offset of a block, and where it begins.
-    places: Vec<(u64, u64)>,
+    /// Sparse: the first offset of a block, where it begins, and which topics are from there to the next.
+    places: Vec<Place>,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Place {
+    first: u64,
+    at: u64,
+    topics: Bloom,
 }
 
 /// What a segment holds of a topic.
@@ -82,8 +92,13 @@ impl Index {
         let mut offsets = block::events(body).flatten().map(|stored| stored.offset);
         let first = offsets.next().unwrap_or(self.last);
         self.first.get_or_insert(first);
-        if self.places.last().is_none_or(|(_, place)| at >= place + INDEX_STEP) {
-            self.places.push((first, at));
+        if self.places.last().is_none_or(|place| at >= place.at + INDEX_STEP) {
+            self.places.push(Place { first, at, topics: Bloom::default() });
+        }
+        if let Some(place) = self.places.last_mut() {
+            for stored in block::events(body).flatten() {
+                place.topics.add(Mark::of(stored.topic));
+            }
         }
         self.last = offsets.last().unwrap_or(first);
         self.events += u64::from(header.events);
@@ -106,7 +121,28 @@ impl Index {
 
     /// Where to begin to read for what follows an offset.
     pub(super) fn place_of(&self, after: u64) -> u64 {
-        let before = self.places.partition_point(|(first, _)| *first <= after + 1);
-        before.checked_sub(1).map_or(FILE_HEADER, |at| self.places[at].1)
+        let before = self.places.partition_point(|place| place.first <= after + 1);
+        before.checked_sub(1).map_or(FILE_HEADER, |at| self.places[at].at)
+    }
+
+    /// Where to go on from a place to find one of these topics, and the last offset that is passed over, if some is.
+    pub(super) fn skip(&self, at: u64, marks: &[Mark]) -> (u64, Option<u64>) {
+        // What can't be read may be of any topic.
+        if self.has_hole {
+            return (at, None);
+        }
+        let from = self.places.partition_point(|place| place.at < at);
+        if self.places.get(from).is_none_or(|place| place.at != at) {
+            return (at, None);
+        }
+        let holds = |place: &Place| marks.iter().any(|mark| place.topics.may_hold(*mark));
+        match self.places[from..].iter().position(holds) {
+            Some(0) => (at, None),
+            Some(far) => {
+                let place = self.places[from + far];
+                (place.at, Some(place.first - 1))
+            }
+            None => (self.length, Some(self.last)),
+        }
     }
 }

@@ -1,0 +1,63 @@
+//! Which topics may be in a piece of a segment: a Bloom filter, so that who looks for a rare topic passes over what others
+//! have written.
+
+use std::hash::{DefaultHasher, Hasher as _};
+
+/// Bits for each piece. One of 16 KiB has some 160 small events; if each is of another topic, a fifth of the pieces are looked
+/// at in vain.
+const WORDS: usize = 8;
+
+/// The topics of a piece.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Bloom([u64; WORDS]);
+
+/// What a topic is known by there.
+#[derive(Clone, Copy, Debug)]
+pub(in super::super) struct Mark(u64);
+
+impl Mark {
+    /// A topic's.
+    pub(in super::super) fn of(topic: &str) -> Self {
+        let mut hasher = DefaultHasher::new();
+        hasher.write(topic.as_bytes());
+        Self(hasher.finish())
+    }
+
+    fn bits(self) -> [(usize, u64); 2] {
+        [self.0, self.0 >> 32].map(|part| {
+            let bit = part % (WORDS as u64 * 64);
+            (usize::try_from(bit / 64).unwrap_or(0), 1 << (bit % 64))
+        })
+    }
+}
+
+impl Bloom {
+    /// There is an event of this topic.
+    pub(super) fn add(&mut self, mark: Mark) {
+        for (word, bit) in mark.bits() {
+            self.0[word] |= bit;
+        }
+    }
+
+    /// Whether there may be one.
+    pub(super) fn may_hold(&self, mark: Mark) -> bool {
+        mark.bits().into_iter().all(|(word, bit)| self.0[word] & bit != 0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_there_is_never_passed_over_and_little_is_taken_for_it() {
+        let mut bloom = Bloom::default();
+        let mark = |n: u32| Mark::of(&format!("topic.{n}"));
+        for n in 0..160 {
+            bloom.add(mark(n));
+        }
+        assert!((0..160).all(|n| bloom.may_hold(mark(n))));
+        let wrong = (1000..2000).filter(|n| bloom.may_hold(mark(*n))).count();
+        assert!(wrong < 350, "{wrong} of 1000");
+    }
+}
