@@ -156,6 +156,19 @@ pub(crate) fn method_not_allowed(allowed: &'static str) -> HttpResponse {
     response
 }
 
+/// The methods of a read with a body: `POST`, and `QUERY` (draft-ietf-httpbis-safe-method-w-body), which says that it changes nothing.
+pub(crate) fn has_body(method: &Method) -> bool {
+    method == Method::POST || method.as_str() == "QUERY"
+}
+
+/// The same of an address whose question may be in a body.
+pub fn asking() -> Route {
+    let is_asked = |context: &GuardContext<'_>| {
+        matches!(context.head().method, Method::GET | Method::HEAD) || has_body(&context.head().method)
+    };
+    web::route().guard(guard::fn_guard(is_asked))
+}
+
 /// Reading an address, whole or its head alone: whatever has GET has HEAD (RFC 9110 9.1).
 pub fn read() -> Route {
     let is_read = |context: &GuardContext<'_>| matches!(context.head().method, Method::GET | Method::HEAD);

@@ -12,7 +12,7 @@ use crate::{
     features,
     fields::Known,
     lab, ledger, metrics, presence,
-    problem::{self, Failure, only, read},
+    problem::{self, Failure, asking, only, read},
     publish, rehearsal, roster, topics,
 };
 
@@ -21,8 +21,8 @@ pub(crate) fn routes(app: &mut web::ServiceConfig) {
     let api = web::scope("/v1")
         .wrap(from_fn(origin::guard))
         // Asked for most, and tried first: a pattern that does not fit costs a poll a regular expression.
-        .service(only("/events", "GET, HEAD").route(read().to(delivery::poll)))
-        .service(only("/stream", "GET, HEAD").route(read().to(sse::handle)))
+        .service(only("/events", "GET, HEAD, POST, QUERY").route(asking().to(delivery::poll)))
+        .service(only("/stream", "GET, HEAD, POST, QUERY").route(asking().to(sse::handle)))
         .service(only("/ws", "GET, HEAD").route(read().to(websocket::handle)))
         .service(only("/topics/{topic}/events", "POST").route(web::post().to(publish::handle)))
         .service(only("/topics/{topic}/presence", "GET, HEAD").route(read().to(presence::handle)))

@@ -97,7 +97,7 @@ pub async fn guard(
     let mut response = if is_preflight {
         let mut answer = HttpResponse::NoContent();
         answer
-            .insert_header((header::ACCESS_CONTROL_ALLOW_METHODS, "GET, POST, PUT, DELETE"))
+            .insert_header((header::ACCESS_CONTROL_ALLOW_METHODS, "GET, POST, PUT, DELETE, QUERY"))
             .insert_header((header::ACCESS_CONTROL_ALLOW_HEADERS, REQUEST_HEADERS))
             .insert_header((header::ACCESS_CONTROL_MAX_AGE, "3600"));
         request.into_response(answer.finish()).map_into_right_body()

@@ -1,5 +1,6 @@
 //! The four ways out. What they share is here: how a read is asked for. None of the four knows another.
 
+mod asked;
 mod history;
 pub mod long_poll;
 pub mod short_poll;
@@ -24,6 +25,7 @@ use fourways_shared::{
 };
 use tracing::Instrument as _;
 
+use self::asked::asked;
 use crate::{
     access::{
         Gate, Grant,
@@ -135,18 +137,19 @@ impl Room {
 /// 400 names the parameter.
 pub async fn poll(
     request: HttpRequest,
+    payload: web::Payload,
     grant: Grant,
     gate: web::Data<Gate>,
     room: web::Data<Room>,
 ) -> Result<HttpResponse, Failure> {
     let limits = &room.limits;
-    let read = Read::parse(request.query_string(), limits)?.required()?;
+    let read = Read::parse(&asked(&request, payload, &room).await?, limits)?.required()?;
     let (client, _reading) = room.admit(&request, &grant, &read.topics)?;
     let preferred = read.wait.or_else(|| prefer_wait(&request));
     if let Some(until) = read.until {
         return history::handle(&read, until, gate.is_open(), &room).await;
     }
-    let known = if_none_match(&request);
+    let known = if_none_match(&request).filter(|_| *request.method() != Method::POST);
     // Nobody waits for a head alone.
     let is_head = *request.method() == Method::HEAD;
     match preferred.filter(|wait| *wait > Duration::ZERO && !is_head) {

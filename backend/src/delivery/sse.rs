@@ -20,7 +20,7 @@ use fourways_shared::{
     wire::sse::{heartbeat, position, write_problem, write_reset},
 };
 
-use super::{Read, Room, timer::Timer};
+use super::{Read, Room, asked::asked, timer::Timer};
 use crate::{
     access::{
         Grant,
@@ -42,6 +42,7 @@ use crate::{
 /// Only before the stream: 400 names the parameter or header, 406 if `Accept` names no event stream.
 pub async fn handle(
     request: HttpRequest,
+    payload: web::Payload,
     grant: Grant,
     presence: web::Data<Presence>,
     room: web::Data<Room>,
@@ -49,7 +50,7 @@ pub async fn handle(
     accepts_event_stream(&request)?;
     let room = room.into_inner();
     let limits = &room.limits;
-    let read = Read::parse(request.query_string(), limits)?.required()?;
+    let read = Read::parse(&asked(&request, payload, &room).await?, limits)?.required()?;
     let after = last_event_id(&request, room.tail.epoch()).or(read.after).unwrap_or_default();
     if room.drain.is_on() {
         return Ok(come_back(&room));

@@ -307,6 +307,10 @@ impl Subscription {
                 if let Some(batch) = self.take(read, limit) {
                     return Poll::Ready(batch);
                 }
+                // A piece with nothing in it: a poll looks at so many of them and no more.
+                if self.untold.is_none() && self.has_more() {
+                    return self.yield_now(cx);
+                }
             }
             // Reads after it waits: an event that is appended from here on wakes it.
             match self.step(limit) {

@@ -92,7 +92,7 @@ fn an_address_or_method_that_is_not_there_is_told() {
     let server = Server::start();
     check(&server.get("/v1/nothing"), 404, "not_found", "", "/v1/topics");
     check(&server.request("DELETE /v1/topics HTTP/1.1", b""), 405, "method_not_allowed", "", "GET");
-    check(&server.request("POST /v1/events?topic=a HTTP/1.1", b""), 405, "method_not_allowed", "", "GET");
+    check(&server.request("PUT /v1/events?topic=a HTTP/1.1", b""), 405, "method_not_allowed", "", "GET");
     check(&server.get("/v1/ws"), 426, "upgrade_required", "Upgrade", "websocket");
 }
 

@@ -353,3 +353,45 @@ pub(super) fn who_polls_a_quiet_topic_is_never_told_that_it_lost_something() {
     }
     assert!(kept > 0, "and most of the time nothing is sent");
 }
+
+#[test]
+pub(super) fn a_read_may_say_what_it_wants_in_a_body() {
+    let server = Server::with(&["--max-topics", "1000"]);
+    let names: Vec<String> =
+        (0..1000).map(|n| format!("a.rather.long.name.of.a.topic.that.no.address.can.hold.{n}")).collect();
+    let first = server.publish(&names[0], "1");
+    server.publish(&names[999], "2");
+    let json = json!({ "topics": names, "after": "earliest", "limit": 10 }).to_string();
+    let form = format!("topic={}", names.join("&topic="));
+    for method in ["POST", "QUERY"] {
+        for (kind, path, body) in [
+            ("application/json", "/v1/events", &json),
+            ("application/x-www-form-urlencoded", "/v1/events?after=earliest", &form),
+        ] {
+            let answer =
+                server.request(&format!("{method} {path} HTTP/1.1\r\nContent-Type: {kind}"), body.as_bytes());
+            let data: Vec<_> =
+                answer.json()["events"].as_array().unwrap().iter().map(|e| e["data"].clone()).collect();
+            assert_eq!((answer.status, data), (200, vec![json!(1), json!(2)]), "{method} {kind}");
+        }
+        let mut stream = server.connect();
+        let body = json!({ "topics": names, "after": first }).to_string();
+        let length = body.len();
+        stream.send(
+            format!("{method} /v1/stream HTTP/1.1\r\nHost: fourways.test\r\nContent-Type: application/json\r\nContent-Length: {length}\r\n\r\n{body}")
+                .as_bytes(),
+        );
+        stream.until(b"\"data\":2");
+    }
+    for (kind, body, status, field) in [
+        ("application/json", "[1]", 400, "body"),
+        ("application/json", "{\"topics\":[1]}", 400, "body"),
+        ("application/json", "{\"topics\":[\"A\"]}", 400, "topic"),
+        ("application/json", "{}", 400, "topic"),
+        ("text/plain", "topic=a", 415, "Content-Type"),
+    ] {
+        let refused =
+            server.request(&format!("POST /v1/events HTTP/1.1\r\nContent-Type: {kind}"), body.as_bytes());
+        assert_eq!((refused.status, &refused.json()["field"]), (status, &json!(field)), "{kind} {body}");
+    }
+}

@@ -67,8 +67,9 @@ fn a_method_is_there_if_it_is_described() {
             if answer.status == 405 {
                 let allowed = answer.header("allow").unwrap();
                 // HEAD is wherever GET is (RFC 9110 9.1), and described with it.
-                let (heads, all): (Vec<&str>, Vec<&str>) =
-                    allowed.split(", ").partition(|one| *one == "HEAD");
+                // OpenAPI 3.1 has no place for QUERY, which is wherever a question is POSTed.
+                let allowed_here = allowed.split(", ").filter(|one| *one != "QUERY");
+                let (heads, all): (Vec<&str>, Vec<&str>) = allowed_here.partition(|one| *one == "HEAD");
                 assert_eq!(heads.len(), all.iter().filter(|one| **one == "GET").count(), "{path}: {allowed}");
                 assert!(all.iter().all(|one| item.get(one.to_lowercase()).is_some()), "{path}: {allowed}");
                 assert_eq!(

@@ -38,6 +38,7 @@ over! {
     whatever_has_get_has_head_which_holds_nothing_and_has_no_body
     the_probes_are_not_kept_and_the_description_is_not_sent_twice
     who_polls_a_quiet_topic_is_never_told_that_it_lost_something
+    a_read_may_say_what_it_wants_in_a_body
 }
 
 #[test]
