@@ -13,6 +13,7 @@ pub mod connection;
 mod drain;
 mod fields;
 mod http2;
+mod open_files;
 mod routes;
 pub mod server;
 pub mod tls;

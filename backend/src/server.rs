@@ -1,8 +1,9 @@
 //! Puts the parts together, and what runs beside them.
 
+mod parts;
+
 use std::{
     cell::Cell,
-    fmt::Display,
     future::ready,
     io,
     net::SocketAddr,
@@ -22,7 +23,6 @@ use actix_web::{
     rt,
     web::Data,
 };
-use fourways_shared::Epoch;
 use tokio::{
     net::{TcpStream, UnixStream},
     signal::unix::{SignalKind, signal},
@@ -31,24 +31,18 @@ use tokio::{
 use tokio_rustls::TlsAcceptor;
 
 use crate::{
-    access::{
-        self, Gate,
-        hosts::{self, Hosts},
-        keys::Keys,
-        limits::Usage,
-        origin::Origins,
-    },
+    access::{self, hosts, limits::Usage, origin::Origins},
     app::Files,
     body,
     config::{Config, Limits, Source},
     connection::{self, Connection, accept},
     delivery::Room,
     drain::Drain,
-    engine::{DiskEngine, Engine, LagRule, MemoryEngine, Shard, Tail},
+    engine::{Engine, LagRule, Shard, Tail},
     features, http2,
     lab::{self, tap::Tap, visitors::Visitors},
     ledger::Ledger,
-    listen::{Latch, Listen, Listener, SocketFile},
+    listen::{Latch, Listener, SocketFile},
     presence::Presence,
     publish,
     rehearsal::Stage,
@@ -130,8 +124,8 @@ impl Server {
     /// server would be open to strangers and nobody said that it should be.
     pub fn build(config: &Config) -> io::Result<Self> {
         let workers = config.workers();
-        let gate = Arc::new(gate(config)?);
-        let engine = engine(config, workers)?;
+        let gate = Arc::new(parts::gate(config)?);
+        let engine = parts::engine(config, workers)?;
         let tail = Arc::clone(engine.tail());
         let limits = Arc::new(config.limits.clone());
         let usage = Usage::new(Arc::clone(&limits));
@@ -146,7 +140,7 @@ impl Server {
             let (feeds, presence) = (Data::new(lab::feed::Feeds::default()), Data::new(presence));
             let origins = Data::new(Origins::new(config.access.origin.clone(), config.is_tls()));
             let (settings, files) = (Data::new(config.clone()), Data::new(Files::new(config.app.clone())));
-            let hosts = Data::new(hosts(config));
+            let hosts = Data::new(parts::hosts(config));
             let is_traced = config.traces.is_some();
             let lag: Arc<[LagRule]> = config.lag.clone().into();
             let (ledger, stage) = (ledger.clone(), stage.clone());
@@ -178,7 +172,7 @@ impl Server {
         };
         let acceptor = tls::acceptor(config)?;
         let is_tls = acceptor.is_some();
-        let listen = |error| named(&error, format!("can't listen on {}", config.listen));
+        let listen = |error| parts::named(&error, format!("can't listen on {}", config.listen));
         let listener = config.listen.bind().map_err(listen)?;
         let addresses = match &listener {
             Listener::Tcp(listener) => vec![listener.local_addr()?],
@@ -223,7 +217,8 @@ impl Server {
             }
         };
         let kept = Arc::clone(&engine);
-        let sweeper = sweep(Arc::clone(&tail), visitors, gate, Arc::clone(&usage), ledger.into_inner());
+        let sweeper =
+            parts::sweep(Arc::clone(&tail), visitors, gate, Arc::clone(&usage), ledger.into_inner());
         let mut beside = vec![Owned(rt::spawn(sweeper)), Owned(rt::spawn(teller))];
         beside.extend(publishers(config, engine));
         let ending = Ending { engine: kept, drain, usage, tail, latch, within: config.limits.drain };
@@ -235,7 +230,7 @@ impl Server {
     /// # Errors
     /// As [`Self::build`].
     pub fn check(config: &Config) -> io::Result<()> {
-        gate(config)?;
+        parts::gate(config)?;
         tls::acceptor(config)?;
         Ok(())
     }
@@ -341,64 +336,5 @@ async fn told_to_stop() {
     tokio::select! {
         _ = terminate.recv() => {}
         _ = interrupt.recv() => {}
-    }
-}
-
-fn gate(config: &Config) -> io::Result<Gate> {
-    let sources = &config.access.token_key;
-    if sources.is_empty() {
-        if !config.listen.is_local() && !config.access.open {
-            let text = "without --token-key anybody could read and publish everything; give a key, listen on 127.0.0.1, \
-                 or say --open if that is what you want";
-            return Err(io::Error::new(io::ErrorKind::PermissionDenied, text));
-        }
-        return Ok(Gate::new(None, config.access.open_operator));
-    }
-    Ok(Gate::new(Some(Keys::read(sources.clone())?), false))
-}
-
-/// Where nobody is asked for a token and only this machine is served, a name is all that tells a foreign page. A socket
-/// has no name, and no page reaches it.
-fn hosts(config: &Config) -> Hosts {
-    let is_guarded = config.access.token_key.is_empty()
-        && matches!(config.listen, Listen::Tcp(address) if address.ip().is_loopback());
-    if is_guarded { Hosts::local_and(&config.access.host) } else { Hosts::any() }
-}
-
-/// An error, and what could not be done because of it.
-fn named(error: &io::Error, what: impl Display) -> io::Error {
-    io::Error::new(error.kind(), format!("{what}: {error}"))
-}
-
-fn engine(config: &Config, workers: usize) -> io::Result<Arc<dyn Engine>> {
-    let log = &config.log;
-    if log.memory {
-        let bits = getrandom::u64().map_err(|error| io::Error::other(error.to_string()))?;
-        return Ok(Arc::new(MemoryEngine::new(Epoch::from_bits(bits), log.rules(), workers)));
-    }
-    let began = Instant::now();
-    let opened = DiskEngine::open(&log.data, log.rules(), log.cap(), log.durability, workers);
-    let engine =
-        opened.map_err(|error| named(&error, format!("can't open the log in {}", log.data.display())))?;
-    let (tail, ms) = (engine.tail(), began.elapsed().as_millis());
-    tracing::info!(data = %log.data.display(), epoch = %tail.epoch(), head = tail.head().0, ms, "the log is open");
-    Ok(Arc::new(engine))
-}
-
-async fn sweep(
-    tail: Arc<Tail>,
-    visitors: Arc<Visitors>,
-    gate: Arc<Gate>,
-    usage: Arc<Usage>,
-    ledger: Arc<Ledger>,
-) {
-    let mut ticks = tokio::time::interval(Duration::from_secs(1));
-    loop {
-        ticks.tick().await;
-        tail.sweep();
-        visitors.sweep();
-        gate.sweep();
-        usage.sweep();
-        ledger.sweep();
     }
 }

@@ -100,6 +100,10 @@ pub async fn guard(
             .insert_header((header::ACCESS_CONTROL_ALLOW_METHODS, "GET, POST, PUT, DELETE, QUERY"))
             .insert_header((header::ACCESS_CONTROL_ALLOW_HEADERS, REQUEST_HEADERS))
             .insert_header((header::ACCESS_CONTROL_MAX_AGE, "3600"));
+        // Private Network Access 3.1: a page of the internet asks for a server of a private network.
+        if request.headers().contains_key("access-control-request-private-network") {
+            answer.insert_header(("access-control-allow-private-network", "true"));
+        }
         request.into_response(answer.finish()).map_into_right_body()
     } else {
         next.call(request).await?.map_into_left_body()

@@ -47,6 +47,13 @@ fn only_allowed_pages_may_use_the_server() {
     assert!(
         preflight.header("access-control-allow-headers").unwrap().to_lowercase().contains("idempotency-key")
     );
+    let private = "access-control-allow-private-network";
+    assert_eq!(preflight.header(private), None, "nobody has asked");
+    for (origin, allowed) in [("https://app.example", Some("true")), ("https://evil.example", None)] {
+        let fields = "Access-Control-Request-Method: GET\r\nAccess-Control-Request-Private-Network: true";
+        let answer = ask("OPTIONS /v1/events", &format!("\r\nOrigin: {origin}\r\n{fields}"));
+        assert_eq!(answer.header(private).as_deref(), allowed, "{origin}");
+    }
 }
 
 /// A name that a page has made lead here (DNS rebinding): the browser takes the server for one of the page's own.

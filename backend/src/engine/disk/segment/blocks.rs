@@ -58,6 +58,12 @@ impl Segment {
                 continue;
             };
             at += near as u64;
+            // What is no head, or says that it is longer than the file, is not read for.
+            let head = buffer.from(at);
+            if head.len() >= HEADER && !Header::parse(head).is_ok_and(|header| at + header.length() <= end) {
+                at += 1;
+                continue;
+            }
             match self.block_at(at, end) {
                 Ok((header, _)) => return Ok(Some((at, header.synced))),
                 Err(ReadError::Io(error)) => return Err(error),

@@ -11,7 +11,7 @@ use std::{
 
 use super::{
     Index, Segment,
-    blocks::ReadError,
+    blocks::{Buffer, READ_BYTES, ReadError},
     head::{FILE_HEADER, FILE_HEADER_BYTES, Head, MAX_OFFSET},
 };
 use crate::engine::disk::{
@@ -76,11 +76,11 @@ impl Segment {
         let (index, synced) = (RwLock::new(Index::new(base)), AtomicU64::new(0));
         let this = Self { path, file, salt, base, has_head: true, index, synced };
         let mut at = FILE_HEADER;
+        let mut buffer = Buffer::of(READ_BYTES);
         while at < end {
-            match this.block_at(at, end) {
-                Ok((header, bytes)) => {
+            match this.block_in(&mut buffer, at, end) {
+                Ok((header, body)) => {
                     let mut index = this.index.write().unwrap_or_else(PoisonError::into_inner);
-                    let body = block::body(&header, &bytes, salt).unwrap_or_default();
                     if !follow(index.last, body) {
                         index.has_hole = true;
                         let (path, after) = (this.path.clone(), index.last);
