@@ -5,6 +5,7 @@
 //! `order`, a piece at a time. `head` is stored after every topic has its events and before anybody is woken, so a reader
 //! that reads up to the head it loaded first sees every event up to it, in all topics.
 
+mod few;
 mod index;
 mod patterns;
 mod scan;

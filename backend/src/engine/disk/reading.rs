@@ -64,15 +64,15 @@ impl Store {
 
     fn found(&self, selection: Selection<'_>, wanted: Wanted<'_>) -> io::Result<Found> {
         let named = self.named(selection);
-        let may_hold = |segment: &Segment| match &named {
-            Some(topics) => topics.iter().any(|topic| segment.index().topics.contains_key(topic)),
-            None => true,
+        let range_in = |segment: &Segment| match &named {
+            Some(topics) => segment.index().range_of(topics),
+            None => Some((0, u64::MAX)),
         };
         let marks = named.as_deref().map(marks_of);
         let wanted = Wanted { marks: marks.as_deref(), ..wanted };
         let mut all = Found { through: wanted.through, ..Found::default() };
         for shelf in self.shelves() {
-            let found = shelf.read(&may_hold, wanted, self.epoch())?;
+            let found = shelf.read(&range_in, wanted, self.epoch())?;
             if (found.is_full || found.hole.is_some()) && found.through <= all.through {
                 // What lies behind it in other shelves comes after what is missing here.
                 (all.through, all.is_full) = (found.through, true);
@@ -188,7 +188,7 @@ impl Archive for Store {
             segments.retain(|segment| {
                 let index = segment.index();
                 let may_hold = named.as_ref().is_none_or(|topics| {
-                    index.has_hole || topics.iter().any(|topic| index.topics.contains_key(topic))
+                    index.has_hole || index.range_of(topics).is_some_and(|(lowest, _)| lowest <= through.0)
                 });
                 may_hold && segment.base() < through.0
             });
@@ -209,6 +209,13 @@ impl Archive for Store {
         };
         let mut newest: Vec<u64> = Vec::new();
         for segment in last {
+            let range = named.as_ref().and_then(|topics| segment.index().range_of(topics));
+            let (lowest, highest) = range.unwrap_or((0, u64::MAX));
+            let wanted = Wanted {
+                after: after.max(lowest.saturating_sub(1)),
+                through: through.0.min(highest),
+                ..wanted
+            };
             // What can't be read is passed over here; who reads on meets it, and is told.
             newest.extend(segment.newest_offsets(wanted)?);
         }

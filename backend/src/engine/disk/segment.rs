@@ -220,7 +220,8 @@ impl Segment {
             (index.place_of(wanted.after), index.length, index.last)
         };
         let mut bytes = 0;
-        let mut buffer = Buffer::of(if wanted.limit == 1 { ONE_BYTES } else { READ_BYTES });
+        let is_sparse = wanted.limit == 1 || wanted.marks.is_some();
+        let mut buffer = Buffer::of(if is_sparse { ONE_BYTES } else { READ_BYTES });
         while at < end {
             if let Some(marks) = wanted.marks {
                 let (next, passed) = self.index().skip(at, marks);
@@ -304,7 +305,7 @@ impl Segment {
             let index = self.index();
             (index.place_of(after), index.length)
         };
-        let mut buffer = Buffer::of(READ_BYTES);
+        let mut buffer = Buffer::of(if marks.is_some() { ONE_BYTES } else { READ_BYTES });
         while at < end {
             if let Some(marks) = marks {
                 at = self.index().skip(at, marks).0;

@@ -215,13 +215,13 @@ impl Shelf {
         segments.get(at.checked_sub(1)?).cloned()
     }
 
-    /// Reads on from an offset, in segments that may hold something.
+    /// Reads on from an offset. `range_in` says between which offsets there may be something in a segment, if there may.
     ///
     /// # Errors
     /// If a file can't be read.
     pub(super) fn read(
         &self,
-        may_hold: &dyn Fn(&Segment) -> bool,
+        range_in: &dyn Fn(&Segment) -> Option<(u64, u64)>,
         mut wanted: Wanted<'_>,
         epoch: Epoch,
     ) -> io::Result<Found> {
@@ -234,12 +234,23 @@ impl Shelf {
             if last <= wanted.after {
                 continue;
             }
+            let after = all.through.max(wanted.after);
             // What can't be read may have been of these topics.
-            if !has_hole && !may_hold(&segment) {
+            let range = if has_hole { Some((0, u64::MAX)) } else { range_in(&segment) };
+            let Some((lowest, highest)) = range.filter(|(_, highest)| *highest > after) else {
                 all.through = last.min(wanted.through);
                 continue;
+            };
+            let inner = Wanted {
+                after: after.max(lowest.saturating_sub(1)),
+                through: wanted.through.min(highest),
+                ..wanted
+            };
+            let mut found = segment.read(inner, epoch)?;
+            if !found.is_full && found.hole.is_none() {
+                // Behind the last of them there is nothing more in it.
+                found.through = last.min(wanted.through);
             }
-            let found = segment.read(Wanted { after: all.through.max(wanted.after), ..wanted }, epoch)?;
             wanted.limit -= found.events.len().min(wanted.limit);
             wanted.look = wanted.look.saturating_sub(found.looked);
             wanted.bytes =

@@ -89,6 +89,9 @@ impl Tail {
         let patterns: Patterns<()> = scan.filters.iter().collect();
         let (mut found, mut looked) = (Vec::new(), scan.after);
         let order = lock(&self.order);
+        if let Some(few) = self.few(scan.filters) {
+            return self.scan_few(&few, scan);
+        }
         let lines = order.lines.iter().zip(&self.rules);
         let lines = lines.filter(|(_, rule)| rule.is_volatile || !scan.is_volatile);
         let mut merged = Merged(
@@ -120,6 +123,9 @@ impl Tail {
     pub(crate) fn seek(&self, filters: &[Filter], mut seek: Seek) -> Seek {
         let patterns: Patterns<()> = filters.iter().collect();
         let order = lock(&self.order);
+        if let Some(few) = self.few(filters) {
+            return Self::seek_few(&few, seek);
+        }
         let mut lines: SmallVec<[_; 4]> = order
             .lines
             .iter()

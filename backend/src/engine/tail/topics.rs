@@ -40,6 +40,12 @@ impl Topics {
         self.indices.values()
     }
 
+    /// The names that begin so, in their order.
+    pub(super) fn names_under<'a>(&'a self, beginning: &'a str) -> impl Iterator<Item = &'a Topic> {
+        let names = self.names.range::<str, _>((Bound::Included(beginning), Bound::Unbounded));
+        names.take_while(move |name| name.as_str().starts_with(beginning))
+    }
+
     /// The first so many names behind one, in their order.
     pub(super) fn names_after(&self, name: Option<&Topic>, limit: usize) -> Vec<Topic> {
         let from = name.map_or(Bound::Unbounded, Bound::Excluded);

@@ -119,6 +119,15 @@ impl Index {
         self.newest_us = ages.then_us(self.newest_us);
     }
 
+    /// Between which offsets events of these topics are, if there are any.
+    pub(in super::super) fn range_of(&self, topics: &[Topic]) -> Option<(u64, u64)> {
+        let held = topics.iter().filter_map(|topic| self.topics.get(topic));
+        held.fold(None, |range: Option<(u64, u64)>, held| {
+            let (lowest, highest) = range.unwrap_or((held.first, held.last));
+            Some((lowest.min(held.first), highest.max(held.last)))
+        })
+    }
+
     /// Where to begin to read for what follows an offset.
     pub(super) fn place_of(&self, after: u64) -> u64 {
         let before = self.places.partition_point(|place| place.first <= after + 1);
