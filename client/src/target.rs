@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use fourways_shared::{After, Policy, Problem, Topic};
+use fourways_shared::{After, Filter, Policy, Problem, Topic};
 use reqwest::{Method, RequestBuilder, Url};
 use serde::de::DeserializeOwned;
 use thiserror::Error;
@@ -15,7 +15,7 @@ pub struct Target {
     http: reqwest::Client,
     token: Option<Box<str>>,
     base: Url,
-    topics: Vec<Topic>,
+    topics: Vec<Filter>,
     policy: Policy,
     /// Time between short polls.
     pub poll_interval: Duration,
@@ -94,12 +94,18 @@ impl Target {
             http,
             token: None,
             base,
-            topics,
+            topics: topics.into_iter().map(|topic| (&topic).into()).collect(),
             policy: Policy::All,
             poll_interval: Duration::from_secs(1),
             hold: Duration::from_secs(25),
             silence: Duration::from_secs(30),
         })
+    }
+
+    /// Reads these topics and patterns instead.
+    #[must_use]
+    pub fn with_filters(self, topics: Vec<Filter>) -> Self {
+        Self { topics, ..self }
     }
 
     /// Shows this token with every request, as `Authorization: Bearer`.

@@ -4,3 +4,4 @@ mod command;
 mod drain;
 mod full;
 mod kill;
+mod soak;
