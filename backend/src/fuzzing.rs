@@ -12,11 +12,11 @@ use yrs::{ReadTxn as _, Text as _, Transact as _, updates::decoder::Decode as _}
 use crate::{
     access::{Grant, limits::Client},
     config::Limits,
-    delivery::{Read, if_none_match, prefer_wait},
+    delivery::{self, Read, if_none_match, prefer_wait},
     lab::feed::Wish,
     publish,
 };
-pub use crate::{delivery::websocket::fuzz as frames, lab::fuzz as dissect};
+pub use crate::{delivery::websocket::fuzz as frames, engine::segments, lab::fuzz as dissect};
 
 /// The fields that [`headers`] fills in, a line each.
 pub const HEADERS: [&str; 6] =
@@ -87,6 +87,9 @@ pub fn bodies(bytes: &[u8]) {
                 assert!(serde_json::from_str::<serde::de::IgnoredAny>(raw.get()).is_ok());
             }
         }
+    }
+    if let Some(form) = delivery::asked::form(body) {
+        query(&form);
     }
     drop(serde_json::from_slice::<Report>(body));
     drop(serde_json::from_slice::<Wish>(body));

@@ -70,6 +70,12 @@ fn form_of(members: &Map<String, Value>) -> Result<String, String> {
     Ok(form.finish())
 }
 
+/// What a body of JSON says, as a form.
+#[cfg(fuzzing)]
+pub(crate) fn form(body: &[u8]) -> Option<String> {
+    form_of(&serde_json::from_slice(body).ok()?).ok()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

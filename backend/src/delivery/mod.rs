@@ -1,6 +1,6 @@
 //! The four ways out. What they share is here: how a read is asked for. None of the four knows another.
 
-mod asked;
+pub(crate) mod asked;
 mod history;
 pub mod long_poll;
 pub mod short_poll;

@@ -23,6 +23,8 @@ use fourways_shared::{Cursor, Data, EventId, EventName, Topic};
 use thiserror::Error;
 
 use self::ages::{Ages, Last, Now};
+#[cfg(fuzzing)]
+pub use self::disk::segments;
 pub(crate) use self::tail::{Scan, Seek, TopicTail};
 pub use self::{
     ages::{Clock, SystemClock},

@@ -13,6 +13,8 @@ mod catalogue;
 mod check;
 mod files;
 mod findings;
+#[cfg(fuzzing)]
+mod fuzzing;
 mod lives;
 mod reading;
 mod segment;
@@ -34,6 +36,8 @@ use tokio::{
     time::timeout,
 };
 
+#[cfg(fuzzing)]
+pub use self::fuzzing::segments;
 use self::{
     block::Stored,
     store::{Opened, Store},

@@ -34,6 +34,12 @@ use super::{
 };
 use crate::engine::Ages;
 
+/// How one begins, for the fuzz target.
+#[cfg(fuzzing)]
+pub(super) fn file_head(epoch: Epoch, salt: Salt) -> [u8; head::FILE_HEADER_BYTES] {
+    file_header(0, epoch, salt)
+}
+
 /// One file of the log.
 #[derive(Debug)]
 pub(super) struct Segment {
