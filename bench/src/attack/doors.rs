@@ -74,9 +74,7 @@ pub(crate) const DOORS: &[Door] = &[
     door("publish: deep JSON", |address| {
         ask(address, 20, |_| post("/v1/topics/a/events", JSON_TYPE, nested(b'[')))
     }),
-    door("publish: 10,000 lines", |address| {
-        ask(address, 10, |_| post("/v1/topics/a/events", "application/x-ndjson", b"1\n".repeat(10_000)))
-    }),
+    door("publish: 10,000 lines", lines),
     door("publish: a body that is too long", too_long),
     door("ledger: reports", |address| ask(address, 600, ledger)),
     door("lab: feeds", |address| {
@@ -224,6 +222,14 @@ fn streams(address: SocketAddr) -> anyhow::Result<Attacker> {
         line.opened()?;
         attacker.left(line);
     }
+    Ok(attacker)
+}
+
+/// Each line is an event like any other, numbered, kept and counted by the publish rate: so it is a question.
+fn lines(address: SocketAddr) -> anyhow::Result<Attacker> {
+    let mut attacker =
+        ask(address, 10, |_| post("/v1/topics/a/events", "application/x-ndjson", b"1\n".repeat(10_000)))?;
+    attacker.asked(10 * 10_000);
     Ok(attacker)
 }
 

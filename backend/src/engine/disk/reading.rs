@@ -22,6 +22,8 @@ const READ_BYTES: usize = 256 * 1024;
 const LOOK_BYTES: u64 = 4 << 20;
 /// Topics that are looked for one by one.
 const FEW_TOPICS: usize = 64;
+/// Newest events that are read before their size is known.
+const AT_ONCE: usize = 64;
 /// Topics that one look for newest events goes through.
 const LOOK_TOPICS: usize = 16 * 1024;
 
@@ -90,51 +92,54 @@ impl Store {
         Ok(all)
     }
 
-    /// The event of a topic at an offset, if it is there and can be read.
-    fn event_at(&self, topic: &Topic, offset: u64) -> io::Result<Option<Event>> {
-        let takes = |other: &str| other == topic.as_str();
-        let wanted = Wanted {
-            after: offset - 1,
-            through: offset,
-            takes: &takes,
-            marks: None,
-            limit: 1,
-            bytes: usize::MAX,
-            look: u64::MAX,
-        };
+    /// The events at these offsets, in order, as far as they are there and can be read.
+    fn events_at(&self, offsets: &[u64]) -> io::Result<Vec<Event>> {
+        let mut events = Vec::with_capacity(offsets.len());
         for shelf in self.shelves() {
-            let Some(segment) = shelf.segment_of(offset) else { continue };
-            if segment.index().topics.contains_key(topic)
-                && let Some(event) = segment.read(wanted, self.epoch())?.events.pop()
-            {
-                return Ok(Some(event));
+            let mut left = offsets;
+            while let Some(first) = left.first() {
+                let Some(segment) = shelf.segment_of(*first) else {
+                    // It lies before all that the shelf has.
+                    left = &left[1..];
+                    continue;
+                };
+                let last = segment.index().last;
+                let count = left.partition_point(|offset| *offset <= last).max(1);
+                events.extend(segment.read_these(&left[..count], self.epoch())?);
+                left = &left[count..];
             }
         }
-        Ok(None)
+        events.sort_unstable_by_key(|event| event.cursor.offset);
+        Ok(events)
     }
 
     /// The newest events of topics after one offset and up to another, as the catalogue has them, and up to where it was
     /// looked at.
-    fn newest(&self, selection: Selection<'_>, after: u64, through: u64) -> (Vec<(u64, Topic)>, u64) {
+    fn newest(&self, selection: Selection<'_>, after: u64, through: u64, limit: usize) -> (Vec<u64>, u64) {
         let catalogue = self.catalogue();
+        let mut newest = Vec::new();
+        let mut looked = through;
         if let Some(topics) = selection.topics() {
-            let known = |topic: Topic| catalogue.get(&topic).map(|Known { last, .. }| (last, topic));
-            let is_between = |(last, _): &(u64, Topic)| (after + 1..=through).contains(last);
-            let mut newest: Vec<_> = topics.into_iter().filter_map(known).filter(is_between).collect();
+            let known = topics.iter().filter_map(|topic| catalogue.get(topic)).map(|Known { last, .. }| last);
+            newest.extend(known.filter(|last| (after + 1..=through).contains(last)));
             newest.sort_unstable();
             newest.dedup();
-            return (newest, through);
-        }
-        let mut newest = Vec::new();
-        for (looked, (last, topic)) in catalogue.by_last(after, through).enumerate() {
-            if looked == LOOK_TOPICS {
-                return (newest, last - 1);
+        } else {
+            for (at, (last, topic)) in catalogue.by_last(after, through).enumerate() {
+                if at == LOOK_TOPICS || newest.len() > limit {
+                    looked = last - 1;
+                    break;
+                }
+                if selection.takes(topic.as_str()) {
+                    newest.push(last);
+                }
             }
-            if selection.takes(topic.as_str()) {
-                newest.push((last, topic.clone()));
-            }
         }
-        (newest, through)
+        if newest.len() > limit {
+            looked = newest[limit] - 1;
+            newest.truncate(limit);
+        }
+        (newest, looked)
     }
 }
 
@@ -232,18 +237,19 @@ impl Archive for Store {
         through: Offset,
         limit: usize,
     ) -> io::Result<Older> {
-        let (newest, mut looked) = self.newest(selection, after.0, through.0);
-        let mut events = Vec::new();
+        let (newest, mut looked) = self.newest(selection, after.0, through.0, limit);
+        let mut events: Vec<Arc<Encoded>> = Vec::new();
         let mut bytes = 0;
-        for (last, topic) in newest {
-            if events.len() == limit || bytes >= READ_BYTES {
-                looked = last - 1;
-                break;
+        // A few at a time: how large they are is known once they are read.
+        'read: for some in newest.chunks(AT_ONCE) {
+            for event in self.events_at(some)? {
+                if bytes >= READ_BYTES {
+                    looked = event.cursor.offset.0 - 1;
+                    break 'read;
+                }
+                bytes += event.data.len();
+                events.push(Arc::new(Encoded::new(event)));
             }
-            // One that was let go meanwhile, or can't be read, is not there.
-            let Some(event) = self.event_at(&topic, last)? else { continue };
-            bytes += event.data.len();
-            events.push(Arc::new(Encoded::new(event)));
         }
         Ok(Older { events, through: Offset(looked), resumes_after: None })
     }

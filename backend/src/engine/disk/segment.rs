@@ -297,6 +297,44 @@ impl Segment {
         Ok(found)
     }
 
+    /// The events at these offsets, which rise; those that are not there, or can't be read, are left out.
+    ///
+    /// # Errors
+    /// If the file can't be read.
+    pub(super) fn read_these(&self, offsets: &[u64], epoch: Epoch) -> io::Result<Vec<Event>> {
+        let mut found = Vec::with_capacity(offsets.len());
+        let mut left = offsets.iter().copied().peekable();
+        let end = self.index().length;
+        let mut buffer = Buffer::of(if offsets.len() == 1 { ONE_BYTES } else { READ_BYTES });
+        let mut at = 0;
+        while let Some(next) = left.peek().copied().filter(|_| self.has_head) {
+            // What lies between is passed over, as far as the index has places.
+            at = self.index().place_of(next - 1).max(at);
+            if at >= end {
+                break;
+            }
+            let (header, body) = match self.block_in(&mut buffer, at, end) {
+                Ok(block) => block,
+                Err(ReadError::Io(error)) => return Err(error),
+                Err(ReadError::Damage(damage)) => match self.next_place(&self.hole(at, damage, next - 1))? {
+                    Some((place, _)) => {
+                        at = place;
+                        continue;
+                    }
+                    None => break,
+                },
+            };
+            at += header.length();
+            for stored in block::events(body).flatten() {
+                while left.next_if(|wanted| *wanted < stored.offset).is_some() {}
+                if left.next_if_eq(&stored.offset).is_some() {
+                    found.extend(stored.event(epoch).ok());
+                }
+            }
+        }
+        Ok(found)
+    }
+
     /// The offsets of the last `limit` events that are wanted; what can't be read is passed over.
     ///
     /// # Errors
