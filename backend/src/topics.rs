@@ -1,8 +1,8 @@
 //! `GET /v1/topics` and `/v1/topics/{topic}`: what there is to read, and who reads it.
 
-use actix_web::{HttpResponse, http::header, web};
+use actix_web::{HttpRequest, HttpResponse, http::header, web};
 use fourways_shared::{Code, Cursor, Technique, Topic};
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 
 use crate::{
     access::Grant,
@@ -63,10 +63,34 @@ impl Item {
 }
 
 /// Where a listing begins, and how much of it there is.
-#[derive(Deserialize)]
-pub struct Query {
-    after: Option<String>,
-    limit: Option<usize>,
+struct Query {
+    after: Option<Topic>,
+    limit: usize,
+}
+
+impl Query {
+    /// Reads the query; parameters that this version doesn't know are left alone.
+    fn parse(query: &str) -> Result<Self, Failure> {
+        let mut parsed = Self { after: None, limit: MAX_LISTED };
+        for (name, value) in form_urlencoded::parse(query.as_bytes()) {
+            match &*name {
+                "after" => {
+                    let bad = |error| Failure::new(Code::BadTopic, format!("after: {error}")).field("after");
+                    parsed.after = Some(Topic::parse(&value).map_err(bad)?);
+                }
+                "limit" => {
+                    let limit = value.parse().ok().filter(|limit| (1..=MAX_LISTED).contains(limit));
+                    let bad = || {
+                        let detail = format!("limit is {value:?}; allowed are 1 to {MAX_LISTED}");
+                        Failure::new(Code::BadParameter, detail).field("limit")
+                    };
+                    parsed.limit = limit.ok_or_else(bad)?;
+                }
+                _ => {}
+            }
+        }
+        Ok(parsed)
+    }
 }
 
 /// The head of the log, the place before its oldest event, and topics by name: of those that the token lets its holder
@@ -75,19 +99,11 @@ pub struct Query {
 /// # Errors
 /// 400 for an `after` that is no topic, or a `limit` out of range.
 pub async fn list(
-    query: web::Query<Query>,
+    request: HttpRequest,
     grant: Grant,
     room: web::Data<Room>,
 ) -> Result<HttpResponse, Failure> {
-    let Query { after, limit } = query.into_inner();
-    let after = after.map(|name| Topic::parse(&name)).transpose();
-    let after =
-        after.map_err(|error| Failure::new(Code::BadTopic, format!("after: {error}")).field("after"))?;
-    let limit = limit.unwrap_or(MAX_LISTED);
-    if !(1..=MAX_LISTED).contains(&limit) {
-        let detail = format!("limit is {limit}; allowed are 1 to {MAX_LISTED}");
-        return Err(Failure::new(Code::BadParameter, detail).field("limit"));
-    }
+    let Query { after, limit } = Query::parse(request.query_string())?;
     let tail = &room.tail;
     let wanted = |topic: &Topic| grant.may_subscribe(&[topic.into()]).is_ok();
     let TopicPage { states, next } = tail.topic_states(after.as_ref(), limit, wanted);

@@ -102,6 +102,24 @@ impl Browser {
         }
     }
 
+    /// Types into it, as soon as it is there.
+    ///
+    /// # Errors
+    /// What was in the way at the deadline.
+    pub async fn type_into(&self, css: &str, words: &str) -> anyhow::Result<()> {
+        let began = Instant::now();
+        loop {
+            // It may be made anew between the two calls.
+            match self.find(css).await?.send_keys(words).await {
+                Ok(()) => return Ok(()),
+                Err(error) if began.elapsed() > DEADLINE => {
+                    return Err(error).with_context(|| format!("nothing can be typed into {css}"));
+                }
+                Err(_) => tokio::time::sleep(PAUSE).await,
+            }
+        }
+    }
+
     /// Moves the slider of this label by keyboard until it says this.
     ///
     /// # Errors

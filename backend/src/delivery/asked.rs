@@ -51,19 +51,21 @@ pub(crate) async fn asked<'r>(
 fn form_of(members: &Map<String, Value>) -> Result<String, String> {
     let mut form = form_urlencoded::Serializer::new(String::new());
     for (name, value) in members {
-        let name = if name == "topics" { "topic" } else { name };
         match value {
-            Value::Array(texts) => {
-                for text in texts {
-                    let text = text.as_str().ok_or_else(|| format!("{name} has {text}, which is no text"))?;
-                    form.append_pair(name, text);
+            Value::Array(topics) if name == "topics" => {
+                for topic in topics {
+                    let topic =
+                        topic.as_str().ok_or_else(|| format!("topics has {topic}, which is no text"))?;
+                    form.append_pair("topic", topic);
                 }
             }
-            Value::String(text) => drop(form.append_pair(name, text)),
-            Value::Number(number) => drop(form.append_pair(name, &number.to_string())),
+            Value::String(text) if name != "topics" => drop(form.append_pair(name, text)),
+            Value::Number(number) if name != "topics" => drop(form.append_pair(name, &number.to_string())),
             Value::Null => {}
-            Value::Bool(_) | Value::Object(_) => {
-                return Err(format!("{name} is {value}, which no parameter is"));
+            _ => {
+                return Err(format!(
+                    "{name} can't be {value}; topics is an array of texts, all else a text or a number"
+                ));
             }
         }
     }
@@ -90,6 +92,14 @@ mod tests {
             .unwrap(),
             "after=x-1&limit=7&policy=latest&topic=a&topic=b.%3E&wait=0.5"
         );
-        assert!(form(r#"{"topics":[1]}"#).is_err() && form(r#"{"after":{"x":1}}"#).is_err());
+        for wrong in [
+            r#"{"topics":[1]}"#,
+            r#"{"topics":0}"#,
+            r#"{"topics":"a"}"#,
+            r#"{"after":{"x":1}}"#,
+            r#"{"after":["x"]}"#,
+        ] {
+            assert!(form(wrong).is_err(), "{wrong}");
+        }
     }
 }

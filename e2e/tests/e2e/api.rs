@@ -8,8 +8,9 @@ use fourways_e2e::{Server, run};
 
 /// Streams and sockets have no end, and a rehearsal takes seconds.
 const WITHOUT: [&str; 4] = ["/v1/stream", "/v1/ws", "/v1/lab/ws", "/v1/rehearsal"];
-/// A cursor of another log is well-formed and refused, and an open server asks nobody who they are.
-const LEFT_OUT: &str = "positive_data_acceptance,ignored_auth";
+/// A cursor of another log is well-formed and refused, an open server asks nobody who they are, and `OpenAPI` 3.1 has no place for
+/// the method QUERY (a test of the server's own holds methods to the description).
+const LEFT_OUT: &str = "positive_data_acceptance,ignored_auth,unsupported_method,allow_header_conformance";
 
 #[test]
 fn every_answer_is_as_described() {

@@ -22,7 +22,7 @@ async fn is_operated(width: u32) -> anyhow::Result<()> {
     browser.driver.execute_async(READ, Vec::new()).await?;
     browser.text_when("[data-testid=held-sse]", |text| text == "1").await?;
     // Published by hand, it arrives, is listed and can be looked into.
-    browser.find("[data-testid=publish-topic]").await?.send_keys("orders.1").await?;
+    browser.type_into("[data-testid=publish-topic]", "orders.1").await?;
     browser.find("[data-testid=publish-json]").await?.send_keys("{\"state\":\"shipped\"}").await?;
     browser.click("[data-testid=publish]").await?;
     browser.text_when("[data-testid=published]", |text| text.contains("published: {\"cursor\"")).await?;
@@ -49,7 +49,7 @@ async fn is_operated(width: u32) -> anyhow::Result<()> {
         })
         .await?;
     // Refused in words.
-    browser.find("[data-testid=publish-json]").await?.send_keys("}").await?;
+    browser.type_into("[data-testid=publish-json]", "}").await?;
     browser.click("[data-testid=publish]").await?;
     browser.text_when("[data-testid=published]", |text| text.contains("not one JSON value")).await?;
     // Cut, it comes back by itself and misses nothing.

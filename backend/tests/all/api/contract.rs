@@ -244,7 +244,9 @@ pub(super) fn topics_are_listed_with_what_is_retained() {
         after = format!("&after={next}");
     }
     assert_eq!(seen, ["b", "b.1"], "of two that are left");
-    for (wrong, field) in [("limit=0", "limit"), ("limit=1001", "limit"), ("after=Chat", "after")] {
+    for (wrong, field) in
+        [("limit=0", "limit"), ("limit=1001", "limit"), ("limit=null", "limit"), ("after=Chat", "after")]
+    {
         let refused = server.get(&format!("/v1/topics?{wrong}"));
         assert_eq!((refused.status, &refused.json()["field"]), (400, &json!(field)), "{wrong}");
     }

@@ -134,7 +134,7 @@ fn readers_come_and_go_and_get_everything_once_in_order() {
         let front = fronts.iter().find(|(of, _)| *of == way).unwrap();
         format!("http://{}", front.1.address)
     };
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     runtime.block_on(async {
         let (published, stops) = (Arc::new(AtomicU64::new(0)), Arc::new(AtomicBool::new(false)));
         let mut readers = Vec::new();

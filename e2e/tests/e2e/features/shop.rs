@@ -112,12 +112,12 @@ fn the_unread_count_is_the_same_in_every_tab_and_over_a_restart() {
                 ada.go(&page).await?;
             }
             for words in ["one", "two"] {
-                ada.find("[data-testid=note]").await?.send_keys(words).await?;
+                ada.type_into("[data-testid=note]", words).await?;
                 ada.click("[data-testid=send-note]").await?;
             }
             ada.text_when("[data-testid=unread]", |text| text == "2").await?;
             log.kill()?;
-            ada.find("[data-testid=note]").await?.send_keys("three").await?;
+            ada.type_into("[data-testid=note]", "three").await?;
             ada.click("[data-testid=send-note]").await?;
             log.again()?;
             ada.text_when("[data-testid=unread]", |text| text == "3").await?;
@@ -146,11 +146,11 @@ fn where_streams_are_held_back_the_feed_goes_on_by_long_polling() {
         let path = Meddler::before(&server.address, Fault::BuffersStreams)?;
         let ada = Browser::open(&path.url, 1440).await?;
         ada.go("/use-cases/notifications").await?;
-        ada.find("[data-testid=note]").await?.send_keys("one").await?;
+        ada.type_into("[data-testid=note]", "one").await?;
         ada.click("[data-testid=send-note]").await?;
         ada.text_when("[data-testid=fallback]", |text| text.contains("Long polling goes on")).await?;
         ada.text_when("[data-testid=unread]", |text| text == "1").await?;
-        ada.find("[data-testid=note]").await?.send_keys("two").await?;
+        ada.type_into("[data-testid=note]", "two").await?;
         ada.click("[data-testid=send-note]").await?;
         ada.text_when("[data-testid=unread]", |text| text == "2").await?;
         ada.close().await

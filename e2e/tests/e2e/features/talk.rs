@@ -5,7 +5,7 @@ use fourways_e2e::{Browser, DEADLINE, run};
 use super::{Restarted, TECHNIQUES, is_open, list_when, published};
 
 pub(crate) async fn say(browser: &Browser, words: &str) -> anyhow::Result<()> {
-    browser.find("[data-testid=draft]").await?.send_keys(words).await?;
+    browser.type_into("[data-testid=draft]", words).await?;
     browser.click("[data-testid=say]").await
 }
 
@@ -22,7 +22,7 @@ async fn chats(technique: &str) -> anyhow::Result<()> {
     for browser in [&ada, &ben] {
         list_when(browser, "[data-testid=people] li", |names| names.len() == 2).await?;
     }
-    ben.find("[data-testid=draft]").await?.send_keys("writing").await?;
+    ben.type_into("[data-testid=draft]", "writing").await?;
     ada.text_when("[data-testid=typing]", |text| text.contains("is typing")).await?;
     ben.click("[data-testid=say]").await?;
     list_when(&ada, messages, |said| said.len() == 2).await?;
