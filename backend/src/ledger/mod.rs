@@ -28,8 +28,8 @@ use crate::{
 const KEPT: Duration = Duration::from_hours(1);
 /// Readers that are kept; the next drives out the one that reported longest ago.
 const MAX_READERS: usize = 10_000;
-/// Lost events that are remembered by all books together: some 10 MB.
-const MAX_MISSING: usize = 200_000;
+/// Lost events that are remembered by all books together: some 2 MB.
+const MAX_MISSING: usize = 50_000;
 /// One report may have fallen behind the log by this many events more than it holds.
 const MAX_GAP: usize = 10_000;
 /// Events that are read at once.

@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 
-use anyhow::ensure;
+use anyhow::{Context as _, ensure};
 
 use super::{http2, line::Attacker};
 
@@ -76,7 +76,7 @@ pub(crate) const DOORS: &[Door] = &[
     }),
     door("publish: 10,000 lines", lines),
     door("publish: a body that is too long", too_long),
-    door("ledger: reports", |address| ask(address, 600, ledger)),
+    door("ledger: reports", ledger),
     door("lab: feeds", |address| {
         ask(address, 200, |n| {
             let (line, kind, body) = post(
@@ -252,11 +252,28 @@ fn too_long(address: SocketAddr) -> anyhow::Result<Attacker> {
     Ok(attacker)
 }
 
-fn ledger(n: usize) -> Question {
-    let body = format!(
-        "{{\"reader\":\"r{n}\",\"technique\":\"sse\",\"topics\":[\">\"],\"after\":\"earliest\",\"through\":\"head\",\"held\":[]}}"
-    );
-    post("/v1/ledger", JSON_TYPE, body.into_bytes())
+/// Reports of other readers, each of all that the log holds and of no event of it.
+fn ledger(address: SocketAddr) -> anyhow::Result<Attacker> {
+    let head = {
+        let mut line = Attacker::of(address).connect()?;
+        line.ask("GET /v1/topics?limit=1", b"")?;
+        let cursor = line.last.split("\"cursor\":\"").nth(1).and_then(|rest| rest.split('"').next());
+        cursor.context("no cursor")?.to_owned()
+    };
+    let epoch = head.split('-').next().unwrap_or_default().to_owned();
+    let mut attacker = Attacker::of(address);
+    let mut line = attacker.connect()?;
+    for n in 0..600 {
+        attacker.asked(1);
+        let body = format!(
+            "{{\"reader\":\"r{n}\",\"technique\":\"sse\",\"topics\":[\">\"],\"after\":\"{epoch}-0\",\"through\":\"{head}\",\"held\":[]}}"
+        );
+        let status =
+            line.ask_with("POST /v1/ledger", "\r\nContent-Type: application/json", body.as_bytes())?;
+        ensure!(matches!(status, 200 | 429), "a report is {status}: {}", line.last);
+    }
+    attacker.keep(line);
+    Ok(attacker)
 }
 
 /// Publishes that are asked for before the first of them is answered.

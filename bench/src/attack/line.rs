@@ -45,7 +45,7 @@ impl Attacker {
         stream.set_read_timeout(Some(PATIENCE))?;
         stream.set_write_timeout(Some(PATIENCE))?;
         stream.set_nodelay(true)?;
-        Ok(Line { stream, bytes: 0 })
+        Ok(Line { stream, bytes: 0, last: String::new() })
     }
 
     /// So many questions were asked.
@@ -85,6 +85,8 @@ impl Attacker {
 pub(crate) struct Line {
     pub(crate) stream: TcpStream,
     bytes: u64,
+    /// The last answer, its head included.
+    pub(crate) last: String,
 }
 
 impl Line {
@@ -164,6 +166,7 @@ impl Line {
                     None => true,
                 };
                 if is_whole {
+                    self.last = String::from_utf8_lossy(&read).into_owned();
                     return Ok(status);
                 }
             }
