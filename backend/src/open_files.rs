@@ -1,4 +1,4 @@
-//! How many files the process may have open: every connection is one.
+//! A warning at the start if the process may have fewer files open than there may be connections, each of which is one.
 
 use std::fs;
 

@@ -1,4 +1,4 @@
-//! What a read asks for, wherever it says so: in its address, or in a body, since no address can hold a long list of topics.
+//! The parameters of a read, from its address or from its body: no address can hold a long list of topics.
 
 use std::borrow::Cow;
 

@@ -1,4 +1,4 @@
-//! How old events are, whatever the clock does.
+//! The time by which the age of events is measured. It does not depend on the system's clock being right.
 //!
 //! The system's clock says when an event was published, and may be wrong, be set, or jump. What is let go for its age must not
 //! depend on it, so ages are measured by a time of their own, which is kept with the events. It runs with the monotonic clock, and at a

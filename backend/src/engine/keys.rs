@@ -1,5 +1,5 @@
-//! Idempotency keys: what is published again with the same key is not kept again, and gets the first answer
-//! (draft-ietf-httpapi-idempotency-key-header).
+//! Idempotency keys, as draft-ietf-httpapi-idempotency-key-header has them: what is published again with the same key is not kept
+//! again, and gets the first answer.
 //!
 //! A key belongs to a topic, to who published, and to what was published: nobody uses up another's, and one that is used
 //! again for something else is refused. The disk keeps no names of publishers, so after a restart a key belongs to whoever

@@ -1,4 +1,4 @@
-//! What a server is put together from, as its settings say.
+//! The log, the gate, the names and the housekeeping of a server, each made as its settings say.
 
 use std::{
     fmt::Display,

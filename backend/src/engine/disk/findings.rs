@@ -1,4 +1,4 @@
-//! What is wrong in the files of a log, as it is found when the log is opened or checked.
+//! Places in the files of a log that are not as they were written. Opening a log and checking it find the same ones.
 
 use std::{fmt, path::PathBuf};
 

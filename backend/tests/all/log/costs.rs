@@ -1,5 +1,5 @@
-//! What a question costs on the disk, in operations of it: no more because others have many topics, and no more at once than
-//! what is asked for.
+//! Reads of the disk, counted in operations of it. A read costs no more because others have many topics, and gives no more at once
+//! than was asked for.
 
 use std::{num::NonZeroU32, path::Path, sync::Arc, time::Duration};
 

@@ -1,4 +1,5 @@
-//! How a segment's file begins: what it is, whose, and from where on.
+//! The first 32 bytes of a segment's file: they name the format, the life of the log, the offset before the first event, and the
+//! salt of the checksums.
 
 use fourways_shared::Epoch;
 
