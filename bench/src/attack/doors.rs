@@ -77,7 +77,7 @@ pub(crate) const DOORS: &[Door] = &[
     door("publish: 10,000 lines", lines),
     door("publish: a body that is too long", too_long),
     door("ledger: reports", ledger),
-    door("lab: feeds", |address| {
+    door("lab: feeds of no possible rate", |address| {
         ask(address, 200, |n| {
             let (line, kind, body) = post(
                 &format!("/v1/lab/feeds/lab.{n}.x"),
