@@ -190,8 +190,9 @@ pub struct Limits {
     #[arg(long, env = "FOURWAYS_MAX_CONNECTIONS_PER_ADDRESS", default_value_t = 512, value_name = "N")]
     pub max_connections_per_address: usize,
 
-    /// Most streams, sockets and held polls of one address.
-    #[arg(long, env = "FOURWAYS_MAX_HELD_PER_ADDRESS", default_value_t = 19_000, value_name = "N")]
+    /// Most streams, sockets and held polls of one address: a quarter of what there is room for, unless more is said. A proxy on
+    /// another machine is one address; see trusted-hops.
+    #[arg(long, env = "FOURWAYS_MAX_HELD_PER_ADDRESS", default_value_t = 4_750, value_name = "N")]
     pub max_held_per_address: usize,
 
     /// Most streams, sockets and held polls of one token's subject.

@@ -54,6 +54,9 @@ impl Server {
                 "0",
                 "--source",
                 "none",
+                // All readers come from this machine.
+                "--max-held-per-address",
+                "19000",
             ])
             .args(flags);
         command.stdout(Stdio::null());

@@ -1,6 +1,8 @@
 //! How much of the server one client may take, and all of them together. Whoever asks for more is told so at once, and
 //! counted.
 
+mod patterns;
+
 use std::{
     collections::HashMap,
     hash::Hash,
@@ -13,13 +15,15 @@ use std::{
     time::Duration,
 };
 
-use fourways_shared::{Code, Filter, Problem};
+use fourways_shared::{Code, Problem};
 use governor::{
     DefaultKeyedRateLimiter, Quota, RateLimiter,
     clock::{Clock as _, DefaultClock},
 };
 use serde::Serialize;
 
+use self::patterns::Patterns;
+pub use self::patterns::Reading;
 pub use super::client::Client;
 use super::client::network;
 use crate::{config::Limits, problem::Failure};
@@ -72,8 +76,7 @@ pub struct Usage {
     held_polls: AtomicUsize,
     by_address: Shares<IpAddr>,
     held: Shares<Client>,
-    /// The different patterns that each reads.
-    patterns: Mutex<HashMap<Client, HashMap<Filter, usize>>>,
+    patterns: Patterns,
     publishers: Option<DefaultKeyedRateLimiter<Client>>,
     refused: [AtomicU64; Limit::ALL.len()],
 }
@@ -136,54 +139,6 @@ impl Drop for Place {
     }
 }
 
-/// Patterns that a client reads until this is dropped.
-#[derive(Debug)]
-pub struct Reading {
-    usage: Arc<Usage>,
-    client: Client,
-    patterns: Vec<Filter>,
-}
-
-impl Reading {
-    /// It reads no pattern.
-    pub const fn is_empty(&self) -> bool {
-        self.patterns.is_empty()
-    }
-
-    /// It does not read this one any more.
-    pub fn leave(&mut self, topic: &Filter) {
-        if let Some(at) = self.patterns.iter().position(|pattern| pattern == topic) {
-            let pattern = self.patterns.swap_remove(at);
-            self.give_back(&[pattern]);
-        }
-    }
-
-    fn give_back(&self, given: &[Filter]) {
-        if given.is_empty() {
-            return;
-        }
-        let mut patterns = self.usage.patterns.lock().unwrap_or_else(PoisonError::into_inner);
-        let Some(own) = patterns.get_mut(&self.client) else { return };
-        for pattern in given {
-            if let Some(count) = own.get_mut(pattern) {
-                *count -= 1;
-                if *count == 0 {
-                    own.remove(pattern);
-                }
-            }
-        }
-        if own.is_empty() {
-            patterns.remove(&self.client);
-        }
-    }
-}
-
-impl Drop for Reading {
-    fn drop(&mut self) {
-        self.give_back(&self.patterns);
-    }
-}
-
 /// What a held request is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Held {
@@ -207,7 +162,7 @@ impl Usage {
             held_polls: AtomicUsize::new(0),
             by_address: Shares(Mutex::default()),
             held: Shares(Mutex::default()),
-            patterns: Mutex::default(),
+            patterns: Patterns::default(),
             publishers,
             refused: Default::default(),
         })
@@ -264,37 +219,6 @@ impl Usage {
             return Err(self.refuse(Limit::HeldPolls, detail, RETRY));
         }
         Ok(Place { usage: Arc::clone(self), taken: Taken::Poll(client) })
-    }
-
-    /// A client reads these patterns. A quarter of all that there may be is what one may have, so that nobody takes them all.
-    ///
-    /// # Errors
-    /// 429 for more.
-    pub fn read(self: &Arc<Self>, client: &Client, topics: &[Filter]) -> Result<Reading, Problem> {
-        let wanted: Vec<Filter> = topics.iter().filter(|topic| topic.is_pattern()).cloned().collect();
-        let mut reading = Reading { usage: Arc::clone(self), client: client.clone(), patterns: Vec::new() };
-        if wanted.is_empty() {
-            return Ok(reading);
-        }
-        let most = (self.limits.max_patterns / 4).max(1);
-        let mut patterns = self.patterns.lock().unwrap_or_else(PoisonError::into_inner);
-        let own = patterns.entry(client.clone()).or_default();
-        let more = wanted.iter().filter(|pattern| !own.contains_key(*pattern)).count();
-        if own.len() + more > most && more > 0 {
-            if own.is_empty() {
-                patterns.remove(client);
-            }
-            drop(patterns);
-            self.count(Limit::Topics);
-            let detail = format!("one client reads at most {most} different patterns");
-            return Err(Problem::new(Code::TooMany, detail).field("topic"));
-        }
-        for pattern in &wanted {
-            *own.entry(pattern.clone()).or_default() += 1;
-        }
-        reading.patterns = wanted;
-        drop(patterns);
-        Ok(reading)
     }
 
     /// Whether a client may publish so many events now.
@@ -404,24 +328,6 @@ mod tests {
         assert!(usage.hold(ada(), Held::Poll).is_ok());
         assert_eq!(usage.state().refused["subject_held"], 1);
         assert_eq!(usage.state().refused["held_polls"], 1);
-    }
-
-    #[test]
-    fn nobody_reads_all_the_patterns() {
-        let usage = usage(|limits| limits.max_patterns = 8);
-        let (ada, bob) = (Client::Subject("ada".into()), Client::Subject("bob".into()));
-        let topics =
-            |texts: &[&str]| -> Vec<Filter> { texts.iter().map(|text| text.parse().unwrap()).collect() };
-        let mut two = usage.read(&ada, &topics(&["a.*", "b.*", "c"])).unwrap();
-        assert!(usage.read(&ada, &topics(&["c.*"])).is_err(), "a quarter of all is hers");
-        let again = usage.read(&ada, &topics(&["a.*"])).expect("one that she reads already is no other");
-        assert!(usage.read(&bob, &topics(&["c.*"])).is_ok());
-        two.leave(&"a.*".parse().unwrap());
-        assert!(usage.read(&ada, &topics(&["c.*"])).is_err(), "she reads it twice");
-        drop(again);
-        assert!(usage.read(&ada, &topics(&["c.*"])).is_ok());
-        drop(two);
-        assert!(usage.patterns.lock().unwrap().is_empty(), "nothing is left of who is gone");
     }
 
     #[test]

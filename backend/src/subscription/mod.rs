@@ -4,10 +4,12 @@
 //! From replay to live there is no step: a subscription takes its place among the waiters first and then always reads
 //! the log, so there is no moment at which an event is neither in what was read nor in what wakes it.
 
+mod begin;
 mod lag;
 mod lost;
 mod memory;
 mod older;
+mod page;
 mod scan;
 
 use std::{
@@ -18,18 +20,14 @@ use std::{
     time::Instant,
 };
 
-use fourways_shared::{After, Cursor, Filter, Offset, Policy, Reset, ResetReason, Technique};
+use fourways_shared::{After, Cursor, Filter, Offset, Policy, Reset, Technique};
 use smallvec::SmallVec;
 
-use self::memory::POLL_BYTES;
 use crate::{
     encoding::Encoded,
     engine::{Floors, LagAction, LagRule, Older, Seek, Shard, Tail, TopicTail},
     sync::Arc,
 };
-
-/// Pieces of the log that are looked at for one answer of a poll: some 30,000 events.
-const MAX_PIECES: usize = 16;
 
 /// What one `next` returned: at least a reset or an event, in the order of the log.
 #[derive(Debug, Default)]
@@ -222,46 +220,6 @@ impl Subscription {
         tokio::time::timeout_at(deadline.into(), next).await.ok()
     }
 
-    /// What there is now, older events included; `None`: nothing, as far as it has looked (see [`Self::has_more`]). It
-    /// waits for the archive, and for nothing else.
-    pub async fn now(&mut self, limit: usize) -> Option<Batch> {
-        let mut pieces = 0;
-        poll_fn(|cx| match self.poll_next(cx, limit) {
-            Poll::Ready(batch) => Poll::Ready(Some(batch)),
-            Poll::Pending if self.reading.is_some() || self.seek.is_some() => Poll::Pending,
-            Poll::Pending if self.has_yielded && pieces < MAX_PIECES => {
-                pieces += 1;
-                Poll::Pending
-            }
-            Poll::Pending => Poll::Ready(None),
-        })
-        .await
-    }
-
-    /// Like [`Self::now`], and goes on after `first` until the answer is full or there is no more: what a poll has once
-    /// does not depend on how the log was looked at.
-    pub async fn page(&mut self, first: Option<Batch>, limit: usize) -> Option<Batch> {
-        let mut page = match first {
-            Some(first) => first,
-            None => self.now(limit).await?,
-        };
-        let mut bytes = page.bytes();
-        while page.events.len() < limit && bytes < POLL_BYTES && self.untold.is_none() && self.has_more() {
-            let before = self.cursor();
-            let Some(next) = self.now(limit - page.events.len()).await else { break };
-            if let Some(reset) = next.reset {
-                // It belongs between these events and those: it begins the next answer.
-                self.position = reset.cursor.offset.0;
-                self.untold = Some((reset, before));
-                self.count_seen();
-                break;
-            }
-            bytes += next.bytes();
-            page.events.extend(next.events);
-        }
-        Some(page)
-    }
-
     /// Whether there may be more behind what was returned so far.
     pub fn has_more(&self) -> bool {
         self.untold.is_some() || self.seek.is_some() || self.position < self.tail.head().0.min(self.until)
@@ -364,46 +322,6 @@ impl Subscription {
             }
         }
         if batch.reset.is_some() || !batch.events.is_empty() { Step::Batch(batch) } else { Step::Nothing }
-    }
-
-    fn begin(&mut self, after: After) {
-        let (newest, head) = (self.tail.head().0, self.tail.head().0.min(self.until));
-        self.position = match after {
-            After::Head => head,
-            After::Earliest => self.tail.earliest().0.max(self.lowest()),
-            After::Last(count) if self.has_pattern() => {
-                self.position = self.lowest().min(head);
-                let topics: SmallVec<[Filter; 1]> = self.topics().cloned().collect();
-                let floor = self.tail.in_memory_after(&topics);
-                self.seek = Some(Seek { count: count.get() as usize, after: head, floor, is_over: false });
-                return;
-            }
-            After::Last(count) => {
-                let (found, position) = self.before_last(count.get() as usize, head);
-                if found < count.get() as usize && self.tail.archive().is_some() {
-                    self.begin_older(count.get() as usize - found);
-                    return;
-                }
-                position
-            }
-            // An offset beyond the head is of a life of the log that this one doesn't know.
-            After::Cursor(cursor) if cursor.epoch != self.tail.epoch() || cursor.offset.0 > newest => {
-                let reset = self.break_off(ResetReason::Epoch, None);
-                self.untold = Some((Box::new(reset), cursor));
-                return;
-            }
-            After::Cursor(cursor) => cursor.offset.0,
-        };
-        self.count_seen();
-        match after {
-            After::Cursor(cursor) if self.policy == Policy::All && self.has_lost() => {
-                let reset = self.break_off(ResetReason::Retention, None);
-                self.untold = Some((Box::new(reset), cursor));
-            }
-            After::Cursor(_) => {}
-            // Nobody was promised what is gone already.
-            _ => self.excuse(),
-        }
     }
 
     /// Whether an event may be in more than one of its indices.

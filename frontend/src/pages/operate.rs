@@ -107,7 +107,7 @@ pub(crate) fn Operate() -> impl IntoView {
         <div class="page-h">
             <div>
                 <h1>"Operate"</h1>
-                <p>"What is read and by whom, asked again every two seconds. Needs a token that lets its holder operate, where the server asks for one."</p>
+                <p>"What is read and by whom, asked again every two seconds. Where the server asks for tokens, one that lets its holder operate is needed; where it does not, only who is on its own machine may."</p>
             </div>
         </div>
         <p class="trouble" role="status" data-testid="trouble">{text(trouble)}</p>

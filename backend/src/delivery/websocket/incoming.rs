@@ -78,7 +78,7 @@ impl Incoming {
                     self.is_packed = true;
                 }
                 // The decoder looks at the length once the whole frame is there, however long it says that it is.
-                if let Some((code, reason)) = self.is_too_long() {
+                if let Some((code, reason)) = self.is_too_long().or_else(|| self.is_bad_close()) {
                     return Poll::Ready(self.broken(code, reason));
                 }
                 match self.codec.decode(&mut self.buffer) {
@@ -116,6 +116,27 @@ impl Incoming {
         }
         let is_long = usize::try_from(length).map_or(true, |length| length > self.max_bytes);
         is_long.then_some((CloseCode::Size, TOO_LONG))
+    }
+
+    /// Whether the frame at the beginning of the buffer is a close frame with what none may hold (RFC 6455 5.5.1, 7.4). The
+    /// decoder tells its faults from no others.
+    fn is_bad_close(&self) -> Option<(CloseCode, &'static str)> {
+        let [first, second, ..] = **self.buffer else { return None };
+        if first & 0x0F != 0x08 || second & 0x80 == 0 {
+            return None;
+        }
+        let (mask, masked) = self.buffer.get(2..6 + usize::from(second & 0x7F))?.split_at(4);
+        let payload: Vec<u8> = masked.iter().zip(mask.iter().cycle()).map(|(byte, key)| byte ^ key).collect();
+        match *payload {
+            [] => None,
+            [_] => Some((CloseCode::Protocol, "a close code has two bytes")),
+            [high, low, ref reason @ ..] => match u16::from_be_bytes([high, low]) {
+                1000..=1003 | 1007..=1014 | 3000..=4999 => std::str::from_utf8(reason)
+                    .is_err()
+                    .then_some((CloseCode::Invalid, "the reason of a close must be UTF-8")),
+                _ => Some((CloseCode::Protocol, "there is no such close code")),
+            },
+        }
     }
 
     fn take(&mut self, frame: Frame) -> Option<Message> {

@@ -1,11 +1,12 @@
 //! A block: what one commit writes to a segment, whole or not at all. Bytes to events and back, no I/O.
 //!
 //! ```text
-//! magic 4 │ CRC-32 4 │ body length 4 │ events 4 │ synced 8 │ came 8 │ body
+//! mark 4 │ CRC-32 4 │ body length 4 │ events 4 │ synced 8 │ came 8 │ body
 //! event: offset 8 │ published at 8 │ kind 1 │ topic 1 │ name 1 │ id 1 │ data 4 │ topic, name, id, data
 //! ```
 //!
-//! Numbers are little-endian, lengths are bytes; the checksum covers the segment's [`Salt`] and all that follows it. `synced` is how much of the
+//! Numbers are little-endian, lengths are bytes; the mark is the segment's own, by its [`Salt`], and the checksum covers the salt and
+//! all that follows it. `synced` is how much of the
 //! segment was on the disk for certain when the block was begun: damage before it can be no torn write.
 
 use bytes::Bytes;
@@ -14,8 +15,10 @@ use serde_json::value::RawValue;
 
 use crate::engine::keys::Content;
 
-/// How a block begins.
-pub(super) const MAGIC: [u8; 4] = *b"4WB1";
+/// Bytes of a block's mark.
+pub(super) const MARK: usize = 4;
+/// How a block begins in segments whose salt says nothing of it.
+const COMMON_MARK: [u8; MARK] = *b"4WB1";
 /// Bytes before the body.
 pub(super) const HEADER: usize = 32;
 /// Bytes of an event before its texts.
@@ -63,13 +66,13 @@ pub(super) enum Damage {
 }
 
 impl Header {
-    /// Reads a header; the checksum is not looked at.
+    /// Reads a header of a segment with this salt; the checksum is not looked at.
     ///
     /// # Errors
     /// If this is none.
-    pub(super) fn parse(bytes: &[u8]) -> Result<Self, Damage> {
+    pub(super) fn parse(bytes: &[u8], salt: Salt) -> Result<Self, Damage> {
         let header = bytes.get(..HEADER).ok_or(Damage::Short)?;
-        if header[..4] != MAGIC {
+        if header[..MARK] != salt.mark() {
             return Err(Damage::Magic);
         }
         let parsed = Self {
@@ -88,14 +91,32 @@ impl Header {
     }
 }
 
-/// Random bits of a segment that every checksum in it begins with. Who publishes can't know them: bytes that are published
-/// are never taken for a block, though reading may begin anywhere after damage.
+/// Random bits of a segment that every checksum in it begins with, and that say how its blocks begin. Who publishes can't know
+/// them: bytes that are published are never taken for a block, though reading may begin anywhere after damage, and whoever
+/// looks for the next block is not kept busy by what only looks like one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Salt(pub(super) Option<u64>);
+pub(super) enum Salt {
+    /// Of segments that were made before there was any.
+    None,
+    /// Of segments that were made when the checksums alone had one.
+    Checksums(u64),
+    /// Of all others.
+    Blocks(u64),
+}
 
 impl Salt {
-    /// Of segments that were made before there was any.
-    pub(super) const NONE: Self = Self(None);
+    /// How a block begins.
+    pub(super) fn mark(self) -> [u8; MARK] {
+        match self {
+            Self::None | Self::Checksums(_) => COMMON_MARK,
+            Self::Blocks(bits) => {
+                let mut hasher = crc32fast::Hasher::new();
+                hasher.update(&COMMON_MARK);
+                hasher.update(&bits.to_le_bytes());
+                hasher.finalize().to_le_bytes()
+            }
+        }
+    }
 
     /// Fresh bits.
     ///
@@ -103,7 +124,7 @@ impl Salt {
     /// If the system has no randomness.
     pub(super) fn fresh() -> std::io::Result<Self> {
         getrandom::u64()
-            .map(|bits| Self(Some(bits)))
+            .map(Self::Blocks)
             .map_err(|error| std::io::Error::other(error.to_string()))
     }
 
@@ -111,7 +132,7 @@ impl Salt {
     #[cfg(fuzzing)]
     pub(super) fn right(self, bytes: &mut [u8]) {
         for at in 0..bytes.len() {
-            let Ok(header) = Header::parse(&bytes[at..]) else { continue };
+            let Ok(header) = Header::parse(&bytes[at..], self) else { continue };
             let end = at + HEADER + header.body as usize;
             if end <= bytes.len() {
                 let checksum = self.checksum(&bytes[at + 8..end]);
@@ -122,7 +143,7 @@ impl Salt {
 
     fn checksum(self, covered: &[u8]) -> u32 {
         let mut hasher = crc32fast::Hasher::new();
-        if let Some(bits) = self.0 {
+        if let Self::Checksums(bits) | Self::Blocks(bits) = self {
             hasher.update(&bits.to_le_bytes());
         }
         hasher.update(covered);
@@ -182,7 +203,7 @@ impl Builder {
     pub(super) fn finish(mut self, synced: u64, came_us: u64, salt: Salt) -> Vec<u8> {
         let body = u32::try_from(self.bytes.len().saturating_sub(HEADER)).unwrap_or(u32::MAX);
         let header = &mut self.bytes[..HEADER];
-        header[..4].copy_from_slice(&MAGIC);
+        header[..MARK].copy_from_slice(&salt.mark());
         header[8..12].copy_from_slice(&body.to_le_bytes());
         header[12..16].copy_from_slice(&self.events.to_le_bytes());
         header[16..24].copy_from_slice(&synced.to_le_bytes());
@@ -295,13 +316,16 @@ mod tests {
 
     use super::*;
 
-    const SALT: Salt = Salt(Some(7));
+    const SALT: Salt = Salt::Blocks(7);
 
     #[test]
     fn a_block_of_another_segment_is_none_here() {
         let block = block();
-        let header = Header::parse(&block).unwrap();
-        for other in [Salt::NONE, Salt(Some(8)), Salt(Some(0))] {
+        let header = Header::parse(&block, SALT).unwrap();
+        for other in [Salt::None, Salt::Checksums(7), Salt::Blocks(8), Salt::Blocks(0)] {
+            assert_eq!(Header::parse(&block, other), Err(Damage::Magic), "it begins otherwise");
+        }
+        for other in [Salt::None, Salt::Checksums(8), Salt::Blocks(0)] {
             assert_eq!(body(&header, &block, other), Err(Damage::Checksum));
         }
     }
@@ -317,17 +341,30 @@ mod tests {
         }
     }
 
+    #[test]
+    fn a_block_of_each_kind_is_read() {
+        for salt in [Salt::None, Salt::Checksums(7), Salt::Blocks(7)] {
+            let block = block_of(salt);
+            let header = Header::parse(&block, salt).unwrap();
+            assert_eq!(events(body(&header, &block, salt).unwrap()).flatten().count(), 2, "{salt:?}");
+        }
+    }
+
     fn block() -> Vec<u8> {
+        block_of(SALT)
+    }
+
+    fn block_of(salt: Salt) -> Vec<u8> {
         let mut builder = Builder::default();
         builder.push(&event(1, "a.b", "message", None, Data::text("ä \"quoted\"")), false);
         builder.push(&event(5, "c", "tick", Some("k-1"), Data::Bytes(Bytes::from_static(b"\0\xff"))), true);
-        builder.finish(4096, 77, SALT)
+        builder.finish(4096, 77, salt)
     }
 
     #[test]
     fn events_come_out_as_they_went_in() {
         let block = block();
-        let header = Header::parse(&block).unwrap();
+        let header = Header::parse(&block, SALT).unwrap();
         assert_eq!((header.events, header.synced, header.length()), (2, 4096, block.len() as u64));
         let read: Vec<Event> = events(body(&header, &block, SALT).unwrap())
             .map(|stored| stored.unwrap().event(Epoch::from_bits(9)).unwrap())
@@ -346,11 +383,11 @@ mod tests {
             let mut changed = block.clone();
             changed[at] ^= 0x40;
             let seen =
-                Header::parse(&changed).and_then(|header| body(&header, &changed, SALT).map(<[u8]>::len));
+                Header::parse(&changed, SALT).and_then(|header| body(&header, &changed, SALT).map(<[u8]>::len));
             assert!(seen.is_err(), "byte {at}");
             let cut = &block[..at];
             assert!(
-                Header::parse(cut).and_then(|header| body(&header, cut, SALT).map(<[u8]>::len)).is_err(),
+                Header::parse(cut, SALT).and_then(|header| body(&header, cut, SALT).map(<[u8]>::len)).is_err(),
                 "{at}"
             );
         }
@@ -361,7 +398,7 @@ mod tests {
         fn whatever_is_read_is_what_would_be_written(bytes: Vec<u8>, at: usize, with: u8) {
             // Bytes of no block, and the body of a good one with a byte changed behind the checksum's back.
             let block = block();
-            let mut changed = body(&Header::parse(&block).unwrap(), &block, SALT).unwrap().to_vec();
+            let mut changed = body(&Header::parse(&block, SALT).unwrap(), &block, SALT).unwrap().to_vec();
             let at = at % changed.len();
             changed[at] = with;
             for body_of in [bytes.as_slice(), changed.as_slice()] {
@@ -377,7 +414,7 @@ mod tests {
                     continue;
                 }
                 let written = builder.finish(0, 77, SALT);
-                let header = Header::parse(&written).unwrap();
+                let header = Header::parse(&written, SALT).unwrap();
                 let again = events(body(&header, &written, SALT).unwrap());
                 let again: Vec<Event> =
                     again.map(|stored| stored.unwrap().event(Epoch::from_bits(9)).unwrap()).collect();
@@ -386,7 +423,7 @@ mod tests {
                     prop_assert_eq!((&again.topic, again.cursor, &again.data), (&read.topic, read.cursor, &read.data));
                 }
             }
-            prop_assert!(Header::parse(&bytes).is_err(), "no random bytes have a header's checksum");
+            prop_assert!(Header::parse(&bytes, SALT).is_err(), "no random bytes have a header's checksum");
         }
     }
 }

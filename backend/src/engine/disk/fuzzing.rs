@@ -18,7 +18,7 @@ use crate::engine::{Archive as _, Retention, RetentionRule, Selection};
 
 const EPOCH: Epoch = Epoch::from_bits(7);
 
-/// Opens a log whose only segment has a right head and then these bytes, and reads all of it. What begins with `4WB1` and says a
+/// Opens a log whose only segment has a right head and then these bytes, and reads all of it. What begins with the mark of its blocks and says a
 /// length that is there gets the checksum that it should have, so that what lies behind the checksum is reached.
 ///
 /// # Panics
@@ -62,7 +62,7 @@ fn write(folder: &Path, bytes: &[u8]) {
     let all: PathBuf = folder.join("all");
     fs::create_dir_all(&all).expect("a folder");
     fs::write(folder.join("log"), format!("fourways log 1\n{EPOCH}\n")).expect("a file");
-    let salt = Salt(Some(5));
+    let salt = Salt::Blocks(5);
     let mut file = segment::file_head(EPOCH, salt).to_vec();
     file.extend_from_slice(bytes);
     salt.right(&mut file);

@@ -283,6 +283,10 @@ fn what_breaks_the_protocol_closes_with_its_code() {
     check(&masked(0x89, &[0; 126]), 1002); // a ping that is too long
     check(&masked(0xC1, b"{}"), 1002); // RSV1 without an extension
     check(&masked(0x82, b"{}"), 1003); // binary on a JSON socket
+    check(&masked(0x88, b"\x03"), 1002); // half a close code
+    check(&masked(0x88, &999_u16.to_be_bytes()), 1002);
+    check(&masked(0x88, &1005_u16.to_be_bytes()), 1002); // what no frame says
+    check(&masked(0x88, b"\x03\xe8\xff"), 1007); // a reason that is no text
     check(&masked(0x81, b"\xff\xff"), 1007);
     let mut nested = masked(0x01, b"{");
     nested.extend(masked(0x81, b"{}"));

@@ -5,13 +5,14 @@ use std::{num::NonZeroU32, path::Path, sync::Arc, time::Duration};
 
 use fourways::{
     engine::{
-        Append, DiskEngine, Draft, Durability, Engine, Retention, RetentionRule, Shard, SystemClock, TailCap,
+        Append, DiskEngine, Draft, Durability, Engine, Files as _, How, Retention, RetentionRule, Shard,
+        SystemClock, TailCap,
     },
     subscription::{Batch, Subscription},
 };
 use fourways_shared::{After, Data, EventName, Filter, Policy, Technique};
 
-use super::sim::Sim;
+use super::{disk::blocks, sim::Sim};
 
 const MANY: usize = 3000;
 
@@ -136,4 +137,35 @@ async fn the_newest_of_many_topics_come_in_pieces_of_the_size_that_was_asked_for
             assert!(*operations <= most, "limit {limit}: {operations} operations for {}", batch.events.len());
         }
     }
+}
+
+/// Behind damage the log looks for the next block in what was published too.
+#[tokio::test]
+async fn what_looks_like_blocks_is_passed_as_quickly_as_what_does_not() {
+    let mut head = [0; 32];
+    head[..4].copy_from_slice(b"4WB1");
+    head[8..12].copy_from_slice(&100_000_u32.to_le_bytes());
+    head[12] = 1;
+    let costs = async |piece: [u8; 32]| {
+        let disk = Sim::new(1);
+        let engine = open(&disk);
+        for data in [Data::text("first"), Data::Bytes(piece.repeat(30_000).into()), Data::text("last")] {
+            let drafts = vec![Draft { name: EventName::DEFAULT, data }];
+            engine.append(Append { topic: "a".parse().unwrap(), drafts, key: None }).await.unwrap();
+        }
+        drop(engine);
+        // The head of the second block is lost.
+        let file = disk.open(Path::new("/log/all/00000000000000000001.log"), How::Existing).unwrap();
+        let mut bytes = vec![0; 200];
+        file.read_exact_at(&mut bytes, 0).unwrap();
+        file.write_all_at(&[0; 8], blocks(&bytes)[1] as u64).unwrap();
+        let before = disk.operations();
+        let engine = open(&disk);
+        let cost = disk.operations() - before;
+        let batches = self::costs(&(disk, engine), "a", (After::Earliest, Policy::All), 10).await;
+        assert_eq!(batches.iter().map(|(batch, _)| batch.events.len()).sum::<usize>(), 2);
+        cost + operations(&batches)
+    };
+    let (plain, looks) = (costs([7; 32]).await, costs(head).await);
+    assert!(looks <= plain + 2, "{looks} and {plain}");
 }

@@ -24,6 +24,12 @@ pub(super) const ENDLESS: Retention =
 /// So few in memory that nearly everything is read from the disk.
 pub(super) const SMALL: TailCap = TailCap { events: 4, bytes: 1 << 20 };
 
+/// Where the blocks of a segment begin, as its first does.
+pub(super) fn blocks(segment: &[u8]) -> Vec<usize> {
+    let mark = &segment[32..36];
+    (32..segment.len() - 4).filter(|at| segment[*at..].starts_with(mark)).collect()
+}
+
 pub(super) fn open_with(folder: &Path, rules: &[RetentionRule]) -> DiskEngine {
     open_durably(folder, rules, Durability::Always)
 }
@@ -200,8 +206,7 @@ async fn a_torn_write_is_cut_off_and_nothing_else() {
     let path = segments(folder.path()).pop().unwrap();
     let whole = fs::read(&path).unwrap();
     let lengths: Vec<usize> = {
-        let starts: Vec<usize> =
-            (0..whole.len() - 4).filter(|at| whole[*at..].starts_with(b"4WB1")).collect();
+        let starts = blocks(&whole);
         assert_eq!(starts.len(), 5, "a block for each");
         (starts[4]..whole.len()).collect()
     };
@@ -230,7 +235,7 @@ async fn damage_is_told_and_never_served() {
     drop(engine);
     let path = segments(folder.path()).pop().unwrap();
     let whole = fs::read(&path).unwrap();
-    let starts: Vec<usize> = (0..whole.len() - 4).filter(|at| whole[*at..].starts_with(b"4WB1")).collect();
+    let starts = blocks(&whole);
     let file = OpenOptions::new().write(true).open(&path).unwrap();
     // A bit of the third event, long after it was written.
     let at = starts[2] + 60;

@@ -14,7 +14,7 @@ use fourways::engine::{
 };
 use fourways_shared::{After, Cursor, Data, EventName, Policy, ResetReason};
 
-use super::disk::{ENDLESS, names, open, open_durably, open_with, publish, read_all, segments, subscribe};
+use super::disk::{ENDLESS, blocks, names, open, open_durably, open_with, publish, read_all, segments, subscribe};
 
 const EVENTS: u64 = 60;
 
@@ -28,11 +28,6 @@ async fn texts(engine: &DiskEngine, topic: &str) -> Vec<String> {
     read_all(&mut subscribe(engine, &[topic], After::Earliest, Policy::All), 100).await.0
 }
 
-/// Where blocks begin.
-fn blocks(bytes: &[u8]) -> Vec<usize> {
-    (0..bytes.len() - 4).filter(|at| bytes[*at..].starts_with(b"4WB1")).collect()
-}
-
 #[tokio::test]
 async fn a_segment_that_was_begun_and_not_written_is_removed_wherever_it_stands() {
     let folder = tempfile::tempdir().unwrap();
@@ -42,7 +37,7 @@ async fn a_segment_that_was_begun_and_not_written_is_removed_wherever_it_stands(
     }
     drop(engine);
     let all = folder.path().join("all");
-    for (name, bytes) in [(0, &[][..]), (3, b"4WL2"), (4, &[0; 32]), (9, &[]), (12, &[0; 31])] {
+    for (name, bytes) in [(0, &[][..]), (3, b"4WL3"), (4, &[0; 32]), (9, &[]), (12, &[0; 31])] {
         fs::write(all.join(format!("{name:020}.log")), bytes).unwrap();
     }
     let engine = open(folder.path());
@@ -236,7 +231,6 @@ async fn a_floor_that_was_half_written_is_no_end_of_the_log() {
 /// Bytes that somebody publishes look like a block of other topics; the write that holds them is torn.
 #[tokio::test]
 async fn published_bytes_are_never_taken_for_a_block() {
-    let folder = tempfile::tempdir().unwrap();
     // A log of one's own, to have a block that is right in itself.
     let own = tempfile::tempdir().unwrap();
     let forger = open(own.path());
@@ -249,19 +243,24 @@ async fn published_bytes_are_never_taken_for_a_block() {
     block[32..40].copy_from_slice(&5_000_000_000_u64.to_le_bytes());
     let checksum = crc32fast::hash(&block[8..]);
     block[4..8].copy_from_slice(&checksum.to_le_bytes());
-    let engine = open(folder.path());
-    publish(&engine, "chat.1", "e0").await;
-    let draft = Draft { name: EventName::DEFAULT, data: Data::Bytes(block.into()) };
-    let append = Append { topic: "chat.1".parse().unwrap(), drafts: vec![draft], key: None };
-    let head = engine.append(append).await.unwrap()[0];
-    drop(engine);
-    let path = segments(folder.path()).pop().unwrap();
-    let bytes = fs::read(&path).unwrap();
-    // The outer block's head is lost.
-    let outer = blocks(&bytes)[1];
-    fs::OpenOptions::new().write(true).open(&path).unwrap().write_all_at(&[0; 8], outer as u64).unwrap();
-    let engine = open(folder.path());
-    assert_eq!(texts(&engine, ">").await, names(0..1));
-    let next = publish(&engine, "chat.1", "e1").await;
-    assert!(next.offset > head.offset && next.offset.0 < 1_000_000, "{next}");
+    let mut common = block.clone();
+    common[..4].copy_from_slice(b"4WB1");
+    for block in [block, common] {
+        let folder = tempfile::tempdir().unwrap();
+        let engine = open(folder.path());
+        publish(&engine, "chat.1", "e0").await;
+        let draft = Draft { name: EventName::DEFAULT, data: Data::Bytes(block.into()) };
+        let append = Append { topic: "chat.1".parse().unwrap(), drafts: vec![draft], key: None };
+        let head = engine.append(append).await.unwrap()[0];
+        drop(engine);
+        let path = segments(folder.path()).pop().unwrap();
+        let bytes = fs::read(&path).unwrap();
+        // The outer block's head is lost.
+        let outer = blocks(&bytes)[1] as u64;
+        fs::OpenOptions::new().write(true).open(&path).unwrap().write_all_at(&[0; 8], outer).unwrap();
+        let engine = open(folder.path());
+        assert_eq!(texts(&engine, ">").await, names(0..1));
+        let next = publish(&engine, "chat.1", "e1").await;
+        assert!(next.offset > head.offset && next.offset.0 < 1_000_000, "{next}");
+    }
 }

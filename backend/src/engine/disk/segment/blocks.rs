@@ -4,7 +4,7 @@ use std::io;
 
 use super::Segment;
 use crate::engine::disk::{
-    block::{self, Damage, HEADER, Header, MAGIC},
+    block::{self, Damage, HEADER, Header, MARK},
     files::OpenFile,
 };
 
@@ -33,7 +33,7 @@ impl Segment {
         if !buffer.has(at, HEADER) {
             buffer.fill(&*self.file, at, end, buffer.length)?;
         }
-        let header = Header::parse(buffer.from(at))?;
+        let header = Header::parse(buffer.from(at), self.salt)?;
         if at + header.length() > end {
             return Err(Damage::Short.into());
         }
@@ -47,20 +47,20 @@ impl Segment {
     /// The next place at or after `from` where a whole block begins, and what it knew to be on the disk.
     pub(super) fn next_block(&self, from: u64, end: u64) -> io::Result<Option<(u64, u64)>> {
         let mut buffer = Buffer::of(READ_BYTES);
-        let mut at = from;
+        let (mut at, mark) = (from, self.salt.mark());
         while at + HEADER as u64 <= end {
             if !buffer.has(at, HEADER) {
                 buffer.fill(&*self.file, at, end, READ_BYTES)?;
             }
             let seen = buffer.from(at);
-            let Some(near) = seen.windows(MAGIC.len()).position(|window| window == MAGIC) else {
-                at += (seen.len().saturating_sub(MAGIC.len() - 1)).max(1) as u64;
+            let Some(near) = seen.windows(MARK).position(|window| window == mark) else {
+                at += (seen.len().saturating_sub(MARK - 1)).max(1) as u64;
                 continue;
             };
             at += near as u64;
             // What is no head, or says that it is longer than the file, is not read for.
             let head = buffer.from(at);
-            if head.len() >= HEADER && !Header::parse(head).is_ok_and(|header| at + header.length() <= end) {
+            if head.len() >= HEADER && !Header::parse(head, self.salt).is_ok_and(|header| at + header.length() <= end) {
                 at += 1;
                 continue;
             }

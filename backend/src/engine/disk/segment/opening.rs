@@ -68,7 +68,7 @@ impl Segment {
             (index.length, index.last, index.has_hole) = (end, next.unwrap_or(base), true);
             findings.push(Finding::lost(path.clone(), 0, end, base, Damage::Head));
             let (index, synced) = (RwLock::new(index), AtomicU64::new(end));
-            return Ok(Self { path, file, salt: Salt::NONE, base, has_head: false, index, synced });
+            return Ok(Self { path, file, salt: Salt::None, base, has_head: false, index, synced });
         };
         if !lives.have(epoch) {
             return Err(foreign(&path));
@@ -103,7 +103,7 @@ impl Segment {
                     // segment without a salt it may be bytes that somebody published, and is believed only if it was begun
                     // when this place was on the disk already.
                     let was_whole = match salt {
-                        Salt::NONE => this.knew_of(at, follower, end)?,
+                        Salt::None => this.knew_of(at, follower, end)?,
                         _ => follower.is_some(),
                     };
                     if next.is_none() && !was_whole {

@@ -1,0 +1,120 @@
+//! The patterns that each client reads. A quarter of all that there may be is what one may have, so that nobody takes them
+//! all.
+
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, PoisonError},
+};
+
+use fourways_shared::{Code, Filter, Problem};
+
+use super::{Client, Limit, Usage};
+
+/// The different patterns of each, and how often it reads them.
+#[derive(Debug, Default)]
+pub(super) struct Patterns(Mutex<HashMap<Client, HashMap<Filter, usize>>>);
+
+/// Patterns that a client reads until this is dropped.
+#[derive(Debug)]
+pub struct Reading {
+    usage: Arc<Usage>,
+    client: Client,
+    patterns: Vec<Filter>,
+}
+
+impl Reading {
+    /// It reads no pattern.
+    pub const fn is_empty(&self) -> bool {
+        self.patterns.is_empty()
+    }
+
+    /// It does not read this one any more.
+    pub fn leave(&mut self, topic: &Filter) {
+        if let Some(at) = self.patterns.iter().position(|pattern| pattern == topic) {
+            let pattern = self.patterns.swap_remove(at);
+            self.give_back(&[pattern]);
+        }
+    }
+
+    fn give_back(&self, given: &[Filter]) {
+        if given.is_empty() {
+            return;
+        }
+        let mut patterns = self.usage.patterns.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some(own) = patterns.get_mut(&self.client) else { return };
+        for pattern in given {
+            if let Some(count) = own.get_mut(pattern) {
+                *count -= 1;
+                if *count == 0 {
+                    own.remove(pattern);
+                }
+            }
+        }
+        if own.is_empty() {
+            patterns.remove(&self.client);
+        }
+    }
+}
+
+impl Drop for Reading {
+    fn drop(&mut self) {
+        self.give_back(&self.patterns);
+    }
+}
+
+impl Usage {
+    /// A client reads these patterns. A quarter of all that there may be is what one may have, so that nobody takes them all.
+    ///
+    /// # Errors
+    /// 429 for more.
+    pub fn read(self: &Arc<Self>, client: &Client, topics: &[Filter]) -> Result<Reading, Problem> {
+        let wanted: Vec<Filter> = topics.iter().filter(|topic| topic.is_pattern()).cloned().collect();
+        let mut reading = Reading { usage: Arc::clone(self), client: client.clone(), patterns: Vec::new() };
+        if wanted.is_empty() {
+            return Ok(reading);
+        }
+        let most = (self.limits.max_patterns / 4).max(1);
+        let mut patterns = self.patterns.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let own = patterns.entry(client.clone()).or_default();
+        let more = wanted.iter().filter(|pattern| !own.contains_key(*pattern)).count();
+        if own.len() + more > most && more > 0 {
+            if own.is_empty() {
+                patterns.remove(client);
+            }
+            drop(patterns);
+            self.count(Limit::Topics);
+            let detail = format!("one client reads at most {most} different patterns");
+            return Err(Problem::new(Code::TooMany, detail).field("topic"));
+        }
+        for pattern in &wanted {
+            *own.entry(pattern.clone()).or_default() += 1;
+        }
+        reading.patterns = wanted;
+        drop(patterns);
+        Ok(reading)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::Limits;
+
+    #[test]
+    fn nobody_reads_all_the_patterns() {
+        let usage = Usage::new(Arc::new(Limits { max_patterns: 8, ..Limits::default() }));
+        let (ada, bob) = (Client::Subject("ada".into()), Client::Subject("bob".into()));
+        let topics =
+            |texts: &[&str]| -> Vec<Filter> { texts.iter().map(|text| text.parse().unwrap()).collect() };
+        let mut two = usage.read(&ada, &topics(&["a.*", "b.*", "c"])).unwrap();
+        assert!(usage.read(&ada, &topics(&["c.*"])).is_err(), "a quarter of all is hers");
+        let again = usage.read(&ada, &topics(&["a.*"])).expect("one that she reads already is no other");
+        assert!(usage.read(&bob, &topics(&["c.*"])).is_ok());
+        two.leave(&"a.*".parse().unwrap());
+        assert!(usage.read(&ada, &topics(&["c.*"])).is_err(), "she reads it twice");
+        drop(again);
+        assert!(usage.read(&ada, &topics(&["c.*"])).is_ok());
+        drop(two);
+        assert!(usage.patterns.0.lock().unwrap().is_empty(), "nothing is left of who is gone");
+    }
+}

@@ -1,0 +1,50 @@
+//! What a poll is given: all that there is now, up to a limit.
+
+use std::{future::poll_fn, task::Poll};
+
+use super::{Batch, Subscription, memory::POLL_BYTES};
+
+/// Pieces of the log that are looked at for one answer of a poll: some 30,000 events.
+const MAX_PIECES: usize = 16;
+
+impl Subscription {
+    /// What there is now, older events included; `None`: nothing, as far as it has looked (see [`Self::has_more`]). It
+    /// waits for the archive, and for nothing else.
+    pub async fn now(&mut self, limit: usize) -> Option<Batch> {
+        let mut pieces = 0;
+        poll_fn(|cx| match self.poll_next(cx, limit) {
+            Poll::Ready(batch) => Poll::Ready(Some(batch)),
+            Poll::Pending if self.reading.is_some() || self.seek.is_some() => Poll::Pending,
+            Poll::Pending if self.has_yielded && pieces < MAX_PIECES => {
+                pieces += 1;
+                Poll::Pending
+            }
+            Poll::Pending => Poll::Ready(None),
+        })
+        .await
+    }
+
+    /// Like [`Self::now`], and goes on after `first` until the answer is full or there is no more: what a poll has once
+    /// does not depend on how the log was looked at.
+    pub async fn page(&mut self, first: Option<Batch>, limit: usize) -> Option<Batch> {
+        let mut page = match first {
+            Some(first) => first,
+            None => self.now(limit).await?,
+        };
+        let mut bytes = page.bytes();
+        while page.events.len() < limit && bytes < POLL_BYTES && self.untold.is_none() && self.has_more() {
+            let before = self.cursor();
+            let Some(next) = self.now(limit - page.events.len()).await else { break };
+            if let Some(reset) = next.reset {
+                // It belongs between these events and those: it begins the next answer.
+                self.position = reset.cursor.offset.0;
+                self.untold = Some((reset, before));
+                self.count_seen();
+                break;
+            }
+            bytes += next.bytes();
+            page.events.extend(next.events);
+        }
+        Some(page)
+    }
+}
