@@ -106,7 +106,7 @@ impl Kind {
             Self::Text => {
                 let text = std::str::from_utf8(body)
                     .map_err(|error| bad(format!("the body is not UTF-8: {error}")))?;
-                Ok(vec![draft(Data::text(text))])
+                Ok(vec![draft(Data::plain(text))])
             }
             Self::Json => {
                 let json =

@@ -38,7 +38,7 @@ pub(crate) async fn answer(
         Ok(body) => body,
         Err(error) => return target::lost(error),
     };
-    let mut is_full = false;
+    let mut has_more = false;
     let outcome = match status {
         204 | 304 => sink(Arrival::Opened).is_continue().then(|| match tag {
             Some(cursor) => moved(session, sink, cursor),
@@ -46,7 +46,7 @@ pub(crate) async fn answer(
         }),
         200 => match serde_json::from_slice::<PollBody>(&body) {
             Ok(body) => {
-                is_full = body.is_full();
+                has_more = body.more;
                 sink(Arrival::Opened).is_continue().then(|| take(body, session, sink))
             }
             Err(error) => return target::lost(format!("the answer can't be read: {error}")),
@@ -54,7 +54,7 @@ pub(crate) async fn answer(
         _ => return target::refused(status, retry_after, &body),
     };
     match outcome {
-        Some(ControlFlow::Continue(())) if is_full => Ended::Full,
+        Some(ControlFlow::Continue(())) if has_more => Ended::Full,
         Some(ControlFlow::Continue(())) => Ended::Answered,
         _ => Ended::Stopped,
     }

@@ -9,6 +9,7 @@ use fourways_shared::{
 };
 use futures_util::StreamExt as _;
 use reqwest::Method;
+use serde::Deserialize;
 use tokio::time::timeout;
 
 use crate::{Arrival, Ended, Sink, Target, break_off, deliver, moved, target};
@@ -34,8 +35,9 @@ pub(crate) async fn attend(target: &Target, session: &mut Session, sink: &mut Si
         return Ended::Stopped;
     }
     let (mut stream, mut parser, mut retry) = (response.bytes_stream(), Parser::default(), Duration::ZERO);
+    let mut silence = target.silence;
     loop {
-        let piece = match timeout(target.silence, stream.next()).await {
+        let piece = match timeout(silence, stream.next()).await {
             Err(_) => return target::lost("silence: no event and no heartbeat"),
             Ok(Some(Ok(piece))) => piece,
             Ok(Some(Err(error))) => return target::lost(error),
@@ -51,6 +53,9 @@ pub(crate) async fn attend(target: &Target, session: &mut Session, sink: &mut Si
         parser.push(&piece, |block| {
             if let Some(retry_ms) = block.retry_ms {
                 retry = Duration::from_millis(retry_ms);
+            }
+            if let Some(heartbeat) = Heartbeat::of(&block) {
+                silence = Target::dead_after(heartbeat.every_ms);
             }
             if flow.is_continue() {
                 flow = take(&block, session, sink, &mut problem);
@@ -68,13 +73,26 @@ pub(crate) async fn attend(target: &Target, session: &mut Session, sink: &mut Si
     }
 }
 
+/// What a heartbeat says beside its place.
+#[derive(Deserialize)]
+struct Heartbeat {
+    every_ms: u64,
+}
+
+impl Heartbeat {
+    fn of(block: &Block) -> Option<Self> {
+        let data = block.data.as_ref().filter(|_| block.name == "heartbeat")?;
+        serde_json::from_str(data).ok()
+    }
+}
+
 fn take(
     block: &Block,
     session: &mut Session,
     sink: &mut Sink<'_>,
     problem: &mut Option<Problem>,
 ) -> ControlFlow<()> {
-    let Some(data) = &block.data else {
+    let Some(data) = block.data.as_ref().filter(|_| block.name != "heartbeat") else {
         return match block.last_event_id.parse::<Cursor>() {
             Ok(cursor) => moved(session, sink, cursor),
             Err(_) => ControlFlow::Continue(()),

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use fourways_shared::{After, Filter, Policy, Problem, Topic};
+use fourways_shared::{After, Filter, Policy, Problem, Topic, heartbeat};
 use reqwest::{Method, RequestBuilder, Url};
 use serde::de::DeserializeOwned;
 use thiserror::Error;
@@ -21,7 +21,8 @@ pub struct Target {
     pub poll_interval: Duration,
     /// How long the server may hold a long poll.
     pub hold: Duration,
-    /// A stream from which nothing came for so long is taken for dead: twice the server's own time between heartbeats.
+    /// What gives no sign of life for so long is taken for dead. A stream's own time, once the server has said it, goes before it:
+    /// see [`Target::dead_after`].
     pub silence: Duration,
 }
 
@@ -127,6 +128,12 @@ impl Target {
     /// The value of `Authorization`, where a token is shown.
     pub(crate) fn authorization(&self) -> Option<String> {
         self.token.as_ref().map(|token| format!("Bearer {token}"))
+    }
+
+    /// How long a stream may be silent whose server gives a sign of life so often.
+    pub(crate) fn dead_after(interval_ms: u64) -> Duration {
+        // Heartbeats of milliseconds are late by more than that on any network.
+        heartbeat::dead_after(Duration::from_millis(interval_ms)).max(Duration::from_secs(5))
     }
 
     /// Only the newest event of each topic, of those that are pending.

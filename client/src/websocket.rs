@@ -39,9 +39,10 @@ pub(crate) async fn attend(target: &Target, session: &mut Session, sink: &mut Si
     if sink(Arrival::Opened).is_break() {
         return Ended::Stopped;
     }
+    let mut silence = target.silence;
     loop {
         // tungstenite answers pings by itself while it is read.
-        let message = match timeout(target.silence, socket.next()).await {
+        let message = match timeout(silence, socket.next()).await {
             Err(_) => return target::lost("silence: no event and no ping"),
             Ok(None) => return target::lost("the connection ended"),
             Ok(Some(Err(error))) => return target::lost(error),
@@ -49,9 +50,11 @@ pub(crate) async fn attend(target: &Target, session: &mut Session, sink: &mut Si
         };
         match message {
             Message::Text(text) => {
-                if let Some(reply) = Reply::from_json(&text)
-                    && let Some(ended) = take(reply, session, sink)
-                {
+                let reply = Reply::from_json(&text);
+                if let Some(Reply::Welcome { heartbeat_ms, .. }) = &reply {
+                    silence = Target::dead_after(*heartbeat_ms);
+                }
+                if let Some(ended) = reply.and_then(|reply| take(reply, session, sink)) {
                     // A goodbye that doesn't get through changes nothing: we are leaving.
                     drop(timeout(std::time::Duration::from_secs(1), socket.close(None)).await);
                     return ended;

@@ -142,10 +142,10 @@ impl Command {
                 name: (*name != EventName::DEFAULT).then_some(name),
                 id: id.as_ref(),
                 data: Some(match data {
-                    Data::Json(raw) => raw.clone(),
+                    Data::Json(raw) | Data::Text(raw) => raw.clone(),
                     // A text message has no bytes; the publisher of some says it in CBOR.
                     Data::Bytes(bytes) => match Data::text(&BASE64_STANDARD.encode(bytes)) {
-                        Data::Json(raw) => raw,
+                        Data::Json(raw) | Data::Text(raw) => raw,
                         Data::Bytes(_) => RawValue::NULL.to_owned(),
                     },
                 }),

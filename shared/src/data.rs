@@ -10,16 +10,29 @@ use thiserror::Error;
 /// unless turned off, this is the smallest (.NET's System.Text.Json).
 pub const MAX_DEPTH: usize = 64;
 
-/// Why a JSON text is not taken.
+/// Why a JSON text is not taken: not every reader of it would see the same.
 #[derive(Clone, Copy, Debug, Error, PartialEq, Eq)]
-#[error("arrays and objects are nested more than {MAX_DEPTH} deep")]
-pub struct TooDeep;
+pub enum Unsayable {
+    /// Readers stop at some depth.
+    #[error("arrays and objects are nested more than {MAX_DEPTH} deep")]
+    TooDeep,
+    /// `"\ud800"`: no text, only JSON has a spelling for it (RFC 8259 8.2).
+    #[error(
+        "a text has half a character in it (a \\u escape without its other half), which only some encodings can say"
+    )]
+    HalfCharacter,
+    /// `1e400`: most readers take it for infinity or refuse it (RFC 8259 6).
+    #[error("a number is larger than what 64-bit floating point holds")]
+    TooLarge,
+}
 
 /// What was published: a JSON text, kept as it was written, or bytes.
 #[derive(Clone, Debug)]
 pub enum Data {
     /// One JSON value, in the publisher's own spelling.
     Json(Box<RawValue>),
+    /// A text, as the JSON string that every envelope carries; `data=raw` gives the text itself.
+    Text(Box<RawValue>),
     /// Bytes; base64 in JSON, a byte string in CBOR.
     Bytes(Bytes),
 }
@@ -28,6 +41,14 @@ impl Data {
     /// A text as a JSON string.
     pub fn text(text: &str) -> Self {
         Self::json(&text)
+    }
+
+    /// A text that was published as one.
+    pub fn plain(text: &str) -> Self {
+        match Self::json(&text) {
+            Self::Json(raw) => Self::Text(raw),
+            other => other,
+        }
     }
 
     /// A value as JSON; `null` for what has no JSON form.
@@ -39,16 +60,24 @@ impl Data {
     /// A JSON text as somebody else wrote it.
     ///
     /// # Errors
-    /// If it nests too deeply.
-    pub fn written(raw: Box<RawValue>) -> Result<Self, TooDeep> {
-        if is_deep(raw.get().as_bytes()) { Err(TooDeep) } else { Ok(Self::Json(raw)) }
+    /// If some reader would see something else, or nothing at all.
+    pub fn written(raw: Box<RawValue>) -> Result<Self, Unsayable> {
+        judge(raw.get()).map(|()| Self::Json(raw))
     }
 
     /// How many bytes were published.
     pub fn len(&self) -> usize {
         match self {
-            Self::Json(raw) => raw.get().len(),
+            Self::Json(raw) | Self::Text(raw) => raw.get().len(),
             Self::Bytes(bytes) => bytes.len(),
+        }
+    }
+
+    /// Its first characters, for people; of bytes, how many there are.
+    pub fn preview(&self, chars: usize) -> String {
+        match self {
+            Self::Json(raw) | Self::Text(raw) => raw.get().chars().take(chars).collect(),
+            Self::Bytes(bytes) => format!("{} bytes", bytes.len()),
         }
     }
 
@@ -61,7 +90,7 @@ impl Data {
 impl PartialEq for Data {
     fn eq(&self, other: &Self) -> bool {
         match (self, other) {
-            (Self::Json(a), Self::Json(b)) => a.get() == b.get(),
+            (Self::Json(a) | Self::Text(a), Self::Json(b) | Self::Text(b)) => a.get() == b.get(),
             (Self::Bytes(a), Self::Bytes(b)) => a == b,
             _ => false,
         }
@@ -69,19 +98,61 @@ impl PartialEq for Data {
 }
 
 /// Of a text that is known to be JSON.
-fn is_deep(json: &[u8]) -> bool {
-    let (mut depth, mut is_text, mut is_escaped) = (0_usize, false, false);
-    json.iter().any(|byte| {
+fn judge(json: &str) -> Result<(), Unsayable> {
+    let bytes = json.as_bytes();
+    let (mut at, mut depth) = (0, 0_usize);
+    while let Some(byte) = bytes.get(at) {
         match byte {
-            _ if is_escaped => is_escaped = false,
-            b'\\' => is_escaped = true,
-            b'"' => is_text = !is_text,
-            b'[' | b'{' if !is_text => depth += 1,
-            b']' | b'}' if !is_text => depth = depth.saturating_sub(1),
+            b'"' => {
+                at = text_end(bytes, at + 1)?;
+                continue;
+            }
+            b'-' | b'0'..=b'9' => {
+                let length = bytes[at..].iter().take_while(|byte| is_of_number(**byte)).count();
+                let number = &json[at..at + length];
+                // One that is short and has no exponent can't be too large.
+                let may_be_large = length > 300 || number.contains(['e', 'E']);
+                if may_be_large && !number.parse::<f64>().is_ok_and(f64::is_finite) {
+                    return Err(Unsayable::TooLarge);
+                }
+                at += length;
+                continue;
+            }
+            b'[' | b'{' => depth += 1,
+            b']' | b'}' => depth = depth.saturating_sub(1),
             _ => {}
         }
-        depth > MAX_DEPTH
-    })
+        if depth > MAX_DEPTH {
+            return Err(Unsayable::TooDeep);
+        }
+        at += 1;
+    }
+    Ok(())
+}
+
+const fn is_of_number(byte: u8) -> bool {
+    matches!(byte, b'-' | b'+' | b'.' | b'e' | b'E' | b'0'..=b'9')
+}
+
+/// Behind the text that has begun.
+fn text_end(json: &[u8], mut at: usize) -> Result<usize, Unsayable> {
+    let unit = |at: usize| {
+        let digits = json.get(at..at + 6)?.strip_prefix(b"\\u")?;
+        u16::from_str_radix(std::str::from_utf8(digits).ok()?, 16).ok()
+    };
+    loop {
+        match json.get(at) {
+            None => return Ok(at),
+            Some(b'"') => return Ok(at + 1),
+            Some(b'\\') => match unit(at) {
+                None => at += 2,
+                Some(0xD800..=0xDBFF) if matches!(unit(at + 6), Some(0xDC00..=0xDFFF)) => at += 12,
+                Some(0xD800..=0xDFFF) => return Err(Unsayable::HalfCharacter),
+                Some(_) => at += 6,
+            },
+            Some(_) => at += 1,
+        }
+    }
 }
 
 #[cfg(test)]
@@ -94,10 +165,33 @@ mod tests {
         let written = |json: String| Data::written(RawValue::from_string(json).unwrap()).map(|_| ());
         for (open, close) in [("[", "]"), ("{\"a\\\"[\":", "}")] {
             assert_eq!(written(nested(open, close, MAX_DEPTH)), Ok(()));
-            assert_eq!(written(nested(open, close, MAX_DEPTH + 1)), Err(TooDeep));
+            assert_eq!(written(nested(open, close, MAX_DEPTH + 1)), Err(Unsayable::TooDeep));
         }
         assert_eq!(written(format!("[{}]", vec!["[[]]"; 1000].join(","))), Ok(()), "wide is not deep");
         assert_eq!(written(format!("\"{}\"", "[".repeat(1000))), Ok(()), "a text is not deep");
         assert_eq!(written(format!("\"\\\\{}\"", "[".repeat(1000))), Ok(()), "nor is one with a backslash");
+    }
+
+    #[test]
+    fn what_some_encoding_can_not_say_is_not_taken() {
+        let written = |json: &str| Data::written(RawValue::from_string(json.to_owned()).unwrap()).map(|_| ());
+        for json in [
+            r#""cut \ud83d""#,
+            r#"{"a\udc00":1}"#,
+            r#"["\ud83d\n"]"#,
+            r#""\ud83d\ud83d\ude00""#,
+            r#""\ude00\ud83d""#,
+        ] {
+            assert_eq!(written(json), Err(Unsayable::HalfCharacter), "{json}");
+        }
+        for json in
+            [r#""\ud83d\ude00""#, r#""\\ud83d""#, r#"{"\u00e4":"\uFFFF"}"#, "1e308", "-1E-999", "[1e5,0.1]"]
+        {
+            assert_eq!(written(json), Ok(()), "{json}");
+        }
+        for json in ["1e400", r#"{"a":[-1.5E309]}"#, &"9".repeat(310)] {
+            assert_eq!(written(json), Err(Unsayable::TooLarge), "{json}");
+        }
+        assert_eq!(written(&"9".repeat(308)), Ok(()));
     }
 }

@@ -192,7 +192,7 @@ impl Serialize for Event {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let encoded;
         let (encoding, data): (_, &RawValue) = match &self.data {
-            Data::Json(raw) => (None, raw),
+            Data::Json(raw) | Data::Text(raw) => (None, raw),
             Data::Bytes(bytes) => {
                 let text = BASE64_STANDARD.encode(bytes);
                 encoded = serde_json::value::to_raw_value(&text).map_err(ser::Error::custom)?;
@@ -295,17 +295,15 @@ pub struct PollBody {
     pub events: Vec<Event>,
     /// What to pass as `after` next.
     pub cursor: Cursor,
+    /// There may be more than this answer holds: a client asks again at once. How many events it has says nothing of that, for
+    /// an answer has a limit in bytes too.
+    #[serde(skip_serializing_if = "std::ops::Not::not", default)]
+    pub more: bool,
 }
 
 impl PollBody {
-    /// Most events in an answer for which no `limit` was asked. One that has as many may have left more behind: a
-    /// client asks again at once.
+    /// Most events in an answer for which no `limit` was asked.
     pub const DEFAULT_LIMIT: usize = 100;
-
-    /// There may be more.
-    pub fn is_full(&self) -> bool {
-        self.events.len() >= Self::DEFAULT_LIMIT
-    }
 }
 
 #[cfg(test)]

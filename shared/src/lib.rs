@@ -1,7 +1,7 @@
 //! What both sides of the wire say, and the pure maths that both use.
 //!
 //! Read in this order: [`technique`], [`topic`], [`filter`], [`cursor`], [`event`] (what is delivered), [`command`] and [`reply`]
-//! (what a WebSocket says), [`problem`] (what went wrong), [`session`] (how a client resumes), [`wire`] (bytes to types
+//! (what a WebSocket says), [`problem`] (what went wrong), [`session`] (how a client resumes), [`heartbeat`] (when a connection is dead), [`wire`] (bytes to types
 //! and back), [`account`] (what readers report), [`lab`] (what the lab says beside the streams), [`measure`] (what it computes), [`decide`] (which technique
 //! to use), [`feature`] (what the nine features of the lab say to each other).
 //!
@@ -16,6 +16,7 @@ pub mod decide;
 pub mod event;
 pub mod feature;
 pub mod filter;
+pub mod heartbeat;
 pub mod lab;
 pub mod measure;
 pub mod operate;

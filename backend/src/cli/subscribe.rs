@@ -105,7 +105,7 @@ fn print(event: &Event, whole: bool) -> io::Result<()> {
     match &event.data {
         _ if whole => serde_json::to_writer(&mut out, event)?,
         Data::Bytes(bytes) => out.write_all(bytes)?,
-        Data::Json(raw) => match serde_json::from_str::<String>(raw.get()) {
+        Data::Json(raw) | Data::Text(raw) => match serde_json::from_str::<String>(raw.get()) {
             Ok(text) => out.write_all(text.as_bytes())?,
             Err(_) => out.write_all(raw.get().as_bytes())?,
         },

@@ -9,8 +9,8 @@ use crate::{problem::Failure, subscription::Subscription};
 /// A year: as long as a cache keeps anything (RFC 9111 leaves it open; RFC 2616 14.21 said so).
 const FOR_EVER: &str = "max-age=31536000, immutable";
 
-/// `200` with the events after one place and up to another, at most `limit`. If that is fewer than there are, the answer's
-/// cursor is where to go on. Newest first, the range is read from its end: `last` says how many.
+/// `200` with the events after one place and up to another, at most `limit`. If that is fewer than there are, the answer says
+/// `more`, and its cursor is where to go on. Newest first, the range is read from its end: `last` says how many.
 ///
 /// An answer is immutable if both ends were given as cursors of this log and nothing of it was let go. A shared cache may
 /// keep it only where nobody is asked who they are.
@@ -47,7 +47,7 @@ pub(super) async fn handle(
         batch.events.reverse();
     }
     let cursor = subscription.cursor();
-    let mut response = poll_body(Some(batch), cursor, room.meter(Technique::ShortPoll));
+    let mut response = poll_body(Some(batch), &subscription, room.meter(Technique::ShortPoll));
     if is_closed {
         let scope = if is_public { "public" } else { "private" };
         let value = format!("{scope}, {FOR_EVER}");

@@ -28,7 +28,7 @@ pub async fn handle(
     match timeout(wait, next).await.ok().flatten() {
         Some(batch) => {
             let page = subscription.page(Some(batch), read.limit).await;
-            poll_body(page, subscription.cursor(), meter)
+            poll_body(page, &subscription, meter)
         }
         None => {
             meter.empty();

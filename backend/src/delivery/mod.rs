@@ -192,8 +192,10 @@ pub struct Read {
     pub until: Option<Cursor>,
     /// Which end of it comes first.
     pub order: Order,
-    /// An event stream's heartbeats are events, not comments.
+    /// All of an event stream's heartbeats are events, and none is a comment.
     pub hears_heartbeats: bool,
+    /// An event stream's data are what was published, without an envelope.
+    pub is_raw: bool,
     /// The lab shows what is on this wire.
     pub is_watched: bool,
     /// A WebSocket's encoding, where the subprotocol can't say it.
@@ -225,6 +227,7 @@ impl Read {
             until: None,
             order: Order::Oldest,
             hears_heartbeats: false,
+            is_raw: false,
             is_watched: false,
             encoding: None,
         };
@@ -258,10 +261,11 @@ impl Read {
                         return bad(Code::BadParameter, detail, "last");
                     }
                 },
-                "limit" => match value.parse::<usize>() {
-                    Ok(limit) if (1..=limits.max_events).contains(&limit) => read.limit = limit,
-                    _ => {
-                        let detail = format!("limit is {value:?}; allowed are 1 to {}", limits.max_events);
+                // Who asks for more than the server gives is told by the answer that there is more.
+                "limit" => match value.parse::<NonZeroU32>() {
+                    Ok(limit) => read.limit = limits.max_events.min(limit.get() as usize),
+                    Err(_) => {
+                        let detail = format!("limit is {value:?}; allowed are whole numbers from 1");
                         return bad(Code::BadParameter, detail, "limit");
                     }
                 },
@@ -296,6 +300,7 @@ impl Read {
                     let heartbeats = [("comment", false), ("event", true)];
                     read.hears_heartbeats = one_of("heartbeat", &value, heartbeats)?;
                 }
+                "data" => read.is_raw = one_of("data", &value, [("event", false), ("raw", true)])?,
                 "lab" => read.is_watched = true,
                 "encoding" => read.encoding = Some(value.into_owned()),
                 _ => {}
@@ -371,10 +376,11 @@ fn subscribe(read: &Read, known: Option<Cursor>, technique: Technique, room: &Ro
 }
 
 /// The `200` of a poll. The events' own texts are put together, not made again.
-fn poll_body(batch: Option<Batch>, cursor: Cursor, meter: &Meter) -> HttpResponse {
+fn poll_body(batch: Option<Batch>, subscription: &Subscription, meter: &Meter) -> HttpResponse {
     let Batch { reset, events } = batch.unwrap_or_default();
+    let cursor = subscription.cursor();
     let texts: Vec<_> = events.iter().map(|event| event.json()).collect();
-    let mut body = BytesMut::with_capacity(64 + texts.iter().map(|text| text.len() + 1).sum::<usize>());
+    let mut body = BytesMut::with_capacity(80 + texts.iter().map(|text| text.len() + 1).sum::<usize>());
     body.put_u8(b'{');
     if let Some(reset) = reset {
         body.extend_from_slice(b"\"reset\":");
@@ -388,7 +394,8 @@ fn poll_body(batch: Option<Batch>, cursor: Cursor, meter: &Meter) -> HttpRespons
         }
         body.extend_from_slice(text);
     }
-    body.extend_from_slice(format!("],\"cursor\":\"{cursor}\"}}").as_bytes());
+    let more = if subscription.has_more() { ",\"more\":true" } else { "" };
+    body.extend_from_slice(format!("],\"cursor\":\"{cursor}\"{more}}}").as_bytes());
     meter.sent(body.len());
     HttpResponse::Ok()
         .insert_header(etag(cursor))

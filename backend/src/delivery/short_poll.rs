@@ -22,7 +22,7 @@ pub async fn handle(read: &Read, known: Option<Cursor>, room: &Room) -> HttpResp
             not_modified(known)
         }
         (Some(known), None | Some(Batch { reset: None, .. })) if cursor == known => not_modified(known),
-        _ => poll_body(batch, cursor, meter),
+        _ => poll_body(batch, &subscription, meter),
     }
 }
 

@@ -17,7 +17,7 @@ use actix_web::{
 use bytes::{Bytes, BytesMut};
 use fourways_shared::{
     After, Code, Cursor, Epoch, Offset, Problem, Technique,
-    wire::sse::{heartbeat, position, write_problem, write_reset},
+    wire::sse::{COMMENT, heartbeat, write_problem, write_reset},
 };
 
 use super::{Read, Room, asked::asked, timer::Timer};
@@ -27,7 +27,7 @@ use crate::{
         limits::{Held, Place, Reading},
     },
     backlog::Backlog,
-    encoding::{Encoded, chunk, packed},
+    encoding::{Encoded, SseForm, chunk, packed},
     engine::LagRule,
     fields::accepts,
     presence::{Here, Presence},
@@ -69,18 +69,17 @@ pub async fn handle(
     let lag = LagRule::of(&room.lag, &read.topics);
     let subscription = subscription.hold_to(lag);
     let packs_from = limits.compress.filter(|_| accepts_gzip(&request) && !read.is_watched);
-    let framing = Framing { is_chunked: request.version() == Version::HTTP_11, packs_from };
-    let audible = read.hears_heartbeats.then(|| millis(limits.heartbeat));
-    let mut opening = position(subscription.cursor(), Some(millis(limits.sse_retry)));
-    if let Some(every_ms) = audible {
-        opening.extend(heartbeat(subscription.cursor(), every_ms));
-    }
+    let form = SseForm { is_raw: read.is_raw, packs_from };
+    let framing = Framing { is_chunked: request.version() == Version::HTTP_11, form };
+    let told = subscription.cursor();
+    let opening = heartbeat(Some(told), millis(limits.heartbeat), Some(millis(limits.sse_retry)));
     let stream = EventStream {
         opening: Some(framing.open(&opening)),
         subscription,
         framing,
         heartbeat: Timer::new(limits.heartbeat),
-        audible,
+        hears_heartbeats: read.hears_heartbeats,
+        told,
         backlog: Backlog::of(&request),
         expiry: grant.lasts().map(|lasts| Box::new(Timer::new(lasts))),
         has_ended: false,
@@ -103,7 +102,7 @@ pub async fn handle(
     if limits.compress.is_some() {
         response.insert_header((header::VARY, "Accept-Encoding"));
     }
-    if framing.packs_from.is_some() {
+    if packs_from.is_some() {
         response.insert_header((header::CONTENT_ENCODING, "gzip"));
     }
     if framing.is_chunked {
@@ -123,7 +122,7 @@ fn come_back(room: &Room) -> HttpResponse {
         .insert_header((header::CONTENT_TYPE, "text/event-stream"))
         .insert_header((header::CACHE_CONTROL, "no-store"))
         .force_close();
-    response.body(format!("retry: {}\n\n", millis(room.drain.retry())))
+    response.body(heartbeat(None, millis(room.limits.heartbeat), Some(millis(room.drain.retry()))))
 }
 
 /// A long backlog is read in pieces, as the client takes it.
@@ -134,20 +133,19 @@ const BATCH_EVENTS: usize = 256;
 struct Framing {
     /// HTTP/1.1 (RFC 9112 7.1); HTTP/1.0 ends with the connection, HTTP/2 has frames of its own.
     is_chunked: bool,
-    /// Inside a gzip stream, where events of so many bytes are compressed.
-    packs_from: Option<usize>,
+    form: SseForm,
 }
 
 impl Framing {
     fn open(self, block: &[u8]) -> Bytes {
-        if self.packs_from.is_none() {
+        if self.form.packs_from.is_none() {
             return self.wrap(block);
         }
         self.chunk([&packed::GZIP_HEAD, &packed::stored(block)[..]].concat())
     }
 
     fn wrap(self, block: &[u8]) -> Bytes {
-        if self.packs_from.is_none() {
+        if self.form.packs_from.is_none() {
             self.chunk(block.to_vec())
         } else {
             self.chunk(packed::stored(block).into())
@@ -159,12 +157,8 @@ impl Framing {
     }
 
     fn event(self, event: &Encoded) -> &Bytes {
-        match (self.is_chunked, self.packs_from) {
-            (true, None) => event.sse_chunk(),
-            (false, None) => event.sse_block(),
-            (true, Some(from)) => event.packed_sse_chunk(from),
-            (false, Some(from)) => event.packed_sse_block(from),
-        }
+        let bytes = event.sse(self.form);
+        if self.is_chunked { &bytes.chunk } else { &bytes.block }
     }
 }
 
@@ -174,8 +168,10 @@ struct EventStream {
     room: Arc<Room>,
     framing: Framing,
     heartbeat: Timer,
-    /// Heartbeats are events that say how often they come, in milliseconds.
-    audible: Option<u64>,
+    /// Every heartbeat is an event, not only one that has a newer place to tell.
+    hears_heartbeats: bool,
+    /// The last place that the client was told.
+    told: Cursor,
     backlog: Backlog,
     /// When its token ends.
     expiry: Option<Box<Timer>>,
@@ -202,7 +198,8 @@ impl EventStream {
     fn end(&mut self, cx: &mut Context<'_>) -> Option<Bytes> {
         if self.room.drain.is_on() || self.seat.is_cut() {
             let retry = millis(self.room.drain.retry());
-            return Some(self.ending(&position(self.subscription.cursor(), Some(retry))));
+            let every = millis(self.room.limits.heartbeat);
+            return Some(self.ending(&heartbeat(Some(self.subscription.cursor()), every, Some(retry))));
         }
         if self.expiry.as_mut().is_some_and(|expiry| expiry.poll(cx)) {
             let problem = Problem::new(Code::TokenExpired, "the token of this stream has expired");
@@ -219,12 +216,14 @@ impl EventStream {
         None
     }
 
-    /// A block that names the place tells a client that has seen nothing for long where it stands.
-    fn position(&self) -> Bytes {
+    /// A sign of life. To a client that has seen nothing for long it says where it stands.
+    fn beat(&mut self) -> Bytes {
         let cursor = self.subscription.cursor();
-        let block =
-            self.audible.map_or_else(|| position(cursor, None), |every_ms| heartbeat(cursor, every_ms));
-        self.framing.wrap(&block)
+        if cursor == self.told && !self.hears_heartbeats {
+            return self.framing.wrap(COMMENT);
+        }
+        self.told = cursor;
+        self.framing.wrap(&heartbeat(Some(cursor), millis(self.room.limits.heartbeat), None))
     }
 
     /// One event is passed on as it is; what is pending together is written together.
@@ -268,12 +267,15 @@ impl MessageBody for EventStream {
         let mut events = 0;
         let bytes = if let Poll::Ready(batch) = self.subscription.poll_next(cx, BATCH_EVENTS) {
             events = batch.events.len();
+            if let Some(last) = batch.events.last() {
+                self.told = last.event().cursor;
+            }
             self.frame(&batch)
         } else if self.heartbeat.poll(cx) {
             self.heartbeat.restart();
             // Asks for the next one at once: it may be long until the next poll.
             let _is_due = self.heartbeat.poll(cx);
-            self.position()
+            self.beat()
         } else {
             return Poll::Pending;
         };

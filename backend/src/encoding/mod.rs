@@ -14,20 +14,34 @@ pub struct Encoded {
     websocket_text: OnceLock<Bytes>,
     websocket_binary: OnceLock<Bytes>,
     sse: OnceLock<SseBytes>,
-    packed: OnceLock<Box<Packed>>,
+    rare: OnceLock<Box<Rare>>,
 }
 
-/// Of an event that somebody wants compressed.
+/// Of an event that somebody wants compressed, or without its envelope.
 #[derive(Debug, Default)]
-struct Packed {
-    websocket: OnceLock<Bytes>,
-    sse: OnceLock<SseBytes>,
+struct Rare {
+    packed_websocket: OnceLock<Bytes>,
+    packed_sse: OnceLock<SseBytes>,
+    raw_sse: OnceLock<SseBytes>,
+    packed_raw_sse: OnceLock<SseBytes>,
 }
 
+/// How a stream wants its events.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct SseForm {
+    /// What was published alone, without the envelope.
+    pub is_raw: bool,
+    /// Inside a gzip stream, where blocks of so many bytes are compressed.
+    pub packs_from: Option<usize>,
+}
+
+/// An event's SSE block.
 #[derive(Debug)]
-struct SseBytes {
-    chunk: Bytes,
-    block: Bytes,
+pub struct SseBytes {
+    /// Inside its HTTP/1.1 chunk (RFC 9112 7.1).
+    pub chunk: Bytes,
+    /// For connections that don't chunk.
+    pub block: Bytes,
 }
 
 impl Encoded {
@@ -38,7 +52,7 @@ impl Encoded {
             websocket_text: OnceLock::new(),
             websocket_binary: OnceLock::new(),
             sse: OnceLock::new(),
-            packed: OnceLock::new(),
+            rare: OnceLock::new(),
         }
     }
 
@@ -77,14 +91,33 @@ impl Encoded {
         self.websocket_binary.get_or_init(|| frame(Opcode::Binary, &wire::cbor::write_event(&self.event)))
     }
 
-    /// An SSE block, inside its HTTP/1.1 chunk (RFC 9112 7.1).
-    pub fn sse_chunk(&self) -> &Bytes {
-        &self.sse().chunk
+    /// Its SSE block as a stream wants it.
+    pub fn sse(&self, form: SseForm) -> &SseBytes {
+        let plain = if form.is_raw { &self.rare().raw_sse } else { &self.sse };
+        let plain = plain.get_or_init(|| SseBytes::of(&self.sse_block(form.is_raw)));
+        let Some(from_bytes) = form.packs_from else { return plain };
+        let packed = if form.is_raw { &self.rare().packed_raw_sse } else { &self.rare().packed_sse };
+        packed.get_or_init(|| {
+            let stored = || SseBytes::of(&packed::stored(&plain.block));
+            if plain.block.len() < from_bytes {
+                return stored();
+            }
+            let deflated = packed::deflated(&plain.block);
+            if deflated.len() < plain.block.len() { SseBytes::of(&deflated) } else { stored() }
+        })
     }
 
-    /// An SSE block, for connections that don't chunk.
-    pub fn sse_block(&self) -> &Bytes {
-        &self.sse().block
+    fn sse_block(&self, is_raw: bool) -> Vec<u8> {
+        let mut block = Vec::with_capacity(self.event.data.len() + 256);
+        if is_raw {
+            wire::sse::write_raw(&mut block, &self.event);
+        } else {
+            let json = self.json();
+            // `json` was written by serde_json, so it is UTF-8.
+            let text = std::str::from_utf8(&json).unwrap_or("{}");
+            wire::sse::write_event(&mut block, self.event.cursor, &self.event.name, text);
+        }
+        block
     }
 
     /// A text message compressed by itself (RFC 7692 7.2.1), if it has as many bytes as that pays from and it is shorter;
@@ -94,7 +127,7 @@ impl Encoded {
         if plain.len() < from_bytes {
             return plain;
         }
-        self.packed().websocket.get_or_init(|| {
+        self.rare().packed_websocket.get_or_init(|| {
             let packed = packed::message(&self.json());
             if packed.len() >= plain.len() {
                 return plain.clone();
@@ -107,41 +140,8 @@ impl Encoded {
         })
     }
 
-    /// An SSE block inside a gzip stream inside its chunk.
-    pub fn packed_sse_chunk(&self, from_bytes: usize) -> &Bytes {
-        &self.packed_sse(from_bytes).chunk
-    }
-
-    /// An SSE block inside a gzip stream.
-    pub fn packed_sse_block(&self, from_bytes: usize) -> &Bytes {
-        &self.packed_sse(from_bytes).block
-    }
-
-    fn packed(&self) -> &Packed {
-        self.packed.get_or_init(Box::default)
-    }
-
-    fn packed_sse(&self, from_bytes: usize) -> &SseBytes {
-        self.packed().sse.get_or_init(|| {
-            let plain = self.sse_block();
-            let stored = || SseBytes::of(&packed::stored(plain));
-            if plain.len() < from_bytes {
-                return stored();
-            }
-            let deflated = packed::deflated(plain);
-            if deflated.len() < plain.len() { SseBytes::of(&deflated) } else { stored() }
-        })
-    }
-
-    fn sse(&self) -> &SseBytes {
-        self.sse.get_or_init(|| {
-            let json = self.json();
-            let mut block = Vec::with_capacity(json.len() + 64);
-            // `json` was written by serde_json, so it is UTF-8.
-            let text = std::str::from_utf8(&json).unwrap_or("{}");
-            wire::sse::write_event(&mut block, self.event.cursor, &self.event.name, text);
-            SseBytes::of(&block)
-        })
+    fn rare(&self) -> &Rare {
+        self.rare.get_or_init(Box::default)
     }
 }
 
@@ -237,8 +237,11 @@ mod tests {
             );
             assert_eq!(encoded.json(), json);
             let block = format!("id: 7-3\nevent: message\ndata: {json}\n\n");
-            assert_eq!(encoded.sse_block(), block.as_bytes());
-            assert_eq!(encoded.sse_chunk(), format!("{:x}\r\n{block}\r\n", block.len()).as_bytes());
+            assert_eq!(encoded.sse(SseForm::default()).block, block.as_bytes());
+            assert_eq!(
+                encoded.sse(SseForm::default()).chunk,
+                format!("{:x}\r\n{block}\r\n", block.len()).as_bytes()
+            );
             assert!(encoded.websocket_text().ends_with(json.as_bytes()));
         }
     }
@@ -255,7 +258,7 @@ mod tests {
     #[test]
     fn data_with_line_breaks_is_one_sse_event() {
         let block = encoded("{\n1: 2}".replace('1', "\"a\"").as_str());
-        let text = std::str::from_utf8(block.sse_block()).unwrap();
+        let text = std::str::from_utf8(&block.sse(SseForm::default()).block).unwrap();
         assert!(text.contains("\ndata: {\"type\"") && text.contains("{\ndata: \"a\": 2}}\n\n"), "{text}");
     }
 }

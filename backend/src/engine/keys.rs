@@ -67,6 +67,7 @@ impl Content {
             let (kind, data): (u8, &[u8]) = match &draft.data {
                 Data::Json(raw) => (0, raw.get().as_bytes()),
                 Data::Bytes(bytes) => (1, bytes),
+                Data::Text(raw) => (2, raw.get().as_bytes()),
             };
             let name = if draft.name == EventName::DEFAULT { "" } else { draft.name.as_str() };
             content.and(Self::of_event(kind, name, data))

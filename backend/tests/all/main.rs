@@ -13,6 +13,7 @@
 )]
 
 mod api;
+mod encodings;
 mod front;
 mod log;
 mod process;

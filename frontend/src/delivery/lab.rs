@@ -35,24 +35,14 @@ pub(crate) async fn wish(topic: &Topic, rate: f64, bytes: u32, arrivals: &str) -
     if response.ok() { Ok(()) } else { Err(response.text().await.unwrap_or_default()) }
 }
 
-/// A topic's events after a place, at most as many as one answer carries: offset, and when it was published by the
-/// server's clock in milliseconds.
+/// A topic's events after a place: offset, and when it was published by the server's clock in milliseconds.
 pub(crate) async fn log(topic: &Topic, after: Cursor) -> Option<Vec<(u64, f64)>> {
-    Some(read(topic, &after.to_string()).await?.0)
+    read_all(topic, after.to_string()).await
 }
 
 /// All of a topic that is retained.
 pub(crate) async fn log_all(topic: &Topic) -> Option<Vec<(u64, f64)>> {
-    let mut after = "earliest".to_owned();
-    let mut all = Vec::new();
-    loop {
-        let (events, cursor) = read(topic, &after).await?;
-        if events.is_empty() || all.len() >= MAX_LOG {
-            return Some(all);
-        }
-        all.extend(events);
-        after = cursor.to_string();
-    }
+    read_all(topic, "earliest".to_owned()).await
 }
 
 /// The last thousand events of a topic: when, and how many bytes of JSON each has.
@@ -80,11 +70,18 @@ pub(crate) async fn held(topic: &Topic, seconds: f64) -> Option<u16> {
 const MAX_LOG: usize = 400_000;
 
 #[expect(clippy::cast_precision_loss, reason = "microseconds since 1970 have 51 bits until the year 2106")]
-async fn read(topic: &Topic, after: &str) -> Option<(Vec<(u64, f64)>, Cursor)> {
-    let address = format!("/v1/events?topic={topic}&after={after}&limit=1000");
-    let body: PollBody = Request::get(&address).send().await.ok()?.json().await.ok()?;
+async fn read_all(topic: &Topic, mut after: String) -> Option<Vec<(u64, f64)>> {
     let entry = |event: Event| (event.cursor.offset.0, event.published_at_us as f64 / 1000.0);
-    Some((body.events.into_iter().map(entry).collect(), body.cursor))
+    let mut all = Vec::new();
+    loop {
+        let address = format!("/v1/events?topic={topic}&after={after}&limit=1000");
+        let body: PollBody = Request::get(&address).send().await.ok()?.json().await.ok()?;
+        all.extend(body.events.into_iter().map(entry));
+        if !body.more || all.len() >= MAX_LOG {
+            return Some(all);
+        }
+        after = body.cursor.to_string();
+    }
 }
 
 /// The topics that there are, by name: so many as one asks for in a few pages.

@@ -163,7 +163,7 @@ impl Poller {
                     "200, but no poll's body".clone_into(&mut record.status);
                     return Err(Advice::Retry(Duration::ZERO));
                 };
-                let left = if body.is_full() { Left::More } else { Left::Nothing };
+                let left = if body.more { Left::More } else { Left::Nothing };
                 let Taken { events, reset } = self.receive(body);
                 record.outcome = if events.is_empty() { Outcome::Empty } else { Outcome::Data };
                 (record.events, record.reset) = (events, reset);

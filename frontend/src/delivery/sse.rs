@@ -6,7 +6,7 @@
 
 use std::{cell::RefCell, rc::Rc, time::Duration};
 
-use fourways_shared::{Advice, Event, Reset, Technique, lab::Part, session::Session};
+use fourways_shared::{Advice, Cursor, Event, Reset, Technique, heartbeat, lab::Part, session::Session};
 use serde::Deserialize;
 use wasm_bindgen::{JsCast as _, closure::Closure};
 use wasm_bindgen_futures::spawn_local;
@@ -18,10 +18,8 @@ use crate::{
     state::record::{Delivered, Link, Note, Outcome, Record, head},
 };
 
-/// How often a heartbeat comes, until the server says.
-const HEARTBEAT_MS: f64 = 15_000.0;
-/// A connection is dead when nothing came for so many heartbeats: less than two, so that it is found within two.
-const MISSED: f64 = 1.75;
+/// How often it is looked whether a connection lives.
+const LOOK_MS: f64 = 3000.0;
 
 /// A stream that goes on. Dropping it closes the connection.
 pub(crate) struct Handle(Rc<RefCell<Stream>>);
@@ -43,7 +41,7 @@ pub(super) fn open(request: Request, sink: Sink) -> Handle {
         source: None,
         n: 0,
         heard_ms: 0.0,
-        heartbeat_ms: HEARTBEAT_MS,
+        heartbeat: heartbeat::DEFAULT,
         is_wanted: true,
     };
     let stream = Rc::new(RefCell::new(stream));
@@ -61,7 +59,7 @@ struct Stream {
     n: u32,
     heard_ms: f64,
     /// As the server last said.
-    heartbeat_ms: f64,
+    heartbeat: Duration,
     is_wanted: bool,
 }
 
@@ -181,14 +179,15 @@ fn watch(stream: &Rc<RefCell<Stream>>) {
     let weak = Rc::downgrade(stream);
     spawn_local(async move {
         loop {
-            timer::sleep(HEARTBEAT_MS / 5.0).await;
+            timer::sleep(LOOK_MS).await;
             let Some(stream) = weak.upgrade().filter(|stream| stream.borrow().is_wanted) else { return };
             let now_ms = clock::now_ms();
             let is_dead = {
                 let this = stream.borrow();
                 let is_open =
                     this.source.as_ref().is_some_and(|s| s.source.ready_state() == EventSource::OPEN);
-                is_open && now_ms - this.heard_ms > MISSED * this.heartbeat_ms
+                let dead_ms = 1000.0 * heartbeat::dead_after(this.heartbeat).as_secs_f64();
+                is_open && now_ms - this.heard_ms > dead_ms
             };
             if is_dead {
                 open_again(&stream, "silence: the connection is dead", now_ms);
@@ -199,7 +198,8 @@ fn watch(stream: &Rc<RefCell<Stream>>) {
 
 #[derive(Deserialize)]
 struct Heartbeat {
-    every_ms: f64,
+    cursor: Option<Cursor>,
+    every_ms: u64,
 }
 
 impl Stream {
@@ -241,8 +241,11 @@ impl Stream {
     fn receive(&mut self, name: &str, data: &str) -> Taken {
         let mut taken = Taken::default();
         if name == "heartbeat" {
-            if let Ok(Heartbeat { every_ms }) = serde_json::from_str(data) {
-                self.heartbeat_ms = every_ms;
+            if let Ok(Heartbeat { cursor, every_ms }) = serde_json::from_str(data) {
+                self.heartbeat = Duration::from_millis(every_ms);
+                if let Some(cursor) = cursor {
+                    self.session.moved(cursor);
+                }
             }
         } else if name == "reset" {
             taken.reset = serde_json::from_str::<Reset>(data).ok();

@@ -4,8 +4,8 @@
 use std::{cell::RefCell, collections::HashMap, rc::Rc, time::Duration};
 
 use fourways_shared::{
-    Advice, Command, Data, EventId, EventName, Ref, Reply, Technique, Topic, lab::Part, session::Session,
-    wire::cbor,
+    Advice, Command, Data, EventId, EventName, Ref, Reply, Technique, Topic, heartbeat, lab::Part,
+    session::Session, wire::cbor,
 };
 use js_sys::Uint8Array;
 use wasm_bindgen::{JsCast as _, closure::Closure};
@@ -21,10 +21,8 @@ use crate::{
     state::record::{Delivered, Link, Note, Outcome, Record, Spans, head},
 };
 
-/// Asks for a sign of life after so much silence, a heartbeat of the server's, and gives up before a second is over. A
-/// browser shows no ping frames, so the app asks with a command.
-const SILENCE_MS: f64 = 15_000.0;
-const DEAD_MS: f64 = 1.75 * SILENCE_MS;
+/// How often it is looked whether a connection lives.
+const LOOK_MS: f64 = 3000.0;
 
 /// A socket that goes on. Dropping it closes the connection.
 pub(crate) struct Handle(Rc<RefCell<Stream>>);
@@ -68,6 +66,7 @@ pub(super) fn open(request: Request, sink: Sink) -> Handle {
         references: 0,
         unanswered: HashMap::new(),
         heard_ms: 0.0,
+        heartbeat: heartbeat::DEFAULT,
         is_wanted: true,
     };
     let stream = Rc::new(RefCell::new(stream));
@@ -87,6 +86,8 @@ struct Stream {
     /// Publishes that are out, by their reference.
     unanswered: HashMap<u64, Told>,
     heard_ms: f64,
+    /// How often the server gives a sign of life, as it last said.
+    heartbeat: Duration,
     is_wanted: bool,
 }
 
@@ -210,17 +211,18 @@ fn watch(stream: &Rc<RefCell<Stream>>) {
     let weak = Rc::downgrade(stream);
     spawn_local(async move {
         loop {
-            timer::sleep(SILENCE_MS / 5.0).await;
+            timer::sleep(LOOK_MS).await;
             let Some(stream) = weak.upgrade().filter(|stream| stream.borrow().is_wanted) else { return };
             let now_ms = clock::now_ms();
-            let silence_ms = {
+            let (silence_ms, heartbeat) = {
                 let this = stream.borrow();
                 let is_open = this.socket.as_ref().is_some_and(|s| s.socket.ready_state() == WebSocket::OPEN);
-                if is_open { now_ms - this.heard_ms } else { 0.0 }
+                (if is_open { now_ms - this.heard_ms } else { 0.0 }, this.heartbeat)
             };
-            if silence_ms > DEAD_MS {
+            // A browser shows no ping frames, so the app asks with a command.
+            if silence_ms > 1000.0 * heartbeat::dead_after(heartbeat).as_secs_f64() {
                 ended(&stream, Advice::Retry(Duration::ZERO), "silence: the connection is dead", now_ms);
-            } else if silence_ms > SILENCE_MS {
+            } else if silence_ms > 1000.0 * heartbeat.as_secs_f64() {
                 send(&stream, &Command::Ping);
             }
         }
@@ -236,7 +238,7 @@ fn send(stream: &Rc<RefCell<Stream>>, command: &Command) -> Option<u64> {
         let text = command.to_json(Some(&reference.to_string()));
         let socket = &this.socket.as_ref().filter(|s| s.socket.ready_state() == WebSocket::OPEN)?.socket;
         let message = if this.request.is_binary {
-            let bytes = cbor::write_command(&serde_json::from_str(&text).ok()?);
+            let bytes = cbor::write_command(&text);
             socket.send_with_u8_array(&bytes).ok()?;
             Message::Binary(bytes)
         } else {
@@ -306,13 +308,15 @@ impl Stream {
                 taken.reset = Some(reset);
             }
             Some(Reply::Subscribed { cursor, .. }) => self.session.moved(cursor),
+            Some(Reply::Welcome { heartbeat_ms, .. }) => {
+                self.heartbeat = Duration::from_millis(heartbeat_ms);
+            }
             Some(Reply::Published { reference, .. }) => {
                 answered = whose(reference).map(|told| (told, Sent::Kept));
             }
             Some(Reply::Error(error)) => {
                 status = format!("{} {}", error.code.name(), error.detail);
-                // Too many for now, or no room: it can be tried again.
-                let is_final = !matches!(error.status, 429 | 500..);
+                let is_final = Advice::of_status(error.status, None) == Advice::Stop;
                 let sent = if is_final { Sent::Refused(error.detail) } else { Sent::Lost };
                 answered = whose(error.reference).map(|told| (told, sent));
             }

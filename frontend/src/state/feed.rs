@@ -61,10 +61,7 @@ impl Feed {
             if let std::collections::btree_map::Entry::Vacant(e) = events.entry(event.cursor.offset.0) {
                 *count += 1;
                 e.insert(Place { published_ms, n: *count });
-                let text = match &event.data {
-                    fourways_shared::Data::Json(raw) => raw.get().chars().take(60).collect(),
-                    fourways_shared::Data::Bytes(bytes) => format!("{} bytes", bytes.len()),
-                };
+                let text = event.data.preview(60);
                 let published =
                     Published { offset: event.cursor.offset.0, topic: event.topic.to_string(), text };
                 self.latest.insert(0, published);

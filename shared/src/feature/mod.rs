@@ -32,7 +32,7 @@ pub fn topic(parts: &[&str]) -> Option<Topic> {
 /// What an event says; `None` if somebody published something else.
 pub fn read<T: DeserializeOwned>(event: &Event) -> Option<T> {
     match &event.data {
-        Data::Json(raw) => serde_json::from_str(raw.get()).ok(),
+        Data::Json(raw) | Data::Text(raw) => serde_json::from_str(raw.get()).ok(),
         Data::Bytes(_) => None,
     }
 }

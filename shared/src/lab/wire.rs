@@ -106,7 +106,7 @@ pub enum Unit {
     Body,
     /// A block of an event stream that brings data.
     Event,
-    /// A block without data: a place, a heartbeat, a comment.
+    /// A block without an event: a heartbeat with its place, a comment.
     Comment,
     /// A chunk that ends the answer.
     End,

@@ -1,10 +1,10 @@
 //! Events, replies and commands in CBOR (RFC 8949): the same members as in JSON, with `data` as a native value and
 //! bytes as a byte string.
 
+mod exact;
 mod published;
 
 use ciborium::value::Value;
-use serde_json::Value as Json;
 
 use self::published::Published;
 use crate::{Data, Event, Reply, command::Members};
@@ -21,9 +21,7 @@ pub fn write_reply(reply: &Reply) -> Vec<u8> {
 pub fn write_event(event: &Event) -> Vec<u8> {
     let data = match &event.data {
         Data::Bytes(bytes) => Value::Bytes(bytes.to_vec()),
-        Data::Json(raw) => {
-            serde_json::from_str::<Json>(raw.get()).map_or(Value::Null, |json| from_json(&json))
-        }
+        Data::Json(raw) | Data::Text(raw) => exact::value_of(raw.get()).unwrap_or(Value::Null),
     };
     let mut members = vec![
         member("type", "event"),
@@ -39,13 +37,16 @@ pub fn write_event(event: &Event) -> Vec<u8> {
 
 /// Reads a binary message of the server; `None` as for [`Reply::from_json`].
 pub fn read_reply(bytes: &[u8]) -> Option<Reply> {
+    let bytes_given = bytes.len();
     let value: Value = ciborium::from_reader(bytes).ok()?;
     let Value::Map(members) = &value else { return None };
     let bytes = members.iter().find_map(|(key, value)| match (key.as_text(), value) {
         (Some("data"), Value::Bytes(bytes)) => Some(bytes.clone()),
         _ => None,
     });
-    let reply = Reply::from_json(&to_json(&value)?.to_string())?;
+    let mut json = String::with_capacity(2 * bytes_given);
+    exact::write_json(&value, &mut json)?;
+    let reply = Reply::from_json(&json)?;
     Some(match (reply, bytes) {
         (Reply::Event(event), Some(bytes)) => {
             Reply::Event(Event { data: Data::Bytes(bytes.into()), ..event })
@@ -55,8 +56,8 @@ pub fn read_reply(bytes: &[u8]) -> Option<Reply> {
 }
 
 /// A command as a binary message, from its JSON form.
-pub fn write_command(json: &Json) -> Vec<u8> {
-    write(&from_json(json))
+pub fn write_command(json: &str) -> Vec<u8> {
+    write(&exact::value_of(json).unwrap_or(Value::Null))
 }
 
 pub(crate) fn read_members(bytes: &[u8]) -> Result<(Members<impl Sized>, Option<Data>), String> {
@@ -77,46 +78,6 @@ fn write<T: serde::Serialize>(value: &T) -> Vec<u8> {
 
 fn member(key: &str, value: impl Into<Value>) -> (Value, Value) {
     (key.into(), value.into())
-}
-
-fn from_json(json: &Json) -> Value {
-    match json {
-        Json::Null => Value::Null,
-        Json::Bool(value) => Value::Bool(*value),
-        Json::Number(number) => match (number.as_u64(), number.as_i64()) {
-            (Some(value), _) => value.into(),
-            (_, Some(value)) => value.into(),
-            _ => number.as_f64().unwrap_or(f64::NAN).into(),
-        },
-        Json::String(text) => Value::Text(text.clone()),
-        Json::Array(items) => Value::Array(items.iter().map(from_json).collect()),
-        Json::Object(members) => {
-            Value::Map(members.iter().map(|(key, value)| (key.as_str().into(), from_json(value))).collect())
-        }
-    }
-}
-
-/// `None` for what JSON has no word for: a map with a key that is no text, a number out of range, a tag.
-fn to_json(value: &Value) -> Option<Json> {
-    Some(match value {
-        // Bytes have no word in JSON either; the reader of an event puts them back.
-        Value::Null | Value::Bytes(_) => Json::Null,
-        Value::Bool(value) => Json::Bool(*value),
-        Value::Integer(number) => match i128::from(*number) {
-            value @ 0.. => Json::from(u64::try_from(value).ok()?),
-            value => Json::from(i64::try_from(value).ok()?),
-        },
-        Value::Float(number) => Json::Number(serde_json::Number::from_f64(*number)?),
-        Value::Text(text) => Json::String(text.clone()),
-        Value::Array(items) => Json::Array(items.iter().map(to_json).collect::<Option<_>>()?),
-        Value::Map(members) => Json::Object(
-            members
-                .iter()
-                .map(|(key, value)| Some((key.as_text()?.to_owned(), to_json(value)?)))
-                .collect::<Option<_>>()?,
-        ),
-        _ => return None,
-    })
 }
 
 #[cfg(test)]
@@ -148,7 +109,7 @@ mod tests {
             r#"{"type":"authorize","token":"a.b.c","ref":"4"}"#,
             r#"{"type":"ping","ref":"5"}"#,
         ] {
-            let bytes = write_command(&serde_json::from_str(text).unwrap());
+            let bytes = write_command(text);
             assert_eq!(Command::from_cbor(&bytes).unwrap(), Command::from_json(text).unwrap());
         }
         assert!(Command::from_cbor(&[]).is_err() && Command::from_cbor(&[0x80]).is_err());

@@ -1,6 +1,8 @@
 //! Server-Sent Events (HTML Standard 9.2): blocks of `field: value` lines, ended by an empty one.
 
-use crate::{Cursor, EventName};
+use base64::{Engine as _, prelude::BASE64_STANDARD};
+
+use crate::{Cursor, Data, Event, EventName};
 
 /// Appends one event's block: `id`, `event`, and a `data` line for each line of `data`.
 ///
@@ -9,6 +11,21 @@ use crate::{Cursor, EventName};
 pub fn write_event(out: &mut Vec<u8>, cursor: Cursor, name: &EventName, data: &str) {
     push(out, &["id: ", &cursor.to_string(), "\nevent: ", name.as_str(), "\n"]);
     write_data(out, data);
+}
+
+/// Appends what was published alone, for readers that take `data` as it is (`data=raw`): the JSON text, the text, or the bytes in
+/// base64. The usual name is not written: it is what no name means (9.2.6).
+pub fn write_raw(out: &mut Vec<u8>, event: &Event) {
+    push(out, &["id: ", &event.cursor.to_string(), "\n"]);
+    if event.name != EventName::DEFAULT {
+        push(out, &["event: ", event.name.as_str(), "\n"]);
+    }
+    match &event.data {
+        Data::Json(raw) => write_data(out, raw.get()),
+        // It is the text of a JSON string.
+        Data::Text(raw) => write_data(out, &serde_json::from_str::<String>(raw.get()).unwrap_or_default()),
+        Data::Bytes(bytes) => write_data(out, &BASE64_STANDARD.encode(bytes)),
+    }
 }
 
 /// Appends a reset. It names its place in the same block, so that a client has both or neither.
@@ -23,22 +40,24 @@ pub fn write_problem(out: &mut Vec<u8>, data: &str) {
     write_data(out, data);
 }
 
-/// A block of `id` alone: it moves `Last-Event-ID` and dispatches nothing (9.2.6, empty data buffer), so that a
-/// client that is cut off before its first event resumes too. With `retry` it opens the stream; without, a comment
-/// makes it a heartbeat.
-pub fn position(cursor: Cursor, retry_ms: Option<u64>) -> Vec<u8> {
-    match retry_ms {
-        Some(retry_ms) => format!("retry: {retry_ms}\nid: {cursor}\n\n"),
-        None => format!(": heartbeat\nid: {cursor}\n\n"),
-    }
+/// Says where the stream is, so that a client that is cut off before its first event resumes too, and after how long the next sign
+/// of life is due at the latest; with `retry_ms`, how long to wait before a reconnect. Without a cursor no place is moved.
+///
+/// An `id` alone would do for a browser, which dispatches no event without data (9.2.6); many other readers hand it on as a message
+/// with empty data. A name of its own keeps it from `onmessage`, and its data are JSON as everything else that is said here.
+pub fn heartbeat(cursor: Option<Cursor>, every_ms: u64, retry_ms: Option<u64>) -> Vec<u8> {
+    let retry = retry_ms.map(|ms| format!("retry: {ms}\n")).unwrap_or_default();
+    let (id, member) = cursor
+        .map(|cursor| (format!("id: {cursor}\n"), format!("\"cursor\":\"{cursor}\",")))
+        .unwrap_or_default();
+    format!(
+        "{retry}{id}event: heartbeat\ndata: {{\"type\":\"heartbeat\",{member}\"every_ms\":{every_ms}}}\n\n"
+    )
     .into_bytes()
 }
 
-/// A heartbeat that a page can hear: no script is told of a comment, and without one a page can't tell a quiet stream
-/// from a dead one. Says after how long the next is due at the latest.
-pub fn heartbeat(cursor: Cursor, every_ms: u64) -> Vec<u8> {
-    format!("id: {cursor}\nevent: heartbeat\ndata: {{\"every_ms\":{every_ms}}}\n\n").into_bytes()
-}
+/// A sign of life that no reader is told of, where there is nothing to say.
+pub const COMMENT: &[u8] = b": heartbeat\n\n";
 
 fn write_data(out: &mut Vec<u8>, data: &str) {
     let mut rest = data;
@@ -168,14 +187,20 @@ mod tests {
 
     #[test]
     fn blocks_are_framed_to_the_byte() {
-        let mut out = position(cursor(1), Some(2000));
+        let mut out = heartbeat(Some(cursor(1)), 15_000, Some(2000));
         write_event(&mut out, cursor(2), &"price".parse().unwrap(), "{\n1\r\n}\r");
-        out.extend(position(cursor(3), None));
+        out.extend(heartbeat(Some(cursor(3)), 15_000, None));
+        out.extend(heartbeat(None, 9, Some(1)));
         write_reset(&mut out, cursor(4), "{}");
         assert_eq!(
             String::from_utf8(out).unwrap(),
-            "retry: 2000\nid: 7-1\n\nid: 7-2\nevent: price\ndata: {\ndata: 1\ndata: }\ndata: \n\n\
-             : heartbeat\nid: 7-3\n\nid: 7-4\nevent: reset\ndata: {}\n\n",
+            "retry: 2000\nid: 7-1\nevent: heartbeat\n\
+             data: {\"type\":\"heartbeat\",\"cursor\":\"7-1\",\"every_ms\":15000}\n\n\
+             id: 7-2\nevent: price\ndata: {\ndata: 1\ndata: }\ndata: \n\n\
+             id: 7-3\nevent: heartbeat\n\
+             data: {\"type\":\"heartbeat\",\"cursor\":\"7-3\",\"every_ms\":15000}\n\n\
+             retry: 1\nevent: heartbeat\ndata: {\"type\":\"heartbeat\",\"every_ms\":9}\n\n\
+             id: 7-4\nevent: reset\ndata: {}\n\n",
         );
     }
 
@@ -186,6 +211,29 @@ mod tests {
         assert_eq!((blocks[0].last_event_id.as_str(), blocks[0].data.as_deref()), ("7-1", None));
         assert_eq!((blocks[1].last_event_id.as_str(), blocks[1].data.as_deref()), ("7-1", Some("\nx")));
         assert_eq!((blocks[2].last_event_id.as_str(), blocks[2].data.as_deref()), ("", Some("y")));
+    }
+
+    #[test]
+    fn what_was_published_is_all_that_raw_data_are() {
+        let of = |data, name: &str| {
+            let mut out = Vec::new();
+            let event = Event {
+                topic: "a".parse().unwrap(),
+                cursor: cursor(2),
+                name: name.parse().unwrap(),
+                id: None,
+                published_at_us: 1,
+                data,
+            };
+            write_raw(&mut out, &event);
+            String::from_utf8(out).unwrap()
+        };
+        assert_eq!(of(Data::text("hi"), "message"), "id: 7-2\ndata: \"hi\"\n\n");
+        assert_eq!(of(Data::plain("h\ni\n"), "price"), "id: 7-2\nevent: price\ndata: h\ndata: i\ndata: \n\n");
+        assert_eq!(
+            of(Data::Bytes(bytes::Bytes::from_static(&[0, 255])), "message"),
+            "id: 7-2\ndata: AP8=\n\n"
+        );
     }
 
     proptest! {

@@ -121,7 +121,7 @@ impl Incoming {
     /// Whether the frame at the beginning of the buffer is a close frame with what none may hold (RFC 6455 5.5.1, 7.4). The
     /// decoder tells its faults from no others.
     fn is_bad_close(&self) -> Option<(CloseCode, &'static str)> {
-        let [first, second, ..] = **self.buffer else { return None };
+        let [first, second, ..] = *self.buffer else { return None };
         if first & 0x0F != 0x08 || second & 0x80 == 0 {
             return None;
         }

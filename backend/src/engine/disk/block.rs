@@ -5,7 +5,7 @@
 //! event: offset 8 │ published at 8 │ kind 1 │ topic 1 │ name 1 │ id 1 │ data 4 │ topic, name, id, data
 //! ```
 //!
-//! Numbers are little-endian, lengths are bytes; the mark is the segment's own, by its [`Salt`], and the checksum covers the salt and
+//! The kind is 0 for JSON, 1 for bytes, 2 for a text (as a JSON string). Numbers are little-endian, lengths are bytes; the mark is the segment's own, by its [`Salt`], and the checksum covers the salt and
 //! all that follows it. `synced` is how much of the
 //! segment was on the disk for certain when the block was begun: damage before it can be no torn write.
 
@@ -123,9 +123,7 @@ impl Salt {
     /// # Errors
     /// If the system has no randomness.
     pub(super) fn fresh() -> std::io::Result<Self> {
-        getrandom::u64()
-            .map(Self::Blocks)
-            .map_err(|error| std::io::Error::other(error.to_string()))
+        getrandom::u64().map(Self::Blocks).map_err(|error| std::io::Error::other(error.to_string()))
     }
 
     /// Gives what looks like a block the checksum that it should have.
@@ -180,6 +178,7 @@ impl Builder {
         let (kind, data): (u8, &[u8]) = match &event.data {
             Data::Json(raw) => (0, raw.get().as_bytes()),
             Data::Bytes(bytes) => (1, bytes),
+            Data::Text(raw) => (2, raw.get().as_bytes()),
         };
         let topic = event.topic.as_str();
         // The default name is not written: it is what no name means.
@@ -247,6 +246,7 @@ impl Stored<'_> {
         let data = match self.kind {
             0 => Data::Json(RawValue::from_string(text()?).map_err(|_| Damage::Event)?),
             1 => Data::Bytes(Bytes::copy_from_slice(self.data)),
+            2 => Data::Text(RawValue::from_string(text()?).map_err(|_| Damage::Event)?),
             _ => return Err(Damage::Event),
         };
         let name = if self.name.is_empty() { Ok(EventName::DEFAULT) } else { self.name.parse() };
@@ -382,12 +382,14 @@ mod tests {
         for at in 0..block.len() {
             let mut changed = block.clone();
             changed[at] ^= 0x40;
-            let seen =
-                Header::parse(&changed, SALT).and_then(|header| body(&header, &changed, SALT).map(<[u8]>::len));
+            let seen = Header::parse(&changed, SALT)
+                .and_then(|header| body(&header, &changed, SALT).map(<[u8]>::len));
             assert!(seen.is_err(), "byte {at}");
             let cut = &block[..at];
             assert!(
-                Header::parse(cut, SALT).and_then(|header| body(&header, cut, SALT).map(<[u8]>::len)).is_err(),
+                Header::parse(cut, SALT)
+                    .and_then(|header| body(&header, cut, SALT).map(<[u8]>::len))
+                    .is_err(),
                 "{at}"
             );
         }

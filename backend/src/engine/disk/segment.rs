@@ -26,7 +26,7 @@ pub(super) use self::{
     bloom::Mark,
     index::{Held, Index},
     opening::base_of,
-    reads::{Found, Hole, Wanted},
+    reads::{Found, Wanted},
 };
 use super::{
     block::{self, HEADER, Header, Salt},

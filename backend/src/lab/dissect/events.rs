@@ -54,8 +54,7 @@ impl Chunks {
                     }
                 }
                 (At::End, b'\n') => {
-                    let has_data = std::mem::take(&mut self.lines.has_data);
-                    sink.end(if has_data { Unit::Event } else { Unit::Comment }, 0);
+                    sink.end(self.lines.end(), 0);
                     self.at = At::Size;
                 }
                 (At::Trailer, b'\n') => {
@@ -72,7 +71,11 @@ impl Chunks {
 #[derive(Clone, Debug, Default)]
 pub(super) struct Lines {
     at: Line,
-    pub(super) has_data: bool,
+    /// Bytes of this line, and how many of them are those of [`HEARTBEAT`].
+    length: usize,
+    alike: usize,
+    has_data: bool,
+    is_heartbeat: bool,
 }
 
 #[derive(Clone, Debug, Default)]
@@ -89,8 +92,16 @@ enum Line {
 }
 
 const DATA: &[u8] = b"data:";
+/// The name of a block that says no more than where the stream is.
+const HEARTBEAT: &[u8] = b"event: heartbeat";
 
 impl Lines {
+    /// What the block is that ends here.
+    pub(super) fn end(&mut self) -> Unit {
+        let is_event = std::mem::take(&mut self.has_data) & !std::mem::take(&mut self.is_heartbeat);
+        if is_event { Unit::Event } else { Unit::Comment }
+    }
+
     pub(super) fn take(&mut self, bytes: &[u8], sink: &mut dyn Sink) {
         let mut from = 0;
         let mut part_of_run = None;
@@ -109,9 +120,12 @@ impl Lines {
 
     fn step(&mut self, byte: u8) -> Part {
         if byte == b'\n' {
-            self.at = Line::Begin;
+            self.is_heartbeat |= self.length == HEARTBEAT.len() && self.alike == self.length;
+            (self.at, self.length, self.alike) = (Line::Begin, 0, 0);
             return Part::Field;
         }
+        self.alike += usize::from(HEARTBEAT.get(self.length) == Some(&byte));
+        self.length += 1;
         let seen = match self.at {
             Line::Begin => 0,
             Line::Name(seen) => seen,
@@ -121,7 +135,7 @@ impl Lines {
             }
             Line::Colon | Line::Data => {
                 self.at = Line::Data;
-                return Part::Payload;
+                return if self.is_heartbeat { Part::Field } else { Part::Payload };
             }
             Line::Other => return Part::Field,
         };

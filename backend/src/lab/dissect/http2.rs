@@ -244,13 +244,7 @@ impl Http2 {
     fn data(&mut self, frame: Frame, heard: &mut dyn Heard) {
         let Some(stream) = self.streams.iter_mut().find(|stream| stream.id == frame.stream) else { return };
         let unit = match &mut stream.body {
-            Body::Events(lines) => {
-                if std::mem::take(&mut lines.has_data) {
-                    Unit::Event
-                } else {
-                    Unit::Comment
-                }
-            }
+            Body::Events(lines) => lines.end(),
             Body::Poll(_) if frame.flags & END_STREAM != 0 => Unit::Body,
             Body::Poll(_) => return,
         };
@@ -359,7 +353,7 @@ mod tests {
         up.extend(frame(HEADERS, END_HEADERS | END_STREAM, 5, &encoded(&[(":path", "/poll")])));
         up.extend(frame(8, 0, 1, &[0; 4]));
         let mut down = frame(HEADERS, END_HEADERS, 1, &encoded(&[(":status", "200")]));
-        down.extend(frame(DATA, 0, 1, b"id: 1-1\n\n"));
+        down.extend(frame(DATA, 0, 1, b"id: 1-1\nevent: heartbeat\ndata: {}\n\n"));
         down.extend(frame(HEADERS, END_HEADERS | END_STREAM, 5, &encoded(&[(":status", "304")])));
         down.extend(frame(DATA, 0, 1, b"id: 1-2\ndata: {}\n\n"));
         down.extend(frame(DATA, 0, 3, b"not ours"));

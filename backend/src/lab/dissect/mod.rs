@@ -203,7 +203,7 @@ mod tests {
     #[test]
     fn a_stream_is_chunks_of_fields_and_data() {
         let chunk = |block: &str| format!("{:x}\r\n{block}\r\n", block.len());
-        let chunks = chunk("id: 1-2\nretry: 2000\n\n")
+        let chunks = chunk("retry: 2000\nid: 1-2\nevent: heartbeat\ndata: {}\n\n")
             + &chunk("id: 1-3\nevent: message\ndata: {\"a\":1}\ndata:b\n\n")
             + "0\r\n\r\n";
         let text = format!("HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n{chunks}");

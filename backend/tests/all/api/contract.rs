@@ -78,9 +78,64 @@ pub(super) fn a_limited_poll_goes_on_where_it_ended() {
     for _ in 0..4 {
         let body = server.get(&format!("/v1/events?topic=a&topic=b&limit=2&after={after}")).json();
         seen.extend(body["events"].as_array().unwrap().iter().map(|e| e["data"].as_u64().unwrap()));
+        assert_eq!(body["more"] == true, seen.len() < 7, "{body}");
         after = body["cursor"].as_str().unwrap().to_owned();
     }
     assert_eq!(seen, [1, 2, 3, 4, 5, 6, 7]);
+}
+
+/// An answer ends where it has enough bytes too: how many events it has says nothing of whether there are more.
+#[test]
+pub(super) fn a_poll_says_that_there_is_more() {
+    let server = Server::start();
+    let head = "POST /v1/topics/a/events HTTP/1.1\r\nContent-Type: application/x-ndjson";
+    let lines: Vec<String> = (0..400).map(|n| format!("[{n},\"{}\"]\n", "x".repeat(1000))).collect();
+    server.request(head, lines.concat().as_bytes());
+    for wait in ["", "&wait=20"] {
+        let (mut after, mut seen, mut pages) = ("earliest".to_owned(), Vec::new(), 0);
+        loop {
+            let body = server.get(&format!("/v1/events?topic=a&limit=4000000000{wait}&after={after}")).json();
+            seen.extend(body["events"].as_array().unwrap().iter().map(|e| e["data"][0].as_u64().unwrap()));
+            after = body["cursor"].as_str().unwrap().to_owned();
+            pages += 1;
+            if body.get("more").is_none() {
+                break;
+            }
+            assert_eq!(body["more"], true);
+        }
+        assert_eq!(seen, (0..400).collect::<Vec<u64>>());
+        assert!(pages > 1, "the answer ended before a thousand");
+    }
+}
+
+#[test]
+pub(super) fn raw_data_are_what_was_published() {
+    let server = Server::start();
+    let mut stream = server.connect();
+    stream.request("GET /v1/stream?topic=a&data=raw HTTP/1.1", b"");
+    assert!(stream.chunk().contains("\nevent: heartbeat\ndata: {\"type\":\"heartbeat\","));
+    let publish = |kind: &str, name: &str, body: &[u8]| {
+        let head = format!("POST /v1/topics/a/events{name} HTTP/1.1\r\nContent-Type: {kind}");
+        server.request(&head, body).json()["cursor"].as_str().unwrap().to_owned()
+    };
+    let event = format!("{{\"x\":\"{}\"}}", "y".repeat(92));
+    let cursor = publish("application/json", "", event.as_bytes());
+    let block = stream.chunk();
+    assert_eq!((event.len(), block.as_str()), (100, &*format!("id: {cursor}\ndata: {event}\n\n")));
+    // With the length of its chunk.
+    assert!(block.len() + 6 <= 150, "{}", block.len());
+    let cursor = publish("application/json", "", b"{\n \"a\": 1.0}");
+    assert_eq!(stream.chunk(), format!("id: {cursor}\ndata: {{\ndata:  \"a\": 1.0}}\n\n"));
+    let cursor = publish("text/plain", "?name=said", "ä \"b\"\nc".as_bytes());
+    assert_eq!(stream.chunk(), format!("id: {cursor}\nevent: said\ndata: ä \"b\"\ndata: c\n\n"));
+    let cursor = publish("application/json", "", b"\"a text in JSON\"");
+    assert_eq!(stream.chunk(), format!("id: {cursor}\ndata: \"a text in JSON\"\n\n"));
+    let cursor = publish("application/octet-stream", "", &[0, 255]);
+    assert_eq!(stream.chunk(), format!("id: {cursor}\ndata: AP8=\n\n"));
+    let mut again = server.connect();
+    let head = format!("GET /v1/stream?topic=a&data=raw HTTP/1.1\r\nLast-Event-ID: {cursor}");
+    again.request(&head, b"");
+    assert!(again.chunk().contains(&cursor));
 }
 
 #[test]
@@ -160,7 +215,7 @@ pub(super) fn a_stream_opens_with_its_place_and_frames_every_event() {
         opened.header_names(),
         ["cache-control", "content-type", "transfer-encoding", "x-accel-buffering"]
     );
-    assert_eq!(stream.chunk(), format!("retry: 2000\nid: {before}\n\n"));
+    assert!(stream.chunk().starts_with(&format!("retry: 2000\nid: {before}\nevent: heartbeat\ndata: {{")));
     let cursor = server.publish("a", "{\n\"x\": 1}");
     let block = stream.chunk();
     assert!(
@@ -189,17 +244,16 @@ pub(super) fn a_heartbeat_moves_the_place_without_an_event() {
     stream.request("GET /v1/stream?topic=quiet HTTP/1.1", b"");
     stream.chunk();
     let elsewhere = server.publish("busy", "1");
-    let moved = format!(": heartbeat\nid: {elsewhere}\n\n");
-    while stream.chunk() != moved {}
+    let beat = |cursor: &str| {
+        let data = format!("{{\"type\":\"heartbeat\",\"cursor\":\"{cursor}\",\"every_ms\":50}}");
+        format!("id: {cursor}\nevent: heartbeat\ndata: {data}\n\n")
+    };
+    while stream.chunk() != beat(&elsewhere) {}
+    assert_eq!(stream.chunk(), ": heartbeat\n\n", "nothing new");
     let mut heard = server.connect();
     heard.request("GET /v1/stream?topic=quiet&heartbeat=event HTTP/1.1", b"");
-    let audible = |cursor: &str| format!("id: {cursor}\nevent: heartbeat\ndata: {{\"every_ms\":50}}\n\n");
-    assert_eq!(
-        heard.chunk(),
-        format!("retry: 2000\nid: {elsewhere}\n\n{}", audible(&elsewhere)),
-        "at once, and"
-    );
-    assert_eq!(heard.chunk(), audible(&elsewhere), "again");
+    assert_eq!(heard.chunk(), format!("retry: 2000\n{}", beat(&elsewhere)), "at once, and");
+    assert_eq!(heard.chunk(), beat(&elsewhere), "again");
 }
 
 #[test]

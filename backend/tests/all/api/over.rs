@@ -23,6 +23,8 @@ over! {
     an_etag_is_a_cursor_and_304_means_nothing_is_new
     limit_and_last_and_policy_choose_what_comes
     a_limited_poll_goes_on_where_it_ended
+    a_poll_says_that_there_is_more
+    raw_data_are_what_was_published
     a_long_poll_is_held_until_an_event_or_the_deadline
     a_preference_to_wait_is_honoured_and_capped
     lines_are_published_all_or_none_and_a_key_makes_a_repeat_harmless

@@ -80,7 +80,7 @@ pub(super) async fn read_all(
         assert!(events.len() <= limit, "{} events", events.len());
         resets.extend(reset.map(|reset| reset.reason));
         texts.extend(events.iter().map(|event| match &event.event().data {
-            Data::Json(raw) => serde_json::from_str(raw.get()).unwrap(),
+            Data::Json(raw) | Data::Text(raw) => serde_json::from_str(raw.get()).unwrap(),
             Data::Bytes(bytes) => format!("{bytes:?}"),
         }));
     }

@@ -14,7 +14,9 @@ use fourways::engine::{
 };
 use fourways_shared::{After, Cursor, Data, EventName, Policy, ResetReason};
 
-use super::disk::{ENDLESS, blocks, names, open, open_durably, open_with, publish, read_all, segments, subscribe};
+use super::disk::{
+    ENDLESS, blocks, names, open, open_durably, open_with, publish, read_all, segments, subscribe,
+};
 
 const EVENTS: u64 = 60;
 

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use fourways_shared::{Data, Event, Technique, Topic};
+use fourways_shared::{Event, Technique, Topic};
 use leptos::{prelude::*, task::spawn_local};
 
 use super::Told;
@@ -143,10 +143,7 @@ fn Look(
 
 #[expect(clippy::cast_precision_loss, reason = "microseconds since 1970 have 51 bits until the year 2106")]
 fn item(event: &Event) -> impl IntoView + use<> {
-    let data = match &event.data {
-        Data::Json(raw) => raw.get().chars().take(200).collect(),
-        Data::Bytes(bytes) => format!("{} bytes", bytes.len()),
-    };
+    let data = event.data.preview(200);
     view! {
         <li>
             <span class="ev mono">{format!("#{}", event.cursor.offset.0)}</span>

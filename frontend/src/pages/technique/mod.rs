@@ -198,10 +198,7 @@ fn event_lines(lane: &Lane) -> Vec<Line> {
         .map(|(_, delivered)| {
             let event = &delivered.event;
             let latency_ms = marks.next().and_then(|mark| lane.latency_of(mark));
-            let data = match &event.data {
-                fourways_shared::Data::Json(raw) => raw.get().chars().take(200).collect(),
-                fourways_shared::Data::Bytes(bytes) => format!("{} bytes", bytes.len()),
-            };
+            let data = event.data.preview(200);
             Line { offset: event.cursor.offset.0, topic: event.topic.to_string(), data, latency_ms }
         })
         .collect()

@@ -141,12 +141,18 @@ pub(crate) struct Resumable {
 /// How many events after the first are compared.
 const COMPARED: usize = 3;
 
+/// A heartbeat may have an id and data, and brings nothing.
+fn is_event(block: &Block) -> bool {
+    block.data.is_some() && block.name != "heartbeat"
+}
+
 /// The ids of the events, in order; an id that is kept from an event before does not count again.
 fn ids(recording: &Recording) -> Vec<String> {
     let (mut ids, mut parser): (Vec<String>, _) = (Vec::new(), Parser::default());
     for piece in &recording.body().pieces {
-        parser.push(&piece.bytes, |Block { last_event_id: id, data, .. }| {
-            if data.is_some() && !id.is_empty() && ids.last() != Some(&id) {
+        parser.push(&piece.bytes, |block| {
+            let (is_event, id) = (is_event(&block), block.last_event_id);
+            if is_event && !id.is_empty() && ids.last() != Some(&id) {
                 ids.push(id);
             }
         });
@@ -168,7 +174,7 @@ pub(crate) fn not_resumable(recording: &Recording) -> Finding {
     let mut has_events = false;
     let mut parser = Parser::default();
     for piece in &recording.body().pieces {
-        parser.push(&piece.bytes, |block| has_events |= block.data.is_some());
+        parser.push(&piece.bytes, |block| has_events |= is_event(&block));
     }
     let finding = if has_events && ids(recording).is_empty() {
         RESUME

@@ -60,7 +60,9 @@ impl Segment {
             at += near as u64;
             // What is no head, or says that it is longer than the file, is not read for.
             let head = buffer.from(at);
-            if head.len() >= HEADER && !Header::parse(head, self.salt).is_ok_and(|header| at + header.length() <= end) {
+            if head.len() >= HEADER
+                && !Header::parse(head, self.salt).is_ok_and(|header| at + header.length() <= end)
+            {
                 at += 1;
                 continue;
             }

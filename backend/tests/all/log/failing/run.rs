@@ -345,7 +345,7 @@ pub(super) async fn follow(engine: &DiskEngine, topic: &str, after: After) -> (V
 
 pub(super) fn text(data: &Data) -> String {
     match data {
-        Data::Json(raw) => serde_json::from_str(raw.get()).unwrap(),
+        Data::Json(raw) | Data::Text(raw) => serde_json::from_str(raw.get()).unwrap(),
         Data::Bytes(bytes) => format!("{bytes:?}"),
     }
 }
