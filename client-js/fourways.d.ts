@@ -32,7 +32,7 @@ export interface Reset {
   topics: string[];
 }
 
-/** How things stand. `shared`: another tab of this origin holds the line. */
+/** How things stand. `shared`: another tab of this origin holds the line, and it is open. `stopped`: it was refused. */
 export interface State {
   technique: Technique | null;
   state: 'open' | 'waiting' | 'shared' | 'stopped';
@@ -47,7 +47,7 @@ export interface Refusal extends Error {
 }
 
 export interface Connection {
-  /** The server; without it, the one that this module came from. */
+  /** The server, with the path that it is served below, if there is one; without it, where this module came from. */
   url?: string;
   /** A token, or what gets a fresh one: shown in a header, and on a socket as a one-time ticket. */
   token?: string | (() => string | Promise<string>);
@@ -64,8 +64,13 @@ export interface SubscribeOptions extends Connection {
   policy?: 'all' | 'latest';
   /** Which techniques, from the best; all four without it. */
   techniques?: Technique[];
-  /** False: this tab has a line of its own. */
+  /**
+   * False: this tab has a line of its own. Otherwise all tabs of an origin share one that read the same topics, and whose tokens
+   * (or cookies) say the same: who may not hear it hears nothing of it.
+   */
   share?: boolean;
+  /** Ends the subscription, as `close()` does. */
+  signal?: AbortSignal;
   /** Between short polls, in milliseconds; 5,000 without it. */
   pollMs?: number;
   /** After how long to look whether a better technique works again, in milliseconds; 60,000 without it, doubled each time. */
@@ -74,6 +79,8 @@ export interface SubscribeOptions extends Connection {
   proofMs?: number;
   /** How long a better line must live before it is trusted, in milliseconds; 10,000 without it. */
   youngMs?: number;
+  /** How long the tab that holds the line may be silent before it is asked, and then replaced, in milliseconds; 5,000 without it. */
+  tabMs?: number;
   onReset?(reset: Reset): void;
   onState?(state: State): void;
   /** The stream has ended: it was refused, and would be again. */
@@ -103,5 +110,8 @@ export interface PublishOptions extends Connection {
   signal?: AbortSignal;
 }
 
-/** Publishes one event, again and again until the server has it or refuses it; its cursor. */
+/**
+ * Publishes one event, again and again with one key until the server has it or refuses it; its cursor. After four minutes without
+ * an answer it gives up, because the server knows a key again for five.
+ */
 export function publish(topic: string, data: unknown, options?: PublishOptions): Promise<Cursor>;

@@ -73,6 +73,11 @@ impl Grant {
         }
     }
 
+    /// What it grants.
+    pub fn rights(&self) -> Rights {
+        Rights { subscribe: self.subscribe.clone(), publish: self.publish.clone(), operate: self.operates }
+    }
+
     /// # Errors
     /// 403 unless all of the topics may be read.
     pub fn may_subscribe(&self, topics: &[Filter]) -> Result<(), Problem> {

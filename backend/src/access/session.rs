@@ -9,7 +9,7 @@ use actix_web::{
 use fourways_shared::Code;
 use serde::Serialize;
 
-use super::{COOKIE, Gate, Grant, ticket::LIFETIME};
+use super::{COOKIE, Gate, Grant, grant::Rights, ticket::LIFETIME};
 use crate::{
     config::Config,
     problem::{Failure, only},
@@ -17,8 +17,13 @@ use crate::{
 
 /// The routes.
 pub fn routes(app: &mut ServiceConfig) {
-    app.service(only("/tickets", "POST").route(web::post().to(ticket)))
-        .service(only("/session", "POST, DELETE").route(web::post().to(begin)).route(web::delete().to(end)));
+    app.service(only("/tickets", "POST").route(web::post().to(ticket))).service(
+        only("/session", "GET, HEAD, POST, DELETE")
+            .route(web::get().to(show))
+            .route(web::head().to(show))
+            .route(web::post().to(begin))
+            .route(web::delete().to(end)),
+    );
 }
 
 #[derive(Serialize)]
@@ -37,6 +42,22 @@ async fn ticket(grant: Grant, gate: web::Data<Gate>) -> Result<HttpResponse, Fai
     Ok(HttpResponse::Created()
         .insert_header((header::CACHE_CONTROL, "no-store"))
         .json(Ticket { ticket, expires_in: LIFETIME.as_secs() }))
+}
+
+#[derive(Serialize)]
+struct Session<'g> {
+    subject: Option<&'g str>,
+    #[serde(flatten)]
+    rights: Rights,
+}
+
+/// Who asks, and what they may do: a page can't look into its cookie. Two that are told the same may hear the same.
+///
+/// # Errors
+/// 401 without a token.
+async fn show(grant: Grant) -> HttpResponse {
+    let session = Session { subject: grant.subject.as_deref(), rights: grant.rights() };
+    HttpResponse::Ok().insert_header((header::CACHE_CONTROL, "no-store")).json(session)
 }
 
 /// Keeps the request's bearer token as a cookie that no script can read and no other site can send.

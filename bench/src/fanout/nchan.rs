@@ -51,7 +51,8 @@ impl Nchan {
         Reaper::watch(master.id());
         let mut nchan = Self { master, address, _folder: folder };
         let began = Instant::now();
-        while std::net::TcpStream::connect(address).is_err() {
+        // It listens before there is somebody who answers.
+        while std::net::TcpStream::connect(address).is_err() || nchan.worker().is_err() {
             ensure!(
                 nchan.master.try_wait()?.is_none() && began.elapsed() < DEADLINE,
                 "nchan does not listen"

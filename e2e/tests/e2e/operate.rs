@@ -108,10 +108,10 @@ fn a_stranger_is_asked_for_a_token_and_one_without_the_claim_stays_one() {
     });
 }
 
-const SECRET: &str = "a secret of more than thirty-two bytes";
+pub(super) const SECRET: &str = "a secret of more than thirty-two bytes";
 
 /// Signed with HS256 (RFC 7515 A.1).
-fn token(claims: &serde_json::Value) -> String {
+pub(super) fn token(claims: &serde_json::Value) -> String {
     let key = jsonwebtoken::EncodingKey::from_secret(SECRET.as_bytes());
     jsonwebtoken::encode(&jsonwebtoken::Header::default(), claims, &key).unwrap()
 }

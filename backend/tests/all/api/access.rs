@@ -77,6 +77,7 @@ fn nobody_gets_in_without_a_token() {
         ("GET /v1/topics/a", "", ""),
         ("GET /v1/limits", "", ""),
         ("POST /v1/tickets", "", ""),
+        ("GET /v1/session", "", ""),
         ("PUT /v1/lab/feeds/lab.x", "", r#"{"rate":1}"#),
         ("GET /v1/lab/ws?lab=aaaaaaaaaaaaaaaa", upgrade, ""),
     ] {
@@ -281,6 +282,8 @@ fn a_browser_keeps_its_token_where_no_script_reads_it() {
     let pair = cookie.split(';').next().unwrap();
     let asked = guarded.ask("GET /v1/events?topic=a", &format!("\r\nCookie: x=1; {pair}"), "");
     assert_eq!(asked.status, 200);
+    let session = guarded.ask("GET /v1/session", &format!("\r\nCookie: {pair}"), "").json();
+    assert!(session["subject"].is_string() && session["subscribe"] == json!([">"]), "{session}");
     assert_eq!(guarded.ask("GET /v1/events?topic=a", "\r\nCookie: fourways_token=x", "").status, 401);
     let foreign = guarded.ask(
         "GET /v1/events?topic=a",
