@@ -99,7 +99,7 @@ fn main() -> ExitCode {
     let outcome = actix_web::rt::System::new().block_on(async {
         match arguments.command {
             Command::Serve(config) => serve::run(*config).await.map(|()| ExitCode::SUCCESS),
-            Command::Publish(publish) => publish::run(publish).await.map(|()| ExitCode::SUCCESS),
+            Command::Publish(publish) => publish::run(publish).await,
             Command::Subscribe(subscribe) => subscribe::run(subscribe).await.map(|()| ExitCode::SUCCESS),
             Command::Check(check) => Box::pin(check::run(*check)).await,
             Command::Rehearse(rehearse) => rehearse::run(rehearse).await.map(|()| ExitCode::SUCCESS),

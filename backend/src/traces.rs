@@ -63,6 +63,7 @@ impl Traces {
     /// # Errors
     /// If the exporter can't be made.
     pub fn to(collector: &Collector) -> anyhow::Result<Self> {
+        fourways_client::tls::ready();
         let exporter = SpanExporter::builder()
             .with_http()
             .with_protocol(Protocol::HttpJson)

@@ -3,6 +3,7 @@
 //!
 //! Start at [`Subscriber`]: it opens, resumes and waits as the session says, and hands over what arrives.
 
+mod credentials;
 mod ledger;
 mod long_poll;
 mod operate;
@@ -10,6 +11,7 @@ mod publisher;
 mod short_poll;
 mod sse;
 mod target;
+pub mod tls;
 mod websocket;
 
 use std::{ops::ControlFlow, time::Duration};
@@ -17,8 +19,9 @@ use std::{ops::ControlFlow, time::Duration};
 use fourways_shared::{Advice, After, Cursor, Event, Reset, Technique, session::Session};
 
 pub use self::{
+    credentials::Credentials,
     publisher::Publisher,
-    target::{RequestError, Target, TargetError},
+    target::{Refusal, RequestError, Target, TargetError},
 };
 
 /// What a subscriber is told, in the order in which it happened.

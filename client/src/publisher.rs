@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use fourways_shared::{Cursor, Topic};
 use reqwest::{Method, header::CONTENT_TYPE};
+use serde::de::DeserializeOwned;
 
 use crate::{RequestError, Target, target};
 
@@ -29,14 +30,36 @@ impl Publisher {
         struct Answer {
             cursors: Vec<Cursor>,
         }
+        let Answer { cursors } = self.publish("application/x-ndjson", lines.into(), key).await?;
+        Ok(cursors)
+    }
+
+    /// Publishes bytes as one event.
+    ///
+    /// # Errors
+    /// See [`RequestError`].
+    pub async fn publish_bytes(&self, bytes: Vec<u8>, key: &str) -> Result<Cursor, RequestError> {
+        #[derive(serde::Deserialize)]
+        struct Answer {
+            cursor: Cursor,
+        }
+        let Answer { cursor } = self.publish("application/octet-stream", bytes, key).await?;
+        Ok(cursor)
+    }
+
+    async fn publish<T: DeserializeOwned>(
+        &self,
+        kind: &str,
+        body: Vec<u8>,
+        key: &str,
+    ) -> Result<T, RequestError> {
         let request = self
             .target
             .ask(Method::POST, self.target.publish_url(&self.topic))
-            .header(CONTENT_TYPE, "application/x-ndjson")
+            .header(CONTENT_TYPE, kind)
             .header("Idempotency-Key", key)
             .timeout(Duration::from_secs(30))
-            .body(lines);
-        let Answer { cursors } = target::answer(request).await?;
-        Ok(cursors)
+            .body(body);
+        target::answer(request).await
     }
 }

@@ -5,7 +5,7 @@ use std::ops::ControlFlow;
 use fourways_shared::{After, PollBody, session::Session};
 use reqwest::{
     Method,
-    header::{ETAG, IF_NONE_MATCH, RETRY_AFTER},
+    header::{ETAG, IF_NONE_MATCH},
 };
 
 use crate::{Arrival, Ended, Sink, Target, break_off, deliver, moved, target};
@@ -30,10 +30,9 @@ pub(crate) async fn answer(
         Err(error) => return target::lost(error),
     };
     let status = response.status().as_u16();
-    let header = |name| response.headers().get(name).and_then(|value| value.to_str().ok());
-    let retry_after =
-        header(RETRY_AFTER).and_then(|text| text.parse().ok()).map(std::time::Duration::from_secs);
-    let tag = header(ETAG).and_then(|text| text.trim_matches('"').parse().ok());
+    let retry_after = target::retry_after(&response);
+    let tag = response.headers().get(ETAG).and_then(|value| value.to_str().ok());
+    let tag = tag.and_then(|text| text.trim_matches('"').parse().ok());
     let body = match response.bytes().await {
         Ok(body) => body,
         Err(error) => return target::lost(error),

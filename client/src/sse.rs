@@ -8,7 +8,7 @@ use fourways_shared::{
     wire::sse::{Block, Parser},
 };
 use futures_util::StreamExt as _;
-use reqwest::Method;
+use reqwest::{Method, header::CONTENT_TYPE};
 use serde::Deserialize;
 use tokio::time::timeout;
 
@@ -28,8 +28,14 @@ pub(crate) async fn attend(target: &Target, session: &mut Session, sink: &mut Si
     };
     let status = response.status().as_u16();
     if status != 200 {
+        let retry_after = target::retry_after(&response);
         let body = response.bytes().await.unwrap_or_default();
-        return target::refused(status, None, &body);
+        return target::refused(status, retry_after, &body);
+    }
+    // A page to log in at, or a portal's, is no stream.
+    let kind = response.headers().get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    if !kind.starts_with("text/event-stream") {
+        return target::lost(format!("no event stream came, but {kind:?}"));
     }
     if sink(Arrival::Opened).is_break() {
         return Ended::Stopped;
@@ -65,7 +71,8 @@ pub(crate) async fn attend(target: &Target, session: &mut Session, sink: &mut Si
             return Ended::Stopped;
         }
         if let Some(Problem { status, detail, .. }) = problem {
-            return Ended::Failed { advice: Advice::of_status(status, Some(retry)), detail };
+            let advice = Advice::of_status(status, Some(retry));
+            return Ended::Failed { advice: target.at_the_tokens_end(advice, status), detail };
         }
         if parser.held_bytes() > MAX_BLOCK_BYTES {
             return target::lost("a block that does not end");

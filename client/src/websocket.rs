@@ -1,40 +1,39 @@
 //! WebSocket: one connection, commands up, events down.
 
-use std::ops::ControlFlow;
+use std::{io, ops::ControlFlow, sync::Arc};
 
 use fourways_shared::{Advice, Reply, session::Session};
 use futures_util::StreamExt as _;
-use tokio::time::timeout;
+use tokio::{
+    io::{AsyncRead, AsyncWrite},
+    net::TcpStream,
+    time::timeout,
+};
+use tokio_rustls::{TlsConnector, rustls::pki_types::ServerName};
 use tokio_tungstenite::{
-    connect_async_with_config,
-    tungstenite::{Error, Message, client::IntoClientRequest, protocol::WebSocketConfig},
+    WebSocketStream, client_async_with_config,
+    tungstenite::{
+        Error, Message, client::IntoClientRequest, handshake::client::Request, protocol::WebSocketConfig,
+    },
 };
 
 use crate::{Arrival, Ended, Sink, Target, break_off, deliver, moved, target};
 
 pub(crate) async fn attend(target: &Target, session: &mut Session, sink: &mut Sink<'_>) -> Ended {
     let mut url = target.read_url("/v1/ws", session.after());
-    if url.set_scheme("ws").is_err() {
-        return target::lost("the address can't be a WebSocket's");
-    }
-    let Ok(mut request) = url.as_str().into_client_request() else {
-        return target::lost("the address can't be a WebSocket's");
-    };
-    if let Some(value) = target.authorization() {
-        let Ok(value) = value.parse() else { return target::lost("the token can't be in a header") };
-        request.headers_mut().insert("Authorization", value);
-    }
-    // The default of 128 KiB for each connection is for bulk data; a load generator holds thousands.
-    let config = WebSocketConfig::default().read_buffer_size(8 * 1024);
-    let connecting = connect_async_with_config(request, Some(config), true);
-    let mut socket = match timeout(target.silence, connecting).await {
+    let scheme = if target.tls().is_some() { "wss" } else { "ws" };
+    let address = (url.host_str().unwrap_or_default().to_owned(), url.port_or_known_default().unwrap_or(80));
+    let request = url.set_scheme(scheme).ok().and_then(|()| url.as_str().into_client_request().ok());
+    let Some(mut request) = request else { return target::lost("the address can't be a WebSocket's") };
+    request.headers_mut().extend(target.fields());
+    let mut socket = match timeout(target.silence, connect(target, &address, request)).await {
         Err(_) => return target::lost("no answer"),
         Ok(Err(Error::Http(response))) => {
             let body = response.body().as_deref().unwrap_or_default();
             return target::refused(response.status().as_u16(), None, body);
         }
         Ok(Err(error)) => return target::lost(error),
-        Ok(Ok((socket, _))) => socket,
+        Ok(Ok(socket)) => socket,
     };
     if sink(Arrival::Opened).is_break() {
         return Ended::Stopped;
@@ -64,11 +63,37 @@ pub(crate) async fn attend(target: &Target, session: &mut Session, sink: &mut Si
                 let (code, reason) =
                     frame.map_or((1005, String::new()), |f| (f.code.into(), f.reason.to_string()));
                 let detail = format!("the server closed with {code} {reason}");
-                return Ended::Failed { advice: Advice::of_close(code, &reason), detail };
+                let advice =
+                    target.at_the_tokens_end(Advice::of_close(code, &reason), code.saturating_sub(4000));
+                return Ended::Failed { advice, detail };
             }
             _ => {}
         }
     }
+}
+
+/// What a socket speaks over, inside TLS or not.
+trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
+impl<T: AsyncRead + AsyncWrite + Send + Unpin> Stream for T {}
+
+async fn connect(
+    target: &Target,
+    (host, port): &(String, u16),
+    request: Request,
+) -> Result<WebSocketStream<Box<dyn Stream>>, Error> {
+    let stream = TcpStream::connect((host.trim_matches(['[', ']']), *port)).await?;
+    stream.set_nodelay(true)?;
+    let stream: Box<dyn Stream> = match target.tls() {
+        None => Box::new(stream),
+        Some(config) => {
+            let name = ServerName::try_from(host.trim_matches(['[', ']']).to_owned())
+                .map_err(|error| io::Error::new(io::ErrorKind::InvalidInput, error))?;
+            Box::new(TlsConnector::from(Arc::clone(config)).connect(name, stream).await?)
+        }
+    };
+    // The default of 128 KiB for each connection is for bulk data; a load generator holds thousands.
+    let config = WebSocketConfig::default().read_buffer_size(8 * 1024);
+    Ok(client_async_with_config(request, stream, Some(config)).await?.0)
 }
 
 fn take(reply: Reply, session: &mut Session, sink: &mut Sink<'_>) -> Option<Ended> {

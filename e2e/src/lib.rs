@@ -35,5 +35,12 @@ static RUNTIME: LazyLock<Runtime> =
 /// With what the test found wrong.
 #[expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 pub fn run(test: impl AsyncFnOnce() -> anyhow::Result<()>) {
+    ready();
     RUNTIME.block_on(test()).unwrap();
+}
+
+/// To be called before the first HTTP client is made: what they have built in of TLS has no cryptography of its own.
+pub fn ready() {
+    // Somebody was first, with the same.
+    drop(tokio_rustls::rustls::crypto::ring::default_provider().install_default());
 }

@@ -4,19 +4,15 @@ use std::{fmt::Write as _, io::Write as _};
 
 use anyhow::Context as _;
 use clap::Args;
-use fourways_client::Target;
 use fourways_shared::operate::Rehearsal;
+
+use super::server::ServerFlags;
 
 /// What `fourways rehearse` can be told.
 #[derive(Args, Debug)]
 pub struct Rehearse {
-    /// The running server.
-    #[arg(long, env = "FOURWAYS_SERVER", default_value = "http://127.0.0.1:8080", value_name = "URL")]
-    server: String,
-
-    /// Token whose claims have operate, where the server asks for one.
-    #[arg(long, env = "FOURWAYS_TOKEN", hide_env_values = true, value_name = "JWT")]
-    token: Option<String>,
+    #[command(flatten)]
+    server: ServerFlags,
 
     /// Print JSON.
     #[arg(long)]
@@ -28,8 +24,7 @@ pub struct Rehearse {
 /// # Errors
 /// If the server refuses or can't be reached.
 pub async fn run(rehearse: Rehearse) -> anyhow::Result<()> {
-    let target = Target::new(&rehearse.server, Vec::new())?.token(rehearse.token.as_deref());
-    let rehearsal = target.rehearse().await?;
+    let rehearsal = rehearse.server.target()?.rehearse().await?;
     let text =
         if rehearse.json { serde_json::to_string_pretty(&rehearsal)? + "\n" } else { table(&rehearsal)? };
     std::io::stdout().lock().write_all(text.as_bytes()).context("standard output is gone")

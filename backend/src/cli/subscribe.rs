@@ -9,15 +9,17 @@ use std::{
 
 use anyhow::Context as _;
 use clap::Args;
-use fourways_client::{Arrival, Subscriber, Target};
-use fourways_shared::{After, Data, Event, Policy, Technique, Topic};
+use fourways_client::{Arrival, Subscriber};
+use fourways_shared::{After, Event, Filter, Policy, Technique};
+
+use super::{server::ServerFlags, show};
 
 /// What `fourways subscribe` can be told.
 #[derive(Args, Debug)]
 pub struct Subscribe {
-    /// Topic to read; may be given several times.
+    /// Topic or pattern to read, as in chat.* or orders.>; may be given several times.
     #[arg(long, required = true)]
-    topic: Vec<Topic>,
+    topic: Vec<Filter>,
 
     /// Technique to read by: sse, websocket, long-poll or short-poll.
     #[arg(long, default_value = "sse")]
@@ -39,7 +41,7 @@ pub struct Subscribe {
     #[arg(long, value_name = "N")]
     count: Option<u64>,
 
-    /// Print whole events, not only their data.
+    /// Print whole events as JSON, for programs, not only their data for people.
     #[arg(long)]
     events: bool,
 
@@ -47,14 +49,8 @@ pub struct Subscribe {
     #[arg(long, default_value_t = 1.0, value_name = "SECONDS")]
     interval: f64,
 
-    /// Server to read from.
-    #[arg(long, env = "FOURWAYS_SERVER", default_value = "http://127.0.0.1:8080", value_name = "URL")]
-    server: String,
-
-    /// Token to show, where the server asks for one. Better in the environment than on the command line, which others
-    /// may see.
-    #[arg(long, env = "FOURWAYS_TOKEN", hide_env_values = true, value_name = "JWT")]
-    token: Option<String>,
+    #[command(flatten)]
+    server: ServerFlags,
 }
 
 /// Prints until told to stop: events on standard output, one a line, what happened to the connection on standard error.
@@ -62,8 +58,7 @@ pub struct Subscribe {
 /// # Errors
 /// If the server refuses for good, or standard output is gone.
 pub async fn run(subscribe: Subscribe) -> anyhow::Result<()> {
-    let mut target = Target::new(&subscribe.server, subscribe.topic)?;
-    target = target.policy(subscribe.policy).token(subscribe.token.as_deref());
+    let mut target = subscribe.server.target()?.with_filters(subscribe.topic).policy(subscribe.policy);
     target.poll_interval = Duration::try_from_secs_f64(subscribe.interval).context("interval is no time")?;
     let after = subscribe.after.or(subscribe.last.map(After::Last)).unwrap_or_default();
     let mut left = subscribe.count;
@@ -100,16 +95,10 @@ pub async fn run(subscribe: Subscribe) -> anyhow::Result<()> {
     outcome
 }
 
-fn print(event: &Event, whole: bool) -> io::Result<()> {
+fn print(event: &Event, is_whole: bool) -> io::Result<()> {
+    let mut line = if is_whole { show::event(event) } else { show::data(&event.data) };
+    line.push('\n');
     let mut out = io::stdout().lock();
-    match &event.data {
-        _ if whole => serde_json::to_writer(&mut out, event)?,
-        Data::Bytes(bytes) => out.write_all(bytes)?,
-        Data::Json(raw) | Data::Text(raw) => match serde_json::from_str::<String>(raw.get()) {
-            Ok(text) => out.write_all(text.as_bytes())?,
-            Err(_) => out.write_all(raw.get().as_bytes())?,
-        },
-    }
-    out.write_all(b"\n")?;
+    out.write_all(line.as_bytes())?;
     out.flush()
 }

@@ -22,6 +22,7 @@ const COUNT: &str = "
 #[tokio::main(flavor = "current_thread")]
 #[expect(clippy::print_stdout, reason = "it prints what it measures")]
 async fn main() -> anyhow::Result<()> {
+    fourways_e2e::ready();
     let rate: u32 =
         std::env::args().nth(1).map_or(Ok(500), |rate| rate.parse()).context("a number of events")?;
     let server = Server::start()?;

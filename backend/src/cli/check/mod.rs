@@ -32,7 +32,7 @@ use self::{
     verdict::{Finding, Summary},
     wire::Clock,
 };
-use crate::lab::clock;
+use crate::{cli::server::Shown, lab::clock};
 
 /// What `fourways check` can be told.
 #[derive(Args, Debug)]
@@ -59,6 +59,9 @@ pub struct Check {
     #[arg(long, value_name = "URL")]
     publish_to: Option<String>,
 
+    #[command(flatten)]
+    shown: Shown,
+
     /// Print JSON, all evidence included.
     #[arg(long)]
     json: bool,
@@ -79,7 +82,7 @@ pub async fn run(check: Check) -> anyhow::Result<ExitCode> {
         Some(text) => Some(target::parse(text).context("publish-to")?.0),
         None => None,
     };
-    let clock = Clock::start();
+    let clock = Clock::start(check.shown.credentials()?.fields());
     let by = check.by.or(by_scheme);
     let topic = check.topic.as_ref().map_or_else(new_topic, ToString::to_string);
     let watch_ms = Duration::from_secs_f64(check.seconds).as_millis();

@@ -1,6 +1,6 @@
 //! What is asked, once for both ways out: as bytes of HTTP/1.1 (RFC 9112), and for an HTTP client.
 
-use reqwest::{Method, Url};
+use reqwest::{Method, Url, header::HeaderMap};
 
 /// One request.
 #[derive(Clone, Debug)]
@@ -8,13 +8,15 @@ pub(crate) struct Request {
     method: Method,
     url: Url,
     fields: Vec<(&'static str, String)>,
+    /// What the command was told to show.
+    shown: HeaderMap,
     body: Vec<u8>,
 }
 
 impl Request {
     pub(crate) fn get(url: &Url) -> Self {
         let fields = vec![("User-Agent", concat!("fourways-check/", env!("CARGO_PKG_VERSION")).to_owned())];
-        Self { method: Method::GET, url: url.clone(), fields, body: Vec::new() }
+        Self { method: Method::GET, url: url.clone(), fields, shown: HeaderMap::new(), body: Vec::new() }
     }
 
     /// Posts JSON.
@@ -39,8 +41,18 @@ impl Request {
         (host, self.url.port_or_known_default().unwrap_or(80))
     }
 
-    /// Request line and fields, with LF, for people.
+    /// With these fields too.
+    pub(crate) fn showing(self, shown: &HeaderMap) -> Self {
+        Self { shown: shown.clone(), ..self }
+    }
+
+    /// Request line and fields, with LF, for people: a report is passed on, so what is secret is not in it.
     pub(crate) fn head(&self) -> String {
+        let secret = self.shown.keys().map(|name| format!("{name}: …\n"));
+        self.own_head() + &secret.collect::<String>()
+    }
+
+    fn own_head(&self) -> String {
         let query = self.url.query().map(|query| format!("?{query}")).unwrap_or_default();
         let port = self.url.port().map(|port| format!(":{port}")).unwrap_or_default();
         let host = self.url.host_str().unwrap_or_default();
@@ -55,7 +67,12 @@ impl Request {
 
     /// All of it, for the wire.
     pub(crate) fn bytes(&self) -> Vec<u8> {
-        let mut bytes = self.head().replace('\n', "\r\n").into_bytes();
+        let mut bytes = self.own_head().replace('\n', "\r\n").into_bytes();
+        for (name, value) in &self.shown {
+            for part in [name.as_str().as_bytes(), b": ", value.as_bytes(), b"\r\n"] {
+                bytes.extend_from_slice(part);
+            }
+        }
         bytes.extend_from_slice(b"\r\n");
         bytes.extend_from_slice(&self.body);
         bytes

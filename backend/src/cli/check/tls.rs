@@ -2,12 +2,9 @@
 
 use std::sync::Arc;
 
+use fourways_client::tls::trusting_the_system;
 use tokio::net::TcpStream;
-use tokio_rustls::{
-    TlsConnector,
-    client::TlsStream,
-    rustls::{ClientConfig, RootCertStore, crypto::ring, pki_types::ServerName},
-};
+use tokio_rustls::{TlsConnector, client::TlsStream, rustls::pki_types::ServerName};
 
 /// Shakes hands, trusting what the system trusts; `SSL_CERT_FILE` names other roots, as for curl. Only `http/1.1` is
 /// offered, since that is what is spoken.
@@ -15,14 +12,7 @@ use tokio_rustls::{
 /// # Errors
 /// In words, with what the certificate lacks.
 pub(crate) async fn wrap(host: &str, stream: TcpStream) -> Result<TlsStream<TcpStream>, String> {
-    let mut roots = RootCertStore::empty();
-    // One that can't be read is one less to trust; without any the handshake says so.
-    roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
-    let mut config = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
-        .with_safe_default_protocol_versions()
-        .map_err(|error| error.to_string())?
-        .with_root_certificates(roots)
-        .with_no_client_auth();
+    let mut config = trusting_the_system().map_err(|error| error.to_string())?;
     config.alpn_protocols = vec![b"http/1.1".to_vec()];
     let name = ServerName::try_from(host.to_owned()).map_err(|error| format!("{host}: {error}"))?;
     let shaking = TlsConnector::from(Arc::new(config)).connect(name, stream);

@@ -10,6 +10,7 @@ use std::{
 
 use bytes::{Bytes, BytesMut};
 use futures_util::future::{Either, join_all, select};
+use reqwest::header::HeaderMap;
 use tokio::{
     io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _},
     net::TcpStream,
@@ -29,17 +30,21 @@ const MAX_HEAD_BYTES: usize = 64 * 1024;
 /// More of one body is not kept: a judge needs the beginning of a stream, not all of it.
 const MAX_BODY_BYTES: usize = 4 << 20;
 
-/// Counts milliseconds since the check began; all recordings of one check share it.
+/// Counts milliseconds since the check began, and knows what is shown with every request; all of one check share it.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Clock(Instant);
+pub(crate) struct Clock {
+    began: Instant,
+    /// As long as the command: it checks once.
+    shown: &'static HeaderMap,
+}
 
 impl Clock {
-    pub(crate) fn start() -> Self {
-        Self(Instant::now())
+    pub(crate) fn start(shown: HeaderMap) -> Self {
+        Self { began: Instant::now(), shown: Box::leak(Box::new(shown)) }
     }
 
     pub(crate) fn now_ms(self) -> u64 {
-        u64::try_from(self.0.elapsed().as_millis()).unwrap_or(u64::MAX)
+        u64::try_from(self.began.elapsed().as_millis()).unwrap_or(u64::MAX)
     }
 
     /// How long until then; nothing if it is past.
@@ -95,6 +100,7 @@ pub(crate) struct Connection {
 impl Connection {
     /// Connects and asks, within [`ANSWER_MS`]. What goes wrong is in the recording, as its end.
     pub(crate) async fn open(clock: Clock, request: &Request) -> Self {
+        let request = &request.clone().showing(clock.shown);
         let recording = Recording { request: request.head(), ..Recording::default() };
         let mut connection =
             Self { clock, source: Source::Nothing, held: Vec::new(), kept_bytes: 0, recording };

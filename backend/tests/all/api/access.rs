@@ -15,7 +15,7 @@ use crate::{
     server::{Answer, DEADLINE, Server, UPGRADE},
 };
 
-const SECRET: &str = "a secret of more than thirty-two bytes, for tests alone";
+pub(crate) const SECRET: &str = "a secret of more than thirty-two bytes, for tests alone";
 
 /// A server that asks for tokens, and the folder of its keys.
 pub(crate) struct Guarded {

@@ -7,7 +7,7 @@
 //! `tls` what is spoken inside TLS, `http2` its streams, `h2spec` what an
 //! outside judge says of them, `app` the files of the lab.
 
-mod access;
+pub(crate) mod access;
 mod app;
 mod attack;
 mod bad_input;

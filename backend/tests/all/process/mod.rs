@@ -4,4 +4,5 @@ mod command;
 mod drain;
 mod full;
 mod kill;
+mod pipe;
 mod soak;
