@@ -4,6 +4,7 @@
 //! that has none built in, `FOURWAYS_AXE` the script of axe-core, `FOURWAYS_SCHEMATHESIS` the program of that name.
 
 mod browser;
+mod engine;
 mod files;
 mod meddler;
 mod page;
@@ -13,6 +14,7 @@ mod session;
 
 pub use self::{
     browser::Browser,
+    engine::{Engine, Foreign},
     meddler::{Fault, Meddler},
     page::TECHNIQUES,
     refusal::refuse_once,

@@ -8,6 +8,7 @@ mod attack;
 mod audit;
 mod cost;
 mod dev;
+mod engines;
 mod fuzz;
 mod release;
 mod run;
@@ -27,6 +28,7 @@ cargo xtask release                             the binary to deploy, target/rel
 cargo xtask app                                 only the app of a release, into dist
 cargo xtask dev [flags of `trunk serve`]        serve the app with live reload, before a running server
 cargo xtask cost [--rounds 3]                   what a delivery costs, beside the floor and nchan
+cargo xtask engines                             the lab and its client in Firefox and WebKit
 cargo xtask attack [--door TEXT]                 what each door costs who knocks, and everybody else
 cargo xtask timing [row …] [--busy N]           how long start and test take; the suite N times on a busy machine
 cargo xtask fuzz [--seconds 600] [target …]     every parser that reads from the network, with inputs made up
@@ -44,6 +46,7 @@ fn main() -> ExitCode {
         "test" => test::run(rest),
         "attack" => attack::run(rest),
         "cost" => cost::run(rest),
+        "engines" => engines::run(),
         "fuzz" => fuzz::run(rest),
         "audit" => audit::run(),
         "timing" => timing::run(rest),

@@ -241,25 +241,26 @@ fn wasm_tests(steps: &Steps, installed: &Installed) -> anyhow::Result<Counts> {
 /// others on a busy machine is at times too late for anything.
 fn browser_tests(steps: &Steps, installed: &Installed, only: Option<&str>) -> anyhow::Result<Counts> {
     steps.step("the lab and its clients, in Chromium and Node", "5 min", |step| {
-        let tests = |threads: usize| {
+        let tests = |threads: usize| -> anyhow::Result<_> {
             let mut tests = cargo("test --locked --workspace --test e2e --no-fail-fast --");
             tests
                 .arg(format!("--test-threads={threads}"))
+                .env("PATH", tools::with_engines()?)
                 .env("FOURWAYS_BINARY", root().join("target/debug/fourways"))
                 .env("FOURWAYS_APP", app::folder())
                 .env("FOURWAYS_AXE", &installed.axe)
                 .env("FOURWAYS_SCHEMATHESIS", &installed.schemathesis)
                 .env("NODE_PATH", &installed.node_path);
-            tests
+            Ok(tests)
         };
-        if let Err(error) = step.run(tests(BROWSER_THREADS).args(only)) {
+        if let Err(error) = step.run(tests(BROWSER_THREADS)?.args(only)) {
             let printed = step.printed();
             let again = failed(&printed);
             if again.is_empty() || again.len() > MAX_AGAIN {
                 return Err(error);
             }
             say(&format!("\nfailed, and tried once more alone: {}\n{}", again.join(", "), step.failure()));
-            step.run(tests(1).arg("--exact").args(&again))?;
+            step.run(tests(1)?.arg("--exact").args(&again))?;
             say(&format!("\nFLAKY: passed alone, after it had failed: {}", again.join(", ")));
         }
         Ok(Counts::of(&step.printed()))

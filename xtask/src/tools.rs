@@ -23,6 +23,7 @@ const NODE_CLIENTS: [&str; 2] = ["ws@8.23.0", "eventsource@4.1.1"];
 const SCHEMATHESIS: &str = "4.32.5";
 const CARGO_FUZZ: &str = "0.13.1";
 const CARGO_DENY: &str = "0.20.2";
+const GECKODRIVER: &str = "0.37.1";
 /// Judges HTTP/2.
 const H2SPEC: &str = "2.2.1";
 /// The rules that pages are audited by.
@@ -104,6 +105,22 @@ pub(crate) fn for_fuzzing(step: &Step<'_>) -> anyhow::Result<OsString> {
     let version = CARGO_FUZZ.to_owned();
     let tool = CargoTool { package: "cargo-fuzz", program: "cargo-fuzz", version, is_locked: true };
     with_path(vec![tool.folder(step)?])
+}
+
+/// The other browsers with their drivers; the `PATH` to run them with.
+pub(crate) fn for_engines(step: &Step<'_>) -> anyhow::Result<OsString> {
+    apt(step, &[("firefox-esr", "firefox-esr"), ("WebKitWebDriver", "webkit2gtk-driver"), ("Xvfb", "xvfb")])?;
+    with_path(vec![geckodriver().folder(step)?])
+}
+
+/// The `PATH` that has them, as far as they are there.
+pub(crate) fn with_engines() -> anyhow::Result<OsString> {
+    with_path(geckodriver().found().into_iter().collect())
+}
+
+fn geckodriver() -> CargoTool {
+    let version = GECKODRIVER.to_owned();
+    CargoTool { package: "geckodriver", program: "geckodriver", version, is_locked: true }
 }
 
 /// The `PATH` to audit with.

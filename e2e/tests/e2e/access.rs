@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use thirtyfour::Key;
 
 /// Every page, and what is on it once it is at work. `/nowhere` is the one for addresses that lead nowhere.
-const PAGES: [(&str, &str); 20] = [
+pub(crate) const PAGES: [(&str, &str); 20] = [
     ("/", "[data-testid=events-sse]"),
     ("/short-polling", "[data-testid=count]"),
     ("/long-polling", "[data-testid=count]"),

@@ -19,6 +19,7 @@ mod compare;
 mod compression;
 mod docs;
 mod endurance;
+mod engines;
 mod features;
 mod lab;
 mod operate;
