@@ -93,7 +93,8 @@ const tokenOf = async ({ token }) => token?.call
 async function ask(options, path, init = {}, token = tokenOf(options)) {
   const shown = await token;
   const headers = { ...init.headers, ...(shown && { Authorization: `Bearer ${shown}` }) };
-  const signal = init.signal ?? options.signal ?? AbortSignal.timeout(30000);
+  const late = AbortSignal.timeout(30000);
+  const signal = init.signal ?? ((options.signal && AbortSignal.any?.([options.signal, late])) || late);
   const answer = await fetch(base(options) + path, { cache: 'no-store', credentials: options.credentials ?? 'same-origin', ...init, signal, headers });
   const { status } = answer;
   if (answer.ok || status === 304) return answer;
@@ -115,6 +116,7 @@ class Subscription {
   constructor(topics, onEvent, options) {
     this.onEvent = onEvent;
     this.options = options;
+    this._tabMs = options.tabMs ?? TAB_MS;
     this.base = base(options);
     this.query = topics.map(topic => `topic=${encodeURIComponent(topic)}`).join('&')
       + (options.policy ? `&policy=${options.policy}` : '');
@@ -211,9 +213,8 @@ class Subscription {
       if (isOver()) release();
       else this.#lead();
     });
-    const tabMs = this.options.tabMs ?? TAB_MS;
     this._lookedAt = this._heardAt = Date.now();
-    this._watch = setInterval(() => this.#look(), tabMs / 5);
+    this._watch = setInterval(() => this.#look(), this._tabMs / 5);
     let how = { ifAvailable: true };
     while (!isOver()) {
       try {
@@ -245,7 +246,7 @@ class Subscription {
   /** Whether the leading tab lives: it answers even where its timers are held back. */
   #look() {
     const now = Date.now();
-    const tabMs = this.options.tabMs ?? TAB_MS;
+    const tabMs = this._tabMs;
     // After a pause of this tab's own, what the other said meanwhile may come still.
     const wasAway = now - this._lookedAt > tabMs;
     this._lookedAt = now;
@@ -253,6 +254,8 @@ class Subscription {
     if (this._asks > 2 || (this._asks && !wasAway && now - this._askedAt > tabMs)) {
       this._asks = 0;
       this._isStealing = true;
+      // Where all are slow, taking it from each other helps nobody.
+      this._tabMs *= 2;
       this._waiting.abort();
     } else if (!this._asks || wasAway) {
       this._asks++;
@@ -385,6 +388,7 @@ class Subscription {
   async token() {
     const token = await tokenOf(this.options);
     if (this._channel && (token || !this._isPublic) && await this.#who(token) !== this.who && !this._isClosed) {
+      this._notBefore = Date.now() + backoff(this._attempt++);
       this.#rest();
       this.#begin();
     }
@@ -456,7 +460,7 @@ class Feed {
     // A better line may have come meanwhile.
     if (this._isClosed || this._line) return;
     const technique = this._ladder[this.at];
-    if (!technique) return this._subscription.stop(fault('none of options.techniques is there', { stop: true }));
+    if (!technique) return this._subscription.stop(fault('no technique is there', { stop: true }));
     this._openedAt = Date.now();
     const line = new Line(technique, this._subscription);
     line._onalive = () => this.#trust(line);
@@ -579,7 +583,7 @@ class Line {
 
   async #ask(path, init) {
     const token = await this._subscription.token();
-    if (this._isOver) throw fault('it is over');
+    if (this._isOver) throw fault('over');
     return ask(this.options, path, { ...init, signal: this.abort.signal }, token);
   }
 
@@ -640,7 +644,7 @@ class Line {
     const path = `v1/stream?${subscription.query}${begin(subscription)}&heartbeat=event`;
     const answer = await this.#ask(path, { headers: { Accept: 'text/event-stream' } });
     // A page to log in at, or a portal's, is no stream.
-    if (!/^text\/event-stream/i.test(answer.headers.get('Content-Type'))) throw fault('no event stream came');
+    if (!/^text\/event-stream/i.test(answer.headers.get('Content-Type'))) throw fault('no stream came');
     const reader = answer.body.pipeThrough(new TextDecoderStream()).getReader();
     let rest = '';
     let count = 0;
@@ -690,7 +694,7 @@ class Line {
 
 /** Takes a poll's answer: whether it brought something, and there is more. */
 function take(subscription, { reset, events, cursor, more }) {
-  if (!Array.isArray(events)) throw fault('no answer of a poll came');
+  if (!Array.isArray(events)) throw fault('no poll came');
   const { cursor: prior } = subscription;
   if (reset) subscription.reset(reset);
   events.forEach(event => subscription.event(event));

@@ -32,8 +32,10 @@ class Reader {
     if (options.after && options.after !== 'earliest') this.#at(options.after);
     // What it may begin behind.
     this.floor = server.floor;
+    this.ends = world.chance.is(0.5) && new AbortController();
     this.stream = tab.client.subscribe('a', event => this.#event(event), {
       ...options,
+      ...(this.ends && { signal: this.ends.signal }),
       onReset: reset => this.#reset(reset),
       onState: ({ technique, state }) => this.#told(`${technique} ${state}`),
       onError: error => {
@@ -84,7 +86,8 @@ class Reader {
 
   close() {
     this.isClosed = true;
-    this.stream.close();
+    if (this.ends) this.ends.abort();
+    else this.stream.close();
   }
 
   /** How many requests the busiest second had, or such a time. */
@@ -150,13 +153,14 @@ async function story(seed) {
   const { chance } = world;
   const server = new Server(world);
   server.wantsTokens = chance.is(0.3);
+  server.path = chance.of(['/', '/', '/push/', '/a/b']);
   for (let n = chance.below(300); n > 0; n--) server.publish();
   const storage = {};
   const isShared = chance.is(0.7);
   const readers = [];
   const published = [];
   const open = () => {
-    const tab = new Tab(world, server, { hasLocks: isShared || chance.is(0.5), storage });
+    const tab = new Tab(world, server, { locks: isShared ? 'there' : chance.of(['there', 'missing', 'refused']), storage });
     tab.name = `tab ${readers.length + 1}`;
     tab.sub = server.wantsTokens ? chance.of(['ada', 'ada', 'ada', 'bob', 'mallory']) : 'ada';
     const lasts = chance.of([2000, 30000, 20 * MINUTE]);
@@ -170,6 +174,7 @@ async function story(seed) {
     const options = {
       ...(server.wantsTokens && { token: chance.is(0.3) ? fixed : get }),
       ...(chance.is(0.2) && { share: false }),
+      ...(server.path !== '/' && { url: `https://push.example${server.path}` }),
       ...chance.of([{}, {}, { after: 'earliest' }, { last: 20 }, server.epoch === 'e1' ? { after: `e1-${server.floor + chance.below(server.events.length + 1)}` } : {}]),
       ...(chance.is(0.2) && { techniques: chance.of([['long_poll'], ['short_poll'], ['sse', 'short_poll'], ['websocket'], ['sse']]) }),
     };
@@ -216,6 +221,7 @@ async function story(seed) {
       () => {
         if (!tab) return;
         tab.navigator.onLine = false;
+        tab.offlineSince = world.now;
         world.at(chance.below(MINUTE), null, () => {
           tab.navigator.onLine = true;
           if (!tab.isFrozen) tab.page.fire('online');
@@ -227,7 +233,7 @@ async function story(seed) {
         const id = `key-${published.length}`;
         const entry = { id, epoch: server.epoch };
         published.push(entry);
-        tab.client.publish('a', 1, { id, ...(reader.options.token && { token: reader.options.token }) })
+        tab.client.publish('a', 1, { id, url: reader.options.url, ...(reader.options.token && { token: reader.options.token }) })
           .then(cursor => { entry.cursor = cursor; }, error => { entry.error = error; });
       },
     ];

@@ -23,6 +23,8 @@ export class Server {
   /** In which way, for a while: one of those of `#mistreat`, or any. */
   way = null;
   isAway = false;
+  /** What the server's own paths stand behind. */
+  path = '/';
   wantsTokens = false;
   requests = 0;
 
@@ -108,7 +110,7 @@ export class Server {
   fetch(tab, address, init) {
     const { world } = this;
     const { chance } = world;
-    this.lastAddress = address;
+    this.#isBelow(address);
     this.#asked(tab, address.includes('v1/stream'));
     return new Promise((done, fail) => {
       const request = { tab, over: () => over() };
@@ -138,11 +140,16 @@ export class Server {
     });
   }
 
+  #isBelow(address) {
+    const path = `${this.path.replace(/\/*$/, '')}/v1/`;
+    if (!new URL(address).pathname.startsWith(path)) throw new Error(`${address} is not below ${path}`);
+  }
+
   #asked(tab, isStream) {
     this.requests++;
-    if (isStream && !tab.navigator.onLine) tab.askedInVain = true;
+    // What was begun before may still ask for a moment.
+    if (isStream && !tab.navigator.onLine && this.world.now - tab.offlineSince > 1000) tab.askedInVain = true;
     tab.asked.push({ at: this.world.now, isFollowing: tab.isFollowing });
-    if (process.env.TOLD) console.log(this.world.now - 1_700_000_000_000, tab.name, 'ASK', isStream, tab.isFollowing, this.lastAddress);
     tab.isFollowing = false;
   }
 
@@ -326,6 +333,7 @@ export class Server {
 
       constructor(address, protocol) {
         if (protocol !== 'fourways.v1.json') throw new Error(protocol);
+        server.#isBelow(address);
         server.#asked(tab, true);
         tab.open.add(this);
         const { searchParams } = new URL(address);

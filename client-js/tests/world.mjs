@@ -110,11 +110,14 @@ export class Tab {
   navigator = { onLine: true };
   #ids = 0;
 
-  constructor(world, server, { hasLocks = true, storage = {} } = {}) {
+  constructor(world, server, { locks = 'there', storage = {} } = {}) {
     this.world = world;
     this.server = server;
     world.tabs.push(this);
-    if (hasLocks) this.navigator.locks = { request: (...given) => world.locks.request(this, ...given) };
+    // A frame without an origin of its own has them, and may not use them.
+    const refused = () => Promise.reject(Object.assign(new Error('not here'), { name: 'SecurityError' }));
+    const request = (...given) => world.locks.request(this, ...given);
+    if (locks !== 'missing') this.navigator.locks = { request: locks === 'refused' ? refused : request };
     const tab = this;
     class Channel {
       constructor(name) {
@@ -164,7 +167,7 @@ export class Tab {
       again();
       return id;
     };
-    const signal = { timeout: ms => {
+    const signal = { any: signals => AbortSignal.any(signals), timeout: ms => {
       const controller = new AbortController();
       world.at(ms, this, () => controller.abort());
       return controller.signal;

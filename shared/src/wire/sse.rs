@@ -56,8 +56,9 @@ pub fn heartbeat(cursor: Option<Cursor>, every_ms: u64, retry_ms: Option<u64>) -
     .into_bytes()
 }
 
-/// A sign of life that no reader is told of, where there is nothing to say.
-pub const COMMENT: &[u8] = b": heartbeat\n\n";
+/// A sign of life that no reader is told of, where there is nothing to say. No empty line follows: it would end a block, and some
+/// readers hand on a block of nothing as a message of nothing.
+pub const COMMENT: &[u8] = b": heartbeat\n";
 
 fn write_data(out: &mut Vec<u8>, data: &str) {
     let mut rest = data;

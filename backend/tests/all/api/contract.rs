@@ -249,7 +249,7 @@ pub(super) fn a_heartbeat_moves_the_place_without_an_event() {
         format!("id: {cursor}\nevent: heartbeat\ndata: {data}\n\n")
     };
     while stream.chunk() != beat(&elsewhere) {}
-    assert_eq!(stream.chunk(), ": heartbeat\n\n", "nothing new");
+    assert_eq!(stream.chunk(), ": heartbeat\n", "nothing new");
     let mut heard = server.connect();
     heard.request("GET /v1/stream?topic=quiet&heartbeat=event HTTP/1.1", b"");
     assert_eq!(heard.chunk(), format!("retry: 2000\n{}", beat(&elsewhere)), "at once, and");

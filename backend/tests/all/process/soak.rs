@@ -66,10 +66,15 @@ fn topic(index: usize) -> Topic {
 
 async fn publish(base: String, index: usize, count: u64, published: Arc<AtomicU64>) {
     let publisher = Publisher::new(Target::new(&base, vec![]).unwrap(), topic(index));
+    let began = Instant::now();
     for begin in (0..count).step_by(usize::try_from(BATCH).unwrap()) {
         let lines: Vec<String> =
             (begin..(begin + BATCH).min(count)).map(|number| number.to_string()).collect();
-        publisher.publish_lines(lines.join("\n"), &format!("soak-{begin}")).await.unwrap();
+        // A connection that was idle for long may be closed just when it is used again.
+        while publisher.publish_lines(lines.join("\n"), &format!("soak-{begin}")).await.is_err() {
+            assert!(began.elapsed() < 10 * DEADLINE, "the server answers");
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
         published.fetch_add(lines.len() as u64, Ordering::SeqCst);
     }
 }

@@ -21,7 +21,7 @@ const READ: &str = "
     globalThis.seen = [];
     globalThis.states = [];
     const { subscribe } = await import(CLIENT);
-    const timing = { proofMs: 1500, youngMs: 1000, climbMs: 1500, pollMs: 200, tabMs: 1000 };
+    const timing = { proofMs: 1500, youngMs: 1000, climbMs: 1500, pollMs: 200 };
     globalThis.stream = subscribe('js.*', ({ data }) => seen.push(data), {
         url: SERVER, ...timing, ...OPTIONS,
         onState: ({ technique, state }) => states.push(`${technique} ${state}`),

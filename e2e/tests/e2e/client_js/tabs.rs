@@ -94,7 +94,8 @@ fn a_leading_tab_that_is_frozen_or_shows_another_page_holds_up_nobody() {
     run(async || {
         let server = Server::with(&["--heartbeat", "1s"])?;
         let browser = Browser::with_tabs(&server.url(), 1000).await?;
-        let tabs = tabs(&browser, &server, &vec![json!({ "techniques": ["websocket"] }); 3]).await?;
+        let tabs =
+            tabs(&browser, &server, &vec![json!({ "techniques": ["websocket"], "tabMs": 1000 }); 3]).await?;
         publish(&server, 1..=5).await?;
         have_seen(&browser, &tabs, 5).await?;
         browser.driver.switch_to_window(tabs[0].clone()).await?;
