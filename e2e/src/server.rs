@@ -57,6 +57,24 @@ impl Server {
         Self::run(Some(address), &["--data", name_of(folder)?])
     }
 
+    /// As [`Self::on_disk`], with these flags more; at an address that an earlier server has left, if there was one.
+    ///
+    /// # Errors
+    /// As [`Self::start`].
+    pub fn on_disk_with(address: Option<&str>, folder: &Path, flags: &[&str]) -> anyhow::Result<Self> {
+        Self::run(address, &[&["--data", name_of(folder)?], flags].concat())
+    }
+
+    /// Has it end in order, waits until it has, and returns its address.
+    ///
+    /// # Errors
+    /// If it does not end.
+    pub fn drain(mut self) -> anyhow::Result<String> {
+        self.process.terminate()?;
+        self.process.ended()?;
+        Ok(self.address)
+    }
+
     fn run(address: Option<&str>, flags: &[&str]) -> anyhow::Result<Self> {
         let binary = std::env::var_os("FOURWAYS_BINARY")
             .context("FOURWAYS_BINARY is not set: run `cargo xtask test`")?;

@@ -10,6 +10,7 @@ mod cost;
 mod dev;
 mod engines;
 mod fuzz;
+mod libraries;
 mod release;
 mod run;
 mod start;
@@ -29,6 +30,7 @@ cargo xtask app                                 only the app of a release, into 
 cargo xtask dev [flags of `trunk serve`]        serve the app with live reload, before a running server
 cargo xtask cost [--rounds 3]                   what a delivery costs, beside the floor and nchan
 cargo xtask engines                             the lab and its client in Firefox and WebKit
+cargo xtask libraries                           event streams as libraries of other languages read them
 cargo xtask attack [--door TEXT]                 what each door costs who knocks, and everybody else
 cargo xtask timing [row …] [--busy N]           how long start and test take; the suite N times on a busy machine
 cargo xtask fuzz [--seconds 600] [target …]     every parser that reads from the network, with inputs made up
@@ -47,6 +49,7 @@ fn main() -> ExitCode {
         "attack" => attack::run(rest),
         "cost" => cost::run(rest),
         "engines" => engines::run(),
+        "libraries" => libraries::run(),
         "fuzz" => fuzz::run(rest),
         "audit" => audit::run(),
         "timing" => timing::run(rest),

@@ -22,6 +22,7 @@ mod endurance;
 mod engines;
 mod features;
 mod lab;
+mod libraries;
 mod operate;
 mod path;
 mod proxies;

@@ -1,0 +1,100 @@
+//! `cargo xtask libraries`: event streams as libraries of other languages read them.
+
+use std::{fs, path::Path, process::Command};
+
+use anyhow::Context as _;
+
+use crate::{
+    app, root,
+    run::{command, output, say},
+    steps::{Step, Steps},
+    tools,
+};
+
+/// A reader: its folder in `e2e/libraries`, what has to be there to build it, and how it is built.
+const READERS: [(&str, &str, &[&str]); 9] = [
+    ("httpx-sse", "python3 --version", PYTHON),
+    ("requests-sse", "python3 --version", PYTHON),
+    ("go-launchdarkly", "go version", &["go build -o client ."]),
+    ("go-r3labs", "go version", &["go build -o client ."]),
+    ("go-tmaxmax", "go version", &["go build -o client ."]),
+    ("rust-reqwest-eventsource", "cargo --version", &["cargo build --locked --target-dir target"]),
+    ("rust-eventsource-client", "cargo --version", &["cargo build --locked --target-dir target"]),
+    ("java-okhttp-eventsource", "mvn --version", JAVA),
+    ("npm-eventsource", "npm --version", &["npm ci --no-audit --no-fund --loglevel=error"]),
+];
+const PYTHON: &[&str] = &["python3 -m venv .venv", ".venv/bin/pip install --quiet -r requirements.txt"];
+const JAVA: &[&str] =
+    &["mvn -q -B dependency:copy-dependencies -DoutputDirectory=lib", "javac -cp lib/* -d classes Main.java"];
+
+/// Builds those whose language is on the machine, says which are left out, and runs them through a kill, a restart and a drain.
+///
+/// # Errors
+/// If one can't be built or fails.
+pub(crate) fn run() -> anyhow::Result<()> {
+    let steps = Steps::of(3);
+    let folder = root().join("target/libraries");
+    steps.step("building the readers", "6 min the first time", |step| {
+        for (name, needs, how) in READERS {
+            if output(needs).is_none() {
+                say(&format!("   {name} is left out: `{needs}` says nothing"));
+                continue;
+            }
+            build(step, &root().join("e2e/libraries").join(name), &folder.join(name), how)?;
+        }
+        Ok(())
+    })?;
+    steps.step("building server and tests", "4 min the first time", |step| {
+        step.run(&mut command("cargo build --locked --package fourways"))?;
+        step.run(&mut command("cargo test --locked --package fourways-e2e --test e2e --no-run"))
+    })?;
+    steps.step("reading through kills and drains", "1 min", |step| {
+        let mut tests =
+            command("cargo test --locked --package fourways-e2e --test e2e -- --test-threads=3 libraries::");
+        tests
+            .env("FOURWAYS_LIBRARIES", &folder)
+            .env("FOURWAYS_BINARY", root().join("target/debug/fourways"))
+            .env("FOURWAYS_APP", app::folder())
+            .env("NODE_PATH", tools::node_clients(step)?);
+        step.run(&mut tests)?;
+        say(&step.printed());
+        Ok(())
+    })
+}
+
+/// Copies the sources, and builds them unless they are built already as they are.
+fn build(step: &Step<'_>, from: &Path, to: &Path, how: &[&str]) -> anyhow::Result<()> {
+    let mark = to.join("built");
+    let sources = copy(from, to)?;
+    if fs::read_to_string(&mark).is_ok_and(|built| built == sources) {
+        return Ok(());
+    }
+    for line in how {
+        let (program, arguments) = line.split_once(' ').context("a command has arguments")?;
+        // One of the folder's own is not looked for on the path.
+        let program = if program.contains('/') { to.join(program).into_os_string() } else { program.into() };
+        step.run(Command::new(program).args(arguments.split(' ')).current_dir(to).env_remove("RUSTFLAGS"))?;
+    }
+    fs::write(&mark, sources).context("what was built can't be marked")
+}
+
+/// Copies a folder, and returns all that is in its files.
+fn copy(from: &Path, to: &Path) -> anyhow::Result<String> {
+    fs::create_dir_all(to).with_context(|| format!("{} can't be made", to.display()))?;
+    let mut all = String::new();
+    let mut entries: Vec<_> = fs::read_dir(from)?.collect::<Result<_, _>>()?;
+    entries.sort_by_key(fs::DirEntry::file_name);
+    for entry in entries {
+        let target = to.join(entry.file_name());
+        if entry.file_type()?.is_dir() {
+            all.push_str(&copy(&entry.path(), &target)?);
+        } else {
+            let text = fs::read_to_string(entry.path())?;
+            if fs::read_to_string(&target).ok().as_ref() != Some(&text) {
+                fs::write(&target, &text)?;
+            }
+            all.push_str(&text);
+        }
+    }
+    Ok(all)
+}
