@@ -258,7 +258,10 @@ impl Shelf {
             all.events.extend(found.events);
             all.through = found.through;
             if let Some(hole) = found.hole {
-                all.resumes_after = Some(segment.resumes_after(&hole)?.unwrap_or(last));
+                let resumes = segment.resumes_after(&hole)?.unwrap_or(last).max(all.through);
+                // What comes next may claim to lie where the hole does; a reader must get past it.
+                let is_stuck = resumes <= wanted.after;
+                all.resumes_after = Some(if is_stuck { (wanted.after + 1).min(last) } else { resumes });
                 all.hole = Some(hole);
                 return Ok(all);
             }

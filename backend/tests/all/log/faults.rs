@@ -90,6 +90,33 @@ async fn what_is_cut_off_is_kept_beside() {
     assert_eq!(fs::read(&path).unwrap(), bytes[..last]);
 }
 
+#[tokio::test]
+async fn a_block_that_is_there_twice_is_read_once() {
+    for (twice, then) in [(3, 3), (1, 3), (0, 3), (3, 2)] {
+        let folder = tempfile::tempdir().unwrap();
+        let engine = open(folder.path());
+        for n in 0..4 {
+            publish(&engine, "a", &format!("e{n}")).await;
+        }
+        drop(engine);
+        let path = segments(folder.path()).pop().unwrap();
+        let whole = fs::read(&path).unwrap();
+        let starts = [blocks(&whole), vec![whole.len()]].concat();
+        let block = |at: usize| &whole[starts[at]..starts[at + 1]];
+        fs::write(&path, [&whole[..], block(twice), block(then)].concat()).unwrap();
+        let engine = open(folder.path());
+        assert_eq!(texts(&engine, "a").await, names(0..4), "{twice}, {then}");
+        publish(&engine, "a", "e4").await;
+        assert_eq!(texts(&engine, "a").await, names(0..5));
+        drop(engine);
+        let again = open(folder.path());
+        assert_eq!(texts(&again, "a").await, names(0..5));
+        let last = After::Last(std::num::NonZeroU32::new(3).unwrap());
+        let newest = read_all(&mut subscribe(&again, &["a"], last, Policy::All), 100).await.0;
+        assert_eq!(newest, names(2..5), "{twice}, {then}");
+    }
+}
+
 /// All files of a folder and below it, with what is in them.
 fn everything(folder: &Path) -> BTreeMap<PathBuf, (Vec<u8>, SystemTime)> {
     let mut all = BTreeMap::new();

@@ -121,7 +121,8 @@ impl Segment {
                     found.hole = Some(self.hole(at, Damage::Event, found.through));
                     return Ok(found);
                 };
-                if stored.offset <= wanted.after {
+                // A block that does not follow those before it was reported when the segment was opened.
+                if stored.offset <= found.through {
                     continue;
                 }
                 if stored.offset > wanted.through {
@@ -194,7 +195,7 @@ impl Segment {
     /// If the file can't be read.
     pub(in super::super) fn newest_offsets(&self, wanted: Wanted<'_>) -> io::Result<Vec<u64>> {
         let Wanted { after, through, takes, marks, limit, .. } = wanted;
-        let mut newest = Last::of(limit);
+        let (mut newest, mut passed) = (Last::of(limit), after);
         if !self.has_head {
             return Ok(Vec::new());
         }
@@ -217,7 +218,12 @@ impl Segment {
                         if stored.offset > through {
                             return Ok(newest.into_vec());
                         }
-                        if stored.offset > after && takes(stored.topic) {
+                        // As in a read: a block that does not follow is passed over.
+                        if stored.offset <= passed {
+                            continue;
+                        }
+                        passed = stored.offset;
+                        if takes(stored.topic) {
                             newest.push(stored.offset);
                         }
                     }
