@@ -73,3 +73,26 @@ fn every_technique_resumes_over_a_kill_in_node() {
         Ok(())
     });
 }
+
+/// A thousand events a second are more than an answer of a poll holds in the time between two of them.
+#[test]
+fn short_polling_keeps_up_with_a_thousand_events_a_second() {
+    run(async || {
+        const SECONDS: i64 = 10;
+        let server = Server::start()?;
+        let options = json!({ "after": "earliest", "techniques": ["short_poll"], "pollMs": 5000 });
+        let reader = Reader::node(&server.url(), &options).await?;
+        let url = format!("{}/v1/topics/js.a/events", server.url());
+        let http = reqwest::Client::new();
+        for second in 0..SECONDS {
+            let lines: Vec<String> =
+                (1000 * second + 1..=1000 * second + 1000).map(|n| n.to_string()).collect();
+            let request =
+                http.post(&url).header("Content-Type", "application/x-ndjson").body(lines.join("\n"));
+            request.send().await?.error_for_status()?;
+            tokio::time::sleep(std::time::Duration::from_secs(1)).await;
+        }
+        reader.has_seen_to(1000 * SECONDS).await?;
+        reader.end().await
+    });
+}
