@@ -42,6 +42,8 @@ export interface State {
 export interface Refusal extends Error {
   /** problem+json (RFC 9457), where it was one. */
   problem?: { code?: string; status?: number; detail?: string };
+  /** The HTTP status, or what a socket was closed with less 4000. */
+  status?: number;
   /** Asking again would not help. */
   stop?: boolean;
 }
@@ -52,7 +54,7 @@ export interface Connection {
   /** A token, or what gets a fresh one: shown in a header, and on a socket as a one-time ticket. */
   token?: string | (() => string | Promise<string>);
   /** As for `fetch`; `same-origin` without it. */
-  credentials?: RequestCredentials;
+  credentials?: 'omit' | 'same-origin' | 'include';
 }
 
 export interface SubscribeOptions extends Connection {
@@ -63,7 +65,7 @@ export interface SubscribeOptions extends Connection {
   /** `latest`: of a backlog only the newest event of each topic. */
   policy?: 'all' | 'latest';
   /** Which techniques, from the best; all four without it. */
-  techniques?: Technique[];
+  techniques?: readonly Technique[];
   /**
    * False: this tab has a line of its own. Otherwise all tabs of an origin share one that read the same topics, and whose tokens
    * (or cookies) say the same: who may not hear it hears nothing of it.
@@ -97,7 +99,7 @@ export interface Subscription {
 
 /** Every event of these topics (or patterns: `orders.*`, `chat.>`), each once and in order. */
 export function subscribe<T = unknown>(
-  topics: string | string[],
+  topics: string | readonly string[],
   onEvent: (event: FourwaysEvent<T>) => void,
   options?: SubscribeOptions,
 ): Subscription;

@@ -39,11 +39,11 @@ const sleep = (ms, signal) => new Promise(done => {
 /** Full jitter: clients that were cut off together come back spread out. */
 const backoff = attempt => Math.max(LEAST_MS, Math.random() * Math.min(BASE_MS * 2 ** attempt, CAP_MS));
 const fault = (text, more) => Object.assign(new Error(text), more);
-const isPage = () => globalThis.addEventListener && globalThis.document;
+const isPage = globalThis.addEventListener && globalThis.document;
 
 /** The server's address up to the last slash: what comes before `v1/`. */
 function base({ url }) {
-  const address = url ? new URL(url, globalThis.location?.href) : new URL('.', import.meta.url);
+  const address = url ? new URL(url, globalThis.location?.href) : new URL(/* @vite-ignore */ '.', import.meta.url);
   if (!/^https?:$/.test(address.protocol)) throw new TypeError('options.url is missing');
   return address.origin + address.pathname.replace(/\/*$/, '/');
 }
@@ -64,14 +64,15 @@ export async function publish(topic, data, options = {}) {
   // A page that came by plain http has no `randomUUID`.
   const id = options.id ?? crypto.getRandomValues(new Uint32Array(4)).join('-');
   const name = options.name ? `?name=${encodeURIComponent(options.name)}` : '';
+  // What can't be sent is told at once.
+  base(options);
+  const path = `v1/topics/${encodeURIComponent(topic)}/events${name}`;
+  const body = JSON.stringify(data);
+  const headers = { 'Content-Type': 'application/json', 'Idempotency-Key': id };
   const began = Date.now();
   for (let attempt = 0, isRenewed = false; ; attempt++) {
     try {
-      const answer = await ask(options, `v1/topics/${encodeURIComponent(topic)}/events${name}`, {
-        method: 'POST',
-        headers: { 'Content-Type': 'application/json', 'Idempotency-Key': id },
-        body: JSON.stringify(data),
-      });
+      const answer = await ask(options, path, { method: 'POST', headers, body });
       return (await answer.json()).cursor;
     } catch (error) {
       // A token that has ended is got anew, once.
@@ -85,16 +86,22 @@ export async function publish(topic, data, options = {}) {
 }
 
 /** The page's own function may fail, and may never answer. */
-const tokenOf = async ({ token }) => token?.call
-  ? Promise.race([token(), sleep(PROOF_MS).then(() => { throw fault('no token came'); })])
-  : token;
+async function tokenOf({ token }) {
+  if (!token?.call) return token;
+  const over = new AbortController();
+  try {
+    return await Promise.race([token(), sleep(PROOF_MS, over.signal).then(() => { throw fault('no token came'); })]);
+  } finally {
+    over.abort();
+  }
+}
 
 /** A request with the token in its header. Throws what was refused: with `stop` where asking again would not help. */
 async function ask(options, path, init = {}, token = tokenOf(options)) {
   const shown = await token;
   const headers = { ...init.headers, ...(shown && { Authorization: `Bearer ${shown}` }) };
   const late = AbortSignal.timeout(30000);
-  const signal = init.signal ?? ((options.signal && AbortSignal.any?.([options.signal, late])) || late);
+  const signal = init.signal ?? AbortSignal.any?.([options.signal ?? late, late]) ?? late;
   const answer = await fetch(base(options) + path, { cache: 'no-store', credentials: options.credentials ?? 'same-origin', ...init, signal, headers });
   const { status } = answer;
   if (answer.ok || status === 304) return answer;
@@ -114,16 +121,16 @@ class Subscription {
   _listening = [];
 
   constructor(topics, onEvent, options) {
-    this.onEvent = onEvent;
-    this.options = options;
+    this._onEvent = onEvent;
+    this._options = options;
     this._tabMs = options.tabMs ?? TAB_MS;
-    this.base = base(options);
-    this.query = topics.map(topic => `topic=${encodeURIComponent(topic)}`).join('&')
+    this._base = base(options);
+    this._query = topics.map(topic => `topic=${encodeURIComponent(topic)}`).join('&')
       + (options.policy ? `&policy=${options.policy}` : '');
     const { after } = options;
     if (after && after !== 'earliest') this.cursor = after;
     this.#on(options.signal, 'abort', () => this.close());
-    if (isPage()) {
+    if (isPage) {
       const rest = () => this.#rest();
       const goOn = () => this._isResting && this.#begin();
       const wake = () => {
@@ -160,7 +167,7 @@ class Subscription {
     this._isResting = true;
     this.#yield();
     this.#hush();
-    this._waiting?.abort();
+    this._waiting = this._waiting?.abort();
   }
 
   #hush() {
@@ -185,7 +192,7 @@ class Subscription {
       this.#hush();
       this.#lead();
     };
-    if (this.options.share === false || !isPage() || !navigator.locks || !globalThis.BroadcastChannel) alone();
+    if (this._options.share === false || !isPage || !navigator.locks || !globalThis.BroadcastChannel) alone();
     else this.#share(turn).catch(alone);
   }
 
@@ -194,20 +201,20 @@ class Subscription {
     const { exp, iat, nbf, jti, expires_at, ...who } = token
       ? JSON.parse(atob(token.split('.')[1].replaceAll('-', '+').replaceAll('_', '/')))
       // It may be in a cookie, which no page can look into.
-      : await (await ask(this.options, 'v1/session', {}, null)).json();
+      : await (await ask(this._options, 'v1/session', {}, null)).json();
     this._isPublic = who.subject === null;
     return JSON.stringify(who);
   }
 
   /** One tab of an origin holds the line; the others hear it from there, and the next in the queue takes over. */
   async #share(turn) {
-    const who = await this.#who(await tokenOf(this.options));
+    const who = await this.#who(await tokenOf(this._options));
     const isOver = () => turn !== this._turn;
     if (isOver()) return;
-    this.who = who;
-    const name = `fourways ${this.base} ${this.query} ${who}`;
+    this._who = who;
+    const name = `fourways ${this._base} ${this._query} ${who}`;
     const channel = this._channel = new BroadcastChannel(name);
-    channel.onmessage = ({ data }) => isOver() || (data.hello ? this._feed && this.#tell({}) : this._feed || this.#hear(data));
+    channel.onmessage = ({ data }) => isOver() || (data.hello ? this._feed && this.#tell({}) : this._feed || !this._waiting || this.#hear(data));
     const lead = lock => lock && new Promise(release => {
       this._release = release;
       if (isOver()) release();
@@ -240,7 +247,7 @@ class Subscription {
     this._heardAt = Date.now();
     this._asks = 0;
     this.#tell({ hello: true });
-    if (!this.cursor && (this.options.after || this.options.last)) this.#catchUp();
+    if (!this.cursor && (this._options.after || this._options.last)) this.#catchUp();
   }
 
   /** Whether the leading tab lives: it answers even where its timers are held back. */
@@ -274,14 +281,14 @@ class Subscription {
     if (this._wasVain) await sleep(1000);
     for (let attempt = 0, more = true; more && !isOver();) {
       try {
-        const answer = await ask(this.options, `v1/events?${this.query}${begin(this)}&limit=1000`);
+        const answer = await ask(this._options, `v1/events?${this._query}${begin(this)}&limit=1000`);
         const body = await answer.json();
         if (isOver()) break;
         ({ more } = take(this, body));
         attempt = 0;
       } catch (error) {
         if (isOver()) break;
-        if (error.stop) return this.stop(error);
+        if (error.stop) return this._stop(error);
         await sleep(Math.max(backoff(attempt++), error.waitMs ?? 0));
       }
     }
@@ -307,7 +314,7 @@ class Subscription {
     this._heardAt = Date.now();
     this._asks = 0;
     const { prior, cursor, event, reset, technique, state } = data;
-    if (technique !== this.technique || state !== this._told) this.state(technique, state);
+    if (technique !== this.technique || state !== this._told) this._state(technique, state);
     if (this._heard) {
       if (this._heard.length < MAX_HEARD) this._heard.push(data);
       return;
@@ -317,18 +324,18 @@ class Subscription {
     this.cursor ??= prior ?? cursor;
     const place = prior ?? cursor;
     if (reset ? prior !== this.cursor : !isSame(place, this.cursor) || isAfter(place, this.cursor)) return void this.#catchUp();
-    if (reset) this.reset(reset);
-    else if (event) this.event(event);
+    if (reset) this._reset(reset);
+    else if (event) this._event(event);
     else this._moved(cursor);
   }
 
   /** False: it was here before. */
-  event(event) {
+  _event(event) {
     const prior = this.cursor;
     if (this._isClosed || !isAfter(event.cursor, prior)) return;
     this.cursor = event.cursor;
     if (this._feed) this.#tell({ event, prior });
-    this.#hand(this.onEvent, event);
+    this.#hand(this._onEvent, event);
   }
 
   _moved(cursor) {
@@ -339,13 +346,13 @@ class Subscription {
   }
 
   /** Continuity broke: it goes on from where the server says, in another log even if that is back. */
-  reset(reset) {
+  _reset(reset) {
     const prior = this.cursor;
     // Another line may have brought already what this one has lost.
     if (this._isClosed || (isSame(reset.cursor, prior) && !isAfter(reset.cursor, prior))) return;
     this.cursor = reset.cursor;
     if (this._feed) this.#tell({ reset, prior });
-    this.#hand(this.options.onReset, reset);
+    this.#hand(this._options.onReset, reset);
   }
 
   /** What the page does with it and how that fails is no business of the line's. */
@@ -359,21 +366,21 @@ class Subscription {
     }
   }
 
-  state(technique, state) {
+  _state(technique, state) {
     if (this._isClosed) return;
     this.technique = technique;
     this._told = state;
     if (this._feed) this.#tell({});
-    this.#hand(this.options.onState, { technique, state: this._feed || state !== 'open' ? state : 'shared' });
+    this.#hand(this._options.onState, { technique, state: this._feed || state !== 'open' ? state : 'shared' });
   }
 
   /** It was refused for good. The others have tokens of their own, and go on. */
-  stop(error) {
+  _stop(error) {
     if (this._isClosed) return;
     this.close();
     this.technique = null;
-    this.#hand(this.options.onState, { technique: null, state: 'stopped' });
-    this.#hand(this.options.onError, error);
+    this.#hand(this._options.onState, { technique: null, state: 'stopped' });
+    this.#hand(this._options.onError, error);
   }
 
   /** Lets another tab try: what this one can't reach, with its token or at all, it may. */
@@ -385,9 +392,9 @@ class Subscription {
   }
 
   /** The token for a line. If it is somebody else's than the line was shared as, it is shared anew. */
-  async token() {
-    const token = await tokenOf(this.options);
-    if (this._channel && (token || !this._isPublic) && await this.#who(token) !== this.who && !this._isClosed) {
+  async _token() {
+    const token = await tokenOf(this._options);
+    if (this._channel && (token || !this._isPublic) && await this.#who(token) !== this._who && !this._isClosed) {
       this._notBefore = Date.now() + backoff(this._attempt++);
       this.#rest();
       this.#begin();
@@ -404,11 +411,11 @@ class Feed {
 
   constructor(subscription) {
     this._subscription = subscription;
-    this.options = subscription.options;
-    this._ladder = (this.options.techniques ?? TECHNIQUES)
+    this._options = subscription._options;
+    this._ladder = (this._options.techniques ?? TECHNIQUES)
       .filter(name => TECHNIQUES.includes(name) && (name !== 'websocket' || globalThis.WebSocket));
-    this._climbMs = this.options.climbMs ?? CLIMB_MS;
-    this._youngMs = this.options.youngMs ?? YOUNG_MS;
+    this._climbMs = this._options.climbMs ?? CLIMB_MS;
+    this._youngMs = this._options.youngMs ?? YOUNG_MS;
     this.#stepBack();
     this.#open(subscription._notBefore - Date.now());
   }
@@ -429,7 +436,7 @@ class Feed {
   }
 
   #stepBack() {
-    this.at = Math.max(0, this._ladder.indexOf(remembered()));
+    this._at = Math.max(0, this._ladder.indexOf(stored(storage => storage.getItem('fourways'))));
   }
 
   /** No attempt is made while there is no network; this machine's own is always there. */
@@ -455,12 +462,12 @@ class Feed {
   }
 
   async #open(waitMs = 0, isTold = false) {
-    if (waitMs > 0 || this.#isAway()) this._subscription.state(this._ladder[this.at], 'waiting');
+    if (waitMs > 0 || this.#isAway()) this._subscription._state(this._ladder[this._at], 'waiting');
     await this.#pause(Math.max(waitMs, this._openedAt + LEAST_MS - Date.now()), isTold);
     // A better line may have come meanwhile.
     if (this._isClosed || this._line) return;
-    const technique = this._ladder[this.at];
-    if (!technique) return this._subscription.stop(fault('no technique is there', { stop: true }));
+    const technique = this._ladder[this._at];
+    if (!technique) return this._subscription._stop(fault('no technique', { stop: true }));
     this._openedAt = Date.now();
     const line = new Line(technique, this._subscription);
     line._onalive = () => this.#trust(line);
@@ -473,25 +480,25 @@ class Feed {
   }
 
   #trust({ technique }) {
-    remember(technique);
-    this._subscription.state(technique, 'open');
+    stored(storage => storage.setItem('fourways', technique));
+    this._subscription._state(technique, 'open');
     this.#climb();
   }
 
-  #ended(line, { error, waitMs = 0, isOrderly }) {
+  #ended(line, { error, waitMs = error?.waitMs ?? 0, isOrderly }) {
     if (this._isClosed || line !== this._line) return;
     this._line = null;
     const { _subscription: subscription } = this;
     const wasYoung = line._age() < this._youngMs;
     if (line._isAlive && !wasYoung) subscription._attempt = subscription._isRenewed = 0;
     // A token that has ended is got anew, once.
-    const isStale = error?.status === 401 && this.options.token?.call && !subscription._isRenewed;
+    const isStale = error?.status === 401 && this._options.token?.call && !subscription._isRenewed;
     if (isStale) subscription._isRenewed = 1;
-    else if (error?.stop) return subscription.stop(error);
+    else if (error?.stop) return subscription._stop(error);
     this._cuts = wasYoung && !isOrderly ? this._cuts + 1 : 0;
     // An error was told by a server or a network that has failed all of them alike; silence and cuts are the path's.
-    if (!isOrderly && (this._cuts > 1 || (!line._isAlive && !error)) && this.at + 1 < this._ladder.length) {
-      this.at++;
+    if (!isOrderly && (this._cuts > 1 || (!line._isAlive && !error)) && this._at + 1 < this._ladder.length) {
+      this._at++;
       this._cuts = 0;
       return this.#open();
     }
@@ -506,8 +513,8 @@ class Feed {
   /** Looks from time to time whether a better one works again, while this one goes on: nothing is missed meanwhile. */
   #climb() {
     clearTimeout(this._climbing);
-    if (this.at === 0 || this._isClosed) return;
-    const next = this._probed > 0 && this._probed < this.at ? this._probed : 0;
+    if (this._at === 0 || this._isClosed) return;
+    const next = this._probed > 0 && this._probed < this._at ? this._probed : 0;
     this._climbing = setTimeout(() => {
       if (this.#isAway()) return this.#climb();
       const probe = this._probe = new Line(this._ladder[next], this._subscription);
@@ -523,9 +530,9 @@ class Feed {
         if (this._probe !== probe || this._isClosed) return;
         this._probe = null;
         this._line?.close();
-        this.at = next;
+        this._at = next;
         this._probed = this._cuts = 0;
-        this._climbMs = this.options.climbMs ?? CLIMB_MS;
+        this._climbMs = this._options.climbMs ?? CLIMB_MS;
         this.#keep(probe);
         this.#trust(probe);
       }, this._youngMs);
@@ -542,11 +549,11 @@ class Line {
   constructor(technique, subscription) {
     this.technique = technique;
     this._subscription = subscription;
-    this.options = subscription.options;
-    this.abort = new AbortController();
+    this._options = subscription._options;
+    this._abort = new AbortController();
     this._watch = setInterval(() => this._look(), 1000);
     const run = { websocket: () => this.#websocket(), sse: () => this.#sse(), long_poll: () => this.#poll(25), short_poll: () => this.#poll(0) };
-    run[technique]().then(end => this.end(end ?? {}), error => this.end({ error, waitMs: error.waitMs }));
+    run[technique]().then(end => this.end(end ?? {}), error => this.end({ error }));
   }
 
   _age() {
@@ -556,7 +563,7 @@ class Line {
   close() {
     this._isOver = true;
     clearInterval(this._watch);
-    this.abort.abort();
+    this._abort.abort();
     this._socket?.close();
   }
 
@@ -575,16 +582,16 @@ class Line {
 
   /** Something comes within each interval; the end of a second one is not waited for. */
   _look() {
-    if (!this._isAlive) return void (this._age() > (this.options.proofMs ?? PROOF_MS) && this.end({}));
+    if (!this._isAlive) return void (this._age() > (this._options.proofMs ?? PROOF_MS) && this.end({}));
     const silence = Date.now() - this._heardAt;
     if (silence > 1.75 * this._heartbeatMs) this.end({});
     else if (silence > this._heartbeatMs && this._socket?.readyState === 1) this._socket.send('{"type":"ping"}');
   }
 
   async #ask(path, init) {
-    const token = await this._subscription.token();
+    const token = await this._subscription._token();
     if (this._isOver) throw fault('over');
-    return ask(this.options, path, { ...init, signal: this.abort.signal }, token);
+    return ask(this._options, path, { ...init, signal: this._abort.signal }, token);
   }
 
   /** Both streams say the same. */
@@ -592,8 +599,8 @@ class Line {
     const { _subscription: subscription } = this;
     const { type } = message;
     this._heartbeatMs = +(message.heartbeat_ms ?? message.every_ms) || this._heartbeatMs;
-    if (type === 'event') subscription.event(message);
-    else if (type === 'reset') subscription.reset(message);
+    if (type === 'event') subscription._event(message);
+    else if (type === 'reset') subscription._reset(message);
     else if (type === 'subscribed' || type === 'heartbeat') subscription._moved(message.cursor);
   }
 
@@ -604,13 +611,13 @@ class Line {
   async #websocket() {
     const { _subscription: subscription } = this;
     let ticket = '';
-    if (this.options.token) {
+    if (this._options.token) {
       const answer = await this.#ask('v1/tickets', { method: 'POST' });
       ticket = `&ticket=${(await answer.json()).ticket}`;
-    } else await subscription.token();
+    } else await subscription._token();
     if (this._isOver) return;
-    const query = `?${subscription.query}${begin(subscription)}`;
-    const socket = this._socket = new WebSocket(`${subscription.base.replace('http', 'ws')}v1/ws${query}${ticket}`, 'fourways.v1.json');
+    const query = `?${subscription._query}${begin(subscription)}`;
+    const socket = this._socket = new WebSocket(`${subscription._base.replace('http', 'ws')}v1/ws${query}${ticket}`, 'fourways.v1.json');
     return new Promise((done, fail) => {
       socket.onmessage = ({ data }) => {
         if (this._isOver) return;
@@ -626,7 +633,7 @@ class Line {
       socket.onerror = () => {};
       socket.onclose = ({ code, reason }) => {
         // No page is told why there was no upgrade: it asks another way.
-        if (!this._isAlive && code === 1006) return void this.#ask(`v1/events${query}`, { method: 'HEAD' }).then(() => done(), fail);
+        if (!this._isAlive && code === 1006) return void this.#ask(`v1/events${query}&limit=1`).then(() => done(), fail);
         const status = code - 4000;
         const stop = isFinalClose(code);
         done({
@@ -641,7 +648,7 @@ class Line {
   /** By `fetch`, not by `EventSource`: it hears comments, every event's name, and why it was refused. */
   async #sse() {
     const { _subscription: subscription } = this;
-    const path = `v1/stream?${subscription.query}${begin(subscription)}&heartbeat=event`;
+    const path = `v1/stream?${subscription._query}${begin(subscription)}&heartbeat=event`;
     const answer = await this.#ask(path, { headers: { Accept: 'text/event-stream' } });
     // A page to log in at, or a portal's, is no stream.
     if (!/^text\/event-stream/i.test(answer.headers.get('Content-Type'))) throw fault('no stream came');
@@ -670,15 +677,15 @@ class Line {
   }
 
   async #poll(wait) {
-    const { _subscription: subscription, abort: { signal } } = this;
-    const pollMs = this.options.pollMs ?? POLL_MS;
+    const { _subscription: subscription, _abort: { signal } } = this;
+    const pollMs = this._options.pollMs ?? POLL_MS;
     // An answer is due at the end of the wait.
     this._heartbeatMs = pollMs * !wait + (wait + 3) * 1000;
     // The first is not held: it is the proof that this works. Nor is one behind an answer that said that there is more.
     for (let isHeld = false; !this._isOver;) {
       const hold = isHeld ? `&wait=${wait}` : '';
       const began = Date.now();
-      const answer = await this.#ask(`v1/events?${subscription.query}${begin(subscription)}${hold}&limit=1000`);
+      const answer = await this.#ask(`v1/events?${subscription._query}${begin(subscription)}${hold}&limit=1000`);
       const body = answer.status === 200 ? await answer.json() : { events: [], cursor: answer.headers.get('ETag')?.replaceAll('"', '') };
       if (this._isOver) return;
       const { more, isNew } = take(subscription, body);
@@ -696,15 +703,15 @@ class Line {
 function take(subscription, { reset, events, cursor, more }) {
   if (!Array.isArray(events)) throw fault('no poll came');
   const { cursor: prior } = subscription;
-  if (reset) subscription.reset(reset);
-  events.forEach(event => subscription.event(event));
+  if (reset) subscription._reset(reset);
+  events.forEach(event => subscription._event(event));
   if (cursor) subscription._moved(cursor);
   const isNew = subscription.cursor !== prior;
   return { more: more && isNew, isNew };
 }
 
 /** Where the next request begins. */
-function begin({ cursor, options: { after, last } }) {
+function begin({ cursor, _options: { after, last } }) {
   if (cursor ?? after) return `&after=${encodeURIComponent(cursor ?? after)}`;
   return last ? `&last=${last}` : '';
 }
@@ -721,16 +728,11 @@ function isAfter(cursor, known) {
   return offset && (!known || (epoch === knownEpoch && BigInt(offset) > BigInt(knownOffset)));
 }
 
-function remembered() {
+/** No storage here: every page begins with the best. */
+function stored(act) {
   try {
-    return localStorage.getItem('fourways');
+    return act(localStorage);
   } catch {
     return null;
   }
-}
-
-function remember(technique) {
-  try {
-    localStorage.setItem('fourways', technique);
-  } catch { /* No storage here: every page begins with the best. */ }
 }

@@ -2,6 +2,7 @@
 
 mod fallback;
 mod model;
+mod package;
 mod resume;
 mod tabs;
 
