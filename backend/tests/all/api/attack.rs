@@ -195,9 +195,15 @@ fn the_table_of_attacks_names_tests() {
             include_str!("../../../src/lab/dissect/http2.rs").to_owned(),
             include_str!("../../../src/access/keys.rs").to_owned(),
             include_str!("../../../../crates/race/tests/race.rs").to_owned(),
-            include_str!("../log/faults.rs").replace("#[tokio::test]\nasync fn", "#[test]\nfn"),
+            include_str!("../../../../shared/src/data.rs").to_owned(),
+            include_str!("../../../../e2e/tests/e2e/client_js/tabs.rs").to_owned(),
+            include_str!("../encodings.rs").to_owned(),
+            include_str!("../log/costs.rs").to_owned(),
+            include_str!("../log/faults.rs").to_owned(),
+            include_str!("../process/pipe.rs").to_owned(),
         ])
         .map(|source| source.lines().map(str::trim_start).collect::<Vec<_>>().join("\n"))
+        .map(|source| source.replace("#[tokio::test]\nasync fn", "#[test]\nfn"))
         .collect();
     let table = include_str!("../../../../SECURITY.md").lines().filter(|line| line.starts_with("| ")).skip(2);
     let named: Vec<&str> = table

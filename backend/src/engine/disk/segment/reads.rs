@@ -243,7 +243,7 @@ impl Segment {
     /// # Errors
     /// If the file can't be read.
     pub(in super::super) fn resumes_after(&self, hole: &Hole) -> io::Result<Option<u64>> {
-        Ok(self.next_place(hole)?.map(|(_, first)| first - 1))
+        Ok(self.next_place(hole)?.map(|(_, first)| first.saturating_sub(1)))
     }
 
     /// The first block that can be read behind a hole, and its first offset.
