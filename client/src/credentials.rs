@@ -1,4 +1,4 @@
-//! What is shown with every request.
+//! The header fields and the token that a client sends with every request.
 
 use std::{fs, path::PathBuf};
 
@@ -51,7 +51,8 @@ impl Credentials {
         self
     }
 
-    /// What can't be read, or is no token, is not shown: the server says what is missing.
+    /// The header fields of one request. A token file that can't be read, or holds no token, adds none: the server says then what is
+    /// missing.
     pub fn fields(&self) -> HeaderMap {
         let mut fields = self.fields.clone();
         let token = match &self.token {

@@ -57,7 +57,7 @@ impl Server {
         Self::run(Some(address), &["--data", name_of(folder)?])
     }
 
-    /// As [`Self::on_disk`], with these flags more; at an address that an earlier server has left, if there was one.
+    /// Starts one with its log in a folder and these flags more, at an address that an earlier server has left, if one is given.
     ///
     /// # Errors
     /// As [`Self::start`].

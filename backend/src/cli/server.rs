@@ -1,4 +1,4 @@
-//! Which server a command speaks to, and what it shows there.
+//! Flags that `publish`, `subscribe`, `rehearse` and `check` share: the server's address, a token, header fields.
 
 use std::path::PathBuf;
 

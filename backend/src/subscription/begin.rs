@@ -1,4 +1,4 @@
-//! Where a subscription begins.
+//! Finds the place in the log at which a subscription begins: a cursor's, the head's, the oldest event's, or that of the last events.
 
 use fourways_shared::{After, Filter, Policy, ResetReason};
 use smallvec::SmallVec;

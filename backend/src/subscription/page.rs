@@ -1,4 +1,4 @@
-//! What a poll is given: all that there is now, up to a limit.
+//! Reads of a subscription for a poll: all events that there are now, up to a limit, without waiting for more.
 
 use std::{future::poll_fn, task::Poll};
 

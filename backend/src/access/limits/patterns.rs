@@ -1,5 +1,4 @@
-//! The patterns that each client reads. A quarter of all that there may be is what one may have, so that nobody takes them
-//! all.
+//! The patterns that each client reads: at most a quarter of all that there may be, so that no client takes them all.
 
 use std::{
     collections::HashMap,

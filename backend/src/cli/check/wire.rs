@@ -34,7 +34,7 @@ const MAX_BODY_BYTES: usize = 4 << 20;
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Clock {
     began: Instant,
-    /// As long as the command: it checks once.
+    /// Header fields of every request. They live until the process ends, which makes one check.
     shown: &'static HeaderMap,
 }
 

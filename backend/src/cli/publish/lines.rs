@@ -12,7 +12,7 @@ pub(super) const MAX_LINE: usize = 1 << 20;
 /// One line, without its end.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Line {
-    /// As a line of a batch: JSON.
+    /// JSON in one line, as it goes into a batch.
     Json(String),
     /// There is nothing in it to publish.
     Blank,
