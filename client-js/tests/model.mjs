@@ -30,8 +30,6 @@ class Reader {
     this.tab = tab;
     this.options = options;
     if (options.after && options.after !== 'earliest') this.#at(options.after);
-    // What it may begin behind.
-    this.floor = server.floor;
     this.ends = world.chance.is(0.5) && new AbortController();
     this.stream = tab.client.subscribe('a', event => this.#event(event), {
       ...options,
@@ -71,6 +69,9 @@ class Reader {
     this.counts.events++;
     if (last) {
       if (last.epoch !== this.last.epoch || last.offset + 1 !== this.last.offset) this.wrong(`${cursor} after ${last.epoch}-${last.offset}`);
+    } else if (options.last && this.last.epoch === this.server.epoch
+      && this.server.head - this.last.offset + 1 < Math.min(options.last, this.server.events.length)) {
+      this.wrong(`it began with ${cursor}, and not with the last ${options.last}`);
     } else if (options.after && this.last.epoch === 'e1' && this.last.offset > this.server.floor + 1) this.wrong(`it began with ${cursor}, not with the earliest`);
   }
 

@@ -227,7 +227,7 @@ class Locks {
       const wish = { tab, name, act, done, fail };
       const queue = this.#queues.get(name) ?? [];
       this.#queues.set(name, queue);
-      if (how.ifAvailable && (this.#held.has(name) || queue.length)) return void this.world.at(1, tab, () => done(act(null)), 'network');
+      if (how.ifAvailable && (this.#held.has(name) || queue.length)) return void this.world.at(1 + this.world.chance.below(40), tab, () => done(act(null)), 'network');
       if (how.steal) {
         const holder = this.#held.get(name);
         this.#held.delete(name);
