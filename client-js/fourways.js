@@ -56,7 +56,10 @@ const isFinalClose = code => [1002, 1003].includes(code) || (code > 1006 && code
 
 /** Every event of these topics from now on, or from `options.after`. */
 export function subscribe(topics, onEvent, options = {}) {
-  return new Subscription([topics].flat(), onEvent, options);
+  // One that begins with nothing would be open for ever, and hear nothing. In one order, tabs know each other's.
+  const sorted = [topics].flat().sort();
+  if (!sorted[0]) throw new TypeError('no topics');
+  return new Subscription(sorted, onEvent, options);
 }
 
 /** Publishes one event, again and again with the same key until the server has it; its cursor. */
@@ -132,9 +135,8 @@ class Subscription {
     this.#on(options.signal, 'abort', () => this.close());
     if (isPage) {
       const rest = () => this.#rest();
-      const goOn = () => this._isResting && this.#begin();
       const wake = () => {
-        goOn();
+        if (this._isResting) this.#begin();
         this._feed?._wake();
         this.#look();
       };
@@ -192,7 +194,7 @@ class Subscription {
       this.#hush();
       this.#lead();
     };
-    if (this._options.share === false || !isPage || !navigator.locks || !globalThis.BroadcastChannel) alone();
+    if (this._options.share === false || !isPage || !navigator.locks) alone();
     else this.#share(turn).catch(alone);
   }
 
@@ -201,7 +203,7 @@ class Subscription {
     const { exp, iat, nbf, jti, expires_at, ...who } = token
       ? JSON.parse(atob(token.split('.')[1].replaceAll('-', '+').replaceAll('_', '/')))
       // It may be in a cookie, which no page can look into.
-      : await (await ask(this._options, 'v1/session', {}, null)).json();
+      : await (await ask(this._options, 'v1/session', { signal: AbortSignal.timeout(PROOF_MS) }, null)).json();
     this._isPublic = who.subject === null;
     return JSON.stringify(who);
   }
@@ -366,12 +368,12 @@ class Subscription {
     }
   }
 
-  _state(technique, state) {
+  _state(technique, state, error) {
     if (this._isClosed) return;
     this.technique = technique;
     this._told = state;
     if (this._feed) this.#tell({});
-    this.#hand(this._options.onState, { technique, state: this._feed || state !== 'open' ? state : 'shared' });
+    this.#hand(this._options.onState, { technique, state: this._feed || state !== 'open' ? state : 'shared', error });
   }
 
   /** It was refused for good. The others have tokens of their own, and go on. */
@@ -405,7 +407,6 @@ class Subscription {
 
 /** Keeps one line open by the best technique that works. */
 class Feed {
-  _line = null;
   _cuts = 0;
   _openedAt = 0;
 
@@ -441,7 +442,7 @@ class Feed {
 
   /** No attempt is made while there is no network; this machine's own is always there. */
   #isAway() {
-    return globalThis.navigator?.onLine === false && !/\/\/(localhost|127\.|\[::1)/.test(this._subscription.base);
+    return globalThis.navigator?.onLine === false && !/\/\/(localhost|127\.|\[::1)/.test(this._subscription._base);
   }
 
   async #pause(waitMs, isTold) {
@@ -461,8 +462,8 @@ class Feed {
     this._resume = null;
   }
 
-  async #open(waitMs = 0, isTold = false) {
-    if (waitMs > 0 || this.#isAway()) this._subscription._state(this._ladder[this._at], 'waiting');
+  async #open(waitMs = 0, isTold = false, error) {
+    if (waitMs > 0 || this.#isAway()) this._subscription._state(this._ladder[this._at], 'waiting', error);
     await this.#pause(Math.max(waitMs, this._openedAt + LEAST_MS - Date.now()), isTold);
     // A better line may have come meanwhile.
     if (this._isClosed || this._line) return;
@@ -507,7 +508,7 @@ class Feed {
     const wait = Math.min(MOST_MS, Math.max(waitMs, waitMs && !subscription._attempt ? 0 : backoff(subscription._attempt)));
     subscription._attempt++;
     if (!line._isAlive && subscription._attempt % 4 === 0 && subscription._handOver(wait)) return;
-    this.#open(wait, waitMs > 0);
+    this.#open(wait, waitMs > 0, error);
   }
 
   /** Looks from time to time whether a better one works again, while this one goes on: nothing is missed meanwhile. */
@@ -542,7 +543,6 @@ class Feed {
 
 /** One connection, or one row of polls. Ends once. */
 class Line {
-  _isAlive = false;
   _beganAt = Date.now();
   _heartbeatMs = 15000;
 
@@ -661,7 +661,7 @@ class Line {
       if (done || this._isOver) return { waitMs: retryMs, isOrderly: retryMs > 0 };
       const blocks = (rest + value).split('\n\n');
       rest = blocks.pop();
-      if (rest.length > MAX_REST) throw fault('a block does not end');
+      if (rest.length > MAX_REST) throw fault('no end came');
       for (const block of blocks) {
         this._heard();
         const field = name => block.split('\n').filter(line => line.startsWith(`${name}: `)).map(line => line.slice(name.length + 2)).join('\n');

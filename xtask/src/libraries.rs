@@ -1,4 +1,4 @@
-//! `cargo xtask libraries`: event streams as libraries of other languages read them.
+//! `cargo xtask libraries`: event streams as libraries of other languages read them, and `client.js` in a page of Vite and React.
 
 use std::{fs, path::Path, process::Command};
 
@@ -12,7 +12,7 @@ use crate::{
 };
 
 /// A reader: its folder in `e2e/libraries`, what has to be there to build it, and how it is built.
-const READERS: [(&str, &str, &[&str]); 9] = [
+const READERS: [(&str, &str, &[&str]); 10] = [
     ("httpx-sse", "python3 --version", PYTHON),
     ("requests-sse", "python3 --version", PYTHON),
     ("go-launchdarkly", "go version", &["go build -o client ."]),
@@ -21,8 +21,10 @@ const READERS: [(&str, &str, &[&str]); 9] = [
     ("rust-reqwest-eventsource", "cargo --version", &["cargo build --locked --target-dir target"]),
     ("rust-eventsource-client", "cargo --version", &["cargo build --locked --target-dir target"]),
     ("java-okhttp-eventsource", "mvn --version", JAVA),
-    ("npm-eventsource", "npm --version", &["npm ci --no-audit --no-fund --loglevel=error"]),
+    ("npm-eventsource", "npm --version", NODE),
+    ("vite-react", "npm --version", NODE),
 ];
+const NODE: &[&str] = &["npm ci --no-audit --no-fund --loglevel=error"];
 const PYTHON: &[&str] = &["python3 -m venv .venv", ".venv/bin/pip install --quiet -r requirements.txt"];
 const JAVA: &[&str] =
     &["mvn -q -B dependency:copy-dependencies -DoutputDirectory=lib", "javac -cp lib/* -d classes Main.java"];

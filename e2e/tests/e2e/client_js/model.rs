@@ -23,6 +23,11 @@ fn each_event_comes_once_and_in_order_or_a_break_is_told() {
     run("model.mjs", &["--steps", STEPS]).unwrap();
 }
 
+#[test]
+fn what_is_asked_of_nothing_and_why_it_waits_is_said() {
+    run("edges.mjs", &[]).unwrap();
+}
+
 /// The rules of trying again stand once, in `Advice`.
 #[test]
 fn it_tries_again_and_stops_as_all_clients_do() {

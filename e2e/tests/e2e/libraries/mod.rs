@@ -3,6 +3,8 @@
 //! `cargo xtask libraries` builds the readers in `e2e/libraries/`, as far as their languages are on the machine; without it these tests
 //! say that they were skipped.
 
+mod vite;
+
 use std::{
     io::{BufRead as _, BufReader, Write as _},
     path::PathBuf,
@@ -63,13 +65,20 @@ impl Reader {
     }
 }
 
+/// Where it is; says so if it is not.
+fn built(library: &str) -> Option<PathBuf> {
+    let folder = std::env::var_os("FOURWAYS_LIBRARIES").map(|folder| PathBuf::from(folder).join(library));
+    let built = folder.filter(|folder| folder.join("built").is_file());
+    if built.is_none() {
+        let said = writeln!(std::io::stderr(), "skipped: {library} is not built on this machine");
+        said.unwrap();
+    }
+    built
+}
+
 /// `command` is run in the library's folder; `query` is what its readers add to the address.
 fn reads(library: &str, command: &[&str], query: &str) {
-    let built = std::env::var_os("FOURWAYS_LIBRARIES").map(|folder| PathBuf::from(folder).join(library));
-    let Some(folder) = built.filter(|folder| folder.join("built").is_file()) else {
-        let said = writeln!(std::io::stderr(), "skipped: {library} is not built on this machine");
-        return said.unwrap();
-    };
+    let Some(folder) = built(library) else { return };
     run(async || {
         let data = tempfile::tempdir()?;
         let flags = ["--heartbeat", "1s", "--drain", "2s"];
