@@ -37,6 +37,7 @@ pub(crate) fn routes(app: &mut web::ServiceConfig) {
         .service(only("/connections/{id}", "DELETE").route(web::delete().to(roster::cut)))
         .service(only("/rehearsal", "POST").route(web::post().to(rehearsal::handle)))
         .service(only("/limits", "GET, HEAD").route(read().to(limits)))
+        .service(only("/lab", "GET, HEAD").route(read().to(lab::about::handle)))
         .service(only("/lab/clock", "GET, HEAD").route(read().to(lab::clock::handle)))
         .service(only("/lab/code/{feature}", "GET, HEAD").route(read().to(features::code::handle)))
         .service(only("/lab/ws", "GET, HEAD").route(read().to(lab::channel::handle)))

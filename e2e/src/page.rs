@@ -125,7 +125,7 @@ impl Browser {
     /// # Errors
     /// If it never does.
     pub async fn slide(&self, label: &str, to: &str) -> anyhow::Result<()> {
-        let path = format!("//label[span/text()='{label}']//input[@type='range']");
+        let path = format!("//*[span/label/text()='{label}']/input[@type='range']");
         let slider = self.named(&path).await?;
         slider.send_keys(Key::Home + "").await?;
         for _ in 0..MAX_STOPS {

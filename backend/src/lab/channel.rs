@@ -203,6 +203,7 @@ async fn carry_out(visit: &Visit, books: &Books, text: &str, told: &mut LabNews)
 fn news(visit: &Visit, told: &mut LabNews, refused: Option<String>) -> LabNews {
     let visitor = &visit.visitor;
     told.now = clock::now_us();
+    told.since = visitor.since_us;
     told.counts = visitor.counts();
     told.faults = visitor.active();
     told.left_out = visitor.left_out();

@@ -1,5 +1,6 @@
 //! What only the lab asks for; a push server works without.
 
+pub mod about;
 pub mod channel;
 pub mod clock;
 pub mod feed;

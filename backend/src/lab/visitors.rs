@@ -1,7 +1,8 @@
 //! The pages that are here: what was counted for each, and the faults that each wants for itself.
 //!
-//! A visitor is known from when its page opens the lab's channel until [`GRACE`] after it closed it. Connections on
-//! any worker look it up by the id in their requests; a page's id is in no other page's hands.
+//! A visitor is known from its page's first request, whether that is the lab's channel or a stream: after a restart streams are back
+//! before the channel is. It is forgotten [`GRACE`] after the last of them has gone. Connections on any worker look it up by the id in
+//! their requests; a page's id is in no other page's hands.
 
 use std::{
     collections::HashMap,
@@ -41,13 +42,32 @@ struct Known {
     left_at: Instant,
 }
 
+impl Default for Known {
+    fn default() -> Self {
+        Self { visitor: Arc::default(), channels: 0, left_at: Instant::now() }
+    }
+}
+
 /// One page.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Visitor {
+    /// When counting began, in microseconds since 1970.
+    pub(super) since_us: u64,
     state: Mutex<State>,
     /// Changes with every change of a fault; who has seen it need not take the lock.
     generation: AtomicU64,
     left_out: AtomicU64,
+}
+
+impl Default for Visitor {
+    fn default() -> Self {
+        Self {
+            since_us: clock::now_us(),
+            state: Mutex::default(),
+            generation: AtomicU64::default(),
+            left_out: AtomicU64::default(),
+        }
+    }
 }
 
 #[derive(Debug, Default)]
@@ -75,21 +95,25 @@ impl Visitors {
         self.connections.fetch_add(1, Ordering::Relaxed)
     }
 
+    /// The visitor with this id, new if nobody has it; `None` if it is new and too many are here. Until its channel has come it
+    /// keeps nobody else from coming.
     pub(super) fn find(&self, id: LabId) -> Option<Arc<Visitor>> {
-        self.lock().get(&id).map(|known| Arc::clone(&known.visitor))
+        let mut known = self.lock();
+        if known.len() >= MAX_VISITORS && !known.contains_key(&id) {
+            return None;
+        }
+        Some(Arc::clone(&known.entry(id).or_default().visitor))
     }
 
     /// The page opens its channel; `None` if too many are here.
     pub(super) fn arrive(self: &Arc<Self>, id: LabId) -> Option<(Visit, mpsc::Receiver<WireRecord>)> {
         let mut known = self.lock();
         if known.len() >= MAX_VISITORS && !known.contains_key(&id) {
-            return None;
+            // Whoever only names ids may not take the places of pages.
+            let idle = known.iter().find(|(_, known)| known.channels == 0).map(|(id, _)| *id)?;
+            known.remove(&idle);
         }
-        let entry = known.entry(id).or_insert_with(|| Known {
-            visitor: Arc::default(),
-            channels: 0,
-            left_at: Instant::now(),
-        });
+        let entry = known.entry(id).or_default();
         entry.channels += 1;
         let (sender, records) = mpsc::channel(MAX_RECORDS);
         entry.visitor.lock().records = Some(sender);
@@ -98,7 +122,8 @@ impl Visitors {
 
     /// Forgets who is gone for long.
     pub fn sweep(&self) {
-        self.lock().retain(|_, known| known.channels > 0 || known.left_at.elapsed() < GRACE);
+        let is_here = |known: &Known| known.channels > 0 || Arc::strong_count(&known.visitor) > 1;
+        self.lock().retain(|_, known| is_here(known) || known.left_at.elapsed() < GRACE);
     }
 
     fn lock(&self) -> MutexGuard<'_, HashMap<LabId, Known>> {
@@ -238,5 +263,35 @@ impl Visitor {
 
     pub(super) fn gone(&self, connection: u32) {
         self.lock().wakers.remove(&connection);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn id(n: usize) -> LabId {
+        let mut bytes = [0; 16];
+        bytes[..8].copy_from_slice(&n.to_le_bytes());
+        LabId::from_random(bytes)
+    }
+
+    #[test]
+    fn a_stream_that_is_there_before_its_channel_is_counted_for_it() {
+        let visitors = Arc::new(Visitors::default());
+        let stream = visitors.find(id(1)).unwrap();
+        visitors.sweep();
+        let (visit, _records) = visitors.arrive(id(1)).unwrap();
+        assert!(Arc::ptr_eq(&stream, &visit.visitor));
+    }
+
+    #[test]
+    fn names_without_a_page_take_no_place() {
+        let visitors = Arc::new(Visitors::default());
+        let found = (0..2 * MAX_VISITORS).filter(|n| visitors.find(id(*n)).is_some()).count();
+        assert_eq!(found, MAX_VISITORS);
+        let pages: Vec<_> = (5000..5000 + MAX_VISITORS).map(|n| visitors.arrive(id(n)).unwrap()).collect();
+        assert!(visitors.arrive(id(1)).is_none(), "all places are pages'");
+        drop(pages);
     }
 }

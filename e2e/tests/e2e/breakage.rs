@@ -142,7 +142,7 @@ async fn broken(server: &Server, browser: &Browser, fault: &str, effects: Effect
     let button = format!("[data-testid=fault-{fault}]");
     browser.click(&format!("{button}:enabled")).await?;
     browser.find(&format!("{button}[aria-pressed=true]")).await?;
-    if fault != "drop" {
+    if fault != "drop" && fault != BACKGROUND {
         browser.slide("For", "2 s").await?;
     }
     browser.choose("Your prediction", in_words(effects[0])).await?;

@@ -15,7 +15,7 @@ fn every_tab_is_alive_and_the_console_has_no_error() {
         }
         for (_, page) in TECHNIQUES {
             // By the tab, as a person would, without loading the app again.
-            browser.find(&format!("[role=tab][href='{page}']")).await?.click().await?;
+            browser.find(&format!("nav [href='{page}']")).await?.click().await?;
             browser.count_above("[data-testid=count]", 3).await?;
             browser.find("[data-testid=wire] tr[aria-selected]").await?;
             // A deep link and a reload show the same page.
@@ -67,9 +67,9 @@ fn a_tab_that_is_left_closes_its_connections() {
             browser.count_above(&format!("[data-testid=events-{technique}]"), 1).await?;
         }
         for page in ["/long-polling", "/sse", "/websocket"] {
-            browser.find(&format!("[role=tab][href='{page}']")).await?.click().await?;
+            browser.find(&format!("nav [href='{page}']")).await?.click().await?;
             browser.count_above("[data-testid=count]", 1).await?;
-            browser.find("[role=tab][href='/compare']").await?.click().await?;
+            browser.find("nav [href='/compare']").await?.click().await?;
             server.await_no_subscribers().await?;
             browser.driver.back().await?;
             browser.count_above("[data-testid=count]", 1).await?;
@@ -95,16 +95,17 @@ fn what_is_sent_over_the_socket_comes_back_as_an_event() {
 }
 
 #[test]
-fn tabs_and_theme_work_by_keyboard_and_the_back_button_goes_back() {
+fn pages_and_theme_work_by_keyboard_and_the_back_button_goes_back() {
     run(async || {
         let server = Server::start()?;
         let browser = Browser::open(&server.url(), 1440).await?;
         browser.go("/").await?;
-        browser.find("#tab-overview").await?.send_keys(Key::Right + "").await?;
-        browser.find("#tab-short-polling[aria-selected=true]").await?.send_keys(Key::End + "").await?;
-        browser.find("#tab-operate[aria-selected=true]").await?;
+        browser.find("#page-short-polling").await?.send_keys(Key::Enter + "").await?;
+        browser.find("#page-short-polling[aria-current=page]").await?;
+        browser.find("#page-operate").await?.send_keys(Key::Enter + "").await?;
+        browser.find("#page-operate[aria-current=page]").await?;
         browser.driver.back().await?;
-        browser.find("#tab-short-polling[aria-selected=true]").await?;
+        browser.find("#page-short-polling[aria-current=page]").await?;
         browser.find("#theme").await?.send_keys(Key::Enter + "").await?;
         let theme = browser.find("html").await?.attr("data-theme").await?;
         browser.driver.refresh().await?;

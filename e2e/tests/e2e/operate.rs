@@ -53,13 +53,16 @@ async fn is_operated(width: u32) -> anyhow::Result<()> {
     browser.click("[data-testid=publish]").await?;
     browser.text_when("[data-testid=published]", |text| text.contains("not one JSON value")).await?;
     // Cut, it comes back by itself and misses nothing.
-    let cut = "document.querySelector('[data-testid=connections] td button').click(); return true;";
-    browser.ask(cut, &[]).await?;
+    browser.click("[data-testid=connections] td [data-testid^=cut-]").await?;
+    let before = browser.ask("return states;", &[]).await?;
+    anyhow::ensure!(before == json!(["open"]), "nothing is cut before that is confirmed: {before}");
+    browser.click("[data-testid=connections] td [data-testid$=-yes]").await?;
     browser.ask_when("return states;", &[], |states| *states == json!(["open", "waiting", "open"])).await?;
     server.publish("orders.2", "7".to_owned()).await?;
     browser.ask_when("return seen;", &[], |seen| *seen == json!([{ "state": "shipped" }, 7])).await?;
     // A rehearsal has the one stream come back.
     browser.click("[data-testid=rehearse]").await?;
+    browser.click("[data-testid=rehearse-yes]").await?;
     browser.text_when("[data-testid=rehearsed]", |text| text.contains("1 were told, 1 came back")).await?;
     server.publish("orders.3", "8".to_owned()).await?;
     browser.ask_when("return seen;", &[], |seen| *seen == json!([{ "state": "shipped" }, 7, 8])).await?;
@@ -91,6 +94,7 @@ fn a_stranger_is_asked_for_a_token_and_one_without_the_claim_stays_one() {
         browser.go("/operate").await?;
         browser.text_when("[data-testid=trouble]", |text| text.contains("token")).await?;
         let sign_in = async |claims: serde_json::Value| {
+            browser.click("main [data-testid=sign-in-open]").await?;
             let field = browser.find("[data-testid=token]").await?;
             field.clear().await?;
             field.send_keys(token(&claims)).await?;

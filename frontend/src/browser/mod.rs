@@ -6,4 +6,6 @@ pub(crate) mod frame;
 pub(crate) mod page;
 pub(crate) mod picture;
 pub(crate) mod resize;
+pub(crate) mod tabs;
 pub(crate) mod timer;
+pub(crate) mod wake;

@@ -62,6 +62,22 @@ pub(crate) fn centre(list: &'static str, entry: &'static str) {
     });
 }
 
+/// Moves the focus to the first element that a selector finds, once what is being drawn is there.
+pub(crate) fn focus(css: &'static str) {
+    wasm_bindgen_futures::spawn_local(async move {
+        super::timer::sleep(0.0).await;
+        let found = || web_sys::window()?.document()?.query_selector(css).ok()?;
+        let Some(element) = found().and_then(|found| found.dyn_into::<web_sys::HtmlElement>().ok()) else {
+            return;
+        };
+        if !element.has_attribute("tabindex") {
+            element.set_tab_index(-1);
+        }
+        // Focus that can't be moved stays where it is.
+        drop(element.focus());
+    });
+}
+
 /// Where in its element a pointer is, each way from 0 to 1.
 pub(crate) fn place_in(event: &web_sys::PointerEvent) -> Option<(f64, f64)> {
     let element = event.current_target()?.dyn_into::<web_sys::Element>().ok()?;
@@ -82,6 +98,12 @@ pub(crate) fn set_title(title: &str) {
     if let Some(document) = web_sys::window().and_then(|window| window.document()) {
         document.set_title(title);
     }
+}
+
+/// The width of the page in pixels.
+pub(crate) fn width() -> f64 {
+    let width = web_sys::window().and_then(|window| window.inner_width().ok()?.as_f64());
+    width.unwrap_or(1440.0)
 }
 
 /// The query of this page's address.
@@ -168,6 +190,20 @@ fn own_storage() -> Option<web_sys::Storage> {
 pub(crate) fn token(name: &str) -> String {
     let style = root().and_then(|root| web_sys::window()?.get_computed_style(&root).ok()?);
     style.and_then(|style| style.get_property_value(name).ok()).unwrap_or_default()
+}
+
+/// What is found in the light theme, whichever is in force: for paper.
+pub(crate) fn in_light<T>(look: impl FnOnce() -> T) -> T {
+    let Some(root) = root() else { return look() };
+    let pinned = root.get_attribute("data-theme");
+    // Nothing is drawn before this returns. Setting and removing a constant attribute can't fail.
+    drop(root.set_attribute("data-theme", "light"));
+    let found = look();
+    drop(match pinned {
+        Some(theme) => root.set_attribute("data-theme", &theme),
+        None => root.remove_attribute("data-theme"),
+    });
+    found
 }
 
 /// The protocol by which this server was last reached: `http/1.1`, `h2` (Resource Timing, `nextHopProtocol`).

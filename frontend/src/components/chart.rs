@@ -10,7 +10,10 @@ use leptos::{
     prelude::*,
 };
 
-use super::dynamic::{part, text};
+use super::{
+    change::Change as _,
+    dynamic::{part, text},
+};
 use crate::{
     browser::resize::Widths,
     state::{
@@ -60,7 +63,7 @@ pub(crate) fn Legend(
                 data-technique=technique.name()
                 aria-pressed=text(is_shown)
                 title=technique.label()
-                on:click=move |_| hidden.update(|hidden| toggle(hidden, technique))
+                on:click=move |_| hidden.change(|hidden| toggle(hidden, technique))
             >
                 <svg viewBox="0 0 22 10" aria-hidden="true"><path class="m-line" d="M0 5H22" /></svg>
                 {technique.code()}
@@ -77,7 +80,7 @@ pub(crate) fn TableSwitch(
     is_table: RwSignal<bool>,
 ) -> impl IntoView {
     view! {
-        <button type="button" class="btn ghost" aria-pressed=text(move || is_table.get()) on:click=move |_| is_table.update(|is_table| *is_table = !*is_table)>
+        <button type="button" class="btn ghost" aria-pressed=text(move || is_table.get()) on:click=move |_| is_table.change(|is_table| *is_table = !*is_table)>
             "Table"
         </button>
     }

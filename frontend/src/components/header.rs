@@ -4,6 +4,7 @@ use fourways_shared::Technique;
 use leptos::prelude::*;
 
 use super::{
+    change::Change as _,
     dynamic::text,
     icon::{Glyph, Icon},
 };
@@ -13,6 +14,8 @@ use crate::{browser::page, pages::health::State, state::format::duration};
 pub(crate) fn Header(
     /// Whether the server answers.
     health: RwSignal<State>,
+    /// Who is signed in, and the way in or out.
+    children: Children,
 ) -> impl IntoView {
     let is_dark = RwSignal::new(page::is_dark());
     let shape = move || match health.get() {
@@ -31,7 +34,7 @@ pub(crate) fn Header(
         _ => String::new(),
     };
     let switch = move |_| {
-        is_dark.update(|dark| *dark = !*dark);
+        is_dark.change(|dark| *dark = !*dark);
         page::set_dark(is_dark.get_untracked());
     };
     let legend = Technique::ALL.map(|technique| {
@@ -60,6 +63,7 @@ pub(crate) fn Header(
                 // Changes every few seconds: not for the status region to read out.
                 <span class="mono muted" aria-hidden="true">{text(round_trip)}</span>
             </span>
+            {children()}
             <ul class="legend" aria-label="Technique legend">{legend}</ul>
             <button
                 class="icon-btn"

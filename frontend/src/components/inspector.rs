@@ -7,6 +7,7 @@ use leptos::{ev::KeyboardEvent, prelude::*};
 
 use super::{
     anatomy::Anatomy,
+    change::Change as _,
     dynamic::{part, text},
     icon::Icon,
     segments::Segments,
@@ -160,11 +161,11 @@ pub(crate) fn Inspector(
                     <Icon name=Signal::derive(move || if end.get().is_some() { "play" } else { "pause" }) />
                     {text(move || if end.get().is_some() { "Follow" } else { "Hold" })}
                 </button>
-                <Segments label="Records" choices=kinds chosen=kind choose=move |at: usize| filter.update(|filter| filter.kind = Kind::ALL[at].0) />
+                <Segments label="Records" choices=kinds chosen=kind choose=move |at: usize| filter.change(|filter| filter.kind = Kind::ALL[at].0) />
             </header>
             <div class="wire-bar">
                 <input class="input" type="search" placeholder="Search bytes" aria-label="Search in the bytes" data-testid="search"
-                    on:input=move |event| filter.update(|filter| filter.search = event_target_value(&event)) />
+                    on:input=move |event| filter.change(|filter| filter.search = event_target_value(&event)) />
                 <span class="cap" data-testid="matching">{text(move || plural(look.with(|(_, count, _)| *count as u64), "unit", "units"))}</span>
                 {part(move || match streams.lab().left_out.get() {
                     0 => None,

@@ -1,16 +1,18 @@
 //! What draws: data in, callbacks out; no connection, no storage.
 
 pub(crate) mod anatomy;
+pub(crate) mod change;
 pub(crate) mod chart;
 pub(crate) mod code_card;
+pub(crate) mod confirm;
 pub(crate) mod dynamic;
 pub(crate) mod event_list;
 pub(crate) mod header;
 pub(crate) mod icon;
 pub(crate) mod inspector;
+pub(crate) mod nav;
 pub(crate) mod rows;
 pub(crate) mod segments;
 pub(crate) mod sequence;
 pub(crate) mod slider;
 pub(crate) mod strip;
-pub(crate) mod tabs;

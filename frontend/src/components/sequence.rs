@@ -44,6 +44,8 @@ pub(crate) struct Scene<'a> {
     pub(crate) ways: &'a [Way],
     pub(crate) shades: &'a [Shade],
     pub(crate) axis: Axis,
+    /// What the right edge is called.
+    pub(crate) end: &'a str,
     pub(crate) chosen: Option<u64>,
 }
 
@@ -54,7 +56,7 @@ pub(crate) fn draw(surface: &Surface, palette: &Palette, scene: &Scene<'_>) {
         surface.line((x, 0.0), (x, BEHIND), &palette.grid, 1.0);
         surface.text(&label, x, BEHIND + 14.0, &palette.caption, "center");
     }
-    surface.text("now", surface.width - 4.0, BEHIND + 14.0, &palette.caption, "right");
+    surface.text(scene.end, surface.width - 4.0, BEHIND + 14.0, &palette.caption, "right");
     bands(surface, palette, scene);
     shades(surface, palette, scene);
     for y in [SERVER, CLIENT] {
@@ -236,14 +238,16 @@ fn bands(surface: &Surface, palette: &Palette, scene: &Scene<'_>) {
     context.set_global_alpha(1.0);
 }
 
+/// What of a stretch of time is in the picture, at least two pixels wide; `None`: nothing.
+fn seen(axis: Axis, from_ms: f64, until_ms: f64) -> Option<(f64, f64)> {
+    let (from, until) = (axis.x(from_ms), axis.x(until_ms).max(axis.x(from_ms) + 2.0));
+    (until > 0.0 && from < axis.width).then(|| (from.max(0.0), until.min(axis.width)))
+}
+
 /// Faults are hatched, with their name.
 fn shades(surface: &Surface, palette: &Palette, scene: &Scene<'_>) {
     for shade in scene.shades {
-        let from = scene.axis.x(shade.from_ms).max(0.0);
-        let until = scene.axis.x(shade.until_ms).min(surface.width).max(from + 2.0);
-        if until <= 0.0 || from >= surface.width {
-            continue;
-        }
+        let Some((from, until)) = seen(scene.axis, shade.from_ms, shade.until_ms) else { continue };
         let context = &surface.context;
         context.save();
         context.begin_path();
@@ -330,5 +334,19 @@ fn behind(surface: &Surface, palette: &Palette, scene: &Scene<'_>) {
         ("client", CLIENT + 13.0),
     ] {
         surface.label(name, 4.0, y, &palette.caption);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_has_scrolled_out_is_not_in_the_picture() {
+        let axis = Axis { now_ms: 20_000.0, window_ms: 10_000.0, width: 500.0 };
+        assert_eq!(seen(axis, 2_000.0, 9_900.0), None, "it was over before the picture begins");
+        assert_eq!(seen(axis, 21_000.0, 22_000.0), None, "it has not begun");
+        assert_eq!(seen(axis, 9_000.0, 15_000.0), Some((0.0, 250.0)));
+        assert_eq!(seen(axis, 15_000.0, 15_000.0), Some((250.0, 252.0)), "a moment can be seen");
     }
 }

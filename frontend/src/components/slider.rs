@@ -1,9 +1,14 @@
 //! A number to slide, with its value beside the label.
 
+use std::sync::atomic::{AtomicU32, Ordering};
+
 use leptos::prelude::*;
 
 use super::dynamic::text;
 use crate::state::format::fixed;
+
+/// The number in the next slider's id.
+static NEXT: AtomicU32 = AtomicU32::new(0);
 
 #[component]
 pub(crate) fn Slider(
@@ -18,7 +23,15 @@ pub(crate) fn Slider(
     change: Callback<f64>,
     /// The value with its unit.
     show: fn(f64) -> String,
+    /// `change` is called while it slides too.
+    #[prop(optional)]
+    live: bool,
+    /// What tests find it by.
+    #[prop(optional)]
+    testid: &'static str,
 ) -> impl IntoView {
+    // Beside the label, not in it: a label names the first thing in it that can have one, and an output can.
+    let id = format!("slider-{}", NEXT.fetch_add(1, Ordering::Relaxed));
     let place = move || stops.iter().position(|stop| *stop >= value.get()).unwrap_or(stops.len() - 1);
     let dragged = RwSignal::new(None::<usize>);
     let shown = move || dragged.get().unwrap_or_else(place);
@@ -27,17 +40,25 @@ pub(crate) fn Slider(
     let share =
         move || format!("--v:{}%", fixed(shown() as f64 / (stops.len() - 1).max(1) as f64 * 100.0, 1));
     view! {
-        <label class="field">
-            <span>{label}<output>{text(move || show(stops[shown()]))}</output></span>
+        <div class="field">
+            <span><label for=id.clone()>{label}</label><output for=id.clone()>{text(move || show(stops[shown()]))}</output></span>
             <input
                 type="range"
+                id=id
+                data-testid=testid
                 min="0"
                 max=stops.len() - 1
                 step="1"
                 prop:value=text(shown)
                 aria-valuetext=text(move || show(stops[shown()]))
                 style=text(share)
-                on:input=move |event| dragged.set(read(event_target_value(&event)))
+                on:input=move |event| {
+                    let at = read(event_target_value(&event));
+                    dragged.set(at);
+                    if let (true, Some(at)) = (live, at) {
+                        change.run(stops[at]);
+                    }
+                }
                 on:change=move |event| {
                     dragged.set(None);
                     if let Some(at) = read(event_target_value(&event)) {
@@ -45,6 +66,6 @@ pub(crate) fn Slider(
                     }
                 }
             />
-        </label>
+        </div>
     }
 }

@@ -11,7 +11,7 @@ use wasm_bindgen::{JsCast as _, closure::Closure};
 use wasm_bindgen_futures::spawn_local;
 use web_sys::{BinaryType, MessageEvent, WebSocket};
 
-use crate::browser::{page, timer};
+use crate::browser::{page, wake};
 
 /// What the channel tells.
 pub(crate) enum Told {
@@ -120,7 +120,7 @@ fn changed(state: &Rc<RefCell<State>>, is_open: bool) {
     }
     let weak = Rc::downgrade(state);
     spawn_local(async move {
-        timer::sleep(wait.as_secs_f64() * 1000.0).await;
+        wake::sleep(wait.as_secs_f64() * 1000.0).await;
         if let Some(state) = weak.upgrade().filter(|state| state.borrow().is_wanted) {
             connect(&state);
         }

@@ -23,6 +23,16 @@ pub(crate) async fn clock_sample() -> Option<ClockSample> {
     Some(ClockSample { sent_ms, server_ms: now as f64 / 1000.0, received_ms })
 }
 
+/// Whether the programs behind the use cases run on this server; `None` without an answer.
+pub(crate) async fn has_use_cases() -> Option<bool> {
+    #[derive(Deserialize)]
+    struct About {
+        use_cases: bool,
+    }
+    let about: About = Request::get("/v1/lab").send().await.ok()?.json().await.ok()?;
+    Some(about.use_cases)
+}
+
 /// Starts, changes or prolongs this page's own feed.
 ///
 /// # Errors

@@ -18,14 +18,14 @@ use std::{
 };
 
 use fourways_shared::{
-    After, EventId, Policy, Reset, Technique, Topic,
+    Advice, After, EventId, Policy, Problem, Reset, Technique, Topic,
     lab::{LabId, Tag},
 };
 
 use wasm_bindgen_futures::spawn_local;
 
 use crate::{
-    browser::timer,
+    browser::wake,
     state::record::{Delivered, Note},
 };
 
@@ -89,6 +89,19 @@ impl Request {
     }
 }
 
+/// Why the server does not open this stream, asked in the one way whose answer a page is told; `None` if that would open, or there
+/// is no answer.
+async fn refusal(request: Request) -> Option<String> {
+    let address = format!("/v1/events?{}&last=1", request.query());
+    let response = gloo_net::http::Request::get(&address).send().await.ok()?;
+    let status = response.status();
+    if response.ok() || Advice::of_status(status, None) != Advice::Stop {
+        return None;
+    }
+    let problem = response.json::<Problem>().await;
+    Some(problem.map_or(status.to_string(), |problem| format!("{status} {}", problem.detail)))
+}
+
 /// Connects again after a wait, if the stream is still there and wanted.
 fn later<S: 'static>(
     stream: &Rc<RefCell<S>>,
@@ -98,7 +111,7 @@ fn later<S: 'static>(
 ) {
     let weak = Rc::downgrade(stream);
     spawn_local(async move {
-        timer::sleep(wait_ms).await;
+        wake::sleep(wait_ms).await;
         if let Some(stream) = weak.upgrade().filter(|stream| is_wanted(&stream.borrow())) {
             connect(&stream);
         }
@@ -107,9 +120,35 @@ fn later<S: 'static>(
 
 /// An open stream. Dropping it closes it.
 pub(crate) enum Handle {
-    Poll { _handle: poll::Handle },
-    Sse { _handle: sse::Handle },
+    ShortPoll { _handle: poll::Handle },
+    LongPoll { _handle: poll::Handle, _held: Held },
+    Sse { _handle: sse::Handle, _held: Held },
     Websocket { handle: websocket::Handle },
+}
+
+thread_local! {
+    static HELD: Cell<u32> = const { Cell::new(0) };
+}
+
+/// One of the connections that a browser counts.
+pub(crate) struct Held(());
+
+impl Held {
+    fn one() -> Self {
+        HELD.set(HELD.get() + 1);
+        Self(())
+    }
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        HELD.set(HELD.get().saturating_sub(1));
+    }
+}
+
+/// How many connections this page holds over HTTP/1.1 for its streams and held polls.
+pub(crate) fn held() -> u32 {
+    HELD.get()
 }
 
 impl Handle {
@@ -118,7 +157,7 @@ impl Handle {
     pub(crate) fn send(&self, topic: &Topic, json: &str, id: Option<EventId>, told: publish::Told) {
         match self {
             Self::Websocket { handle } => handle.send(topic, json, id, told),
-            Self::Poll { .. } | Self::Sse { .. } => told(publish::Sent::Lost),
+            Self::ShortPoll { .. } | Self::LongPoll { .. } | Self::Sse { .. } => told(publish::Sent::Lost),
         }
     }
 }
@@ -126,9 +165,11 @@ impl Handle {
 /// Opens a stream by a technique; it resumes by itself until its handle is dropped.
 pub(crate) fn open(technique: Technique, request: Request, sink: Sink) -> Handle {
     match technique {
-        Technique::ShortPoll => Handle::Poll { _handle: short_poll::open(request, sink) },
-        Technique::LongPoll => Handle::Poll { _handle: long_poll::open(request, sink) },
-        Technique::Sse => Handle::Sse { _handle: sse::open(request, sink) },
+        Technique::ShortPoll => Handle::ShortPoll { _handle: short_poll::open(request, sink) },
+        Technique::LongPoll => {
+            Handle::LongPoll { _handle: long_poll::open(request, sink), _held: Held::one() }
+        }
+        Technique::Sse => Handle::Sse { _handle: sse::open(request, sink), _held: Held::one() },
         Technique::Websocket => Handle::Websocket { handle: websocket::open(request, sink) },
     }
 }

@@ -74,6 +74,27 @@ pub(crate) async fn sign_in(token: &str) -> Result<(), Refused> {
     answer(request, None).await.map(drop)
 }
 
+/// Whose token the browser keeps; `None` where the server asks nobody.
+///
+/// # Errors
+/// As [`Refused`] says.
+pub(crate) async fn session() -> Result<Option<String>, Refused> {
+    #[derive(serde::Deserialize)]
+    struct Session {
+        subject: Option<String>,
+    }
+    let session: Session = get("/v1/session").await?;
+    Ok(session.subject)
+}
+
+/// Has the browser forget the token.
+///
+/// # Errors
+/// As [`Refused`] says.
+pub(crate) async fn sign_out() -> Result<(), Refused> {
+    answer(Request::delete("/v1/session"), None).await.map(drop)
+}
+
 async fn answer(request: RequestBuilder, body: Option<&str>) -> Result<String, Refused> {
     let other = |error: gloo_net::Error| Refused::Other(error.to_string());
     let request = match body {

@@ -9,7 +9,7 @@ use web_sys::{AbortController, RequestCache, RequestInit, Response};
 
 use super::{Request, Sink, Taken};
 use crate::{
-    browser::{clock, page, timer},
+    browser::{clock, page, timer, wake},
     state::format::plain,
     state::record::{Delivered, Link, Note, Outcome, Record, head},
 };
@@ -55,7 +55,10 @@ pub(super) fn open(manner: Manner, request: Request, sink: Sink) -> Handle {
             let pause_ms = poller.ask(&wanted).await;
             match pause_ms {
                 Some(ms) if wanted.get() => {
-                    if ms > 0.0 {
+                    // A pause between polls is the visitor's to set; one before another attempt may end sooner.
+                    if poller.session.attempt() > 0 {
+                        wake::sleep(ms).await;
+                    } else if ms > 0.0 {
                         timer::sleep(ms).await;
                     }
                 }
@@ -117,6 +120,7 @@ impl Poller {
             up: head(&request_head(&address, tag.as_deref())),
             ..Record::new(self.manner.technique, n, Outcome::Failed, ended_ms)
         };
+        let had_failed = self.session.attempt() > 0;
         let advice = match answer {
             Ok(answer) => self.take(answer, &mut record),
             Err(why) => {
@@ -127,6 +131,9 @@ impl Poller {
         record.cursor = self.session.cursor();
         let why = record.status.clone();
         (self.sink)(Note::Record(Box::new(record)));
+        if had_failed && advice.is_ok() {
+            wake::call();
+        }
         match advice {
             // More is waiting: pausing would fall behind for ever at a high rate.
             Ok(Left::More) => Some(0.0),
@@ -140,7 +147,7 @@ impl Poller {
                 let wait = self.session.failed(advice);
                 (self.sink)(Note::Link(match wait {
                     Some(wait) => Link::Waiting {
-                        until_ms: ended_ms + wait.as_secs_f64() * 1000.0,
+                        until_ms: Some(ended_ms + wait.as_secs_f64() * 1000.0),
                         attempt: self.session.attempt(),
                         why,
                     },

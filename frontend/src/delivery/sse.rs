@@ -12,9 +12,9 @@ use wasm_bindgen::{JsCast as _, closure::Closure};
 use wasm_bindgen_futures::spawn_local;
 use web_sys::{EventSource, MessageEvent};
 
-use super::{Request, Sink, Taken, later};
+use super::{Request, Sink, Taken, later, refusal};
 use crate::{
-    browser::{clock, page, timer},
+    browser::{clock, page, timer, wake},
     state::record::{Delivered, Link, Note, Outcome, Record, head},
 };
 
@@ -41,6 +41,7 @@ pub(super) fn open(request: Request, sink: Sink) -> Handle {
         source: None,
         n: 0,
         heard_ms: 0.0,
+        tries: 0,
         heartbeat: heartbeat::DEFAULT,
         is_wanted: true,
     };
@@ -58,6 +59,8 @@ struct Stream {
     /// The request that is out.
     n: u32,
     heard_ms: f64,
+    /// How often the browser has tried by itself since it was last open.
+    tries: u32,
     /// As the server last said.
     heartbeat: Duration,
     is_wanted: bool,
@@ -136,8 +139,10 @@ fn changed(stream: &Rc<RefCell<Stream>>, at_ms: f64) {
     match state {
         EventSource::OPEN => {
             this.heard_ms = at_ms;
+            this.tries = 0;
             let record = this.opened(at_ms);
             drop(this);
+            wake::call();
             sink(Note::Link(Link::Held { since_ms: at_ms }));
             sink(Note::Record(Box::new(record)));
         }
@@ -145,12 +150,15 @@ fn changed(stream: &Rc<RefCell<Stream>>, at_ms: f64) {
             if let Some(source) = &mut this.source {
                 source.asked_ms = at_ms;
             }
-            let record = this.failed("the connection ended; the browser reconnects", at_ms);
+            this.tries += 1;
+            let (record, tries) =
+                (this.failed("the connection ended; the browser reconnects", at_ms), this.tries);
             drop(this);
             sink(Note::Record(Box::new(record)));
-            let why = "the browser reconnects by itself".to_owned();
+            let why = "connection lost; the browser retries by itself".to_owned();
             // The server's `retry:` says when; a page can't read it.
-            sink(Note::Link(Link::Waiting { until_ms: at_ms, attempt: 1, why }));
+            sink(Note::Link(Link::Waiting { until_ms: None, attempt: tries, why }));
+            hasten(stream, tries);
         }
         _ => {
             drop(this);
@@ -159,7 +167,24 @@ fn changed(stream: &Rc<RefCell<Stream>>, at_ms: f64) {
     }
 }
 
-/// What `EventSource` would not do: another one, from the last cursor.
+/// Tries at once when it is known to be worth it: an `EventSource` can't be told to.
+fn hasten(stream: &Rc<RefCell<Stream>>, tries: u32) {
+    let weak = Rc::downgrade(stream);
+    spawn_local(async move {
+        wake::sleep(LOOK_MS).await;
+        let Some(stream) = weak.upgrade() else { return };
+        let is_waiting = {
+            let this = stream.borrow();
+            let state = this.source.as_ref().map(|source| source.source.ready_state());
+            this.is_wanted && this.tries == tries && state == Some(EventSource::CONNECTING)
+        };
+        if is_waiting {
+            connect(&stream);
+        }
+    });
+}
+
+/// What `EventSource` would not do: another one, from the last cursor, unless the server refuses it for good.
 fn open_again(stream: &Rc<RefCell<Stream>>, what: &str, at_ms: f64) {
     let (sink, record, wait, attempt) = {
         let mut this = stream.borrow_mut();
@@ -170,8 +195,16 @@ fn open_again(stream: &Rc<RefCell<Stream>>, what: &str, at_ms: f64) {
     sink(Note::Record(Box::new(record)));
     let wait_ms = wait.as_secs_f64() * 1000.0;
     let why = format!("{what}; opening a new one");
-    sink(Note::Link(Link::Waiting { until_ms: at_ms + wait_ms, attempt, why }));
-    later(stream, wait_ms, |stream| stream.is_wanted, connect);
+    sink(Note::Link(Link::Waiting { until_ms: Some(at_ms + wait_ms), attempt, why }));
+    let (weak, request) = (Rc::downgrade(stream), stream.borrow().request.clone());
+    spawn_local(async move {
+        let why = refusal(request).await;
+        let Some(stream) = weak.upgrade().filter(|stream| stream.borrow().is_wanted) else { return };
+        match why {
+            Some(why) => sink(Note::Link(Link::Stopped { why })),
+            None => later(&stream, wait_ms, |stream| stream.is_wanted, connect),
+        }
+    });
 }
 
 /// Looks for life until the stream is dropped.

@@ -15,9 +15,10 @@ use web_sys::{BinaryType, CloseEvent, MessageEvent, WebSocket};
 use super::{
     Request, Sink, Taken, later,
     publish::{Sent, Told},
+    refusal,
 };
 use crate::{
-    browser::{clock, page, timer},
+    browser::{clock, page, timer, wake},
     state::record::{Delivered, Link, Note, Outcome, Record, Spans, head},
 };
 
@@ -66,6 +67,7 @@ pub(super) fn open(request: Request, sink: Sink) -> Handle {
         references: 0,
         unanswered: HashMap::new(),
         heard_ms: 0.0,
+        is_open: false,
         heartbeat: heartbeat::DEFAULT,
         is_wanted: true,
     };
@@ -86,6 +88,8 @@ struct Stream {
     /// Publishes that are out, by their reference.
     unanswered: HashMap<u64, Told>,
     heard_ms: f64,
+    /// The socket was opened, and has not ended.
+    is_open: bool,
     /// How often the server gives a sign of life, as it last said.
     heartbeat: Duration,
     is_wanted: bool,
@@ -131,8 +135,10 @@ fn connect(stream: &Rc<RefCell<Stream>>) {
         let (sink, record) = {
             let mut this = stream.borrow_mut();
             this.heard_ms = at_ms;
+            this.is_open = true;
             (Rc::clone(&this.sink), this.opened(at_ms))
         };
+        wake::call();
         sink(Note::Link(Link::Held { since_ms: at_ms }));
         sink(Note::Record(Box::new(record)));
     });
@@ -184,9 +190,10 @@ fn connect(stream: &Rc<RefCell<Stream>>) {
 }
 
 fn ended(stream: &Rc<RefCell<Stream>>, advice: Advice, why: &str, at_ms: f64) {
-    let (sink, record, wait, attempt, unanswered) = {
+    let (sink, record, wait, attempt, unanswered, was_open) = {
         let mut this = stream.borrow_mut();
         this.socket = None;
+        let was_open = std::mem::take(&mut this.is_open);
         let wait = this.session.failed(advice);
         (
             Rc::clone(&this.sink),
@@ -194,6 +201,7 @@ fn ended(stream: &Rc<RefCell<Stream>>, advice: Advice, why: &str, at_ms: f64) {
             wait,
             this.session.attempt(),
             std::mem::take(&mut this.unanswered),
+            was_open,
         )
     };
     sink(Note::Record(Box::new(record)));
@@ -202,8 +210,20 @@ fn ended(stream: &Rc<RefCell<Stream>>, advice: Advice, why: &str, at_ms: f64) {
     }
     let Some(wait) = wait else { return sink(Note::Link(Link::Stopped { why: why.to_owned() })) };
     let wait_ms = wait.as_secs_f64() * 1000.0;
-    sink(Note::Link(Link::Waiting { until_ms: at_ms + wait_ms, attempt, why: why.to_owned() }));
-    later(stream, wait_ms, |stream| stream.is_wanted, connect);
+    sink(Note::Link(Link::Waiting { until_ms: Some(at_ms + wait_ms), attempt, why: why.to_owned() }));
+    if was_open {
+        return later(stream, wait_ms, |stream| stream.is_wanted, connect);
+    }
+    // No page is told why there was no upgrade: it asks another way.
+    let (weak, request) = (Rc::downgrade(stream), stream.borrow().request.clone());
+    spawn_local(async move {
+        let why = refusal(request).await;
+        let Some(stream) = weak.upgrade().filter(|stream| stream.borrow().is_wanted) else { return };
+        match why {
+            Some(why) => sink(Note::Link(Link::Stopped { why })),
+            None => later(&stream, wait_ms, |stream| stream.is_wanted, connect),
+        }
+    });
 }
 
 /// Looks for life until the stream is dropped.

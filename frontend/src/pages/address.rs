@@ -60,9 +60,15 @@ pub(crate) fn Page(
         let path = address.path;
         move |_| path.get()
     });
+    let has_begun = StoredValue::new(false);
     part(move || {
         let path = path.get();
         address.arrived();
+        // Whoever follows a link by keyboard or hears the page read out is where the new page begins.
+        if has_begun.get_value() {
+            page::focus("#main h1");
+        }
+        has_begun.set_value(true);
         page::set_title(&format!("{}: Fourways", title(&path)));
         match path.as_str() {
             "" => view! { <Overview /> }.into_any(),

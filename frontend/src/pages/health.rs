@@ -4,10 +4,10 @@ use fourways_shared::{
     backoff::Backoff,
     measure::{ClockOffset, ClockSample},
 };
-use leptos::{prelude::*, task::spawn_local};
+use leptos::{ev, prelude::*, task::spawn_local};
 
 use crate::{
-    browser::{clock, page, timer},
+    browser::{clock, page, timer, wake},
     components::{
         dynamic::{part, text},
         icon::Icon,
@@ -27,7 +27,6 @@ pub(crate) struct Health {
     pub(crate) clock: RwSignal<ClockOffset>,
     /// `http/1.1`, `h2`: what this server was last reached by; figures depend on it.
     pub(crate) protocol: RwSignal<String>,
-    retry_now: RwSignal<u32>,
 }
 
 #[derive(Clone, Debug, PartialEq)]
@@ -43,6 +42,16 @@ pub(crate) enum State {
     },
 }
 
+impl State {
+    /// `None` while the server does not answer.
+    pub(crate) const fn round_trip_ms(&self) -> Option<f64> {
+        match self {
+            Self::Connected { round_trip_ms } => Some(*round_trip_ms),
+            Self::Asking | Self::Reconnecting { .. } => None,
+        }
+    }
+}
+
 impl Health {
     pub(crate) fn clock_error(&self) -> String {
         let ClockOffset { error_ms, .. } = self.clock.get();
@@ -56,8 +65,9 @@ pub(crate) fn watch() -> Health {
         state: RwSignal::new(State::Asking),
         clock: RwSignal::new(ClockOffset::default()),
         protocol: RwSignal::new(String::new()),
-        retry_now: RwSignal::new(0),
     };
+    let back = window_event_listener(ev::online, |_| wake::call());
+    on_cleanup(move || back.remove());
     spawn_local(async move {
         let mut samples: Vec<ClockSample> = Vec::new();
         let mut backoff = Backoff::new(page::random_seed());
@@ -70,6 +80,10 @@ pub(crate) fn watch() -> Health {
                 }
                 health.clock.set(ClockOffset::estimate(&samples).unwrap_or_default());
                 let round_trip_ms = sample.received_ms - sample.sent_ms;
+                // Whatever waits for the server need not wait longer.
+                if matches!(health.state.get_untracked(), State::Reconnecting { .. }) {
+                    wake::call();
+                }
                 health.state.set(State::Connected { round_trip_ms });
                 let protocol = page::protocol();
                 if health.protocol.with_untracked(|known| *known != protocol) {
@@ -83,10 +97,7 @@ pub(crate) fn watch() -> Health {
                 let wait_ms = backoff.next(std::time::Duration::from_millis(300)).as_secs_f64() * 1000.0;
                 let until_ms = clock::now_ms() + wait_ms;
                 health.state.set(State::Reconnecting { attempt: backoff.attempt(), until_ms });
-                let asked = health.retry_now.get_untracked();
-                while clock::now_ms() < until_ms && health.retry_now.get_untracked() == asked {
-                    timer::sleep(100.0).await;
-                }
+                wake::sleep(wait_ms).await;
             }
         }
     });
@@ -125,7 +136,7 @@ pub(crate) fn Banner(
                 <span><b>"The server does not answer. "</b> "Attempt " {text(move || attempt().unwrap_or(0))}
                     ", next in " {text(move || fixed(seconds.get().ceil(), 0) + " s")}
                     ". Each stream reconnects by itself and goes on from its cursor."</span>
-                <button class="btn" on:click=move |_| health.retry_now.update(|count| *count += 1)>"Retry now"</button>
+                <button class="btn" on:click=move |_| wake::call()>"Retry now"</button>
             </div>
         })
     })

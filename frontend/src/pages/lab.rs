@@ -12,9 +12,9 @@ use leptos::prelude::*;
 use super::overview::own_topic;
 use crate::{
     browser::{clock, page, timer},
-    components::sequence::Shade,
+    components::{change::Change as _, sequence::Shade},
     delivery::channel::{Channel, Told},
-    state::journey::Journey,
+    state::{journey::Journey, tally::Tally},
 };
 
 /// How long to wait for the server before going on without it.
@@ -28,7 +28,7 @@ const MAX_PAST: usize = 40;
 pub(crate) struct Lab {
     pub(crate) id: LabId,
     pub(crate) is_open: RwSignal<bool>,
-    /// In the order of [`Technique::ALL`], since they were last set to zero.
+    /// In the order of [`Technique::ALL`], since they were last set to zero, over restarts of the server.
     pub(crate) counts: RwSignal<[Counts; 4]>,
     pub(crate) faults: RwSignal<Vec<Active>>,
     /// Wire records that did not get here in time.
@@ -52,6 +52,7 @@ struct Inner {
     channel: Option<Channel>,
     records: Rc<RefCell<Vec<WireRecord>>>,
     watched: Option<Technique>,
+    tally: Tally,
 }
 
 impl Lab {
@@ -72,7 +73,12 @@ impl Lab {
             past: StoredValue::new(Vec::new()),
             runs: StoredValue::new(0),
             noted: StoredValue::new(Vec::new()),
-            inner: StoredValue::new_local(Inner { channel: None, records, watched: None }),
+            inner: StoredValue::new_local(Inner {
+                channel: None,
+                records,
+                watched: None,
+                tally: Tally::default(),
+            }),
         };
         let channel = Channel::open(lab.id, Rc::new(move |told| lab.hear(told, &pending)));
         lab.inner.update_value(|inner| inner.channel = Some(channel));
@@ -91,8 +97,9 @@ impl Lab {
                 self.faults.set(Vec::new());
             }
             Told::News(news) => {
-                self.commands.update(|(_, done)| *done = news.commands);
-                self.counts.set(news.counts);
+                self.commands.change(|(_, done)| *done = news.commands);
+                let counts = self.inner.try_update_value(|inner| inner.tally.with(news.since, &news.counts));
+                self.counts.set(counts.unwrap_or_default());
                 if self.faults.with_untracked(|faults| *faults != news.faults) {
                     self.past.update_value(|past| {
                         for fault in &news.faults {
@@ -154,6 +161,12 @@ impl Lab {
         });
     }
 
+    /// When the server that answers now began to count for this page, in microseconds since 1970: another number is another server,
+    /// or one that has forgotten the page. `None` before it has said so, or after the page has gone.
+    pub(crate) fn since(&self) -> Option<u64> {
+        self.inner.try_with_value(|inner| inner.tally.since()).flatten()
+    }
+
     /// What came since the last time.
     pub(crate) fn take_records(&self) -> Vec<WireRecord> {
         self.inner
@@ -181,8 +194,11 @@ impl Lab {
     pub(crate) fn tell(&self, command: &LabCommand) -> bool {
         let tell = |inner: &Inner| inner.channel.as_ref().is_some_and(|channel| channel.tell(command));
         let is_told = self.inner.try_with_value(tell).unwrap_or(false);
+        if let (true, LabCommand::Zero(techniques)) = (is_told, command) {
+            self.inner.update_value(|inner| inner.tally.forget(techniques));
+        }
         if is_told {
-            self.commands.update(|(told, _)| *told += 1);
+            self.commands.change(|(told, _)| *told += 1);
         }
         is_told
     }

@@ -10,7 +10,10 @@ use crate::{
         frame::Frames,
         page,
     },
-    components::strip::{draw_feed, draw_lane},
+    components::{
+        change::Change as _,
+        strip::{draw_feed, draw_lane},
+    },
     state::axis::Axis,
 };
 
@@ -34,7 +37,7 @@ pub(crate) fn frames(
         streams.drain();
         if now_ms - counted_ms > 333.0 {
             counted_ms = now_ms;
-            let _gone = tick.try_update(|tick| *tick = tick.wrapping_add(1));
+            tick.change(|tick| *tick = tick.wrapping_add(1));
         }
         let step_ms = if page::prefers_reduced_motion() { 1000.0 } else { 0.0 };
         if is_paused.try_get_untracked().unwrap_or(true) || now_ms - drawn_ms < step_ms {

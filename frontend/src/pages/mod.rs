@@ -1,6 +1,7 @@
 //! The pages: state in signals, streams they own, components put together.
 
 pub(crate) mod address;
+pub(crate) mod budget;
 pub(crate) mod compare;
 pub(crate) mod decide;
 pub(crate) mod features;
@@ -10,5 +11,6 @@ pub(crate) mod lanes;
 pub(crate) mod operate;
 pub(crate) mod overview;
 pub(crate) mod path;
+pub(crate) mod session;
 pub(crate) mod streams;
 pub(crate) mod technique;

@@ -16,6 +16,7 @@ use crate::{
     browser::clock,
     components::dynamic::{part, text},
     delivery::operate::{self, Refused},
+    pages::session::SignInButton,
     state::{
         format::grouped,
         operate::{Ledger, Limits, Rates, Topics},
@@ -113,7 +114,13 @@ pub(crate) fn Operate() -> impl IntoView {
         <p class="trouble" role="status" data-testid="trouble">{text(trouble)}</p>
         {part(move || {
             if is_stranger.get() {
-                view! { <SignIn /> }.into_any()
+                view! {
+                    <section class="card blank">
+                        <p>"Signing in takes a token with the right "<code>"operate"</code>"."</p>
+                        <SignInButton words="Sign in with another token" />
+                    </section>
+                }
+                .into_any()
             } else {
                 view! {
                     <div class="op">
@@ -121,41 +128,11 @@ pub(crate) fn Operate() -> impl IntoView {
                         <ConnectionsCard told=told />
                         <TopicsCard told=told />
                         <LedgerCard told=told />
-                        <RehearseCard />
+                        <RehearseCard told=told />
                     </div>
                 }
                 .into_any()
             }
         })}
-    }
-}
-
-/// Keeps a token as a cookie that no script can read.
-#[component]
-fn SignIn() -> impl IntoView {
-    let token = RwSignal::new(String::new());
-    let said = RwSignal::new(String::new());
-    let sign_in = move |event: leptos::ev::SubmitEvent| {
-        event.prevent_default();
-        let text = token.get_untracked();
-        spawn_local(async move {
-            let words = match operate::sign_in(text.trim()).await {
-                Ok(()) => "kept; asking again".to_owned(),
-                Err(refused) => refused.words().to_owned(),
-            };
-            let _gone = said.try_set(words);
-        });
-    };
-    view! {
-        <section class="card" aria-labelledby="sign-h">
-            <header><h2 id="sign-h">"Who are you?"</h2></header>
-            <form class="card-b form" on:submit=sign_in>
-                <label class="field"><span>"Token (JWT) whose claims have operate"</span>
-                    <input class="input" type="password" autocomplete="off" data-testid="token" on:input=move |event| token.set(event_target_value(&event)) />
-                </label>
-                <button class="btn pri" data-testid="sign-in">"Use it"</button>
-                <span class="cap" role="status">{text(move || said.get())}</span>
-            </form>
-        </section>
     }
 }

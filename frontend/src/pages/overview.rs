@@ -4,6 +4,7 @@ use fourways_shared::{After, Technique, Topic};
 use leptos::{prelude::*, task::spawn_local};
 
 use super::{
+    budget::Budget,
     health::Health,
     lab::Lab,
     lanes::{Canvases, frames},
@@ -12,6 +13,7 @@ use super::{
 use crate::{
     browser::{clock, page, timer},
     components::{
+        change::Change as _,
         dynamic::{part, text},
         icon::{Icon, Name},
         segments::Segments,
@@ -58,7 +60,7 @@ pub(crate) fn Overview() -> impl IntoView {
     let tick = RwSignal::new(0_u32);
     let canvases: Canvases = std::array::from_fn(|_| NodeRef::new());
 
-    open_all(streams, own.clone());
+    keep_streams(streams, own.clone());
     Effect::new(move |_| {
         let is_paused = is_paused.get();
         streams_follow(streams, is_paused);
@@ -110,7 +112,7 @@ pub(crate) fn Overview() -> impl IntoView {
             <div class="acts">
                 <span class="cap">"add"</span>
                 <Segments label="Extra events a second" choices=rates chosen=chosen_rate choose=move |at: usize| rate.set(RATES[at].0) />
-                <button class="btn" aria-pressed=text(move || is_paused.get()) on:click=move |_| is_paused.update(|p| *p = !*p)>
+                <button class="btn" aria-pressed=text(move || is_paused.get()) on:click=move |_| is_paused.change(|p| *p = !*p)>
                     <Icon name=Signal::derive(move || if is_paused.get() { "play" } else { "pause" }) />
                     {text(move || if is_paused.get() { "Resume" } else { "Pause" })}
                 </button>
@@ -209,12 +211,17 @@ fn LaneRow(
 fn link_word(streams: Streams, technique: Technique) -> String {
     let word = |link: &Link| match link {
         Link::Idle | Link::Held { .. } => "up to date".to_owned(),
-        Link::Opening if technique == Technique::ShortPoll => "up to date".to_owned(),
-        Link::Opening => "connecting".to_owned(),
-        Link::Waiting { attempt, .. } => format!("reconnecting, attempt {attempt}"),
-        Link::Stopped { why } => format!("stopped: {why}"),
+        other => other.words(),
     };
-    streams.lane(technique, |lane| word(&lane.link)).unwrap_or_default()
+    // A poll that is out for a moment is as fresh as the one before; one that gets no answer is not.
+    let is_quick = |lane: &Lane| {
+        let asked_ms = lane.records.back().map_or(0.0, |record| record.ended_ms);
+        technique == Technique::ShortPoll
+            && lane.link == Link::Opening
+            && clock::now_ms() - asked_ms < 2.0 * POLL_MS
+    };
+    let word = |lane: &Lane| if is_quick(lane) { "up to date".to_owned() } else { word(&lane.link) };
+    streams.lane(technique, word).unwrap_or_default()
 }
 
 fn published_line(published: Published) -> impl IntoView {
@@ -247,6 +254,25 @@ pub(crate) fn keep_feed(topic: Topic, rate: RwSignal<f64>, payload_bytes: u32) {
     });
 }
 
+/// Keeps all four open while somebody looks, or nobody else wants their connections.
+fn keep_streams(streams: Streams, own: Topic) {
+    let budget = expect_context::<Budget>();
+    let is_given_back = Memo::new(move |before| {
+        let stays = before == Some(&true) && budget.is_hidden();
+        stays || budget.is_wanted_elsewhere()
+    });
+    Effect::new(move |was: Option<bool>| {
+        let is_given_back = is_given_back.get();
+        match (was, is_given_back) {
+            (_, true) => streams.close_all(),
+            (None, false) => open_all(streams, own.clone()),
+            (Some(true), false) => resume_all(streams, &own),
+            (Some(false), false) => {}
+        }
+        is_given_back
+    });
+}
+
 fn open_all(streams: Streams, own: Topic) {
     spawn_local(async move {
         streams.fresh().await;
@@ -256,6 +282,16 @@ fn open_all(streams: Streams, own: Topic) {
             streams.open(technique, ask);
         }
     });
+}
+
+/// As [`open_all`], from where each was.
+fn resume_all(streams: Streams, own: &Topic) {
+    let topics: Vec<_> = [Some(own.clone()), Topic::parse("host.cpu").ok()].into_iter().flatten().collect();
+    for technique in Technique::ALL {
+        let cursor = streams.lane(technique, |lane| lane.cursor).flatten();
+        let after = cursor.map_or(After::Head, After::Cursor);
+        streams.open(technique, Ask { topics: topics.clone(), after, poll_ms: POLL_MS, hold_s: HOLD_S });
+    }
 }
 
 /// Pausing holds the picture; the streams go on, as they would in a page that is not looked at.

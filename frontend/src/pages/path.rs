@@ -6,7 +6,7 @@ use fourways_shared::Technique;
 use leptos::{prelude::*, task::spawn_local};
 
 use self::probe::check;
-use super::health::Health;
+use super::{health::Health, lab::Lab};
 use crate::{
     components::{
         dynamic::{part, text},
@@ -28,6 +28,7 @@ pub(crate) struct Step {
 #[component]
 pub(crate) fn PathCheck() -> impl IntoView {
     let health = expect_context::<Health>();
+    let lab = expect_context::<Lab>();
     let seen = RwSignal::new(Seen::default());
     let step = RwSignal::new(None::<Step>);
     let is_running = Signal::derive(move || step.with(Option::is_some));
@@ -38,14 +39,17 @@ pub(crate) fn PathCheck() -> impl IntoView {
         seen.set(Seen::default());
         step.set(Some(Step { share: 0.0, words: "measuring the round trip" }));
         spawn_local(async move {
-            check(health, seen, step).await;
+            check(health, lab, seen, step).await;
             let _gone = step.try_set(None);
         });
     };
     let state = move || match (step.get(), seen.with(answer)) {
         (Some(step), _) => step.words.to_owned(),
+        (None, _) if seen.with(|seen| seen.was_restarted) => {
+            "The server was restarted meanwhile: nothing is known of the path. Check again.".to_owned()
+        }
         (None, Some(_)) => "done".to_owned(),
-        (None, None) => "not run yet; it takes about 40 seconds".to_owned(),
+        (None, None) => "not run yet; it takes about 30 seconds".to_owned(),
     };
     let share =
         move || step.get().map_or(if seen.with(answer).is_some() { 1.0 } else { 0.0 }, |step| step.share);

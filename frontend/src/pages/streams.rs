@@ -22,7 +22,7 @@ use crate::{
     state::{
         feed::Feed,
         lane::Lane,
-        record::{Note, Outcome},
+        record::{Link, Note, Outcome},
         wire::{Entry, Wire},
     },
 };
@@ -144,7 +144,7 @@ impl Streams {
         let handle = self.inner.try_update_value(|inner| inner.handles[technique.index()].take());
         drop(handle);
         self.inner.try_with_value(|inner| {
-            inner.told.borrow_mut().lanes[technique.index()].link = crate::state::record::Link::Idle;
+            inner.told.borrow_mut().lanes[technique.index()].link = Link::Closed;
         });
     }
 

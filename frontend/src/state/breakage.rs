@@ -60,9 +60,9 @@ impl Breakage {
         }
     }
 
-    /// It happens at once, so there is no time to choose.
-    pub(crate) const fn is_instant(self) -> bool {
-        matches!(self, Self::Server(FaultKind::Drop))
+    /// There is a time to choose: it does not happen at once, and is not the visitor's to end.
+    pub(crate) const fn is_timed(self) -> bool {
+        !matches!(self, Self::Server(FaultKind::Drop) | Self::Background)
     }
 }
 

@@ -79,7 +79,7 @@ impl Lane {
     pub(crate) fn new(technique: Technique) -> Self {
         Self {
             technique,
-            link: Link::Idle,
+            link: Link::Closed,
             records: VecDeque::new(),
             marks: VecDeque::new(),
             spans: VecDeque::new(),
@@ -291,7 +291,7 @@ pub(crate) mod tests {
         lane.observe(Note::Link(Link::Held { since_ms: 10.0 }), clock);
         lane.observe(record(Technique::Sse, Outcome::Data, 50.0, vec![(event(1, 45), true)]), clock);
         for attempt in 1..3 {
-            let waiting = Link::Waiting { until_ms: 60.0, attempt, why: "cut".into() };
+            let waiting = Link::Waiting { until_ms: Some(60.0), attempt, why: "cut".into() };
             lane.observe(Note::Link(waiting), clock);
         }
         assert_eq!(lane.counters.reconnects, 1);

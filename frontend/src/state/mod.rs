@@ -2,6 +2,7 @@
 
 pub(crate) mod axis;
 pub(crate) mod breakage;
+pub(crate) mod budget;
 pub(crate) mod chart;
 pub(crate) mod constants;
 pub(crate) mod experiment;
@@ -18,4 +19,5 @@ pub(crate) mod record;
 pub(crate) mod row;
 pub(crate) mod sequence;
 pub(crate) mod snippets;
+pub(crate) mod tally;
 pub(crate) mod wire;

@@ -17,6 +17,8 @@ pub(crate) struct Seen {
     pub(crate) short_poll_ms: Option<f64>,
     pub(crate) long_poll: Option<Hold>,
     pub(crate) streams: Option<Streams>,
+    /// The server was restarted meanwhile, so nothing is known.
+    pub(crate) was_restarted: bool,
 }
 
 /// A stream that was opened, sent three events, and left open.
@@ -248,6 +250,7 @@ mod tests {
             watched_ms: 26_000.0,
         };
         Seen {
+            was_restarted: false,
             round_trip_ms: Some(2.0),
             clock_error_ms: Some(1.0),
             protocol: Some("h2".to_owned()),

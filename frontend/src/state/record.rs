@@ -93,17 +93,47 @@ pub(crate) struct Delivered {
 /// The state of a stream's connection.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(crate) enum Link {
-    /// Nothing is open: between two short polls, or not begun.
+    /// The page has no stream, or has closed it.
     #[default]
+    Closed,
+    /// Nothing is open between two short polls.
     Idle,
     /// Asked, no answer yet.
     Opening,
     /// A request is held, or a stream is open, since then.
     Held { since_ms: f64 },
     /// Lost; the next try comes at that time.
-    Waiting { until_ms: f64, attempt: u32, why: String },
+    Waiting {
+        /// `None`: the browser decides, and does not tell.
+        until_ms: Option<f64>,
+        attempt: u32,
+        why: String,
+    },
     /// The server refused; trying again would not help.
     Stopped { why: String },
+}
+
+impl Link {
+    /// How it stands, in a few words.
+    pub(crate) fn words(&self) -> String {
+        match self {
+            Self::Closed => "closed".to_owned(),
+            Self::Idle => "between polls".to_owned(),
+            Self::Opening => "connecting".to_owned(),
+            Self::Held { .. } => "open".to_owned(),
+            Self::Waiting { attempt, .. } => format!("reconnecting, attempt {attempt}"),
+            Self::Stopped { why } => refusal(why),
+        }
+    }
+}
+
+/// What the server refused, for people: programs are told more.
+pub(crate) fn refusal(why: &str) -> String {
+    match why.split(' ').next() {
+        Some("401") => "not signed in".to_owned(),
+        Some("403") => "not allowed for whoever is signed in".to_owned(),
+        _ => format!("refused: {why}"),
+    }
 }
 
 /// What a stream tells its page, in order.

@@ -5,7 +5,7 @@ use fourways_shared::{
     lab::{Class, Unit},
 };
 
-use super::{lane::Lane, wire::Entry, wire::Wire};
+use super::{lane::Lane, record::Link, wire::Entry, wire::Wire};
 
 /// Units that are looked at for one picture; more can't be told apart on any screen.
 const MAX_UNITS: usize = 8_000;
@@ -53,6 +53,9 @@ pub(crate) fn ways(lane: &Lane, wire: &Wire, one_way_ms: f64, from_ms: f64, unti
     let mut ways: Vec<Way> = Vec::new();
     // When the last request that was looked at had its answer.
     let mut answered: Option<(u32, f64)> = None;
+    // The newest request has no answer in the picture while it is held, or was at the picture's end.
+    let is_out = matches!(lane.link, Link::Held { .. } | Link::Opening)
+        || wire.entries().next_back().is_some_and(|entry| entry.at_ms > until_ms);
     for entry in recent {
         let is_poll = matches!(lane.technique, Technique::ShortPoll | Technique::LongPoll);
         let server_ms = entry.at_ms;
@@ -66,12 +69,15 @@ pub(crate) fn ways(lane: &Lane, wire: &Wire, one_way_ms: f64, from_ms: f64, unti
         match entry.unit {
             Unit::Request => {
                 let began_ms = began(lane, entry, one_way_ms);
-                if let Some((n, until_ms)) = answered
-                    && n == entry.n
-                    && lane.technique == Technique::LongPoll
-                {
+                let until_ms = match answered {
+                    Some((n, at_ms)) => (n == entry.n).then_some(at_ms),
+                    None => is_out.then_some(until_ms),
+                };
+                if let (Some(until_ms), Technique::LongPoll) = (until_ms, lane.technique) {
                     ways.push(way(WayKind::Held, until_ms));
                 }
+                // What came before is over.
+                answered.get_or_insert((entry.n, server_ms));
                 ways.push(way(WayKind::Ask, began_ms));
             }
             Unit::Response => {
@@ -92,7 +98,10 @@ pub(crate) fn ways(lane: &Lane, wire: &Wire, one_way_ms: f64, from_ms: f64, unti
                 ways.push(way(kind, arrived(lane, entry, one_way_ms)));
             }
             Unit::Frame => ways.push(way(WayKind::Up, server_ms - one_way_ms)),
-            Unit::Cut => ways.push(way(WayKind::Lost, server_ms + one_way_ms)),
+            Unit::Cut => {
+                answered = Some((entry.n, server_ms));
+                ways.push(way(WayKind::Lost, server_ms + one_way_ms));
+            }
             _ => {}
         }
     }
@@ -170,6 +179,32 @@ mod tests {
         assert_eq!((ways[0].server_ms, ways[0].client_ms, ways[0].events), (1_991.0, 2_000.0, Some((5, 1))));
         assert_eq!((ways[1].server_ms, ways[1].client_ms), (1_001.0, 1_991.0));
         assert_eq!(waits(&lane, 0.0).collect::<Vec<_>>(), [(1_999.0, 2_000.0)]);
+    }
+
+    #[test]
+    fn a_request_that_is_held_grows_until_it_is_answered() {
+        let mut lane = Lane::new(Technique::LongPoll);
+        let mut wire = Wire::default();
+        wire.push(at(1_000.0, entry(Unit::Request, true, &[(Part::StartLine, "GET")])));
+        let held = |lane: &Lane, wire: &Wire, until_ms| {
+            let ways = ways(lane, wire, 2.0, 0.0, until_ms);
+            ways.iter().find(|way| way.kind == WayKind::Held).map(|way| (way.server_ms, way.client_ms))
+        };
+        assert_eq!(held(&lane, &wire, 3_000.0), None, "the stream is closed");
+        lane.link = Link::Held { since_ms: 999.0 };
+        assert_eq!(held(&lane, &wire, 3_000.0), Some((1_000.0, 3_000.0)));
+        assert_eq!(held(&lane, &wire, 9_000.0), Some((1_000.0, 9_000.0)));
+        wire.push(at(
+            9_500.0,
+            Entry { code: 204, ..entry(Unit::Response, false, &[(Part::StartLine, "HTTP")]) },
+        ));
+        assert_eq!(held(&lane, &wire, 20_000.0), Some((1_000.0, 9_500.0)));
+        // Of a picture that was paused before the answer came.
+        assert_eq!(held(&lane, &wire, 3_000.0), Some((1_000.0, 3_000.0)));
+        wire.push(at(20_000.0, Entry { n: 2, ..entry(Unit::Request, true, &[(Part::StartLine, "GET")]) }));
+        wire.push(at(21_000.0, Entry { n: 2, ..entry(Unit::Cut, false, &[]) }));
+        lane.link = Link::Waiting { until_ms: None, attempt: 1, why: String::new() };
+        assert_eq!(held(&lane, &wire, 30_000.0), Some((20_000.0, 21_000.0)), "until the connection was cut");
     }
 
     #[test]

@@ -116,6 +116,21 @@ mod tests {
     }
 
     #[test]
+    fn no_way_leads_to_answers_that_contradict_each_other() {
+        for answers in every_answer() {
+            for question in Question::ALL {
+                for place in 0..question.options().len() {
+                    let then = answers.with(question, place);
+                    assert_eq!(then.chosen(question), Some(place), "what was asked for is taken");
+                    assert_ne!((then.sends, then.send_rate), (Sends::AllTheTime, SendRate::Rarely));
+                }
+            }
+        }
+        let link = Answers::from_query("send=all&often=rare");
+        assert_ne!((link.sends, link.send_rate), (Sends::AllTheTime, SendRate::Rarely));
+    }
+
+    #[test]
     fn what_a_link_says_wrongly_is_left_at_the_default() {
         for query in [
             "",

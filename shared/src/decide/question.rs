@@ -113,7 +113,8 @@ macro_rules! questions {
                 }
             }
 
-            /// The same answers, but to `question` the option at `place`; unchanged where there is none.
+            /// The same answers, but to `question` the option at `place`; unchanged where there is none. An answer to another question
+            /// that contradicts it moves along: nobody sends all the time and rarely.
             #[must_use]
             pub fn with(mut self, question: Question, place: usize) -> Self {
                 match question {
@@ -124,7 +125,7 @@ macro_rules! questions {
                     })+
                     Question::Clients => {}
                 }
-                self
+                self.agreeing_with(question)
             }
         }
     };
@@ -202,6 +203,19 @@ questions! {
         No, "no", "No";
         /// Bytes.
         Yes, "yes", "Yes";
+    }
+}
+
+impl Answers {
+    fn agreeing_with(mut self, question: Question) -> Self {
+        if (self.sends, self.send_rate) == (Sends::AllTheTime, SendRate::Rarely) {
+            if question == Question::SendRate {
+                self.sends = Sends::Sometimes;
+            } else {
+                self.send_rate = SendRate::EveryFewSeconds;
+            }
+        }
+        self
     }
 }
 

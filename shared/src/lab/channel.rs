@@ -46,6 +46,9 @@ pub enum LabCommand {
 pub struct LabNews {
     /// The server's clock, µs since the Unix epoch.
     pub now: u64,
+    /// When this server began to count for the page, µs since the Unix epoch: another number is another count, from zero.
+    #[serde(default)]
+    pub since: u64,
     /// Bytes since the first request, in the order of [`Technique::ALL`].
     pub counts: [Counts; 4],
     /// The faults that are on.

@@ -215,6 +215,16 @@ impl Split {
         }
     }
 
+    /// Both together.
+    #[must_use]
+    pub const fn plus(self, more: Self) -> Self {
+        Self {
+            headers: self.headers + more.headers,
+            framing: self.framing + more.framing,
+            payload: self.payload + more.payload,
+        }
+    }
+
     /// All of them.
     pub const fn total(&self) -> u64 {
         self.headers + self.framing + self.payload
@@ -244,6 +254,20 @@ impl Counts {
     /// All bytes to the server.
     pub const fn total_up(&self) -> u64 {
         self.up.total() + self.empty_up
+    }
+
+    /// Both together.
+    #[must_use]
+    pub const fn plus(self, more: Self) -> Self {
+        Self {
+            requests: self.requests + more.requests,
+            empty: self.empty + more.empty,
+            connections: self.connections + more.connections,
+            up: self.up.plus(more.up),
+            down: self.down.plus(more.down),
+            empty_up: self.empty_up + more.empty_up,
+            empty_down: self.empty_down + more.empty_down,
+        }
     }
 
     /// All bytes to the page.

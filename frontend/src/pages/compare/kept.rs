@@ -7,7 +7,10 @@ use wasm_bindgen_futures::JsFuture;
 use super::Bench;
 use crate::{
     browser::page,
-    components::dynamic::{part, text},
+    components::{
+        change::Change as _,
+        dynamic::{part, text},
+    },
     state::experiment::run::Run,
 };
 
@@ -22,7 +25,7 @@ pub(crate) struct KeptRuns(RwSignal<Vec<Run>>);
 impl KeptRuns {
     pub(crate) fn read() -> Self {
         let lines = page::kept(KEY).unwrap_or_default();
-        Self(RwSignal::new(lines.lines().filter_map(|line| Run::from_json(line).ok()).collect()))
+        Self(RwSignal::new(lines.lines().filter_map(|line| Run::from_file(line).ok()).collect()))
     }
 
     pub(crate) fn newest(self) -> Option<Run> {
@@ -37,7 +40,7 @@ impl KeptRuns {
     }
 
     fn change(self, change: impl FnOnce(&mut Vec<Run>)) {
-        if self.0.try_update(change).is_some() {
+        if self.0.changed(change) {
             let lines: Vec<_> = self.0.with_untracked(|runs| runs.iter().map(Run::to_json).collect());
             page::keep(KEY, &lines.join("\n"));
         }
@@ -58,7 +61,7 @@ pub(super) fn Kept(
         let Some(file) = input.as_ref().and_then(|input| input.files()?.get(0)) else { return };
         spawn_local(async move {
             let text = JsFuture::from(file.text()).await.ok().and_then(|text| text.as_string());
-            match Run::from_json(&text.unwrap_or_default()) {
+            match Run::from_file(&text.unwrap_or_default()) {
                 Ok(read) => {
                     failed.set(None);
                     run.set(Some(read.clone()));
@@ -77,7 +80,7 @@ pub(super) fn Kept(
             let rename = move |event| {
                 let name: String = event_target_value(&event).chars().take(80).collect();
                 kept.change(|runs| runs[at].name.clone_from(&name));
-                run.update(|run| {
+                run.change(|run| {
                     if let Some(run) = run.as_mut().filter(|run| run.began_ms == known.began_ms) {
                         run.name = name;
                     }
@@ -90,7 +93,7 @@ pub(super) fn Kept(
                         <button class="btn ghost" disabled=is_running aria-pressed=text(move || run.with(|run| run.as_ref() == Some(&is_shown)))
                             on:click=move |_| { settings.set(shown.settings.clone()); run.set(Some(shown.clone())); }>"Show"</button>
                         <button class="btn ghost" disabled=is_running aria-pressed=text(move || beside.with(|run| run.as_ref() == Some(&is_beside)))
-                            on:click=move |_| beside.update(|beside| *beside = if beside.as_ref() == Some(&other) { None } else { Some(other.clone()) })>"Beside"</button>
+                            on:click=move |_| beside.change(|beside| *beside = if beside.as_ref() == Some(&other) { None } else { Some(other.clone()) })>"Beside"</button>
                         <button class="btn ghost" disabled=is_running on:click=move |_| kept.change(|runs| drop(runs.remove(at)))>"Forget"</button>
                     </span>
                 </li>
@@ -104,7 +107,7 @@ pub(super) fn Kept(
             <div class="card-b ctl">
                 {part(move || kept.0.with(Vec::is_empty).then(|| view! { <p class="cap">"Runs stay here, to be looked at again and put beside each other."</p> }))}
                 <ul class="kept" data-testid="kept">{part(rows)}</ul>
-                <label class="btn import">"Import a run"<input type="file" accept="application/json,.json" class="vh" data-testid="import" on:change=import /></label>
+                <label class="btn import">"Import a run"<input type="file" accept="application/json,text/html,.json,.html" class="vh" data-testid="import" on:change=import /></label>
                 {part(move || failed.get().map(|why| view! { <p class="bad-n" role="alert">{why}</p> }))}
             </div>
         </section>

@@ -9,6 +9,7 @@ use leptos::prelude::*;
 use super::{Bench, Progress};
 use crate::{
     browser::{clock, page, timer},
+    components::change::Change as _,
     delivery::lab,
     pages::{
         health::{Health, State},
@@ -21,6 +22,7 @@ use crate::{
             run::{Outcome, Run, us},
             settings::Planned,
         },
+        format::fixed,
         lane::Lane,
     },
 };
@@ -30,6 +32,8 @@ const OPENING_MS: f64 = 400.0;
 /// How long to wait after the last event until the slowest technique must have it.
 const SETTLE_MS: f64 = 1_500.0;
 const LOOK_MS: f64 = 100.0;
+/// A server that is away for so long ends the run; a fault of the run's own is shorter, or does not touch what is asked.
+const AWAY_MS: f64 = 4_000.0;
 /// A lost word to the feed is said again in time.
 const PROLONG_MS: f64 = 10_000.0;
 
@@ -39,15 +43,15 @@ pub(super) async fn measure(streams: Streams, health: Health, bench: Bench) -> O
     streams.close_all();
     match came {
         Ok(run) => {
-            bench.run.try_set(run.clone());
-            // Cancelled runs have said so themselves.
+            // A run that was cancelled leaves what is shown, and has said so itself.
             if run.is_some() {
+                bench.run.try_set(run.clone());
                 bench.progress.try_set(Progress::None);
             }
             run
         }
         Err(why) => {
-            bench.progress.try_set(Progress::Failed(format!("not run: {why}")));
+            bench.progress.try_set(Progress::Failed(why));
             None
         }
     }
@@ -72,7 +76,8 @@ async fn go(streams: Streams, health: Health, bench: Bench) -> Result<Option<Run
     timer::sleep(OPENING_MS).await;
     let (rate, payload) = (f64::from(settings.rate_milli) / 1000.0, settings.payload_bytes);
     let feed = |rate| lab::wish(&topic, rate, payload, settings.arrivals.name());
-    feed(rate).await?;
+    feed(rate).await.map_err(|why| format!("Not run: {why}"))?;
+    let mut guard = Guard::of(lab_channel, health);
     let began_ms = clock::now_ms();
     let whole_ms = f64::from(settings.seconds) * 1000.0;
     let mut planned = settings.faults.clone();
@@ -90,6 +95,7 @@ async fn go(streams: Streams, health: Health, bench: Bench) -> Result<Option<Run
             return Ok(None);
         };
         samples.take(spent_ms);
+        guard.look(spent_ms)?;
         planned.retain(|fault| {
             let is_due = spent_ms >= f64::from(fault.at_s) * 1000.0;
             if is_due {
@@ -108,15 +114,18 @@ async fn go(streams: Streams, health: Health, bench: Bench) -> Result<Option<Run
             drop(feed(rate).await);
         }
     }
-    feed(0.0).await?;
-    bench.progress.try_update(|progress| {
+    feed(0.0).await.map_err(|why| format!("Stopped at its end: {why}"))?;
+    bench.progress.change(|progress| {
         if let Progress::Running { words, .. } = progress {
             *words = "waiting for the slowest";
         }
     });
     settle(streams, f64::from(settings.poll_ms)).await;
     streams.drain();
-    let log = lab::log_all(&topic).await.ok_or("the log can't be read, so nothing can be counted")?;
+    let log = lab::log_all(&topic)
+        .await
+        .ok_or("Stopped at its end: the log can't be read, so nothing can be counted.")?;
+    guard.look(whole_ms)?;
     let published = log.len() as u64;
     // The server's counts are told a few times a second.
     timer::sleep(300.0).await;
@@ -131,10 +140,8 @@ async fn go(streams: Streams, health: Health, bench: Bench) -> Result<Option<Run
     let Some(outcomes) = streams.view(|lanes, _| lanes.iter().map(outcome).collect()) else {
         return Ok(None);
     };
-    let round_trip_ms = match health.state.try_get_untracked() {
-        Some(State::Connected { round_trip_ms }) => round_trip_ms,
-        _ => 0.0,
-    };
+    let round_trip_ms =
+        health.state.try_get_untracked().and_then(|state| state.round_trip_ms()).unwrap_or_default();
     #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "milliseconds since 1970")]
     let began = server_ms as u64;
     Ok(Some(Run {
@@ -150,6 +157,41 @@ async fn go(streams: Streams, health: Health, bench: Bench) -> Result<Option<Run
         published,
         outcomes,
     }))
+}
+
+/// Looks whether the server is the one that the run began with, and there.
+struct Guard {
+    lab: Lab,
+    health: Health,
+    /// When it began to count.
+    server: Option<u64>,
+    /// Since when in the run it has been away.
+    away_ms: Option<f64>,
+}
+
+impl Guard {
+    fn of(lab: Lab, health: Health) -> Self {
+        Self { lab, health, server: lab.since(), away_ms: None }
+    }
+
+    /// # Errors
+    /// In words, if the run can't go on, or is worth nothing: another server has another log and no feed, so the techniques would
+    /// be compared over different events.
+    fn look(&mut self, spent_ms: f64) -> Result<(), String> {
+        let stopped = |why: &str| {
+            let at_s = fixed((spent_ms / 1000.0).floor(), 0);
+            Err(format!("Stopped at {at_s} s: {why} What was shown before is still here."))
+        };
+        if self.lab.is_open.get_untracked() && self.lab.since() != self.server {
+            return stopped("the server was restarted, so this run is not comparable.");
+        }
+        if !matches!(self.health.state.get_untracked(), State::Reconnecting { .. }) {
+            self.away_ms = None;
+            return Ok(());
+        }
+        let since_ms = *self.away_ms.get_or_insert(spent_ms);
+        if spent_ms - since_ms > AWAY_MS { stopped("the server does not answer.") } else { Ok(()) }
+    }
 }
 
 /// Waits until all have what any has, for as long as the slowest may take.

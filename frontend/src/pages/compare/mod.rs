@@ -106,7 +106,7 @@ pub(crate) fn Compare() -> impl IntoView {
             <div class="acts">
                 <button class="btn" data-testid="json" disabled=nothing on:click=move |_| save("fourways-run.json", "application/json", Run::to_json)><Icon name="down" />"JSON"</button>
                 <button class="btn" data-testid="csv" disabled=nothing on:click=move |_| save("fourways-run.csv", "text/csv", csv)><Icon name="down" />"CSV"</button>
-                <button class="btn" data-testid="report" disabled=nothing on:click=move |_| save("fourways-run.html", "text/html", |run| html(run, &inks(), &page::origin()))><Icon name="down" />"Report"</button>
+                <button class="btn" data-testid="report" disabled=nothing on:click=move |_| save("fourways-run.html", "text/html", |run| html(run, &page::in_light(inks), &page::origin()))><Icon name="down" />"Report"</button>
                 <button class="btn" data-testid="share" on:click=share><Icon name="link" />{text(move || copied.get())}</button>
             </div>
         </div>

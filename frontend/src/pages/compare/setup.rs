@@ -7,6 +7,7 @@ use wasm_bindgen::JsCast as _;
 use super::{Bench, Progress};
 use crate::{
     components::{
+        change::Change as _,
         dynamic::{part, text},
         icon::Icon,
         segments::Segments,
@@ -72,7 +73,7 @@ pub(super) fn Setup(
     let chips = FaultKind::ALL.map(|kind| {
         let is_on = move || settings.with(|s| s.faults.iter().any(|fault| fault.kind == kind));
         let toggle = move |_| {
-            settings.update(|s| {
+            settings.change(|s| {
                 if s.faults.iter().any(|fault| fault.kind == kind) {
                     s.faults.retain(|fault| fault.kind != kind);
                 } else {
@@ -114,7 +115,7 @@ pub(super) fn Setup(
                 <div class="presets" role="radiogroup" aria-label="Presets">{presets}</div>
                 <hr />
                 <div class="two">{numbers}</div>
-                <Segments label="Arrivals" choices=Arrivals::ALL.map(Arrivals::label).to_vec() chosen=arrivals choose=move |at: usize| settings.update(|s| s.arrivals = Arrivals::ALL[at]) />
+                <Segments label="Arrivals" choices=Arrivals::ALL.map(Arrivals::label).to_vec() chosen=arrivals choose=move |at: usize| settings.change(|s| s.arrivals = Arrivals::ALL[at]) />
                 <p class="cap">"Faults on the way, to all four"</p>
                 <div class="chips">{chips}</div>
                 {part(planned)}
@@ -134,11 +135,17 @@ fn field(number: &'static Number, settings: RwSignal<Settings>, disabled: Signal
     let change = move |event: leptos::ev::Event| {
         let typed = typed(&event);
         let value = if number.in_milli { milli(&typed) } else { typed.parse().ok() };
-        settings.update(|s| {
-            // What can't be read leaves what was.
-            *(number.of)(s) = value.unwrap_or_else(now).clamp(number.bounds.0, number.bounds.1);
-            *s = s.clone().within();
+        // What can't be read leaves what was, and the field shows it again.
+        let before = show(now());
+        settings.change(|s| {
+            if let Some(value) = value {
+                *(number.of)(s) = value.clamp(number.bounds.0, number.bounds.1);
+                *s = s.clone().within();
+            }
         });
+        if show(now()) == before {
+            show_again(&event, &before);
+        }
     };
     view! {
         <label class="field">
@@ -155,12 +162,12 @@ fn time(
     disabled: Signal<bool>,
     set: impl Fn(&mut Settings, u32) + Send + 'static,
 ) -> AnyView {
-    let change = move |event: leptos::ev::Event| {
-        let typed = typed(&event).parse().unwrap_or(value);
-        settings.update(|s| {
+    let change = move |event: leptos::ev::Event| match typed(&event).parse() {
+        Ok(typed) => settings.change(|s| {
             set(s, typed);
             *s = s.clone().within();
-        });
+        }),
+        Err(_) => show_again(&event, &value.to_string()),
     };
     view! {
         <label class="field"><span>{label}</span>
@@ -171,6 +178,16 @@ fn time(
 }
 
 fn typed(event: &leptos::ev::Event) -> String {
-    let input = event.target().and_then(|target| target.dyn_into::<web_sys::HtmlInputElement>().ok());
-    input.map(|input| input.value()).unwrap_or_default()
+    input(event).map(|input| input.value()).unwrap_or_default()
+}
+
+/// A value that has not changed is not drawn again, and what was typed over it would stay.
+fn show_again(event: &leptos::ev::Event, value: &str) {
+    if let Some(input) = input(event) {
+        input.set_value(value);
+    }
+}
+
+fn input(event: &leptos::ev::Event) -> Option<web_sys::HtmlInputElement> {
+    event.target()?.dyn_into().ok()
 }

@@ -5,7 +5,7 @@ mod past;
 
 use fourways_shared::{
     Technique,
-    decide::{Advice, Answers, Constants, Effect as Weighs, Question, Ranked, Reason, Source, advise},
+    decide::{Advice, Answers, Constants, Effect as Weighs, Question, Ranked, Reason, Sends, Source, advise},
 };
 use leptos::{prelude::*, task::spawn_local};
 
@@ -14,9 +14,11 @@ use super::compare::KeptRuns;
 use crate::{
     browser::{page, timer},
     components::{
+        change::Change as _,
         dynamic::{part, text},
         icon::{Glyph, Icon, Name},
         segments::Segments,
+        slider::Slider,
     },
     state::{
         constants::{measured, with_run},
@@ -25,9 +27,9 @@ use crate::{
 };
 
 /// Positions of the slider from one client to ten million: 1, 2 and 5 of each power of ten.
-const CLIENTS: [u32; 22] = [
-    1, 2, 5, 10, 20, 50, 100, 200, 500, 1_000, 2_000, 5_000, 10_000, 20_000, 50_000, 100_000, 200_000,
-    500_000, 1_000_000, 2_000_000, 5_000_000, 10_000_000,
+const CLIENTS: &[f64] = &[
+    1.0, 2.0, 5.0, 1e1, 2e1, 5e1, 1e2, 2e2, 5e2, 1e3, 2e3, 5e3, 1e4, 2e4, 5e4, 1e5, 2e5, 5e5, 1e6, 2e6, 5e6,
+    1e7,
 ];
 
 #[component]
@@ -61,7 +63,8 @@ pub(crate) fn Decide() -> impl IntoView {
     let cards = move || {
         advice.with(|advice| {
             let best = advice.ranking[0].score;
-            let worst = advice.ranking.iter().map(|ranked| ranked.score).fold(f64::INFINITY, f64::min);
+            let possible = advice.ranking.iter().filter(|ranked| !ranked.blocked);
+            let worst = possible.map(|ranked| ranked.score).fold(f64::INFINITY, f64::min);
             let card = |ranked: &Ranked| ranked_card(ranked, worst.min(0.0), best);
             advice.ranking.iter().map(card).collect_view()
         })
@@ -77,7 +80,7 @@ pub(crate) fn Decide() -> impl IntoView {
         <div class="page-h">
             <div>
                 <h1>"Which one should you use?"</h1>
-                <p>"Eight answers, one recommendation, every reason shown. What it costs is computed with constants that were measured."</p>
+                <p>"Eight answers, one recommendation, every reason shown. Costs are computed with constants of a benchmark on another machine, named below."</p>
             </div>
             <div class="acts"><button class="btn" on:click=copy><Icon name="link" />{text(move || copied.get())}</button></div>
         </div>
@@ -100,7 +103,7 @@ pub(crate) fn Decide() -> impl IntoView {
                         <p>{text(move || constants.with(|constants| format!("Measured on {}: {}.", constants.measured_on, constants.machine)))}</p>
                         <p class="cap">"By "<code>"cargo run --release -p fourways-bench -- constants"</code>", on one core, without TLS; yours differ. The model's formulas and its test against measured runs are in the repository."</p>
                         <label class="check" hidden=!has_run>
-                            <input type="checkbox" on:change=move |_| with_own.update(|own| *own = !*own) />
+                            <input type="checkbox" on:change=move |_| with_own.change(|own| *own = !*own) />
                             <span>"Use the bytes of my last run in Compare"</span>
                         </label>
                     </div>
@@ -119,22 +122,14 @@ fn Asked(
     answers: RwSignal<Answers>,
 ) -> impl IntoView {
     if question == Question::Clients {
-        let at = move || {
-            CLIENTS.iter().position(|clients| *clients >= answers.get().clients).unwrap_or(CLIENTS.len() - 1)
-        };
-        let slide = move |event| {
-            let place = event_target_value(&event).parse::<usize>().ok();
-            if let Some(clients) = place.and_then(|place| CLIENTS.get(place).copied()) {
-                answers.update(|answers| answers.clients = clients);
-            }
-        };
+        let clients = Signal::derive(move || f64::from(answers.get().clients));
+        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "1 to 10 million")]
+        let slide = move |clients: f64| answers.change(|answers| answers.clients = clients as u32);
+        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "1 to 10 million")]
+        let show = |clients: f64| grouped(clients as u64);
         return view! {
             <div class="asked">
-                <label class="field">
-                    <span>{question.label()}<output>{text(move || grouped(u64::from(answers.get().clients)))}</output></span>
-                    <input type="range" min="0" max=CLIENTS.len() - 1 step="1" prop:value=text(at) aria-valuetext=text(move || grouped(u64::from(answers.get().clients)))
-                        style=text(move || format!("--v:{}%", at() * 100 / (CLIENTS.len() - 1))) on:input=slide data-testid="clients" />
-                </label>
+                <Slider label=question.label() stops=CLIENTS value=clients change=slide show=show live=true testid="clients" />
             </div>
         }
         .into_any();
@@ -142,9 +137,9 @@ fn Asked(
     let labels = question.options().iter().map(|option| option.label).collect();
     let chosen = Signal::derive(move || answers.get().chosen(question).unwrap_or(0));
     view! {
-        <div class="asked">
+        <div class="asked" hidden=Signal::derive(move || question == Question::SendRate && answers.get().sends == Sends::Never)>
             <p>{question.label()}</p>
-            <Segments label=question.label() choices=labels chosen=chosen choose=move |at: usize| answers.update(|answers| *answers = answers.with(question, at)) />
+            <Segments label=question.label() choices=labels chosen=chosen choose=move |at: usize| answers.change(|answers| *answers = answers.with(question, at)) />
         </div>
     }
     .into_any()
@@ -161,15 +156,21 @@ fn recommendation(advice: &Advice) -> impl IntoView + use<> {
                 <p class="cap">{advice.strength.words()}{format!(", by {} points", fixed(advice.margin, 1))}</p>
                 <p class="rec-name"><Glyph technique=winner />{winner.label()}</p>
                 <p>{why}</p>
+                <p><a href=format!("/{}", winner.slug()) data-testid="winner-lab">{format!("See {} on the wire", winner.label())}</a></p>
             </div>
-            <p class="rec-next"><span class="cap">"Next best"</span><Name technique=next /><a href=format!("/{}", winner.slug())>"Open its lab"</a></p>
+            <p class="rec-next"><span class="cap">"Next best"</span><Name technique=next /><a href=format!("/{}", next.slug())>"Open its lab"</a></p>
         </section>
     }
 }
 
 fn ranked_card(ranked: &Ranked, worst: f64, best: f64) -> impl IntoView + use<> {
     let technique: Technique = ranked.technique;
-    let share = ((ranked.score - worst) / (best - worst).max(0.001)).clamp(0.02, 1.0);
+    // What is ruled out has no length that could be compared.
+    let share = if ranked.blocked {
+        0.0
+    } else {
+        ((ranked.score - worst) / (best - worst).max(0.001)).clamp(0.02, 1.0)
+    };
     let reasons = ranked.reasons.iter().map(reason).collect_view();
     view! {
         <article class="rank" data-technique=technique.name()>
@@ -191,7 +192,7 @@ fn reason(reason: &Reason) -> impl IntoView + use<> {
         Source::Rule { name, url } => {
             view! { <a class="src" href=url rel="noreferrer">{name}</a> }.into_any()
         }
-        Source::Measured => view! { <span class="src">"measured"</span> }.into_any(),
+        Source::Measured => view! { <span class="src">"benchmark, see below"</span> }.into_any(),
         Source::Answers => view! { <span class="src">"your answers"</span> }.into_any(),
     };
     let class = if reason.effect == Weighs::For { "for" } else { "against" };

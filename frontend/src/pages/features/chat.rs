@@ -19,6 +19,7 @@ use super::{
 use crate::{
     browser::{clock, page},
     components::{
+        change::Change as _,
         dynamic::{part, text},
         segments::Segments,
     },
@@ -66,14 +67,14 @@ pub(super) fn open(technique: RwSignal<Technique>) -> Demo {
             }
         }
         if !said.is_empty() {
-            lines.update(|lines| {
+            lines.change(|lines| {
                 lines.extend(said);
                 let over = lines.len().saturating_sub(MAX_SHOWN);
                 lines.drain(..over);
             });
         }
         if !came.is_empty() {
-            here.update(|people| came.into_iter().for_each(|(here, at_ms)| meet(people, here, at_ms)));
+            here.change(|people| came.into_iter().for_each(|(here, at_ms)| meet(people, here, at_ms)));
         }
     };
     let tell = move |types: bool, goes: bool| {
@@ -106,7 +107,7 @@ pub(super) fn open(technique: RwSignal<Technique>) -> Demo {
         move || {
             tell(clock::now_ms() - typed_at.get_value() < TYPED_MS, false);
             // Whoever has been silent for too long is not here.
-            here.update(|people| people.retain(|_, (_, at_ms)| clock::now_ms() - *at_ms < GONE_MS));
+            here.change(|people| people.retain(|_, (_, at_ms)| clock::now_ms() - *at_ms < GONE_MS));
         },
         std::time::Duration::from_millis(HERE_MS),
     );

@@ -20,6 +20,7 @@ use super::{
 use crate::{
     browser::{clock, frame::Frames, page},
     components::{
+        change::Change as _,
         dynamic::{part, text},
         segments::Segments,
     },
@@ -38,7 +39,7 @@ type Points = VecDeque<(f64, [f64; TILES.len()])>;
 pub(super) fn open(technique: RwSignal<Technique>) -> Demo {
     let points = RwSignal::new(Points::new());
     let rate = RwSignal::new(1_usize);
-    let hear = move |events: &[Event]| points.update(|points| take(points, events));
+    let hear = move |events: &[Event]| points.change(|points| take(points, events));
     let live = Live::open(technique, plan(RATES[1]), hear, || {});
     let shift = RwSignal::new(0.0);
     let move_on = move || {

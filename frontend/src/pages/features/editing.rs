@@ -20,7 +20,10 @@ use super::{
 };
 use crate::{
     browser::{clock, page},
-    components::dynamic::{part, text},
+    components::{
+        change::Change as _,
+        dynamic::{part, text},
+    },
     state::format::grouped,
 };
 
@@ -49,7 +52,7 @@ pub(super) fn open(technique: RwSignal<Technique>) -> Demo {
                         feature::read::<Caret>(event).filter(|caret| *caret.who != *visitor::page_id())
                     {
                         others
-                            .update(|others| _ = others.insert(caret.who.clone(), (caret, clock::now_ms())));
+                            .change(|others| _ = others.insert(caret.who.clone(), (caret, clock::now_ms())));
                     }
                 } else if let Some(update) = update_of(event) {
                     is_changed |= paper.merge(&update);
@@ -97,7 +100,7 @@ pub(super) fn open(technique: RwSignal<Technique>) -> Demo {
             if is_here {
                 tell();
             }
-            others.update(|others| others.retain(|_, (_, at_ms)| clock::now_ms() - *at_ms < GONE_MS));
+            others.change(|others| others.retain(|_, (_, at_ms)| clock::now_ms() - *at_ms < GONE_MS));
         },
         std::time::Duration::from_millis(ALIVE_MS),
     );

@@ -13,6 +13,7 @@ use leptos::{prelude::*, task::spawn_local};
 use super::outbox::Outbox;
 use crate::{
     browser::{clock, frame::Frames, page, timer},
+    components::change::Change as _,
     delivery::{self, Handle, Label, Request, operate},
     pages::{health::Health, lab::Lab},
     state::{
@@ -95,6 +96,7 @@ pub(super) struct Inner {
     run: u32,
     /// When the stream was opened, until it has said something.
     silent_since_ms: Option<f64>,
+    opened_ms: f64,
     _frames: Frames,
 }
 
@@ -142,12 +144,13 @@ impl Live {
             outbox: Outbox::default(),
             run: 0,
             silent_since_ms: None,
+            opened_ms: clock::now_ms(),
             _frames: frames,
         };
         let live = Self {
             technique,
             tick: RwSignal::new(0),
-            link: RwSignal::new(Link::Idle),
+            link: RwSignal::new(Link::Closed),
             unsent: RwSignal::new(0),
             refused: RwSignal::new(String::new()),
             clock: expect_context::<Health>().clock,
@@ -161,7 +164,7 @@ impl Live {
         });
         let beat = set_interval_with_handle(
             move || {
-                let _gone = live.tick.try_update(|tick| *tick += 1);
+                live.tick.change(|tick| *tick += 1);
             },
             std::time::Duration::from_millis(400),
         );
@@ -337,7 +340,7 @@ impl Live {
         });
         let Some((events, hear)) = taken.filter(|(events, _)| !events.is_empty()) else { return };
         hear(&events);
-        let _gone = self.tick.try_update(|tick| *tick += 1);
+        self.tick.change(|tick| *tick += 1);
     }
 
     /// What to add to the page's time to get the server's.
@@ -350,10 +353,25 @@ impl Live {
         self.inner.try_with_value(|inner| look(&inner.told.borrow().lanes[technique.index()]))
     }
 
-    /// What came last, each with the bytes of its whole JSON.
+    /// What was published since the page opened and came last, each with the bytes of its whole JSON.
     pub(super) fn past(self) -> Vec<Past> {
-        let past = |inner: &Inner| inner.told.borrow().past.iter().copied().collect();
+        #[expect(
+            clippy::cast_precision_loss,
+            reason = "microseconds since 1970 have 51 bits until the year 2106"
+        )]
+        let opened_s = self.opened_us() as f64 / 1e6;
+        let past = |inner: &Inner| {
+            inner.told.borrow().past.iter().copied().filter(|past| past.at_s >= opened_s).collect()
+        };
         self.inner.try_with_value(past).unwrap_or_default()
+    }
+
+    /// When the page opened, by the server's clock, in microseconds since 1970: what is older was replayed.
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "microseconds since 1970")]
+    pub(super) fn opened_us(self) -> u64 {
+        let opened_ms = self.inner.try_with_value(|inner| inner.opened_ms).unwrap_or_default();
+        let offset_ms = self.clock.try_get_untracked().unwrap_or_default().offset_ms;
+        ((opened_ms + offset_ms) * 1000.0) as u64
     }
 
     /// The stream's poll interval, in seconds.

@@ -35,7 +35,7 @@ use crate::{
         icon::{Glyph, Name},
         segments::Segments,
     },
-    pages::lab::Lab,
+    pages::{lab::Lab, session::Session},
     state::{
         format::{bytes, duration_or_dash, grouped},
         lane::Lane,
@@ -66,6 +66,7 @@ pub(crate) fn Features() -> impl IntoView {
             <h1>"What it feels like"</h1>
             <p>"Nine things that people build with push, all of them real. Open one in two windows, and switch the technique while it runs."</p>
         </div>
+        <Off />
         <div class="uses">{cards.collect_view()}</div>
     }
 }
@@ -111,6 +112,7 @@ fn FeaturePage(
                         chosen=Signal::derive(move || technique.get().index()) choose=move |at: usize| technique.set(Technique::ALL[at]) />
                 </div>
             </header>
+            <Off />
             {view}
             <p class="trouble" role="alert">{text(move || sends.refused.get())}</p>
             <Figures live=live sends=sends />
@@ -128,6 +130,18 @@ struct Demo {
     view: AnyView,
 }
 
+/// Says so where the programs behind the use cases do not run.
+#[component]
+fn Off() -> impl IntoView {
+    let session = expect_context::<Session>();
+    let is_off = move || session.use_cases.get() == Some(false);
+    part(move || {
+        is_off().then(|| view! {
+        <p class="trouble" role="status" data-testid="use-cases-off">"Use cases are off on this server, so nothing happens here. Start it with "<code>"--use-cases on"</code>"."</p>
+    })
+    })
+}
+
 #[component]
 fn LinkState(
     /// The page's.
@@ -135,16 +149,10 @@ fn LinkState(
 ) -> impl IntoView {
     let state = move || match live.link.get() {
         Link::Held { .. } | Link::Idle => "live",
-        Link::Opening | Link::Waiting { .. } => "wait",
+        Link::Closed | Link::Opening | Link::Waiting { .. } => "wait",
         Link::Stopped { .. } => "down",
     };
-    let words = move || match live.link.get() {
-        Link::Held { .. } => "open".to_owned(),
-        Link::Idle => "between polls".to_owned(),
-        Link::Opening => "asking".to_owned(),
-        Link::Waiting { .. } => "lost; coming back".to_owned(),
-        Link::Stopped { why } => format!("stopped: {why}"),
-    };
+    let words = move || live.link.with(Link::words);
     view! { <span class="conn" data-state=text(state)><i aria-hidden="true"></i><span data-testid="link">{text(words)}</span></span> }
 }
 

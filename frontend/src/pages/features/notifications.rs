@@ -19,7 +19,10 @@ use super::{
 };
 use crate::{
     browser::page,
-    components::dynamic::{part, text},
+    components::{
+        change::Change as _,
+        dynamic::{part, text},
+    },
     state::format::time_of_day,
 };
 
@@ -53,7 +56,7 @@ impl Feed {
 pub(super) fn open(technique: RwSignal<Technique>) -> Demo {
     let topic = notice::notices(&visitor::id());
     let feed = RwSignal::new(Feed::default());
-    let hear = move |events: &[Event]| feed.update(|feed| events.iter().for_each(|event| feed.take(event)));
+    let hear = move |events: &[Event]| feed.change(|feed| events.iter().for_each(|event| feed.take(event)));
     let live = Live::open(technique, Plan::all_of([topic.clone()]), hear, move || feed.set(Feed::default()));
     let has_fallen = fall_back(live, Technique::Sse, Technique::LongPoll);
     // The tab's own title has the count too, where nobody looks at the page.

@@ -20,6 +20,7 @@ use super::{
 use crate::{
     browser::{clock, page},
     components::{
+        change::Change as _,
         dynamic::{part, text},
         icon::Icon,
     },
@@ -56,17 +57,17 @@ pub(super) fn open(technique: RwSignal<Technique>) -> Demo {
             let offset = event.cursor.offset;
             match feature::read(event) {
                 Some(Said::Placed { item }) => {
-                    orders.update(|orders| drop(orders.insert(offset, (item, None))));
+                    orders.change(|orders| drop(orders.insert(offset, (item, None))));
                 }
                 // A stranger's would announce what never was shipped.
                 Some(Said::Moved { order, item, step }) if feature::is_servers(event) => {
-                    orders.update(|orders| {
+                    orders.change(|orders| {
                         orders.entry(order).or_insert((item.clone(), None)).1 = Some(step);
                     });
                     if step >= Step::Shipped && is_news(event.cursor) {
                         page::keep(TOLD, &event.cursor.to_string());
                         toast(toasts, offset, format!("Your {item} was {}", step.words()));
-                        missed.update(|missed| *missed += u32::from(is_missed(event, opened_ms, now_ms())));
+                        missed.change(|missed| *missed += u32::from(is_missed(event, opened_ms, now_ms())));
                     }
                 }
                 _ => {}
@@ -138,13 +139,13 @@ fn is_missed(event: &Event, opened_ms: f64, now_ms: f64) -> bool {
 }
 
 fn toast(toasts: RwSignal<Vec<(Offset, String)>>, offset: Offset, words: String) {
-    toasts.update(|toasts| {
+    toasts.change(|toasts| {
         toasts.push((offset, words));
         let over = toasts.len().saturating_sub(MAX_TOASTS);
         toasts.drain(..over);
     });
     let end = move || {
-        let _gone = toasts.try_update(|toasts| toasts.retain(|(other, _)| *other != offset));
+        toasts.change(|toasts| toasts.retain(|(other, _)| *other != offset));
     };
     set_timeout(end, std::time::Duration::from_millis(TOAST_MS));
 }

@@ -28,7 +28,10 @@ use crate::{
         frame::Frames,
         page,
     },
-    components::dynamic::{part, text},
+    components::{
+        change::Change as _,
+        dynamic::{part, text},
+    },
     state::format::duration,
 };
 
@@ -90,7 +93,7 @@ pub(super) fn open(technique: RwSignal<Technique>) -> Demo {
                         field.borrow_mut().heard(pointer, event, age_ms(live, event));
                     }
                 } else if let Some(one) = feature::read_servers::<Caught>(event) {
-                    caught.update(|caught| caught.push(one));
+                    caught.change(|caught| caught.push(one));
                 }
             }
         }

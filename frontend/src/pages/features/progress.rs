@@ -18,7 +18,10 @@ use super::{
 };
 use crate::{
     browser::{page, timer},
-    components::dynamic::{part, text},
+    components::{
+        change::Change as _,
+        dynamic::{part, text},
+    },
     delivery::publish::{self, Sent},
     state::format::{bytes, fixed, grouped},
 };
@@ -93,7 +96,7 @@ pub(super) fn open(technique: RwSignal<Technique>) -> Demo {
         move |name: &str| Plan { poll_ms: 500.0, ..Plan::all_of([upload::job(&visitor, name)]) }
     };
     let hear = move |events: &[Event]| {
-        job.update(|job| events.iter().filter_map(feature::read).for_each(|said| job.take(said)));
+        job.change(|job| events.iter().filter_map(feature::read).for_each(|said| job.take(said)));
     };
     let live = Live::open(technique, plan(&name.get_untracked()), hear, move || job.set(Job::default()));
     let chosen = {

@@ -14,6 +14,7 @@ use super::{
     live::{Begin, Live, Plan},
 };
 use crate::components::{
+    change::Change as _,
     dynamic::{part, text},
     segments::Segments,
 };
@@ -108,7 +109,7 @@ fn take(
         }),
     };
     if let Some(words) = words {
-        story.update(|story| {
+        story.change(|story| {
             story.push((now.minute, words));
             let over = story.len().saturating_sub(MAX_SHOWN);
             story.drain(..over);

@@ -20,6 +20,7 @@ use super::{
 use crate::{
     browser::clock,
     components::{
+        change::Change as _,
         dynamic::{part, text},
         segments::Segments,
     },
@@ -38,6 +39,8 @@ const HEIGHT: f64 = 90.0;
 #[derive(Clone, Default)]
 struct Market {
     points: VecDeque<u64>,
+    /// The points were published while the page was here.
+    is_live: bool,
     day: Box<str>,
     book: Book,
     moves: Move,
@@ -86,14 +89,17 @@ pub(super) fn open(technique: RwSignal<Technique>) -> Demo {
     let asked = StoredValue::new(BTreeMap::<String, f64>::new());
     let rate = RwSignal::new(1_usize);
     let own = trade::orders(&visitor::id());
+    let opened = StoredValue::new(0_u64);
     let quotes = Live::open(
         technique,
         plan(RATES[1]),
-        move |events: &[Event]| market.update(|market| take(market, events)),
+        move |events: &[Event]| market.change(|market| take(market, events, opened.get_value())),
         || {},
     );
+    // The clock's offset is known better later; a chart does not begin at another time for that.
+    opened.set_value(quotes.opened_us());
     let hear = move |events: &[Event]| {
-        orders.update(|orders| {
+        orders.change(|orders| {
             for event in events {
                 let Some(said) = feature::read(event) else { continue };
                 // Anybody may publish here: only the exchange's own answers count.
@@ -260,7 +266,8 @@ fn plan(rate: u32) -> Plan {
     }
 }
 
-fn take(market: &mut [Market; 4], events: &[Event]) {
+/// What was published before the page opened is where prices stand, and no part of a chart: it may be hours old.
+fn take(market: &mut [Market; 4], events: &[Event], opened_us: u64) {
     for event in events {
         let symbol = event.topic.as_str().rsplit('.').next().unwrap_or_default();
         let Some(at) = SYMBOLS.iter().position(|known| *known == symbol) else { continue };
@@ -275,6 +282,10 @@ fn take(market: &mut [Market; 4], events: &[Event]) {
                 of.flash.strike(clock::now_ms());
             }
             of.day = day;
+            if !of.is_live {
+                of.points.clear();
+            }
+            of.is_live = event.published_at_us >= opened_us;
             of.points.push_back(cents);
             if of.points.len() > MAX_POINTS {
                 of.points.pop_front();
@@ -369,6 +380,27 @@ mod tests {
         }
         assert_eq!([cents("80.5"), cents("80,25"), cents(" 80 ")], [Some(8_050), Some(8_025), Some(8_000)]);
         assert_eq!([cents(""), cents("x"), cents("1.234"), cents("-1")], [None; 4]);
+    }
+
+    #[test]
+    fn a_chart_begins_with_its_page() {
+        let quote = |cents: u64, at_us: u64| Event {
+            topic: "trade.ibm".parse().unwrap(),
+            cursor: fourways_shared::Cursor {
+                epoch: fourways_shared::Epoch::from_bits(1),
+                offset: Offset(at_us),
+            },
+            name: fourways_shared::EventName::DEFAULT,
+            id: None,
+            published_at_us: at_us,
+            data: fourways_shared::Data::json(&Quote { cents, day: "x".into(), n: 0 }),
+        };
+        let mut market = std::array::from_fn::<Market, 4, _>(|_| Market::default());
+        let points = |market: &[Market; 4]| market[2].points.iter().copied().collect::<Vec<_>>();
+        take(&mut market, &[quote(33_956, 1), quote(3_420, 2)], 1_000);
+        assert_eq!(points(&market), [3_420], "where it stood");
+        take(&mut market, &[quote(8_000, 1_001), quote(8_010, 1_002)], 1_000);
+        assert_eq!(points(&market), [8_000, 8_010]);
     }
 
     #[test]

@@ -7,7 +7,7 @@ use leptos::{prelude::*, task::spawn_local};
 
 use super::Told;
 use crate::{
-    components::{dynamic::text, icon::Name, rows::rows},
+    components::{change::Change as _, confirm::Confirm, dynamic::text, icon::Name, rows::rows},
     delivery::operate,
     state::format::{bytes, duration, grouped},
 };
@@ -36,7 +36,7 @@ pub(super) fn ConnectionsCard(
     };
     let choices = Technique::ALL.into_iter().filter(|technique| *technique != Technique::ShortPoll).map(|technique| {
         let is_on = move || (only.get() == Some(technique)).to_string();
-        let choose = move |_| only.update(|only| *only = (*only != Some(technique)).then_some(technique));
+        let choose = move |_| only.change(|only| *only = (*only != Some(technique)).then_some(technique));
         view! {
             <button class="chip" data-technique=technique.name() aria-pressed=text(is_on) on:click=choose>
                 <Name technique=technique />" "<b data-testid=format!("held-{}", technique.name())>{text(move || count(technique))}</b>
@@ -95,7 +95,7 @@ fn Row(
         all.find(|one| one.id == id).map_or(Technique::Sse, |one| one.technique)
     });
     let said = RwSignal::new("Cut".to_owned());
-    let cut = move |_| {
+    let cut = move |()| {
         said.set("Cutting".to_owned());
         spawn_local(async move {
             if let Err(refused) = operate::cut(id).await {
@@ -119,7 +119,7 @@ fn Row(
             <td class="r">{of(|one| grouped(one.events))}</td>
             <td class="r">{of(|one| bytes(one.bytes))}</td>
             <td class="r">{of(lag)}</td>
-            <td><button class="btn ghost" aria-label=format!("Cut connection {id}") on:click=cut>{text(move || said.get())}</button></td>
+            <td><Confirm label=said name=format!("Cut connection {id}") question="Ends a real reader's connection." yes="Cut it" run=cut testid=format!("cut-{id}") /></td>
         </tr>
     }
 }

@@ -3,18 +3,29 @@
 use fourways_shared::operate::Rehearsal;
 use leptos::{prelude::*, task::spawn_local};
 
+use super::Told;
 use crate::{
-    components::dynamic::{part, text},
+    components::{
+        confirm::Confirm,
+        dynamic::{part, text},
+    },
     delivery::operate,
     state::format::{duration, fixed, grouped},
 };
 
 #[component]
-pub(super) fn RehearseCard() -> impl IntoView {
+pub(super) fn RehearseCard(
+    /// The page's.
+    told: Told,
+) -> impl IntoView {
     let seen = RwSignal::new(None::<Rehearsal>);
     let said = RwSignal::new(String::new());
     let is_on = RwSignal::new(false);
-    let rehearse = move |_| {
+    let question = move || {
+        let held = told.connections.with(|known| known.as_ref().map_or(0, |known| known.total));
+        format!("All {} of this server's readers reconnect.", grouped(held as u64))
+    };
+    let rehearse = move |()| {
         if is_on.get_untracked() {
             return;
         }
@@ -38,7 +49,7 @@ pub(super) fn RehearseCard() -> impl IntoView {
             <header>
                 <h2 id="rehearse-h">"Deploy rehearsal"</h2>
                 <span class="sp"></span>
-                <button class="btn" data-testid="rehearse" disabled=move || is_on.get() on:click=rehearse>"Rehearse a deploy"</button>
+                <Confirm label="Rehearse a deploy".to_owned() name="Rehearse a deploy" question=text(question) yes="Rehearse" run=rehearse disabled=is_on testid="rehearse" />
             </header>
             <div class="card-b">
                 <p class="cap">"Every stream and socket is told to come back, spread out as when the server ends; it goes on meanwhile. Nobody misses anything: they resume by their cursors."</p>

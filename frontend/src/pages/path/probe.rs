@@ -11,11 +11,12 @@ use leptos::prelude::*;
 use super::Step;
 use crate::{
     browser::{clock, timer},
+    components::change::Change as _,
     delivery::{
         self, Handle, Request, lab,
         publish::{self, Sent},
     },
-    pages::{health::Health, overview::own_topic},
+    pages::{health::Health, lab::Lab, overview::own_topic},
     state::{
         path::{HELD_BACK_MS, Hold, Push, Seen, Streams},
         record::{Link, Note},
@@ -34,12 +35,13 @@ const MOST_STREAMS: usize = 12;
 const STREAM_MS: f64 = 1_500.0;
 
 /// Runs all steps; the page may go meanwhile.
-pub(super) async fn check(health: Health, seen: RwSignal<Seen>, step: RwSignal<Option<Step>>) {
+pub(super) async fn check(health: Health, lab: Lab, seen: RwSignal<Seen>, step: RwSignal<Option<Step>>) {
+    let server = lab.since();
     let say = move |share, words| {
         let _gone = step.try_set(Some(Step { share, words }));
     };
     let tell = move |change: &dyn Fn(&mut Seen)| {
-        let _gone = seen.try_update(|seen| change(seen));
+        seen.change(|seen| change(seen));
     };
     let samples = samples().await;
     let round_trip_ms =
@@ -96,6 +98,10 @@ pub(super) async fn check(health: Health, seen: RwSignal<Seen>, step: RwSignal<O
     let streams =
         wall(|count| tell(&|seen| seen.streams = Some(Streams { open: count, tried: MOST_STREAMS }))).await;
     tell(&|seen| seen.streams = Some(streams));
+    // What a restart broke is no proxy's doing.
+    if server.is_some() && lab.since() != server {
+        tell(&|seen| *seen = Seen { was_restarted: true, ..Seen::default() });
+    }
 }
 
 async fn samples() -> Vec<ClockSample> {

@@ -7,12 +7,16 @@ use leptos::{prelude::*, task::spawn_local};
 
 use crate::{
     components::{
+        change::Change as _,
         dynamic::{part, text},
         icon::Icon,
         slider::Slider,
     },
     delivery::lab,
-    pages::streams::{Ask, Streams},
+    pages::{
+        budget::Budget,
+        streams::{Ask, Streams},
+    },
     state::{format::plain, journey::Journey},
 };
 
@@ -31,6 +35,8 @@ pub(super) struct Controls {
     pub(super) hold_s: RwSignal<f64>,
     /// The page has closed its stream.
     pub(super) is_closed: RwSignal<bool>,
+    /// A hidden tab may close its stream when another waits for the connection; not while that is what is measured.
+    pub(super) may_give_back: RwSignal<bool>,
 }
 
 impl Controls {
@@ -45,6 +51,7 @@ impl Controls {
             poll_s: RwSignal::new(2.0),
             hold_s: RwSignal::new(20.0),
             is_closed: RwSignal::new(false),
+            may_give_back: RwSignal::new(true),
         }
     }
 
@@ -132,7 +139,7 @@ pub(super) fn ControlCard(
                 })}
                 <Slider label="Event rate" stops=RATES value=controls.rate.into() change=set_rate show=per_second />
                 <p class="cap">"The rate drives this page's own generator on the server; moving it switches the topic to it."</p>
-                <button class="btn" aria-pressed=text(move || controls.is_closed.get()) data-testid="close" on:click=move |_| controls.is_closed.update(|is_closed| *is_closed = !*is_closed)>
+                <button class="btn" aria-pressed=text(move || controls.is_closed.get()) data-testid="close" on:click=move |_| controls.is_closed.change(|is_closed| *is_closed = !*is_closed)>
                     <Icon name=Signal::derive(move || if controls.is_closed.get() { "play" } else { "x" }) />
                     {text(move || if controls.is_closed.get() { "Open the stream again" } else { "Close the stream" })}
                 </button>
@@ -173,11 +180,17 @@ fn SendBox(
 /// from `after`, if given.
 pub(super) fn keep_stream(technique: Technique, streams: Streams, controls: Controls, after: Option<After>) {
     let first = StoredValue::new(after);
+    let budget = expect_context::<Budget>();
+    let is_given_back = Memo::new(move |before| {
+        // A hidden tab stays without until it is looked at: its connection would be wanted again at once.
+        let stays = before == Some(&true) && budget.is_hidden();
+        controls.may_give_back.get() && (stays || budget.is_wanted_elsewhere())
+    });
     Effect::new(move |before: Option<Topic>| {
         let topic = controls.topic.get();
         controls.poll_s.track();
         controls.hold_s.track();
-        let is_closed = controls.is_closed.get();
+        let is_closed = controls.is_closed.get() || is_given_back.get();
         let is_same = before.as_ref() == Some(&topic);
         streams.close(technique);
         if is_closed {
@@ -191,6 +204,7 @@ pub(super) fn keep_stream(technique: Technique, streams: Streams, controls: Cont
             // Another topic, or another page, may be wanted by now.
             if controls.topic.try_get_untracked().as_ref() != Some(&wanted)
                 || controls.is_closed.get_untracked()
+                || is_given_back.get_untracked()
             {
                 return;
             }

@@ -11,6 +11,7 @@ use crate::{
         page,
     },
     components::{
+        change::Change as _,
         dynamic::text,
         icon::Icon,
         segments::Segments,
@@ -27,9 +28,8 @@ use crate::{
 };
 
 const WINDOWS: [(f64, &str); 3] = [(5_000.0, "5 s"), (12_000.0, "12 s"), (30_000.0, "30 s")];
-/// On a narrow screen marks would lie on each other.
-const NARROW_PX: f64 = 420.0;
-const NARROW_MS: f64 = 6_000.0;
+/// On a narrow screen marks would lie on each other: it begins with the shortest time.
+const NARROW_PX: f64 = 560.0;
 const BACK: &[f64] = &[0.0, 2.0, 5.0, 10.0, 20.0, 30.0, 60.0, 90.0, 120.0, 180.0, 300.0];
 /// Counters and tables follow three times a second.
 const TICK_MS: f64 = 333.0;
@@ -49,7 +49,7 @@ pub(super) fn Diagram(
 ) -> impl IntoView {
     let lab = expect_context::<Lab>();
     let canvas = NodeRef::<leptos::html::Canvas>::new();
-    let window_at = RwSignal::new(1_usize);
+    let window_at = RwSignal::new(usize::from(page::width() >= NARROW_PX));
     let held_at = RwSignal::new(None::<f64>);
     let back_s = RwSignal::new(0.0_f64);
     let pointed = RwSignal::new(String::new());
@@ -62,7 +62,7 @@ pub(super) fn Diagram(
         streams.drain();
         if now_ms - counted_ms > TICK_MS {
             counted_ms = now_ms;
-            let _gone = tick.try_update(|tick| *tick = tick.wrapping_add(1));
+            tick.change(|tick| *tick = tick.wrapping_add(1));
         }
         let step_ms = if page::prefers_reduced_motion() { 1000.0 } else { 0.0 };
         let Some(canvas) = canvas.try_get_untracked().flatten() else { return };
@@ -79,14 +79,18 @@ pub(super) fn Diagram(
         let held = held_at.try_get_untracked().flatten();
         let end_ms = held.unwrap_or(now_ms + offset.offset_ms)
             - if held.is_some() { back_s.get_untracked() * 1000.0 } else { 0.0 };
+        let end = held.map_or_else(|| "now".to_owned(), |_| ago(back_s.get_untracked()));
         let window_ms = WINDOWS[window_at.get_untracked()].0;
-        let window_ms = if surface.width < NARROW_PX { window_ms.min(NARROW_MS) } else { window_ms };
         let axis = Axis { now_ms: end_ms, window_ms, width: surface.width };
         let shades = lab.shades(technique, now_ms + offset.offset_ms);
         let found = streams.watched(|lane, wire, feed| {
             let ways = ways(lane, wire, offset.error_ms, axis.begin_ms(), end_ms);
             let chosen = chosen.get_untracked();
-            draw(&surface, &palette, &Scene { lane, feed, ways: &ways, shades: &shades, axis, chosen });
+            draw(
+                &surface,
+                &palette,
+                &Scene { lane, feed, ways: &ways, shades: &shades, axis, end: &end, chosen },
+            );
             ways
         });
         shown.set_value((found.unwrap_or_default(), Some(axis)));
@@ -112,7 +116,7 @@ pub(super) fn Diagram(
     };
     let hold = move |_| {
         back_s.set(0.0);
-        held_at.update(|held| {
+        held_at.change(|held| {
             *held = match held {
                 Some(_) => None,
                 None => Some(clock::now_ms() + health.clock.get_untracked().offset_ms),
@@ -137,6 +141,7 @@ pub(super) fn Diagram(
                 <canvas node_ref=canvas role="img" style=format!("height:{}px", fixed(HEIGHT, 0)) data-testid="sequence"
                     aria-label=format!("Requests and answers of {} between client and server; the wire table below says the same in words", technique.label())
                     on:pointermove=point on:pointerdown=pick on:pointerleave=move |_| pointed.set(String::new())></canvas>
+                <ul class="seq-legend cap" aria-label="Legend" data-testid="sequence-legend">{legend(technique)}</ul>
                 <p class="cap mono seq-tip" data-testid="pointed">{text(move || pointed.get())}</p>
                 <div class="seq-back" hidden=Signal::derive(move || !is_held())>
                     <Slider label="Back in time" stops=BACK value=back_s.into() change=move |value| back_s.set(value) show=ago />
@@ -146,8 +151,33 @@ pub(super) fn Diagram(
     }
 }
 
+/// What the marks mean, for those that this technique has.
+fn legend(technique: Technique) -> impl IntoView {
+    const DELIVERY: (&str, &str) = ("data", "events on their way");
+    let marks: &[(&str, &str)] = match technique {
+        Technique::ShortPoll => &[DELIVERY, ("quiet", "a request, or an answer without events")],
+        Technique::LongPoll => {
+            &[DELIVERY, ("quiet", "a request, or an answer without events"), ("held", "held by the server")]
+        }
+        Technique::Sse => &[DELIVERY, ("quiet", "heartbeat"), ("open", "the stream is open")],
+        Technique::Websocket => {
+            &[DELIVERY, ("up", "sent by this page"), ("quiet", "protocol"), ("open", "the socket is open")]
+        }
+    };
+    let common = [
+        ("published", "published"),
+        ("wait", "how far behind"),
+        ("fault", "a fault"),
+        ("lost", "cut or refused"),
+    ];
+    let marks = marks.iter().copied().chain(common);
+    let items =
+        marks.map(|(mark, words)| view! { <li><i data-mark=mark aria-hidden="true"></i>{words}</li> });
+    view! { {items.collect_view()}<li>"An arrow is at least 9 pixels wide, so that a millisecond can be seen; pointing at it tells its time."</li> }
+}
+
 fn ago(seconds: f64) -> String {
-    if seconds == 0.0 { "where it was paused".to_owned() } else { duration(seconds * 1000.0) + " before" }
+    if seconds == 0.0 { "when paused".to_owned() } else { duration(seconds * 1000.0) + " before" }
 }
 
 fn tell(way: &Way, row: &Row) -> String {

@@ -9,6 +9,7 @@ use self::run::{Result, Running, run};
 use super::controls::Controls;
 use crate::{
     components::{
+        change::Change as _,
         dynamic::{part, text},
         segments::Segments,
         slider::Slider,
@@ -49,13 +50,14 @@ pub(super) fn Faults(
         let (Some(breakage), Some(guess)) = (chosen.get_untracked(), guess.get_untracked()) else { return };
         failed.set(None);
         running.set(Some(Running { breakage, words: "getting ready" }));
-        let ms = if breakage.is_instant() { 0.0 } else { seconds.get_untracked() * 1000.0 };
+        let ms = if breakage.is_timed() { seconds.get_untracked() * 1000.0 } else { 0.0 };
+        controls.may_give_back.set(false);
         spawn_local(async move {
             let came = run(technique, streams, controls, health, lab, (breakage, ms), running).await;
             streams.close_twin();
             match came {
                 Ok(Some(result)) => {
-                    let _gone = results.try_update(|results| {
+                    results.change(|results| {
                         results.insert(0, Result { guess, ..result });
                         results.truncate(KEPT);
                     });
@@ -64,6 +66,7 @@ pub(super) fn Faults(
                 Err(why) => drop(failed.try_set(Some(why))),
             }
             let _gone = running.try_set(None);
+            let _gone = controls.may_give_back.try_set(true);
         });
     };
     on_cleanup(move || streams.close_twin());
@@ -91,7 +94,7 @@ pub(super) fn Faults(
             <div class="fault-about">
                 <p>{about.models}</p>
                 <p class="cap">"In real life: " {about.causes} " " <a href=about.source.1 rel="noreferrer">{about.source.0}</a></p>
-                {(!breakage.is_instant()).then(|| view! {
+                {breakage.is_timed().then(|| view! {
                     <Slider label="For" stops=SECONDS value=seconds.into() change=move |value| seconds.set(value) show=show_seconds />
                 })}
                 <p class="q">"What will this client notice?"</p>

@@ -206,13 +206,13 @@ fn event_lines(lane: &Lane) -> Vec<Line> {
 
 fn link_text(link: &Link, now_ms: f64) -> String {
     match link {
-        Link::Idle => "between polls".to_owned(),
-        Link::Opening => "asking".to_owned(),
         Link::Held { since_ms } => format!("open for {}", duration(now_ms - since_ms)),
-        Link::Waiting { until_ms, attempt, why } => {
+        Link::Waiting { until_ms: Some(until_ms), attempt, why } => {
             format!("{why}; attempt {attempt} in {}", duration((until_ms - now_ms).max(0.0)))
         }
-        Link::Stopped { why } => format!("stopped: {why}"),
+        Link::Waiting { until_ms: None, why, .. } => why.clone(),
+        Link::Closed => "closed by you".to_owned(),
+        other => other.words(),
     }
 }
 

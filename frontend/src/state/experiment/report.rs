@@ -5,12 +5,12 @@ use fourways_shared::Technique;
 use super::{
     claims::{HEADINGS, row},
     pictures::{TITLES, picture},
-    run::Run,
+    run::{REPORT_BEGINS, REPORT_ENDS, Run},
 };
 use crate::state::{
     chart::{Frame, Inks, svg_text},
     export::iso,
-    format::{duration_or_dash, fixed},
+    format::{bytes, duration_or_dash, fixed},
 };
 
 /// One line for each technique (RFC 4180).
@@ -85,22 +85,51 @@ pub(crate) fn html(run: &Run, inks: &Inks, origin: &str) -> String {
         }
         page.push_str("</tr>");
     }
-    page.push_str("</tbody></table>");
+    page.push_str("</tbody></table><p class=\"cap\">✓ the run agrees with the claim, ✗ it does not, – it can't tell.</p>");
+    page.push_str(&delivery(run));
     let frame = Frame { width: 720.0, hidden: [false; 4] };
     for (which, (title, about)) in TITLES.into_iter().enumerate() {
         page.push_str("<figure>");
         page.push_str(&svg_text(&picture(run, which), title, about, frame, inks));
         page.push_str("</figure>");
     }
-    page.push_str("<script type=\"application/json\" id=\"run\">");
+    page.push_str(REPORT_BEGINS);
     // Inside a script a tag could end it; JSON has another way to write the character.
     page.push_str(&run.to_json().replace('<', "\\u003c"));
-    page.push_str("</script></html>");
+    page.push_str(REPORT_ENDS);
+    page.push_str("</html>");
     page
 }
 
+/// What was delivered, and at what cost: the lines of the CSV that people look for first.
+fn delivery(run: &Run) -> String {
+    let mut table = "<h2>Delivery</h2><table><thead><tr><th>Technique</th><th>Published</th><th>Delivered</th><th>Lost</th>\
+         <th>Repeated</th><th>Out of order</th><th>p50</th><th>p95</th><th>Requests</th><th>Bytes up</th><th>Bytes down</th></tr></thead><tbody>"
+        .to_owned();
+    for outcome in &run.outcomes {
+        let counts = &outcome.counts;
+        let time = |quantile| duration_or_dash(outcome.quantile_ms(quantile));
+        let cells = [
+            run.published.to_string(),
+            outcome.delivered.to_string(),
+            outcome.lost.to_string(),
+            outcome.repeated.to_string(),
+            outcome.disordered.to_string(),
+            time(0.5),
+            time(0.95),
+            counts.requests.to_string(),
+            bytes(counts.total_up()),
+            bytes(counts.total_down()),
+        ];
+        table.extend(["<tr><th>", outcome.technique.label(), "</th>"]);
+        table.extend(cells.map(|cell| format!("<td>{}</td>", escaped(&cell))));
+        table.push_str("</tr>");
+    }
+    table + "</tbody></table>"
+}
+
 const STYLE: &str = "body{font:14px/1.5 system-ui,sans-serif;max-width:960px;margin:2rem auto;padding:0 1rem;\
-    color-scheme:light dark}table{border-collapse:collapse;width:100%}th,td{text-align:left;vertical-align:top;\
+    color-scheme:light;background:#fff;color:#111}table{border-collapse:collapse;width:100%}th,td{text-align:left;vertical-align:top;\
     padding:4px 8px;border-bottom:1px solid #8886}code{font-family:ui-monospace,monospace;font-size:12px}\
     figure{margin:1.5rem 0;overflow:auto}.cap{font-size:12px;opacity:.7}";
 
@@ -132,7 +161,7 @@ mod tests {
         let page = html(&named, &Inks::default(), "http://x");
         assert_eq!(page.matches("<svg").count(), TITLES.len());
         assert!(!page.contains("<b>"), "escaped");
-        let data = page.split("id=\"run\">").nth(1).unwrap().split("</script>").next().unwrap();
-        assert_eq!(Run::from_json(data), Ok(named));
+        assert_eq!(Run::from_file(&page), Ok(named));
+        assert!(page.contains("color-scheme:light;background:#fff"), "as paper is");
     }
 }

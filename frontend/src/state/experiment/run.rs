@@ -56,6 +56,10 @@ pub(crate) struct Outcome {
     pub(crate) requests_each_s: Vec<u32>,
 }
 
+/// What a report has before and after its run.
+pub(super) const REPORT_BEGINS: &str = "<script type=\"application/json\" id=\"run\">";
+pub(super) const REPORT_ENDS: &str = "</script>";
+
 impl Run {
     pub(crate) const VERSION: u32 = 1;
 
@@ -63,15 +67,25 @@ impl Run {
     ///
     /// # Errors
     /// In words, if it is none.
-    pub(crate) fn from_json(text: &str) -> Result<Self, String> {
-        let run: Self = serde_json::from_str(text).map_err(|_| "the file is no run of the lab".to_owned())?;
+    /// The run of a file that was exported: JSON, or a report that has it inside.
+    ///
+    /// # Errors
+    /// In words, if it is neither, or of another version.
+    pub(crate) fn from_file(text: &str) -> Result<Self, String> {
+        let inside = text.split_once(REPORT_BEGINS).and_then(|(_, rest)| rest.split_once(REPORT_ENDS));
+        Self::from_json(inside.map_or(text, |(json, _)| json))
+    }
+
+    fn from_json(text: &str) -> Result<Self, String> {
+        let run: Self = serde_json::from_str(text)
+            .map_err(|_| "This is not a Fourways run: choose an exported report or JSON file.".to_owned())?;
         let is_whole = run.outcomes.len() == 4
             && run.outcomes.iter().zip(Technique::ALL).all(|(outcome, technique)| {
                 let latencies = outcome.latency_us.len();
                 outcome.technique == technique && (latencies == 0 || latencies == QUANTILES.len())
             });
         if run.version != Self::VERSION || !is_whole {
-            return Err("the file is a run of another version of the lab".to_owned());
+            return Err("This run is of another version of the lab.".to_owned());
         }
         Ok(run)
     }
@@ -226,11 +240,11 @@ pub(crate) mod tests {
     #[test]
     fn a_run_reads_back_as_it_was_written() {
         let run = run([900.0, 3.0, 2.0, 2.2], [500, 700, 260, 240]);
-        assert_eq!(Run::from_json(&run.to_json()), Ok(run.clone()));
+        assert_eq!(Run::from_file(&run.to_json()), Ok(run.clone()));
         let other = Run { version: 9, ..run.clone() };
-        assert!(Run::from_json(&other.to_json()).is_err() && Run::from_json("{}").is_err());
+        assert!(Run::from_file(&other.to_json()).is_err() && Run::from_file("{}").is_err());
         let short = Run { outcomes: run.outcomes[..3].to_vec(), ..run.clone() };
-        assert!(Run::from_json(&short.to_json()).is_err());
+        assert!(Run::from_file(&short.to_json()).is_err());
         assert_eq!(run.of(Technique::Sse).bytes_per_event(), Some(260.0));
         assert_eq!(run.of(Technique::Sse).quantile_ms(0.5), Some(2.0));
     }

@@ -90,6 +90,7 @@ pub(super) async fn run(
     let shown_worst_ms = streams.twin(|twin| twin.recent_quantile_ms(1.0)).flatten().unwrap_or(0.0);
     let Some(twin_before) = streams.twin(|twin| Before::of(twin, before.at_ms)) else { return Ok(None) };
     let Some(first) = first else { return Err("The stream has no place yet.".to_owned()) };
+    let mut lasted_ms = ms;
     match breakage {
         Breakage::Server(kind) => {
             #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "at most 30,000")]
@@ -115,6 +116,7 @@ pub(super) async fn run(
             }
             let hidden_at = now_ms();
             until(RETURN_MS, || !page::is_hidden()).await;
+            lasted_ms = now_ms() - hidden_at;
             note(lab, technique, hidden_at, now_ms(), "background");
         }
     }
@@ -135,15 +137,18 @@ pub(super) async fn run(
     // What is newer than what both have may still be on its way.
     let during = log.iter().filter(|(_, at_ms)| *at_ms >= before.at_ms && *at_ms <= end_ms);
     let offsets: Vec<u64> = during.map(|(offset, _)| *offset).collect();
-    let Some(twin) = streams.twin(|twin| twin_before.outcome(twin, &offsets, f64::INFINITY)) else {
+    // Both are judged: the twin by what was usual before, and the stream by the twin. A page that is hidden hides both, and what is
+    // usual for both is what was before.
+    let usual_before_ms =
+        if breakage == Breakage::Background { shown_worst_ms.max(SWITCH_MS) } else { shown_worst_ms };
+    let Some(twin) = streams.twin(|twin| twin_before.outcome(twin, &offsets, usual_before_ms)) else {
         return Ok(None);
     };
-    // The twin of a hidden page is hidden as well: what is usual is what was before.
     let usual_ms =
-        if breakage == Breakage::Background { shown_worst_ms.max(SWITCH_MS) } else { twin.worst_ms };
+        if breakage == Breakage::Background { usual_before_ms } else { twin.worst_ms.max(usual_before_ms) };
     let mine = streams.lane(technique, |lane| before.outcome(lane, &offsets, usual_ms));
     let Some(mine) = mine else { return Ok(None) };
-    Ok(Some(Result { breakage, ms, guess: Effect::Unnoticed, mine, twin }))
+    Ok(Some(Result { breakage, ms: lasted_ms, guess: Effect::Unnoticed, mine, twin }))
 }
 
 /// Marks a time of the page's own making in the diagram.

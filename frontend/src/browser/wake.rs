@@ -1,0 +1,30 @@
+//! Waiting that somebody may cut short: whatever waits for its next attempt is woken when one that tried came through, when the
+//! network is back, and when the visitor says so.
+
+use std::cell::Cell;
+
+use super::{clock, timer};
+
+/// How soon a call is heard.
+const STEP_MS: f64 = 100.0;
+
+thread_local! {
+    static CALLS: Cell<u32> = const { Cell::new(0) };
+}
+
+/// Ends every [`sleep`] of this page.
+pub(crate) fn call() {
+    CALLS.set(CALLS.get().wrapping_add(1));
+}
+
+/// Resolves after so many milliseconds, or soon after the next [`call`].
+pub(crate) async fn sleep(ms: f64) {
+    let (until_ms, heard) = (clock::now_ms() + ms, CALLS.get());
+    loop {
+        let left_ms = until_ms - clock::now_ms();
+        if left_ms <= 0.0 || CALLS.get() != heard {
+            return;
+        }
+        timer::sleep(left_ms.min(STEP_MS)).await;
+    }
+}
