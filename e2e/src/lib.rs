@@ -7,6 +7,7 @@ mod browser;
 mod engine;
 mod files;
 mod meddler;
+mod monkey;
 mod page;
 mod refusal;
 mod server;
@@ -16,7 +17,8 @@ pub use self::{
     browser::Browser,
     engine::{Engine, Foreign},
     meddler::{Fault, Meddler},
-    page::TECHNIQUES,
+    monkey::monkey,
+    page::{PAGES, TECHNIQUES},
     refusal::refuse_once,
     server::Server,
 };

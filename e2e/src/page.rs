@@ -8,6 +8,30 @@ use thirtyfour::{By, Key, WebElement};
 
 use crate::{Browser, DEADLINE, browser::PAUSE};
 
+/// The address of every page. `/nowhere` is the one for addresses that lead nowhere.
+pub const PAGES: [&str; 20] = [
+    "/",
+    "/short-polling",
+    "/long-polling",
+    "/sse",
+    "/websocket",
+    "/compare",
+    "/path",
+    "/decide",
+    "/use-cases",
+    "/use-cases/chat",
+    "/use-cases/live-score",
+    "/use-cases/order-shipped",
+    "/use-cases/notifications",
+    "/use-cases/dashboard",
+    "/use-cases/progress",
+    "/use-cases/pointers",
+    "/use-cases/editing",
+    "/use-cases/trading",
+    "/operate",
+    "/nowhere",
+];
+
 /// The four by name, and where their pages are.
 pub const TECHNIQUES: [(&str, &str); 4] = [
     ("short_poll", "/short-polling"),

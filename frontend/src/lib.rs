@@ -16,5 +16,7 @@ mod state;
 
 /// Takes over the page's body.
 pub fn mount() {
+    // What ends the app is told where developers look; index.html tells the visitor.
+    std::panic::set_hook(Box::new(|panic| web_sys::console::error_1(&panic.to_string().into())));
     leptos::mount::mount_to_body(app::App);
 }

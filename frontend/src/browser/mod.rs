@@ -7,5 +7,6 @@ pub(crate) mod page;
 pub(crate) mod picture;
 pub(crate) mod resize;
 pub(crate) mod tabs;
+pub(crate) mod task;
 pub(crate) mod timer;
 pub(crate) mod wake;

@@ -2,14 +2,14 @@
 //! line that repeats it.
 
 use fourways_shared::lab::{Class, Part, Unit};
-use leptos::{prelude::*, task::spawn_local};
+use leptos::prelude::*;
 
 use super::{
     dynamic::{part, text},
     segments::Segments,
 };
 use crate::{
-    browser::{page, timer},
+    browser::{page, task, timer},
     pages::streams::Streams,
     state::{
         export::{curl::curl, hex, json},
@@ -81,7 +81,7 @@ pub(crate) fn Anatomy(
     };
     let copy = move |_| {
         let Some(command) = shown.with_untracked(|shown| shown.as_ref()?.command.clone()) else { return };
-        spawn_local(async move {
+        task::spawn(async move {
             copied.set(if page::copy(&command).await { "Copied" } else { "Press Ctrl+C" });
             timer::sleep(2000.0).await;
             let _gone = copied.try_set("Copy as curl");

@@ -1,13 +1,13 @@
 //! Code to paste, by language.
 
-use leptos::{prelude::*, task::spawn_local};
+use leptos::prelude::*;
 
 use super::{
     dynamic::{part, text},
     segments::Segments,
 };
 use crate::{
-    browser::page,
+    browser::{page, task},
     state::{
         highlight::{Ink, highlight},
         snippets::Snippet,
@@ -25,7 +25,7 @@ pub(crate) fn CodeCard(
     let code = move || snippets.with(|all| all.get(chosen.get()).map(|s| s.code.clone()).unwrap_or_default());
     let copy = move |_| {
         let text = code();
-        spawn_local(async move {
+        task::spawn(async move {
             copied.set(if page::copy(&text).await { "Copied" } else { "Press Ctrl+C" });
             crate::browser::timer::sleep(2000.0).await;
             let _gone = copied.try_set("Copy");

@@ -8,7 +8,7 @@ use serde::de::DeserializeOwned;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Refused {
     /// The server wants to know who asks, or somebody else to ask.
-    Stranger(String),
+    Stranger { status: u16, words: String },
     /// Something else, in the server's words.
     Other(String),
 }
@@ -16,7 +16,7 @@ pub(crate) enum Refused {
 impl Refused {
     pub(crate) fn words(&self) -> &str {
         match self {
-            Self::Stranger(words) | Self::Other(words) => words,
+            Self::Stranger { words, .. } | Self::Other(words) => words,
         }
     }
 }
@@ -108,5 +108,6 @@ async fn answer(request: RequestBuilder, body: Option<&str>) -> Result<String, R
         return Ok(text);
     }
     let words = serde_json::from_str(&text).map_or(text, |problem: Problem| problem.detail);
-    Err(if matches!(response.status(), 401 | 403) { Refused::Stranger(words) } else { Refused::Other(words) })
+    let status = response.status();
+    Err(if matches!(status, 401 | 403) { Refused::Stranger { status, words } } else { Refused::Other(words) })
 }

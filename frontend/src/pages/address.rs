@@ -17,7 +17,10 @@ use super::{
     path::PathCheck,
     technique::TechniquePage,
 };
-use crate::{browser::page, components::dynamic::part};
+use crate::{
+    browser::{page, task},
+    components::dynamic::part,
+};
 
 /// The address of the page, followed. Copies are the same.
 #[derive(Clone)]
@@ -63,6 +66,7 @@ pub(crate) fn Page(
     let has_begun = StoredValue::new(false);
     part(move || {
         let path = path.get();
+        task::turn_page();
         address.arrived();
         // Whoever follows a link by keyboard or hears the page read out is where the new page begins.
         if has_begun.get_value() {

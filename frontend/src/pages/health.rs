@@ -4,7 +4,7 @@ use fourways_shared::{
     backoff::Backoff,
     measure::{ClockOffset, ClockSample},
 };
-use leptos::{ev, prelude::*, task::spawn_local};
+use leptos::{ev, prelude::*};
 
 use crate::{
     browser::{clock, page, timer, wake},
@@ -68,7 +68,7 @@ pub(crate) fn watch() -> Health {
     };
     let back = window_event_listener(ev::online, |_| wake::call());
     on_cleanup(move || back.remove());
-    spawn_local(async move {
+    wasm_bindgen_futures::spawn_local(async move {
         let mut samples: Vec<ClockSample> = Vec::new();
         let mut backoff = Backoff::new(page::random_seed());
         loop {

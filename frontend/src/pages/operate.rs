@@ -9,11 +9,11 @@ mod topics;
 use std::{collections::HashMap, time::Duration};
 
 use fourways_shared::{Topic, operate::Connections};
-use leptos::{prelude::*, task::spawn_local};
+use leptos::prelude::*;
 
 use self::{connections::ConnectionsCard, ledger::LedgerCard, rehearse::RehearseCard, topics::TopicsCard};
 use crate::{
-    browser::clock,
+    browser::{clock, task},
     components::dynamic::{part, text},
     delivery::operate::{self, Refused},
     pages::session::SignInButton,
@@ -72,7 +72,7 @@ pub(crate) fn Operate() -> impl IntoView {
             return;
         }
         is_asking.set_value(true);
-        spawn_local(async move {
+        task::spawn(async move {
             let refused = told.ask(rates).await.err();
             let _gone = told.refused.try_set(refused);
             is_asking.try_update_value(|is_asking| *is_asking = false);
@@ -85,7 +85,8 @@ pub(crate) fn Operate() -> impl IntoView {
             asking.clear();
         }
     });
-    let is_stranger = Memo::new(move |_| told.refused.with(|why| matches!(why, Some(Refused::Stranger(_)))));
+    let is_stranger =
+        Memo::new(move |_| told.refused.with(|why| matches!(why, Some(Refused::Stranger { .. }))));
     let trouble =
         move || told.refused.with(|why| why.as_ref().map(|why| why.words().to_owned()).unwrap_or_default());
     let limits = move || {

@@ -1,7 +1,7 @@
 //! The overview: one feed, four subscribers, one clock.
 
 use fourways_shared::{After, Technique, Topic};
-use leptos::{prelude::*, task::spawn_local};
+use leptos::prelude::*;
 
 use super::{
     budget::Budget,
@@ -11,7 +11,7 @@ use super::{
     streams::{Ask, Streams},
 };
 use crate::{
-    browser::{clock, page, timer},
+    browser::{clock, page, task, timer},
     components::{
         change::Change as _,
         dynamic::{part, text},
@@ -74,7 +74,7 @@ pub(crate) fn Overview() -> impl IntoView {
         let own = own.clone();
         move |_| {
             let own = own.clone();
-            spawn_local(async move {
+            task::spawn(async move {
                 let outcome = publish::text(&own, "hello from the overview").await.kept();
                 let _gone = message.try_set(outcome.err());
             });
@@ -241,7 +241,7 @@ pub(crate) fn own_topic() -> Topic {
 pub(crate) fn keep_feed(topic: Topic, rate: RwSignal<f64>, payload_bytes: u32) {
     Effect::new(move |_| {
         let (topic, rate_now) = (topic.clone(), rate.get());
-        spawn_local(async move {
+        task::spawn(async move {
             let mut first = true;
             // Ends when the page has gone, or another rate is wished and another task keeps that.
             while (first || rate_now > 0.0) && rate.try_get_untracked() == Some(rate_now) {
@@ -274,7 +274,7 @@ fn keep_streams(streams: Streams, own: Topic) {
 }
 
 fn open_all(streams: Streams, own: Topic) {
-    spawn_local(async move {
+    task::spawn(async move {
         streams.fresh().await;
         let topics: Vec<_> = [Some(own), Topic::parse("host.cpu").ok()].into_iter().flatten().collect();
         for technique in Technique::ALL {

@@ -3,11 +3,12 @@
 mod probe;
 
 use fourways_shared::Technique;
-use leptos::{prelude::*, task::spawn_local};
+use leptos::prelude::*;
 
 use self::probe::check;
 use super::{health::Health, lab::Lab};
 use crate::{
+    browser::task,
     components::{
         dynamic::{part, text},
         icon::{Icon, Name},
@@ -38,7 +39,7 @@ pub(crate) fn PathCheck() -> impl IntoView {
         }
         seen.set(Seen::default());
         step.set(Some(Step { share: 0.0, words: "measuring the round trip" }));
-        spawn_local(async move {
+        task::spawn(async move {
             check(health, lab, seen, step).await;
             let _gone = step.try_set(None);
         });

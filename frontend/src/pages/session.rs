@@ -1,6 +1,6 @@
 //! Who is signed in, and what of this server is there: asked when the app begins, and again now and then, because tokens end.
 
-use leptos::{prelude::*, task::spawn_local};
+use leptos::prelude::*;
 
 use crate::{
     browser::{page, timer},
@@ -44,12 +44,12 @@ impl Session {
             use_cases: RwSignal::new(None),
             is_asked: RwSignal::new(false),
         };
-        spawn_local(async move {
+        wasm_bindgen_futures::spawn_local(async move {
             loop {
                 let who = match operate::session().await {
                     Ok(Some(subject)) => Who::SignedIn(subject),
                     Ok(None) => Who::Anybody,
-                    Err(operate::Refused::Stranger(_)) => Who::Stranger,
+                    Err(operate::Refused::Stranger { .. }) => Who::Stranger,
                     Err(operate::Refused::Other(_)) => session.who.get_untracked(),
                 };
                 if session.who.get_untracked() != who {
@@ -73,7 +73,7 @@ pub(crate) fn SignedIn(
     session: Session,
 ) -> impl IntoView {
     let sign_out = move |_| {
-        spawn_local(async move {
+        wasm_bindgen_futures::spawn_local(async move {
             if operate::sign_out().await.is_ok() {
                 page::reload();
             }
@@ -136,7 +136,7 @@ fn SignIn() -> impl IntoView {
     let sign_in = move |event: leptos::ev::SubmitEvent| {
         event.prevent_default();
         let text = token.get_untracked();
-        spawn_local(async move {
+        wasm_bindgen_futures::spawn_local(async move {
             match operate::sign_in(text.trim()).await {
                 // All streams begin anew with what the token grants.
                 Ok(()) => page::reload(),

@@ -57,7 +57,7 @@ impl Answers {
     /// been cut, or be of another version. Of two answers to one question the last counts.
     pub fn from_query(query: &str) -> Self {
         let pairs = query.trim_start_matches('?').split('&').filter_map(|pair| pair.split_once('='));
-        pairs.fold(Self::default(), |answers, (key, value)| {
+        let answers = pairs.fold(Self::default(), |answers: Self, (key, value)| {
             match Question::ALL.into_iter().find(|question| question.key() == key) {
                 Some(Question::Clients) => match value.parse() {
                     Ok(clients @ 1..=Self::MAX_CLIENTS) => Self { clients, ..answers },
@@ -65,11 +65,12 @@ impl Answers {
                 },
                 Some(question) => {
                     let place = question.options().iter().position(|option| option.code == value);
-                    place.map_or(answers, |place| answers.with(question, place))
+                    place.map_or(answers, |place| answers.with_only(question, place))
                 }
                 None => answers,
             }
-        })
+        });
+        answers.agreeing_with(Question::Sends)
     }
 
     /// The answers in numbers.

@@ -116,7 +116,12 @@ macro_rules! questions {
             /// The same answers, but to `question` the option at `place`; unchanged where there is none. An answer to another question
             /// that contradicts it moves along: nobody sends all the time and rarely.
             #[must_use]
-            pub fn with(mut self, question: Question, place: usize) -> Self {
+            pub fn with(self, question: Question, place: usize) -> Self {
+                self.with_only(question, place).agreeing_with(question)
+            }
+
+            /// The same, whether the answers contradict each other then or not.
+            pub(super) fn with_only(mut self, question: Question, place: usize) -> Self {
                 match question {
                     $(Question::$name => {
                         if let Some(option) = $name::ALL.get(place) {
@@ -125,7 +130,7 @@ macro_rules! questions {
                     })+
                     Question::Clients => {}
                 }
-                self.agreeing_with(question)
+                self
             }
         }
     };
@@ -207,7 +212,8 @@ questions! {
 }
 
 impl Answers {
-    fn agreeing_with(mut self, question: Question) -> Self {
+    /// The answer to this question counts where two contradict each other.
+    pub(super) fn agreeing_with(mut self, question: Question) -> Self {
         if (self.sends, self.send_rate) == (Sends::AllTheTime, SendRate::Rarely) {
             if question == Question::SendRate {
                 self.sends = Sends::Sometimes;

@@ -1,12 +1,12 @@
 //! Runs that stay: named, looked at again, put beside each other, imported.
 
-use leptos::{prelude::*, task::spawn_local};
+use leptos::prelude::*;
 use wasm_bindgen::JsCast as _;
 use wasm_bindgen_futures::JsFuture;
 
 use super::Bench;
 use crate::{
-    browser::page,
+    browser::{page, task},
     components::{
         change::Change as _,
         dynamic::{part, text},
@@ -59,7 +59,7 @@ pub(super) fn Kept(
     let import = move |event: leptos::ev::Event| {
         let input = event.target().and_then(|target| target.dyn_into::<web_sys::HtmlInputElement>().ok());
         let Some(file) = input.as_ref().and_then(|input| input.files()?.get(0)) else { return };
-        spawn_local(async move {
+        task::spawn(async move {
             let text = JsFuture::from(file.text()).await.ok().and_then(|text| text.as_string());
             match Run::from_file(&text.unwrap_or_default()) {
                 Ok(read) => {

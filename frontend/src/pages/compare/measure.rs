@@ -114,7 +114,7 @@ async fn go(streams: Streams, health: Health, bench: Bench) -> Result<Option<Run
             drop(feed(rate).await);
         }
     }
-    feed(0.0).await.map_err(|why| format!("Stopped at its end: {why}"))?;
+    feed(0.0).await.or_else(|_| stopped(whole_ms, "the server does not answer."))?;
     bench.progress.change(|progress| {
         if let Progress::Running { words, .. } = progress {
             *words = "waiting for the slowest";
@@ -122,9 +122,10 @@ async fn go(streams: Streams, health: Health, bench: Bench) -> Result<Option<Run
     });
     settle(streams, f64::from(settings.poll_ms)).await;
     streams.drain();
-    let log = lab::log_all(&topic)
-        .await
-        .ok_or("Stopped at its end: the log can't be read, so nothing can be counted.")?;
+    let log = lab::log_all(&topic).await;
+    let Some(log) = log else {
+        return stopped(whole_ms, "the log can't be read, so nothing can be counted.");
+    };
     guard.look(whole_ms)?;
     let published = log.len() as u64;
     // The server's counts are told a few times a second.
@@ -159,6 +160,13 @@ async fn go(streams: Streams, health: Health, bench: Bench) -> Result<Option<Run
     }))
 }
 
+/// # Errors
+/// Always: why a run ended before its time.
+fn stopped<T>(spent_ms: f64, why: &str) -> Result<T, String> {
+    let at_s = fixed((spent_ms / 1000.0).floor(), 0);
+    Err(format!("Stopped at {at_s} s: {why} What was shown before is still here."))
+}
+
 /// Looks whether the server is the one that the run began with, and there.
 struct Guard {
     lab: Lab,
@@ -178,19 +186,15 @@ impl Guard {
     /// In words, if the run can't go on, or is worth nothing: another server has another log and no feed, so the techniques would
     /// be compared over different events.
     fn look(&mut self, spent_ms: f64) -> Result<(), String> {
-        let stopped = |why: &str| {
-            let at_s = fixed((spent_ms / 1000.0).floor(), 0);
-            Err(format!("Stopped at {at_s} s: {why} What was shown before is still here."))
-        };
         if self.lab.is_open.get_untracked() && self.lab.since() != self.server {
-            return stopped("the server was restarted, so this run is not comparable.");
+            return stopped(spent_ms, "the server was restarted, so this run is not comparable.");
         }
         if !matches!(self.health.state.get_untracked(), State::Reconnecting { .. }) {
             self.away_ms = None;
             return Ok(());
         }
         let since_ms = *self.away_ms.get_or_insert(spent_ms);
-        if spent_ms - since_ms > AWAY_MS { stopped("the server does not answer.") } else { Ok(()) }
+        if spent_ms - since_ms > AWAY_MS { stopped(spent_ms, "the server does not answer.") } else { Ok(()) }
     }
 }
 

@@ -5,7 +5,8 @@ mod measure;
 mod results;
 mod setup;
 
-use leptos::{prelude::*, task::spawn_local};
+use fourways_shared::{Technique, lab::LabCommand};
+use leptos::prelude::*;
 
 pub(crate) use self::kept::KeptRuns;
 use self::{
@@ -16,7 +17,7 @@ use self::{
 };
 use super::{health::Health, streams::Streams};
 use crate::{
-    browser::page,
+    browser::{page, task},
     components::{dynamic::text, icon::Icon},
     state::{
         chart::Inks,
@@ -73,19 +74,23 @@ pub(crate) fn Compare() -> impl IntoView {
             return;
         }
         progress.set(Progress::Running { share: 0.0, counts: [0; 4], words: "opening" });
-        spawn_local(async move {
+        task::spawn(async move {
             if let Some(run) = measure(streams, health, bench).await {
                 kept.add(run);
             }
         });
     };
-    on_cleanup(move || drop(progress.try_set(Progress::None)));
+    // The run's own task ends with the page; what it had the server do ends here.
+    let lab = streams.lab();
+    on_cleanup(move || {
+        lab.tell(&LabCommand::Heal(Technique::ALL.to_vec()));
+    });
     let copied = RwSignal::new("Share link");
     let share = move |_| {
         let query = bench.settings.with_untracked(Settings::to_query);
         page::replace_query(&query);
         let link = format!("{}/compare?{query}", page::origin());
-        spawn_local(async move {
+        task::spawn(async move {
             copied.set(if page::copy(&link).await { "Copied" } else { "In the address bar" });
             crate::browser::timer::sleep(2_000.0).await;
             let _gone = copied.try_set("Share link");

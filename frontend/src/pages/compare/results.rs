@@ -5,7 +5,7 @@ use leptos::prelude::*;
 
 use super::{Bench, Progress, inks};
 use crate::{
-    browser::{page, picture::png},
+    browser::{page, picture::png, task},
     components::{
         chart::ChartCard,
         dynamic::{part, text},
@@ -158,7 +158,7 @@ fn save(chart: Memo<Chart>, title: &'static str, about: &'static str, as_png: bo
     let svg = chart.with_untracked(|chart| svg_text(chart, title, about, frame, &inks()));
     let name = title.to_lowercase().replace([' ', ','], "-");
     if as_png {
-        leptos::task::spawn_local(async move {
+        task::spawn(async move {
             if let Some(blob) = png(&svg).await {
                 page::save_blob(&(name + ".png"), &blob);
             }

@@ -7,12 +7,12 @@ use fourways_shared::{
     Technique,
     decide::{Advice, Answers, Constants, Effect as Weighs, Question, Ranked, Reason, Sends, Source, advise},
 };
-use leptos::{prelude::*, task::spawn_local};
+use leptos::prelude::*;
 
 use self::{costs::Costs, past::PastCosts};
 use super::compare::KeptRuns;
 use crate::{
-    browser::{page, timer},
+    browser::{page, task, timer},
     components::{
         change::Change as _,
         dynamic::{part, text},
@@ -53,7 +53,7 @@ pub(crate) fn Decide() -> impl IntoView {
     let copied = RwSignal::new("Copy link to these answers");
     let copy = move |_| {
         let link = format!("{}/decide?{}", page::origin(), answers.get_untracked().to_query());
-        spawn_local(async move {
+        task::spawn(async move {
             copied.set(if page::copy(&link).await { "Copied" } else { "It is in the address bar" });
             timer::sleep(2_000.0).await;
             let _gone = copied.try_set("Copy link to these answers");

@@ -4,10 +4,11 @@ use fourways_shared::{
     Technique, Topic,
     decide::{Past, Shadow, shadow},
 };
-use leptos::{prelude::*, task::spawn_local};
+use leptos::prelude::*;
 
 use super::Known;
 use crate::{
+    browser::task,
     components::{
         dynamic::{part, text},
         icon::Name,
@@ -37,7 +38,7 @@ pub(super) fn PastCosts(
     let poll_s = RwSignal::new(2.0_f64);
     let failed = RwSignal::new(false);
     let read = move |topic: Topic| {
-        spawn_local(async move {
+        task::spawn(async move {
             let found = lab::sizes(&topic).await;
             let _gone = failed.try_set(found.is_none());
             let _gone = slice.try_set(found.map(|events| {
@@ -48,7 +49,7 @@ pub(super) fn PastCosts(
             }));
         });
     };
-    spawn_local(async move {
+    task::spawn(async move {
         let found = lab::topics().await.unwrap_or_default();
         let own: Vec<_> =
             found.into_iter().filter(|topic| !topic.as_str().starts_with("lab.")).take(50).collect();

@@ -1,10 +1,11 @@
 //! The whole code of a use case, as the server was built with it.
 
-use leptos::{prelude::*, task::spawn_local};
+use leptos::prelude::*;
 use serde::Deserialize;
 
 use super::Feature;
 use crate::{
+    browser::task,
     components::{
         code_card::inked,
         dynamic::{part, text},
@@ -37,7 +38,7 @@ pub(super) fn CodeTab(
             return;
         }
         said.set("Reading …");
-        spawn_local(async move {
+        task::spawn(async move {
             let found: Result<Files, _> = operate::get(&format!("/v1/lab/code/{}", feature.code)).await;
             let words = if found.is_ok() {
                 ""

@@ -8,13 +8,16 @@ use std::{cell::RefCell, collections::VecDeque, rc::Rc};
 use fourways_shared::{
     After, Cursor, Event, Policy, PollBody, Technique, Topic, decide::Past, feature, measure::ClockOffset,
 };
-use leptos::{prelude::*, task::spawn_local};
+use leptos::prelude::*;
 
 use super::outbox::Outbox;
 use crate::{
-    browser::{clock, frame::Frames, page, timer},
+    browser::{clock, frame::Frames, page, task, wake},
     components::change::Change as _,
-    delivery::{self, Handle, Label, Request, operate},
+    delivery::{
+        self, Handle, Label, Request,
+        operate::{self, Refused},
+    },
     pages::{health::Health, lab::Lab},
     state::{
         lane::Lane,
@@ -217,27 +220,35 @@ impl Live {
         count: u32,
         place: Option<fn(&Event) -> Option<Cursor>>,
     ) {
-        spawn_local(async move {
+        task::spawn(async move {
             let address = format!("/v1/events?topic={topic}&last={count}");
             let mut wait_ms = RETRY_MS.0;
-            loop {
+            let say = |link| drop(self.link.try_set(link));
+            say(Link::Opening);
+            for attempt in 1.. {
                 let body = operate::get::<PollBody>(&address).await;
                 if self.inner.try_with_value(|inner| inner.run) != Some(run) {
                     return;
                 }
-                if let Ok(PollBody { events, cursor, .. }) = body {
-                    let after = match place {
-                        None => After::Cursor(cursor),
-                        Some(place) => events.last().and_then(place).map_or(After::Earliest, After::Cursor),
-                    };
-                    self.take(
-                        run,
-                        events,
-                        if let After::Cursor(cursor) = after { Some(cursor) } else { None },
-                    );
-                    return self.stream(technique, after);
-                }
-                timer::sleep(wait_ms).await;
+                let why = match body {
+                    Ok(PollBody { events, cursor, .. }) => {
+                        let after = match place {
+                            None => After::Cursor(cursor),
+                            Some(place) => {
+                                events.last().and_then(place).map_or(After::Earliest, After::Cursor)
+                            }
+                        };
+                        let cursor = if let After::Cursor(cursor) = after { Some(cursor) } else { None };
+                        self.take(run, events, cursor);
+                        return self.stream(technique, after);
+                    }
+                    Err(Refused::Stranger { status, words }) => {
+                        return say(Link::Stopped { why: format!("{status} {words}") });
+                    }
+                    Err(Refused::Other(why)) => why,
+                };
+                say(Link::Waiting { until_ms: Some(clock::now_ms() + wait_ms), attempt, why });
+                wake::sleep(wait_ms).await;
                 wait_ms = (wait_ms * 2.0).min(RETRY_MS.1);
             }
         });

@@ -3,7 +3,7 @@
 use std::{cell::RefCell, collections::VecDeque, rc::Rc};
 
 use fourways_shared::{EventId, Technique, Topic, feature};
-use leptos::{prelude::*, task::spawn_local};
+use leptos::prelude::*;
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
 use super::{
@@ -11,7 +11,7 @@ use super::{
     visitor,
 };
 use crate::{
-    browser::{clock, page, timer},
+    browser::{clock, page, task, timer},
     delivery::{
         operate,
         publish::{self, Sent},
@@ -109,7 +109,7 @@ impl Live {
         if begins != Some(true) {
             return;
         }
-        spawn_local(async move {
+        task::spawn(async move {
             let mut wait_ms = RETRY_MS.0;
             loop {
                 let next = self.inner.try_update_value(|inner| {
@@ -195,7 +195,7 @@ impl Live {
             }
             return landed();
         }
-        spawn_local(async move {
+        task::spawn(async move {
             // Lost is lost.
             let is_kept = matches!(publish::json(&topic, &json, None).await, Sent::Kept);
             self.inner.try_update_value(|inner| inner.outbox.sent += u64::from(is_kept));

@@ -8,7 +8,7 @@ use fourways_shared::{
         upload::{self, Found, MAX_BYTES, PIECE_BYTES, Said, Step},
     },
 };
-use leptos::{html, prelude::*, task::spawn_local};
+use leptos::{html, prelude::*};
 use wasm_bindgen_futures::JsFuture;
 
 use super::{
@@ -17,7 +17,7 @@ use super::{
     visitor,
 };
 use crate::{
-    browser::{page, timer},
+    browser::{page, task, timer},
     components::{
         change::Change as _,
         dynamic::{part, text},
@@ -126,7 +126,7 @@ pub(super) fn open(technique: RwSignal<Technique>) -> Demo {
             page::keep_here(JOB, &name.get_untracked());
             let from = if goes_on { known.received() } else { 0 };
             let (visitor, name) = (visitor.clone(), name.get_untracked());
-            spawn_local(async move {
+            task::spawn(async move {
                 let buffer = JsFuture::from(file.array_buffer()).await;
                 let Ok(buffer) = buffer else { return trouble.set("The file can't be read.".to_owned()) };
                 let content = js_sys::Uint8Array::new(&buffer).to_vec();

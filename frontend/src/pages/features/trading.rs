@@ -93,7 +93,9 @@ pub(super) fn open(technique: RwSignal<Technique>) -> Demo {
     let quotes = Live::open(
         technique,
         plan(RATES[1]),
-        move |events: &[Event]| market.change(|market| take(market, events, opened.get_value())),
+        move |events: &[Event]| {
+            market.change(|market| take(market, events, opened.get_value(), clock::now_ms()));
+        },
         || {},
     );
     // The clock's offset is known better later; a chart does not begin at another time for that.
@@ -267,7 +269,7 @@ fn plan(rate: u32) -> Plan {
 }
 
 /// What was published before the page opened is where prices stand, and no part of a chart: it may be hours old.
-fn take(market: &mut [Market; 4], events: &[Event], opened_us: u64) {
+fn take(market: &mut [Market; 4], events: &[Event], opened_us: u64, now_ms: f64) {
     for event in events {
         let symbol = event.topic.as_str().rsplit('.').next().unwrap_or_default();
         let Some(at) = SYMBOLS.iter().position(|known| *known == symbol) else { continue };
@@ -279,7 +281,7 @@ fn take(market: &mut [Market; 4], events: &[Event], opened_us: u64) {
                 _ => of.moves,
             };
             if of.points.back() != Some(&cents) {
-                of.flash.strike(clock::now_ms());
+                of.flash.strike(now_ms);
             }
             of.day = day;
             if !of.is_live {
@@ -397,9 +399,9 @@ mod tests {
         };
         let mut market = std::array::from_fn::<Market, 4, _>(|_| Market::default());
         let points = |market: &[Market; 4]| market[2].points.iter().copied().collect::<Vec<_>>();
-        take(&mut market, &[quote(33_956, 1), quote(3_420, 2)], 1_000);
+        take(&mut market, &[quote(33_956, 1), quote(3_420, 2)], 1_000, 0.0);
         assert_eq!(points(&market), [3_420], "where it stood");
-        take(&mut market, &[quote(8_000, 1_001), quote(8_010, 1_002)], 1_000);
+        take(&mut market, &[quote(8_000, 1_001), quote(8_010, 1_002)], 1_000, 0.0);
         assert_eq!(points(&market), [8_000, 8_010]);
     }
 

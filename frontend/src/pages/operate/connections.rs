@@ -3,10 +3,11 @@
 use std::sync::Arc;
 
 use fourways_shared::{Technique, operate::ConnectionState};
-use leptos::{prelude::*, task::spawn_local};
+use leptos::prelude::*;
 
 use super::Told;
 use crate::{
+    browser::task,
     components::{change::Change as _, confirm::Confirm, dynamic::text, icon::Name, rows::rows},
     delivery::operate,
     state::format::{bytes, duration, grouped},
@@ -97,7 +98,7 @@ fn Row(
     let said = RwSignal::new("Cut".to_owned());
     let cut = move |()| {
         said.set("Cutting".to_owned());
-        spawn_local(async move {
+        task::spawn(async move {
             if let Err(refused) = operate::cut(id).await {
                 let _gone = said.try_set(refused.words().to_owned());
             }

@@ -1,10 +1,11 @@
 //! A deploy without one: everybody is told to come back, and the curve is drawn.
 
 use fourways_shared::operate::Rehearsal;
-use leptos::{prelude::*, task::spawn_local};
+use leptos::prelude::*;
 
 use super::Told;
 use crate::{
+    browser::task,
     components::{
         confirm::Confirm,
         dynamic::{part, text},
@@ -31,7 +32,7 @@ pub(super) fn RehearseCard(
         }
         is_on.set(true);
         said.set("everybody was told; watching them come back".to_owned());
-        spawn_local(async move {
+        task::spawn(async move {
             let words = match operate::rehearse().await {
                 Ok(rehearsal) => {
                     let words = sum_up(&rehearsal);

@@ -3,10 +3,11 @@
 use std::sync::Arc;
 
 use fourways_shared::{Event, Technique, Topic};
-use leptos::{prelude::*, task::spawn_local};
+use leptos::prelude::*;
 
 use super::Told;
 use crate::{
+    browser::task,
     components::{
         dynamic::{part, text},
         icon::Glyph,
@@ -116,7 +117,7 @@ fn Look(
     let said = RwSignal::new(String::new());
     let read = move || {
         let Some(topic) = chosen.get_untracked() else { return };
-        spawn_local(async move {
+        task::spawn(async move {
             let (found, words) = match operate::last(&topic, LOOKED).await {
                 Ok(found) => (found, String::new()),
                 Err(refused) => (Vec::new(), refused.words().to_owned()),
@@ -170,7 +171,7 @@ fn Publish(
     let publish = move |event: leptos::ev::SubmitEvent| {
         event.prevent_default();
         let (topic, json) = (topic.get_untracked(), json.get_untracked());
-        spawn_local(async move {
+        task::spawn(async move {
             let words = match operate::publish(topic.trim(), &json).await {
                 Ok(answer) => format!("published: {answer}"),
                 Err(refused) => refused.words().to_owned(),

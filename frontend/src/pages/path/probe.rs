@@ -10,7 +10,7 @@ use leptos::prelude::*;
 
 use super::Step;
 use crate::{
-    browser::{clock, timer},
+    browser::{clock, task, timer},
     components::change::Change as _,
     delivery::{
         self, Handle, Request, lab,
@@ -64,7 +64,7 @@ pub(super) async fn check(health: Health, lab: Lab, seen: RwSignal<Seen>, step: 
     let held = Rc::new(RefCell::new(None));
     {
         let held = Rc::clone(&held);
-        leptos::task::spawn_local(async move {
+        task::spawn(async move {
             let asked_ms = clock::now_ms();
             let status = lab::held(&own_topic(), HOLD_S).await.unwrap_or(0);
             *held.borrow_mut() = Some((status, clock::now_ms() - asked_ms));
@@ -119,7 +119,7 @@ async fn wake() -> Option<f64> {
     let answered = Rc::new(RefCell::new(None));
     {
         let (topic, answered) = (topic.clone(), Rc::clone(&answered));
-        leptos::task::spawn_local(async move {
+        task::spawn(async move {
             if lab::held(&topic, 10.0).await == Some(200) {
                 *answered.borrow_mut() = Some(clock::now_ms());
             }

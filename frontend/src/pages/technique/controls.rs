@@ -3,9 +3,10 @@
 use std::num::NonZeroU32;
 
 use fourways_shared::{After, Technique, Topic};
-use leptos::{prelude::*, task::spawn_local};
+use leptos::prelude::*;
 
 use crate::{
+    browser::task,
     components::{
         change::Change as _,
         dynamic::{part, text},
@@ -75,7 +76,7 @@ pub(super) fn ControlCard(
     streams: Streams,
 ) -> impl IntoView {
     let topics = RwSignal::new(host_topics());
-    spawn_local(async move {
+    task::spawn(async move {
         if let Some(found) = lab::topics().await {
             // Other pages' own topics are theirs.
             let others =
@@ -197,7 +198,7 @@ pub(super) fn keep_stream(technique: Technique, streams: Streams, controls: Cont
             return topic;
         }
         let wanted = topic.clone();
-        spawn_local(async move {
+        task::spawn(async move {
             if !is_same {
                 streams.fresh().await;
             }

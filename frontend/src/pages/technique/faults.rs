@@ -3,11 +3,12 @@
 mod run;
 
 use fourways_shared::{Technique, lab::FaultKind};
-use leptos::{prelude::*, task::spawn_local};
+use leptos::prelude::*;
 
 use self::run::{Result, Running, run};
 use super::controls::Controls;
 use crate::{
+    browser::task,
     components::{
         change::Change as _,
         dynamic::{part, text},
@@ -52,7 +53,7 @@ pub(super) fn Faults(
         running.set(Some(Running { breakage, words: "getting ready" }));
         let ms = if breakage.is_timed() { seconds.get_untracked() * 1000.0 } else { 0.0 };
         controls.may_give_back.set(false);
-        spawn_local(async move {
+        task::spawn(async move {
             let came = run(technique, streams, controls, health, lab, (breakage, ms), running).await;
             streams.close_twin();
             match came {

@@ -1,10 +1,11 @@
 //! Go on by another technique: the stream's cursor goes along, and the log says whether anything was lost or came twice.
 
 use fourways_shared::Technique;
-use leptos::{prelude::*, task::spawn_local};
+use leptos::prelude::*;
 
 use super::controls::Controls;
 use crate::{
+    browser::task,
     components::{
         dynamic::{part, text},
         icon::Name,
@@ -49,7 +50,7 @@ pub(super) fn GoOn(
         }
         let Some(journey) = now(technique) else { return };
         is_checking.set_value(true);
-        spawn_local(async move {
+        task::spawn(async move {
             let log = lab::log(&journey.topic, journey.first).await;
             let _gone = checked.try_set(log.map(|log| journey.check(&log)));
             let _gone = is_checking.try_update_value(|is_checking| *is_checking = false);
