@@ -23,7 +23,10 @@ use crate::{
         dynamic::{part, text},
         segments::Segments,
     },
-    state::format::time_of_day,
+    state::{
+        format::time_of_day,
+        record::{Link, refusal},
+    },
 };
 
 /// Messages that are there when somebody comes in.
@@ -154,7 +157,11 @@ pub(super) fn open(technique: RwSignal<Technique>) -> Demo {
         all.extend(unsent);
         page::follow_end("chat-log");
         if all.is_empty() {
-            let hint = "Nobody has said anything in this room yet. Say something, or open this page in another window.";
+            let hint = match live.link.get() {
+                Link::Stopped { why } => format!("Nothing is known of this room: {}.", refusal(&why)),
+                _ => "Nobody has said anything in this room yet. Say something, or open this page in another window."
+                    .to_owned(),
+            };
             return view! { <li class="hint">{hint}</li> }.into_any();
         }
         all.iter().map(line_view).collect_view().into_any()

@@ -137,7 +137,7 @@ fn Off() -> impl IntoView {
     let is_off = move || session.use_cases.get() == Some(false);
     part(move || {
         is_off().then(|| view! {
-        <p class="trouble" role="status" data-testid="use-cases-off">"Use cases are off on this server, so nothing happens here. Start it with "<code>"--use-cases on"</code>"."</p>
+        <p class="trouble" role="status" data-testid="use-cases-off">"Use cases are off on this server: its own part of them does not run, and what it would do here does not happen. Start it with "<code>"--use-cases on"</code>"."</p>
     })
     })
 }
