@@ -6,7 +6,7 @@ use std::ffi::OsString;
 
 use anyhow::{Context as _, ensure};
 
-use self::checks::{Counts, cargo, failed, linted};
+use self::checks::{Counts, Tests, cargo, failed, linted};
 use crate::{
     app, root,
     run::{command, print, say},
@@ -111,7 +111,9 @@ fn quick() -> anyhow::Result<Counts> {
         step.run(&mut cargo(&format!("build {}", app::CARGO)))
     })?;
     let counts = steps.step("running the unit tests", "10 s", |step| {
-        step.run(&mut cargo("test --locked --workspace --lib --bins"))?;
+        for tests in Tests::all()?.into_iter().filter(|tests| tests.is_unit) {
+            step.run(&mut tests.command())?;
+        }
         Ok(Counts::of(&step.printed()))
     })?;
     say(&format!("\nall quick checks passed in {}", spoken(steps.elapsed())));
@@ -216,11 +218,22 @@ fn wasm_build(steps: &Steps, installed: &Installed) -> anyhow::Result<()> {
 
 fn native_tests(steps: &Steps) -> anyhow::Result<Counts> {
     steps.step("unit, integration, race and property tests", "1 min", |step| {
-        let mut tests = cargo("test --locked --workspace --exclude fourways-e2e --no-fail-fast --");
-        if let Some(h2spec) = tools::h2spec(step)? {
-            tests.env("FOURWAYS_H2SPEC", h2spec);
+        let h2spec = tools::h2spec(step)?;
+        let mut outcome = Ok(());
+        for tests in Tests::all()? {
+            // Those with a browser have a step of their own.
+            if tests.program.file_name().is_some_and(|name| name.to_string_lossy().starts_with("e2e-")) {
+                continue;
+            }
+            let mut command = tests.command();
+            command.arg(format!("--test-threads={NATIVE_THREADS}"));
+            if let Some(h2spec) = &h2spec {
+                command.env("FOURWAYS_H2SPEC", h2spec);
+            }
+            // All are run, whatever has failed.
+            outcome = outcome.and(step.run(&mut command));
         }
-        step.run(tests.arg(format!("--test-threads={NATIVE_THREADS}")))?;
+        outcome?;
         Ok(Counts::of(&step.printed()))
     })
 }

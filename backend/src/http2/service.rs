@@ -13,7 +13,7 @@ use actix_web::{
     body::{BoxBody, MessageBody},
     dev::ServiceResponse,
 };
-use futures_util::future::LocalBoxFuture;
+use futures_util::future::{Either, LocalBoxFuture};
 use tokio::io::{AsyncRead, AsyncWrite};
 
 use super::{Terms, serve};
@@ -93,7 +93,8 @@ where
 {
     type Response = ();
     type Error = DispatchError;
-    type Future = LocalBoxFuture<'static, Result<(), DispatchError>>;
+    // HTTP/1.1 is in the connection's own task: a box of its own would be another miss of the cache for each delivery.
+    type Future = Either<S1::Future, LocalBoxFuture<'static, Result<(), DispatchError>>>;
 
     fn poll_ready(&self, cx: &mut Context<'_>) -> Poll<Result<(), DispatchError>> {
         self.http1.poll_ready(cx)
@@ -101,10 +102,12 @@ where
 
     fn call(&self, entered: Entered<T>) -> Self::Future {
         if entered.1 != Protocol::Http2 {
-            return Box::pin(self.http1.call(entered));
+            return Either::Left(self.http1.call(entered));
         }
         let (io, _, peer) = entered;
         let (routes, terms) = (Rc::clone(&self.http2), self.terms.clone());
-        Box::pin(async move { serve(io, peer, routes, terms).await.map_err(DispatchError::H2) })
+        Either::Right(Box::pin(
+            async move { serve(io, peer, routes, terms).await.map_err(DispatchError::H2) },
+        ))
     }
 }

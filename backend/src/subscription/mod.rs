@@ -244,6 +244,7 @@ impl Subscription {
         Poll::Ready(batch)
     }
 
+    #[inline]
     fn poll_batch(&mut self, cx: &mut Context<'_>, limit: usize) -> Poll<Batch> {
         if self.waker.as_ref().is_none_or(|waker| !waker.will_wake(cx.waker())) {
             self.waker = Some(cx.waker().clone());

@@ -24,6 +24,11 @@ const FIGURES: &str = "
 /// The wire's rows that are newer than a number of records.
 const RECORDS: &str = "const text = document.querySelector('[data-testid=matching]')?.textContent ?? ''; return +(/^\\d+/.exec(text.replaceAll(',', '')) ?? 0);";
 
+/// Restarts under each page; `FOURWAYS_RESTARTS=20` for a long run.
+fn rounds() -> usize {
+    std::env::var("FOURWAYS_RESTARTS").ok().and_then(|text| text.parse().ok()).unwrap_or(2)
+}
+
 fn number(of: &Value, name: &str) -> f64 {
     of[name].as_f64().unwrap_or_default()
 }
@@ -56,7 +61,7 @@ fn over_restarts(technique: usize) {
         let is_at_work =
             |now: &Value| now["counted"] == true && number(now, "events") > 12.0 && number(now, "each") > 0.0;
         let mut figures = browser.ask_when(FIGURES, &[], is_at_work).await?;
-        for round in 0..2 {
+        for round in 0..rounds() {
             let records = browser.ask(RECORDS, &[]).await?.as_u64().unwrap_or_default();
             server.kill()?;
             server.again()?;
@@ -315,6 +320,22 @@ fn retry_now_brings_the_streams_back_with_the_banner() {
         browser.ask_when(links, &[], are_back).await?;
         // The longest wait is 15 s, and each technique would have its own.
         ensure!(began.elapsed() < Duration::from_secs(12), "they were waited for {:?}", began.elapsed());
+        browser.close().await
+    });
+}
+
+#[test]
+fn a_stream_that_the_browser_brings_back_does_not_pretend_to_know_when() {
+    run(async || {
+        let mut server = Restarted::start()?;
+        let browser = Browser::open(&server.url(), 1440).await?;
+        browser.go("/sse").await?;
+        browser.text_when("[data-testid=link]", |text| text.starts_with("open for")).await?;
+        server.kill()?;
+        let said = browser.text_when("[data-testid=link]", |text| text.contains("connection lost")).await?;
+        ensure!(said.contains("retries by itself") && !said.contains("0.0 ms"), "{said}");
+        server.again()?;
+        browser.text_when("[data-testid=link]", |text| text.starts_with("open for")).await?;
         browser.close().await
     });
 }

@@ -12,6 +12,10 @@ use super::{format::duration, lane::Lane};
 pub(crate) use mechanism::mechanism;
 pub(crate) use texts::about;
 
+/// What changing tabs itself may hold a page up, which is not the hiding. With the quarter that is allowed on top it makes
+/// half of the second to which browsers slow a hidden tab's timers.
+const SWITCH_MS: f64 = 400.0;
+
 /// What can be done to a stream.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Breakage {
@@ -86,6 +90,17 @@ impl Effect {
             Self::Twice => "events come twice",
         }
     }
+}
+
+/// How slow is usual, for the twin and for the stream itself; what is slower is late. `shown_ms`: the slowest before, `twin_ms`: the twin's
+/// slowest meanwhile. Both are judged: the twin by what was before, and the stream by the twin, which had the same machine and network.
+/// A page that is hidden hides both, so what was before is usual for both.
+pub(crate) fn usual_ms(breakage: Breakage, shown_ms: f64, twin_ms: impl FnOnce(f64) -> f64) -> (f64, f64) {
+    if breakage == Breakage::Background {
+        let usual_ms = shown_ms.max(SWITCH_MS);
+        return (usual_ms, usual_ms);
+    }
+    (shown_ms, twin_ms(shown_ms).max(shown_ms))
 }
 
 /// How a lane stood when the breaking began.
@@ -191,6 +206,24 @@ mod tests {
         assert_eq!(Outcome { lost: 0, ..outcome }.effect(), Effect::Twice);
         assert_eq!(Outcome { lost: 0, repeated: 0, ..outcome }.effect(), Effect::Late);
         assert_eq!(Outcome::default().effect(), Effect::Unnoticed);
+    }
+
+    #[test]
+    fn the_twin_is_judged_too() {
+        let drop = Breakage::Server(FaultKind::Drop);
+        assert_eq!(usual_ms(drop, 20.0, |_| 500.0), (20.0, 500.0), "a slow machine is slow for both");
+        assert_eq!(usual_ms(drop, 20.0, |_| 5.0), (20.0, 20.0));
+        assert_eq!(usual_ms(Breakage::Background, 20.0, |_| 900.0), (SWITCH_MS, SWITCH_MS));
+        // A twin that was as late as the stream says so.
+        let mut twin = Lane::new(Technique::LongPoll);
+        let take = |lane: &mut Lane, at_ms, events| {
+            lane.observe(record(Technique::LongPoll, Came::Data, at_ms, events), ClockOffset::default());
+        };
+        take(&mut twin, 1.0, vec![]);
+        let before = Before::of(&twin, 100.0);
+        take(&mut twin, 1_000.0, vec![(event(1, 200), true)]);
+        assert_eq!(before.outcome(&twin, &[1], 20.0).late, 1);
+        assert!(!Breakage::Background.is_timed() && Breakage::Offline.is_timed());
     }
 
     #[test]

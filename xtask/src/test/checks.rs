@@ -1,6 +1,8 @@
 //! Cargo as all checks call it, and what its tests have come to.
 
-use std::{ops::Add, process::Command};
+use std::{ops::Add, path::PathBuf, process::Command};
+
+use anyhow::ensure;
 
 use crate::run::{command, output};
 
@@ -33,6 +35,53 @@ pub(crate) fn failed(printed: &str) -> Vec<&str> {
         }
     }
     failed
+}
+
+/// A program of tests that has been built.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Tests {
+    /// The program.
+    pub(crate) program: PathBuf,
+    /// The folder of its crate, in which cargo would run it.
+    folder: PathBuf,
+    /// It was made of a crate's own `#[cfg(test)]`.
+    pub(crate) is_unit: bool,
+}
+
+impl Tests {
+    /// All programs of tests in the workspace, as [`cargo`] builds them. Calling cargo for some of the crates alone would choose other
+    /// features of what they use, and compile most of it anew.
+    ///
+    /// # Errors
+    /// If they can't be built.
+    pub(crate) fn all() -> anyhow::Result<Vec<Self>> {
+        let output = cargo("test --locked --workspace --no-run --message-format=json").output()?;
+        ensure!(
+            output.status.success(),
+            "the tests can't be built: {}",
+            String::from_utf8_lossy(&output.stderr)
+        );
+        Ok(String::from_utf8_lossy(&output.stdout).lines().filter_map(Self::of).collect())
+    }
+
+    /// One of cargo's messages (The Cargo Book, "External tools", artifact messages), if it tells of a program of tests.
+    fn of(message: &str) -> Option<Self> {
+        let text = |name: &str| {
+            let (_, rest) = message.split_once(&format!("\"{name}\":\""))?;
+            rest.split_once('"').map(|(text, _)| PathBuf::from(text))
+        };
+        let profile = message.split_once("\"profile\":{").and_then(|(_, rest)| rest.split_once('}'));
+        profile.filter(|(profile, _)| profile.contains("\"test\":true"))?;
+        let folder = text("manifest_path")?.parent()?.to_owned();
+        Some(Self { program: text("executable")?, folder, is_unit: !message.contains("\"kind\":[\"test\"]") })
+    }
+
+    /// The call that runs them.
+    pub(crate) fn command(&self) -> Command {
+        let mut command = Command::new(&self.program);
+        command.current_dir(&self.folder).env("CARGO_MANIFEST_DIR", &self.folder);
+        command
+    }
 }
 
 /// How many tests there were.
@@ -69,7 +118,7 @@ impl Add for Counts {
 
 #[cfg(test)]
 mod tests {
-    use super::{Counts, failed};
+    use super::{Counts, Tests, failed};
 
     #[test]
     fn closing_lines_are_added_up() {
@@ -78,6 +127,20 @@ mod tests {
             test result: FAILED. 7 passed; 1 failed; 0 ignored; 0 measured; 0 filtered out\n\
             test result: ok. 1 passed; 0 failed; 1 ignored; 0 measured; 5 filtered out; finished in 0.00s\n";
         assert_eq!(Counts::of(printed), Counts { passed: 122, ignored: 3 });
+    }
+
+    #[test]
+    fn programs_of_tests_are_found_in_what_cargo_tells() {
+        let told = r#"{"reason":"compiler-artifact","package_id":"path+file:///w/backend#fourways@0.1.0","manifest_path":"/w/backend/Cargo.toml","target":{"kind":["test"],"crate_types":["bin"],"name":"all","src_path":"/w/backend/tests/all/main.rs","test":true},"profile":{"opt_level":"0","debug_assertions":true,"overflow_checks":true,"test":true},"features":[],"filenames":["/w/target/debug/deps/all-1"],"executable":"/w/target/debug/deps/all-1","fresh":true}"#;
+        let found = Tests::of(told).unwrap();
+        assert_eq!(
+            (found.program.to_str(), found.folder.to_str(), found.is_unit),
+            (Some("/w/target/debug/deps/all-1"), Some("/w/backend"), false)
+        );
+        assert!(Tests::of(&told.replace("[\"test\"]", "[\"lib\"]")).unwrap().is_unit);
+        let plain = told
+            .replace("\"overflow_checks\":true,\"test\":true}", "\"overflow_checks\":true,\"test\":false}");
+        assert_eq!(Tests::of(&plain), None, "a program that is no test");
     }
 
     #[test]

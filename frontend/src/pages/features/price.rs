@@ -73,7 +73,7 @@ pub(super) fn Price(
     };
     view! {
         <section class="card" aria-labelledby="price-h">
-            <header><h2 id="price-h">"Why "{feature.fits.label()}</h2><span class="cap">"for one client, of what this page was told, as JSON"</span></header>
+            <header><h2 id="price-h">"Why "{feature.fits.label()}</h2><span class="cap">"estimated for one client, from the updates that this page received, as JSON"</span></header>
             <div class="card-b price">
                 <p data-testid="why">{feature.why}" "{text(sentences)}</p>
                 <table class="loss" data-testid="price">

@@ -12,7 +12,7 @@ use crate::{
     components::sequence::Shade,
     delivery,
     pages::{health::Health, lab::Lab, streams::Streams},
-    state::breakage::{Before, Breakage, Effect, Outcome},
+    state::breakage::{Before, Breakage, Effect, Outcome, usual_ms},
 };
 
 /// Events that a quiet topic gets while something is broken: without any there is nothing to miss.
@@ -20,9 +20,6 @@ const RATE: f64 = 4.0;
 const LOOK_MS: f64 = 50.0;
 /// The longest that recovering may take after the breakage is over.
 const RECOVER_MS: f64 = 30_000.0;
-/// What changing tabs itself may hold a page up, which is not the hiding. With the quarter that is allowed on top it makes
-/// half of the second to which browsers slow a hidden tab's timers.
-const SWITCH_MS: f64 = 400.0;
 /// How long to wait for the visitor to leave the tab, and to come back.
 const LEAVE_MS: f64 = 60_000.0;
 const RETURN_MS: f64 = 600_000.0;
@@ -137,15 +134,10 @@ pub(super) async fn run(
     // What is newer than what both have may still be on its way.
     let during = log.iter().filter(|(_, at_ms)| *at_ms >= before.at_ms && *at_ms <= end_ms);
     let offsets: Vec<u64> = during.map(|(offset, _)| *offset).collect();
-    // Both are judged: the twin by what was usual before, and the stream by the twin. A page that is hidden hides both, and what is
-    // usual for both is what was before.
-    let usual_before_ms =
-        if breakage == Breakage::Background { shown_worst_ms.max(SWITCH_MS) } else { shown_worst_ms };
-    let Some(twin) = streams.twin(|twin| twin_before.outcome(twin, &offsets, usual_before_ms)) else {
-        return Ok(None);
-    };
-    let usual_ms =
-        if breakage == Breakage::Background { usual_before_ms } else { twin.worst_ms.max(usual_before_ms) };
+    let judged = |usual_ms| streams.twin(|twin| twin_before.outcome(twin, &offsets, usual_ms));
+    let worst_ms = |usual_ms| judged(usual_ms).map_or(0.0, |twin| twin.worst_ms);
+    let (twin_usual_ms, usual_ms) = usual_ms(breakage, shown_worst_ms, worst_ms);
+    let Some(twin) = judged(twin_usual_ms) else { return Ok(None) };
     let mine = streams.lane(technique, |lane| before.outcome(lane, &offsets, usual_ms));
     let Some(mine) = mine else { return Ok(None) };
     Ok(Some(Result { breakage, ms: lasted_ms, guess: Effect::Unnoticed, mine, twin }))
