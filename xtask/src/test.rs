@@ -222,7 +222,7 @@ fn native_tests(steps: &Steps) -> anyhow::Result<Counts> {
         let mut outcome = Ok(());
         for tests in Tests::all()? {
             // Those with a browser have a step of their own.
-            if tests.program.file_name().is_some_and(|name| name.to_string_lossy().starts_with("e2e-")) {
+            if tests.is_of_browser() {
                 continue;
             }
             let mut command = tests.command();
@@ -254,8 +254,9 @@ fn wasm_tests(steps: &Steps, installed: &Installed) -> anyhow::Result<Counts> {
 /// others on a busy machine is at times too late for anything.
 fn browser_tests(steps: &Steps, installed: &Installed, only: Option<&str>) -> anyhow::Result<Counts> {
     steps.step("the lab and its clients, in Chromium and Node", "5 min", |step| {
+        let built = Tests::all()?.into_iter().find(Tests::is_of_browser).context("they are not built")?;
         let tests = |threads: usize| -> anyhow::Result<_> {
-            let mut tests = cargo("test --locked --workspace --test e2e --no-fail-fast --");
+            let mut tests = built.command();
             tests
                 .arg(format!("--test-threads={threads}"))
                 .env("PATH", tools::with_engines()?)

@@ -76,6 +76,11 @@ impl Tests {
         Some(Self { program: text("executable")?, folder, is_unit: !message.contains("\"kind\":[\"test\"]") })
     }
 
+    /// They need a browser.
+    pub(crate) fn is_of_browser(&self) -> bool {
+        self.program.file_name().is_some_and(|name| name.to_string_lossy().starts_with("e2e-"))
+    }
+
     /// The call that runs them.
     pub(crate) fn command(&self) -> Command {
         let mut command = Command::new(&self.program);
