@@ -6,7 +6,7 @@ use fourways_e2e::{Browser, PAGES, Server, monkey, run};
 use serde_json::json;
 
 /// On each page.
-const LASTS: Duration = Duration::from_millis(1_000);
+const LASTS: Duration = Duration::from_secs(1);
 
 #[test]
 fn a_monkey_breaks_no_page() {
