@@ -21,7 +21,7 @@ use tokio::{
 
 use super::{
     clock,
-    visitors::{Visit, Visitors},
+    visitors::{MAX_RECORDS, Visit, Visitors},
 };
 use crate::{
     access::{
@@ -121,7 +121,10 @@ async fn serve(
                     Message::Text(text) => {
                         told.commands += 1;
                         let refused = carry_out(&visit, &books, &text, &mut told).await.err();
-                        tell(&mut session, &news(&visit, &mut told, refused)).await
+                        // What was counted before the command is told before its answer: a page that begins from zero
+                        // with the answer would take it for what came after.
+                        send_waiting(&mut session, &mut records, &mut batch).await
+                            && tell(&mut session, &news(&visit, &mut told, refused)).await
                     }
                     Message::Ping(payload) => within(session.pong(&payload)).await,
                     Message::Pong => continue,
@@ -208,6 +211,25 @@ fn news(visit: &Visit, told: &mut LabNews, refused: Option<String>) -> LabNews {
     told.faults = visitor.active();
     told.left_out = visitor.left_out();
     LabNews { refused, ..told.clone() }
+}
+
+/// Sends the records that wait.
+async fn send_waiting(
+    session: &mut Session,
+    records: &mut mpsc::Receiver<WireRecord>,
+    batch: &mut Vec<WireRecord>,
+) -> bool {
+    while batch.len() < MAX_RECORDS
+        && let Ok(record) = records.try_recv()
+    {
+        batch.push(record);
+    }
+    if batch.is_empty() {
+        return true;
+    }
+    let message = write_records(batch);
+    batch.clear();
+    within(session.binary(message)).await
 }
 
 async fn tell(session: &mut Session, news: &LabNews) -> bool {

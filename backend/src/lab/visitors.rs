@@ -26,7 +26,7 @@ use super::clock;
 const GRACE: Duration = Duration::from_secs(30);
 const MAX_VISITORS: usize = 1_000;
 /// Records that may wait for the channel; more are left out, and the page is told how many.
-const MAX_RECORDS: usize = 2_048;
+pub(super) const MAX_RECORDS: usize = 2_048;
 
 /// All visitors of the server.
 #[derive(Debug, Default)]
