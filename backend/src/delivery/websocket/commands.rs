@@ -10,10 +10,12 @@ use super::{Socket, too_many};
 use crate::{
     access::limits::Reading,
     delivery::timer::Timer,
-    engine::{Append, Draft, EngineError, Key, LagRule},
     lab::clock,
+    log::{
+        engine::{Append, Draft, EngineError, Key, LagRule},
+        subscription::Subscription,
+    },
     problem::Failure,
-    subscription::Subscription,
 };
 
 impl Socket {
