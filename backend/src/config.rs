@@ -7,9 +7,9 @@ use fourways_shared::{Filter, feature};
 
 use crate::{
     access::{keys::KeySource, origin::Origin},
-    engine::{Durability, LagRule, Retention, RetentionRule, RetentionText, TailCap, bytes, duration},
-    listen::Listen,
-    traces::Collector,
+    log::engine::{Durability, LagRule, Retention, RetentionRule, RetentionText, TailCap, bytes, duration},
+    net::listen::Listen,
+    operate::traces::Collector,
 };
 
 /// What `fourways serve` can be told. Every flag is also an environment variable.

@@ -16,7 +16,7 @@ use crate::{
     lab::feed::Wish,
     publish,
 };
-pub use crate::{delivery::websocket::fuzz as frames, engine::segments, lab::fuzz as dissect};
+pub use crate::{delivery::websocket::fuzz as frames, lab::fuzz as dissect, log::engine::segments};
 
 /// The fields that [`headers`] fills in, a line each.
 pub const HEADERS: [&str; 6] =

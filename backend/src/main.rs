@@ -6,7 +6,7 @@ use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand, ValueEn
 use fourways::{
     cli::{check, log, publish, rehearse, serve, settings, subscribe},
     config::Config,
-    traces::Traces,
+    operate::traces::Traces,
 };
 use tracing_subscriber::{EnvFilter, Layer as _, layer::SubscriberExt as _, util::SubscriberInitExt as _};
 

@@ -13,7 +13,7 @@ use actix_web::{
 };
 use fourways_shared::{Code, Problem};
 
-use crate::engine::EngineError;
+use crate::log::engine::EngineError;
 
 /// When to try again where nobody knows better: what is short of room or not ready seldom changes at once.
 const USUAL_WAIT: Duration = Duration::from_secs(5);

@@ -10,10 +10,10 @@ use serde_json::value::RawValue;
 
 use crate::{
     access::{Grant, limits::Client},
-    body,
-    delivery::Room,
-    engine::{Append, Draft, Engine, Key},
+    log::engine::{Append, Draft, Engine, Key},
+    net::body,
     problem::Failure,
+    worker::Worker,
 };
 
 /// Publishes the body: one event, or with `application/x-ndjson` one for each line, all or none.
@@ -26,7 +26,7 @@ pub async fn handle(
     payload: web::Payload,
     grant: Grant,
     engine: web::Data<dyn Engine>,
-    room: web::Data<Room>,
+    room: web::Data<Worker>,
 ) -> Result<HttpResponse, Failure> {
     let topic = Topic::parse(&path)
         .map_err(|error| Failure::new(Code::BadTopic, error.to_string()).field("topic"))?;

@@ -7,13 +7,13 @@ use sha2::{Digest as _, Sha256};
 
 use crate::{
     access::{self, Grant, origin},
-    app,
-    delivery::{self, Room, sse, websocket},
-    features,
-    fields::Known,
-    lab, ledger, metrics, presence,
+    delivery::{self, sse, websocket},
+    lab::{self, app, features},
+    net::fields::Known,
+    operate::{connections, ledger, metrics, presence, rehearsal, topics},
     problem::{self, Failure, asking, only, read},
-    publish, rehearsal, roster, topics,
+    publish,
+    worker::Worker,
 };
 
 /// Adds them.
@@ -33,8 +33,8 @@ pub(crate) fn routes(app: &mut web::ServiceConfig) {
                 .route(web::post().to(ledger::report))
                 .route(read().to(ledger::export)),
         )
-        .service(only("/connections", "GET, HEAD").route(read().to(roster::list)))
-        .service(only("/connections/{id}", "DELETE").route(web::delete().to(roster::cut)))
+        .service(only("/connections", "GET, HEAD").route(read().to(connections::list)))
+        .service(only("/connections/{id}", "DELETE").route(web::delete().to(connections::cut)))
         .service(only("/rehearsal", "POST").route(web::post().to(rehearsal::handle)))
         .service(only("/limits", "GET, HEAD").route(read().to(limits)))
         .service(only("/lab", "GET, HEAD").route(read().to(lab::about::handle)))
@@ -76,7 +76,7 @@ async fn healthy() -> HttpResponse {
 const TEXT: &str = "text/plain; charset=utf-8";
 
 /// Whether clients may be sent here.
-async fn ready(room: Data<Room>) -> HttpResponse {
+async fn ready(room: Data<Worker>) -> HttpResponse {
     let (mut response, said) = if room.drain.is_on() {
         (HttpResponse::ServiceUnavailable(), "stopping\n")
     } else {
@@ -86,7 +86,7 @@ async fn ready(room: Data<Room>) -> HttpResponse {
 }
 
 /// What is taken, and what was refused.
-async fn limits(grant: Grant, room: Data<Room>) -> Result<HttpResponse, Failure> {
+async fn limits(grant: Grant, room: Data<Worker>) -> Result<HttpResponse, Failure> {
     grant.may_operate()?;
     Ok(HttpResponse::Ok().insert_header((header::CACHE_CONTROL, "no-store")).json(room.usage.state()))
 }

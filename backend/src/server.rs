@@ -32,23 +32,21 @@ use tokio_rustls::TlsAcceptor;
 
 use crate::{
     access::{self, hosts, limits::Usage, origin::Origins},
-    app::Files,
-    body,
     config::{Config, Limits, Source},
-    connection::{self, Connection, accept},
-    delivery::Room,
-    drain::Drain,
-    engine::{Engine, LagRule, Shard, Tail},
-    features, http2,
-    lab::{self, tap::Tap, visitors::Visitors},
-    ledger::Ledger,
-    listen::{Latch, Listener, SocketFile},
-    presence::Presence,
+    lab::{self, app::Files, features, sources, visitors::Visitors, watch},
+    log::engine::{Engine, LagRule, Shard, Tail},
+    net::{
+        body,
+        connection::{self, Connection, accept},
+        http2,
+        listen::{Latch, Listener, SocketFile},
+        tap::Tap,
+        tls,
+    },
+    operate::{drain::Drain, ledger::Ledger, presence::Presence, rehearsal::Stage, roster::Roster, traces},
     publish,
-    rehearsal::Stage,
-    roster::Roster,
     routes::routes,
-    sources, tls, traces,
+    worker::Worker,
 };
 
 /// A server that is bound and not yet running.
@@ -82,8 +80,8 @@ impl Door {
         // A socket that refuses is slower, and works.
         drop(connection::prepare(&stream, self.limits.write_timeout, self.limits.heartbeat));
         let (stream, protocol) = accept(stream, place, self.acceptor, self.limits.head_timeout).await?;
-        let tap = if protocol == Protocol::Http2 { Tap::http2 } else { Tap::new };
-        Ok((tap(stream, self.visitors), protocol, peer))
+        let watch = if protocol == Protocol::Http2 { watch::http2 } else { watch::http1 };
+        Ok((Tap::new(stream, watch(self.visitors)), protocol, peer))
     }
 
     /// TLS is the business of the proxy on the other side.
@@ -92,7 +90,11 @@ impl Door {
             connection::refuse(stream, false).await;
             return Err(io::Error::from(io::ErrorKind::ConnectionRefused).into());
         };
-        Ok((Tap::new(connection::accept_unix(stream, place), self.visitors), Protocol::Http1, None))
+        Ok((
+            Tap::new(connection::accept_unix(stream, place), watch::http1(self.visitors)),
+            Protocol::Http1,
+            None,
+        ))
     }
 }
 
@@ -153,7 +155,7 @@ impl Server {
                 let (lag, roster) = (Arc::clone(&lag), Arc::clone(&roster));
                 App::new()
                     .app_data(publish::data(Arc::clone(&engine)))
-                    .app_data(Data::new(Room { tail, shard, limits, usage, drain, lag, roster }))
+                    .app_data(Data::new(Worker { tail, shard, limits, usage, drain, lag, roster }))
                     .app_data(access::data(Arc::clone(&gate)))
                     .app_data(presence.clone())
                     .app_data(ledger.clone())

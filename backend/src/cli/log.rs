@@ -5,7 +5,7 @@ use std::{io::Write as _, path::PathBuf, process::ExitCode};
 use anyhow::Context as _;
 use clap::Args;
 
-use crate::engine::{Checked, check, renew};
+use crate::log::engine::{Checked, check, renew};
 
 /// What `fourways log` can be told.
 #[derive(Args, Debug)]
@@ -38,9 +38,10 @@ struct Folder {
 pub fn run(log: &Log) -> anyhow::Result<ExitCode> {
     let (text, code) = match &log.what {
         What::Check(Folder { folder }) => match check(folder) {
-            Ok(checked) => {
-                (report(&checked), u8::from(checked.findings.iter().any(crate::engine::Finding::is_loss)))
-            }
+            Ok(checked) => (
+                report(&checked),
+                u8::from(checked.findings.iter().any(crate::log::engine::Finding::is_loss)),
+            ),
             Err(error) => {
                 tracing::error!("{error}");
                 return Ok(ExitCode::from(2));

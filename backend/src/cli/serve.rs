@@ -2,7 +2,7 @@
 
 use anyhow::Context as _;
 
-use crate::{config::Config, open_files, server::Server};
+use crate::{config::Config, net::open_files, server::Server};
 
 /// Runs the server until it is told to stop.
 ///

@@ -6,10 +6,10 @@ use actix_web::{HttpRequest, http::header, web};
 use fourways_shared::Code;
 use serde_json::{Map, Value};
 
-use super::Room;
 use crate::{
-    body,
+    net::body,
     problem::{Failure, has_body},
+    worker::Worker,
 };
 
 /// The parameters as a query has them. Those of a body follow those of the address: a form as an address would have it, or a
@@ -20,7 +20,7 @@ use crate::{
 pub(crate) async fn asked<'r>(
     request: &'r HttpRequest,
     payload: web::Payload,
-    room: &Room,
+    room: &Worker,
 ) -> Result<Cow<'r, str>, Failure> {
     let query = request.query_string();
     if !has_body(request.method()) {

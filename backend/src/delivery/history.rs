@@ -3,8 +3,8 @@
 use actix_web::{HttpResponse, http::header};
 use fourways_shared::{After, Code, Cursor, Technique};
 
-use super::{Order, Read, Room, etag, poll_body};
-use crate::{problem::Failure, subscription::Subscription};
+use super::{Order, Read, etag, poll_body};
+use crate::{log::subscription::Subscription, problem::Failure, worker::Worker};
 
 /// A year: as long as a cache keeps anything (RFC 9111 leaves it open; RFC 2616 14.21 said so).
 const FOR_EVER: &str = "max-age=31536000, immutable";
@@ -21,7 +21,7 @@ pub(super) async fn handle(
     read: &Read,
     until: Cursor,
     is_public: bool,
-    room: &Room,
+    room: &Worker,
 ) -> Result<HttpResponse, Failure> {
     let is_ours = until.epoch == room.tail.epoch();
     if is_ours && until.offset > room.tail.head() {

@@ -7,8 +7,8 @@ use fourways_shared::{Cursor, Technique};
 
 use tokio::time::timeout;
 
-use super::{Read, Room, etag, poll_body, subscribe};
-use crate::roster::Seat;
+use super::{Read, etag, poll_body, subscribe};
+use crate::{operate::roster::Seat, worker::Worker};
 
 /// `200` as soon as there is an event, `204` with the cursor as `ETag` when the wait is over. A client that leaves
 /// ends the wait: its connection drops this future, and that the subscription.
@@ -16,7 +16,7 @@ pub async fn handle(
     read: &Read,
     known: Option<Cursor>,
     wait: Duration,
-    (room, seat): (&Room, &mut Seat),
+    (room, seat): (&Worker, &mut Seat),
 ) -> HttpResponse {
     let mut subscription = subscribe(read, known, Technique::LongPoll, room);
     let next = poll_fn(|cx| match subscription.poll_next(cx, read.limit) {

@@ -3,11 +3,11 @@
 use actix_web::{HttpResponse, http::header};
 use fourways_shared::{After, Cursor, Technique};
 
-use super::{Read, Room, etag, poll_body, subscribe};
-use crate::subscription::Batch;
+use super::{Read, etag, poll_body, subscribe};
+use crate::{log::subscription::Batch, worker::Worker};
 
 /// `200` with what there is, which may be a newer place alone before retention passes the client's; `304` if the client has all of it already by its `If-None-Match` (RFC 9110 15.4.5).
-pub async fn handle(read: &Read, known: Option<Cursor>, room: &Room) -> HttpResponse {
+pub async fn handle(read: &Read, known: Option<Cursor>, room: &Worker) -> HttpResponse {
     let mut subscription = subscribe(read, known, Technique::ShortPoll, room);
     let batch = subscription.page(None, read.limit).await;
     let cursor = subscription.cursor();

@@ -20,20 +20,24 @@ use fourways_shared::{
     wire::sse::{COMMENT, heartbeat, write_problem, write_reset},
 };
 
-use super::{Read, Room, asked::asked, timer::Timer};
+use super::{Read, asked::asked, timer::Timer};
 use crate::{
     access::{
         Grant,
         limits::{Held, Place, Reading},
     },
-    backlog::Backlog,
-    encoding::{Encoded, SseForm, chunk, packed},
-    engine::LagRule,
-    fields::accepts,
-    presence::{Here, Presence},
+    log::{
+        encoding::{Encoded, SseForm, chunk, packed},
+        engine::LagRule,
+        subscription::{Batch, Subscription},
+    },
+    net::{backlog::Backlog, fields::accepts},
+    operate::{
+        presence::{Here, Presence},
+        roster::Seat,
+    },
     problem::Failure,
-    roster::Seat,
-    subscription::{Batch, Subscription},
+    worker::Worker,
 };
 
 /// Opens the stream. `Last-Event-ID` wins over `after`: the browser knows better than the address it was given once.
@@ -45,7 +49,7 @@ pub async fn handle(
     payload: web::Payload,
     grant: Grant,
     presence: web::Data<Presence>,
-    room: web::Data<Room>,
+    room: web::Data<Worker>,
 ) -> Result<HttpResponse, Failure> {
     accepts_event_stream(&request)?;
     let room = room.into_inner();
@@ -116,7 +120,7 @@ pub async fn handle(
 
 /// A stream that says when to come back, and ends: what a server that is being stopped has for whoever asks on a
 /// connection that is there already. Any status but 200 would end an `EventSource` for good (HTML Standard 9.2.3).
-fn come_back(room: &Room) -> HttpResponse {
+fn come_back(room: &Worker) -> HttpResponse {
     let mut response = HttpResponse::Ok();
     response
         .insert_header((header::CONTENT_TYPE, "text/event-stream"))
@@ -165,7 +169,7 @@ impl Framing {
 struct EventStream {
     opening: Option<Bytes>,
     subscription: Subscription,
-    room: Arc<Room>,
+    room: Arc<Worker>,
     framing: Framing,
     heartbeat: Timer,
     /// Every heartbeat is an event, not only one that has a newer place to tell.

@@ -29,19 +29,24 @@ use fourways_shared::{
 
 pub(crate) use self::incoming::{Incoming, Message};
 use self::opening::{DEFLATE, Encoding, offers_deflate, refused};
-use super::{Read, Room, timer::Timer, too_many};
+use super::{Read, timer::Timer, too_many};
 use crate::{
     access::{
         Gate, Grant,
         limits::{Client, Held, Place, Reading},
     },
-    backlog::Backlog,
-    encoding::{Encoded, Opcode, write_frame},
-    engine::{Engine, EngineError, Tail},
-    presence::{Here, Presence},
+    log::{
+        encoding::{Encoded, Opcode, write_frame},
+        engine::{Engine, EngineError, Tail},
+        subscription::{Batch, Subscription},
+    },
+    net::backlog::Backlog,
+    operate::{
+        presence::{Here, Presence},
+        roster::Seat,
+    },
     problem::{self, Failure},
-    roster::Seat,
-    subscription::{Batch, Subscription},
+    worker::Worker,
 };
 
 /// Upgrades the connection.
@@ -53,7 +58,7 @@ pub async fn handle(
     payload: web::Payload,
     grant: Grant,
     engine: web::Data<dyn Engine>,
-    room: web::Data<Room>,
+    room: web::Data<Worker>,
     gate: web::Data<Gate>,
     presence: web::Data<Presence>,
 ) -> Result<HttpResponse, Failure> {
@@ -118,7 +123,7 @@ const CLOSE_WAIT: Duration = Duration::from_secs(2);
 struct Socket {
     incoming: Incoming,
     engine: Arc<dyn Engine>,
-    room: Arc<Room>,
+    room: Arc<Worker>,
     gate: Arc<Gate>,
     /// What its holder may do now; a socket can be given another token.
     grant: Box<Grant>,

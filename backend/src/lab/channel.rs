@@ -19,21 +19,17 @@ use tokio::{
     time::{MissedTickBehavior, interval, timeout},
 };
 
-use super::{
-    clock,
-    visitors::{MAX_RECORDS, Visit, Visitors},
-};
+use super::visitors::{MAX_RECORDS, Visit, Visitors};
 use crate::{
     access::{
         Grant,
         limits::{Client, Held},
     },
-    delivery::{
-        Room,
-        websocket::{Incoming, Message, TOKEN_EXPIRED},
-    },
-    ledger::Ledger,
+    clock,
+    delivery::websocket::{Incoming, Message, TOKEN_EXPIRED},
+    operate::ledger::Ledger,
     problem::Failure,
+    worker::Worker,
 };
 
 /// How often what changed is told.
@@ -55,7 +51,7 @@ pub async fn handle(
     request: HttpRequest,
     payload: web::Payload,
     grant: Grant,
-    room: web::Data<Room>,
+    room: web::Data<Worker>,
     ledger: web::Data<Ledger>,
     visitors: web::Data<Visitors>,
 ) -> Result<HttpResponse, Failure> {
@@ -89,7 +85,7 @@ pub async fn handle(
 struct Books {
     reader: String,
     grant: Grant,
-    room: web::Data<Room>,
+    room: web::Data<Worker>,
     ledger: web::Data<Ledger>,
 }
 
@@ -166,7 +162,7 @@ async fn serve(
 }
 
 /// Why the channel is to end now, if it is.
-fn ending(room: &Room, ends_at: Option<Instant>) -> Option<CloseReason> {
+fn ending(room: &Worker, ends_at: Option<Instant>) -> Option<CloseReason> {
     let reason = |code: u16, text: &str| CloseReason {
         code: CloseCode::from(code),
         description: Some(text.to_owned()),

@@ -19,10 +19,10 @@ use tokio::{
 
 use crate::{
     access::Grant,
-    body,
-    delivery::Room,
-    engine::{Append, Draft, Engine},
+    log::engine::{Append, Draft, Engine},
+    net::body,
     problem::Failure,
+    worker::Worker,
 };
 
 /// How long a feed goes on after it was last asked for. A page asks every ten seconds, so that two may get lost.
@@ -98,7 +98,7 @@ struct Tick<'a> {
 pub async fn put(
     path: web::Path<String>,
     (request, payload): (HttpRequest, web::Payload),
-    room: web::Data<Room>,
+    room: web::Data<Worker>,
     grant: Grant,
     feeds: web::Data<Feeds>,
     engine: web::Data<dyn Engine>,

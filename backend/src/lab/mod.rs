@@ -1,15 +1,14 @@
 //! What only the lab asks for; a push server works without.
 
 pub mod about;
+pub mod app;
 pub mod channel;
 pub mod clock;
+pub mod features;
 pub mod feed;
-pub mod tap;
+pub mod sources;
 pub mod visitors;
-
-mod dissect;
-mod meter;
-mod pipe;
+pub mod watch;
 
 #[cfg(fuzzing)]
-pub use self::dissect::fuzz;
+pub use self::watch::dissect::fuzz;

@@ -20,7 +20,7 @@ use fourways_shared::{
 };
 use tokio::sync::mpsc;
 
-use super::clock;
+use crate::clock;
 
 /// How long a visitor is remembered after its channel closed: a channel that was cut comes back sooner.
 const GRACE: Duration = Duration::from_secs(30);

@@ -12,10 +12,10 @@ use fourways_shared::Epoch;
 use crate::{
     access::{Gate, hosts::Hosts, keys::Keys, limits::Usage},
     config::Config,
-    engine::{DiskEngine, Engine, MemoryEngine, Tail},
     lab::visitors::Visitors,
-    ledger::Ledger,
-    listen::Listen,
+    log::engine::{DiskEngine, Engine, MemoryEngine, Tail},
+    net::listen::Listen,
+    operate::ledger::Ledger,
 };
 
 pub(super) fn gate(config: &Config) -> io::Result<Gate> {

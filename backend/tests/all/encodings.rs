@@ -6,7 +6,7 @@
 use std::{collections::BTreeMap, fmt::Write as _};
 
 use ciborium::value::Value;
-use fourways::encoding::{Encoded, SseForm};
+use fourways::log::encoding::{Encoded, SseForm};
 use fourways_shared::{
     Cursor, Data, Epoch, Event, EventName, Offset,
     wire::sse::{Block, Parser},

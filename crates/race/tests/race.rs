@@ -11,7 +11,7 @@
 
 use std::sync::Arc;
 
-use fourways_race::{
+use fourways_race::log::{
     engine::{Append, Draft, Engine, MemoryEngine, Retention, RetentionRule, Shard, Tail},
     subscription::Subscription,
 };

@@ -32,7 +32,7 @@ use self::{
     verdict::{Finding, Summary},
     wire::Clock,
 };
-use crate::{cli::server::Shown, lab::clock};
+use crate::{cli::server::Shown, clock};
 
 /// What `fourways check` can be told.
 #[derive(Args, Debug)]

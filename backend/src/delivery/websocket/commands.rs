@@ -9,11 +9,13 @@ use fourways_shared::{
 use super::{Socket, too_many};
 use crate::{
     access::limits::Reading,
+    clock,
     delivery::timer::Timer,
-    engine::{Append, Draft, EngineError, Key, LagRule},
-    lab::clock,
+    log::{
+        engine::{Append, Draft, EngineError, Key, LagRule},
+        subscription::Subscription,
+    },
     problem::Failure,
-    subscription::Subscription,
 };
 
 impl Socket {

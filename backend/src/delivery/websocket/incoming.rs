@@ -12,7 +12,7 @@ use bytes::{Bytes, BytesMut};
 use bytestring::ByteString;
 use futures_util::Stream as _;
 
-use crate::encoding::packed::{self, Unpackable};
+use crate::log::encoding::packed::{self, Unpackable};
 
 /// One message, or what ends the reading.
 pub(crate) enum Message {

@@ -5,8 +5,10 @@ use std::time::Instant;
 use serde_json::json;
 
 use crate::{
-    api::access::{Guarded, claims, signed},
-    api::frames::Socket,
+    api::{
+        access::{Guarded, claims, signed},
+        frames::Socket,
+    },
     server::DEADLINE,
 };
 

@@ -7,11 +7,13 @@ use std::{
     time::Duration,
 };
 
-use fourways::engine::{
-    Append, Clock, DiskEngine, Draft, Durability, Engine, Key, MemoryEngine, Retention, RetentionRule, Shard,
-    TailCap,
+use fourways::log::{
+    engine::{
+        Append, Clock, DiskEngine, Draft, Durability, Engine, Key, MemoryEngine, Retention, RetentionRule,
+        Shard, TailCap,
+    },
+    subscription::{Batch, Subscription},
 };
-use fourways::subscription::{Batch, Subscription};
 use fourways_shared::{After, Cursor, Data, Epoch, EventName, Filter, Policy, Technique};
 use proptest::prelude::*;
 

@@ -3,7 +3,7 @@
 
 use std::{num::NonZeroU32, path::Path, sync::Arc, time::Duration};
 
-use fourways::{
+use fourways::log::{
     engine::{
         Append, DiskEngine, Draft, Durability, Engine, Files as _, How, Retention, RetentionRule, Shard,
         SystemClock, TailCap,

@@ -8,7 +8,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use fourways::{
+use fourways::log::{
     engine::{
         Append, DiskEngine, Draft, Durability, Engine, Key, Retention, RetentionRule, Shard, TailCap,
         TopicPage,

@@ -10,7 +10,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use fourways::engine::{Durability, Engine as _, EngineError};
+use fourways::log::engine::{Durability, Engine as _, EngineError};
 use fourways_testkit::DEADLINE;
 
 use self::run::{

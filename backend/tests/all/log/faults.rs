@@ -9,7 +9,7 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-use fourways::engine::{
+use fourways::log::engine::{
     Append, DiskEngine, Draft, Durability, Engine, LogError, Retention, RetentionRule, check, renew,
 };
 use fourways_shared::{After, Cursor, Data, EventName, Policy, ResetReason};

@@ -1,6 +1,6 @@
 //! What becomes of a stream that falls behind, by the rule of its topics: it is told, and its counts are right.
 
-use fourways::{
+use fourways::log::{
     engine::{Append, Draft, Engine, LagRule, MemoryEngine, Retention, RetentionRule, Shard},
     subscription::{Batch, Subscription},
 };

@@ -9,7 +9,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use fourways::{
+use fourways::log::{
     engine::{Append, Draft, Engine, Key, MemoryEngine, Retention, RetentionRule, Shard, Tail},
     subscription::{Batch, Subscription},
 };

@@ -7,7 +7,7 @@ use std::{
     time::Duration,
 };
 
-use fourways::{
+use fourways::log::{
     engine::{
         Append, DiskEngine, Draft, Durability, Engine, Key, LogError, Retention, RetentionRule, Shard,
         SystemClock, TailCap, check_on,

@@ -6,7 +6,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use fourways::engine::{Files, How, OpenFile};
+use fourways::log::engine::{Files, How, OpenFile};
 
 use super::{Change, Inode, Name, Node, Sim, State, above, apply, below, broken};
 

@@ -1,0 +1,218 @@
+//! The exchange: prices of the past, played again, are the market; a visitor's order waits in the book until the market
+//! comes to it.
+//!
+//! Where the market stands follows from the time alone, so a restart changes nothing but what fell into it.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::LazyLock,
+    time::Duration,
+};
+
+use fourways_shared::{
+    Event, Filter, Offset, Topic,
+    feature::{
+        self,
+        trade::{self, Book, Quote, RATES, STEPS_PER_S, SYMBOLS, Said, Side},
+    },
+};
+
+use super::{Due, Machine, Readers, Say, filter, until};
+
+/// Open and close of each day, from `bokeh_sampledata` on the Python index (public domain); see `backend/data/README.md`.
+const RECORD: &str = include_str!("../../../data/prices.csv");
+/// Orders of one visitor that may wait at once.
+const MAX_OPEN: usize = 50;
+/// Orders that are answered in one turn.
+const MAX_ANSWERS: usize = 64;
+/// Orders that may wait in all.
+const MAX_BOOK: usize = 20_000;
+/// Prices of the book that are told.
+const DEPTH: usize = 8;
+const STEP_US: u64 = 1_000_000 / STEPS_PER_S;
+
+/// For each symbol the prices in order, with their days.
+static MARKET: LazyLock<[Vec<(u64, &'static str)>; SYMBOLS.len()]> = LazyLock::new(|| {
+    let mut market: [Vec<(u64, &'static str)>; SYMBOLS.len()] = Default::default();
+    for line in RECORD.lines().skip(1) {
+        let (day, prices) = line.split_once(',').unwrap_or((line, ""));
+        for (at, cents) in prices.split(',').filter_map(|cents| cents.parse().ok()).enumerate() {
+            if let Some(symbol) = market.get_mut(at / 2) {
+                symbol.push((cents, day));
+            }
+        }
+    }
+    market
+});
+
+#[derive(Default)]
+pub(super) struct Trades {
+    /// Placed and neither accepted nor refused.
+    asked: BTreeMap<Offset, Order>,
+    /// In the book.
+    open: BTreeMap<Offset, Order>,
+    /// To be taken out of the book.
+    cancelled: BTreeSet<Offset>,
+    /// Symbols whose book is not as it was told.
+    changed: BTreeSet<usize>,
+    /// Up to which step the market was looked at.
+    step: u64,
+    /// The last quote of each topic that was told, by its number.
+    quoted: [[u64; SYMBOLS.len()]; RATES.len()],
+}
+
+struct Order {
+    topic: Topic,
+    symbol: Option<usize>,
+    side: Side,
+    cents: u64,
+    quantity: u32,
+}
+
+impl Machine for Trades {
+    /// The topics of quotes too: so there is a place where their readers are counted.
+    fn reads(&self) -> Vec<Filter> {
+        let quotes = RATES.into_iter().flat_map(|rate| SYMBOLS.map(|symbol| trade::quotes(symbol, rate)));
+        let quotes = quotes.flatten().map(|topic| (&topic).into());
+        filter("feature.trades.*").into_iter().chain(quotes).collect()
+    }
+
+    fn hear(&mut self, event: &Event, _: u64) {
+        if feature::rest(&event.topic, "trades").is_none() {
+            return;
+        }
+        // Anybody may publish here; only the exchange's own answers count.
+        let is_own = feature::is_servers(event);
+        match feature::read(event) {
+            Some(
+                Said::Accepted { .. } | Said::Rejected { .. } | Said::Filled { .. } | Said::Cancelled { .. },
+            ) if !is_own => {}
+            Some(Said::Place { .. }) if self.asked.len() >= MAX_BOOK => {}
+            Some(Said::Place { symbol, side, cents, quantity }) => {
+                let symbol = SYMBOLS.iter().position(|known| *known == &*symbol);
+                let order = Order { topic: event.topic.clone(), symbol, side, cents, quantity };
+                self.asked.insert(event.cursor.offset, order);
+            }
+            Some(Said::Cancel { order }) => {
+                let known = self.open.get(&order).or_else(|| self.asked.get(&order));
+                if known.is_some_and(|known| known.topic == event.topic) {
+                    self.cancelled.insert(order);
+                }
+            }
+            Some(Said::Accepted { order }) => {
+                if let Some(accepted) = self.asked.remove(&order) {
+                    self.changed.extend(accepted.symbol);
+                    self.open.insert(order, accepted);
+                }
+            }
+            Some(Said::Rejected { order, .. }) => drop(self.asked.remove(&order)),
+            Some(Said::Filled { order, .. } | Said::Cancelled { order }) => {
+                self.cancelled.remove(&order);
+                self.changed.extend(self.open.remove(&order).and_then(|closed| closed.symbol));
+            }
+            None => {}
+        }
+    }
+
+    fn due(&mut self, now_us: u64, readers: &mut Readers) -> Due {
+        let now = now_us / STEP_US;
+        let from = if self.step == 0 { now } else { self.step.max(now.saturating_sub(STEPS_PER_S * 10)) };
+        let mut says: Vec<Say> = self.fills(from, now).collect();
+        self.answer(&mut says);
+        self.step = now;
+        for symbol in std::mem::take(&mut self.changed) {
+            says.extend(Say::of(trade::book(SYMBOLS[symbol]), &self.book(symbol)));
+        }
+        let mut is_watched = !self.open.is_empty();
+        for (rate, quoted) in RATES.into_iter().zip(&mut self.quoted) {
+            for (symbol, quoted) in quoted.iter_mut().enumerate() {
+                let Some(topic) = trade::quotes(SYMBOLS[symbol], rate) else { continue };
+                if !readers.has(&topic) {
+                    continue;
+                }
+                is_watched = true;
+                // Each symbol has its share of the rate.
+                let n = now_us * u64::from(rate) / SYMBOLS.len() as u64 / 1_000_000;
+                if n > *quoted {
+                    *quoted = n;
+                    says.extend(Say::of(Some(topic), &quote(symbol, now)));
+                }
+            }
+        }
+        let wait = if is_watched { until((now + 1) * STEP_US, now_us) } else { Duration::from_millis(200) };
+        Due { says, again: Some(wait) }
+    }
+}
+
+impl Trades {
+    /// Lets orders into the book, or not; a crowd of them in several turns, so that prices go on between.
+    fn answer(&self, says: &mut Vec<Say>) {
+        let mut accepted: Vec<&Topic> = Vec::new();
+        for (offset, order) in self.asked.iter().take(MAX_ANSWERS) {
+            let own = |accepted: &[&Topic]| {
+                let waiting = self.open.values().filter(|open| open.topic == order.topic).count();
+                waiting + accepted.iter().filter(|topic| ***topic == order.topic).count()
+            };
+            let why = match order {
+                Order { symbol: None, .. } => "there is no such symbol",
+                Order { cents: 0, .. } | Order { quantity: 0, .. } => "a price and a quantity are above zero",
+                _ if self.open.len() + accepted.len() >= MAX_BOOK => "the book is full",
+                _ if own(&accepted) >= MAX_OPEN => "too many of your orders wait",
+                _ => "",
+            };
+            let said = match why {
+                "" => {
+                    accepted.push(&order.topic);
+                    Said::Accepted { order: *offset }
+                }
+                why => Said::Rejected { order: *offset, why: why.into() },
+            };
+            let say = Say::of(Some(order.topic.clone()), &said);
+            says.extend(say.map(|say| say.once(&format!("answer-{}", offset.0))));
+        }
+    }
+
+    /// What the market came to between two steps, and what was cancelled before that.
+    fn fills(&self, from: u64, now: u64) -> impl Iterator<Item = Say> {
+        self.open.iter().filter_map(move |(offset, order)| {
+            let said = if self.cancelled.contains(offset) {
+                Said::Cancelled { order: *offset }
+            } else {
+                let symbol = order.symbol?;
+                let is_met = |cents: &u64| match order.side {
+                    Side::Buy => *cents <= order.cents,
+                    Side::Sell => *cents >= order.cents,
+                };
+                let cents = (from..=now).map(|step| price(symbol, step).0).find(is_met)?;
+                Said::Filled { order: *offset, cents }
+            };
+            // One key for both: an order ends once.
+            Say::of(Some(order.topic.clone()), &said).map(|say| say.once(&format!("end-{}", offset.0)))
+        })
+    }
+
+    fn book(&self, symbol: usize) -> Book {
+        let (mut bids, mut asks) = (BTreeMap::new(), BTreeMap::new());
+        for order in self.open.values().filter(|order| order.symbol == Some(symbol)) {
+            let side = if order.side == Side::Buy { &mut bids } else { &mut asks };
+            *side.entry(order.cents).or_insert(0) += u64::from(order.quantity);
+        }
+        Book {
+            bids: bids.into_iter().rev().take(DEPTH).collect(),
+            asks: asks.into_iter().take(DEPTH).collect(),
+        }
+    }
+}
+
+/// What a symbol costs at a step of the market, which begins again when the record ends.
+fn price(symbol: usize, step: u64) -> (u64, &'static str) {
+    let prices = &MARKET[symbol];
+    let length = prices.len().max(1) as u64;
+    let at = usize::try_from(step % length).unwrap_or_default();
+    prices.get(at).copied().unwrap_or_default()
+}
+
+fn quote(symbol: usize, step: u64) -> Quote {
+    let (cents, day) = price(symbol, step);
+    Quote { cents, day: day.into(), n: step }
+}

@@ -1,0 +1,262 @@
+//! The delivery ledger: `POST /v1/ledger` takes what a reader says it holds, and holds it against the log; `GET` shows
+//! everybody's accounts, to those who operate the server.
+//!
+//! What is expected comes from the log itself, read anew: not from what a connection believes to have sent. So a fault of
+//! any part between the log and the reader's own hands shows up here.
+
+mod book;
+
+use std::{
+    collections::HashMap,
+    sync::{Mutex, PoisonError},
+    time::{Duration, Instant},
+};
+
+use actix_web::{HttpRequest, HttpResponse, http::header, web};
+use fourways_shared::{
+    After, Code, Cursor, Filter, Policy, Technique,
+    account::{Account, ReaderId, Report},
+};
+use serde::{Deserialize, Serialize};
+
+use self::book::Book;
+use crate::{
+    access::Grant,
+    log::{engine::Shard, subscription::Subscription},
+    net::body,
+    problem::Failure,
+    worker::Worker,
+};
+
+/// A reader that has not reported for so long is forgotten.
+const KEPT: Duration = Duration::from_hours(1);
+/// Readers that are kept; the next drives out the one that reported longest ago.
+const MAX_READERS: usize = 10_000;
+/// Lost events that are remembered by all books together: some 2 MB.
+const MAX_MISSING: usize = 50_000;
+/// One report may have fallen behind the log by this many events more than it holds.
+const MAX_GAP: usize = 10_000;
+/// Events that are read at once.
+const BATCH: usize = 1000;
+
+/// Everybody's accounts. One for the whole server; gone when it ends.
+#[derive(Debug, Default)]
+pub struct Ledger {
+    books: Mutex<Books>,
+}
+
+#[derive(Debug, Default)]
+struct Books {
+    by_reader: HashMap<ReaderId, Entry>,
+    /// Lost events that are remembered, in all books together.
+    missing: usize,
+}
+
+impl Books {
+    fn forget(&mut self, is_forgotten: impl Fn(&ReaderId, &Entry) -> bool) {
+        self.by_reader.retain(|reader, entry| !is_forgotten(reader, entry));
+        self.missing = self.by_reader.values().map(|entry| entry.book.missing()).sum();
+    }
+}
+
+#[derive(Debug)]
+struct Entry {
+    subject: Option<Box<str>>,
+    topics: Vec<Filter>,
+    book: Book,
+    reported_at: Instant,
+}
+
+/// One reader's account with one technique.
+#[derive(Serialize)]
+struct Row {
+    reader: ReaderId,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    subject: Option<Box<str>>,
+    technique: Technique,
+    topics: Vec<Filter>,
+    /// How far its reports have come.
+    through: Cursor,
+    /// Since the last one.
+    reported_s: u64,
+    #[serde(flatten)]
+    account: Account,
+}
+
+impl Ledger {
+    /// Takes a report; what all of the reader's reports by this technique have come to.
+    ///
+    /// # Errors
+    /// 400 if it speaks of another log, of what the log has not come to, or of more than a report may; 403 if its
+    /// topics are not granted or its name is somebody else's.
+    pub async fn take(&self, report: Report, grant: &Grant, room: &Worker) -> Result<Account, Failure> {
+        let bad = |field, detail: String| Failure::new(Code::BadParameter, detail).field(field);
+        if report.topics.is_empty() || report.topics.len() > room.limits.max_topics {
+            let detail = format!("give 1 to {} topics", room.limits.max_topics);
+            return Err(bad("topics", detail));
+        }
+        grant.may_subscribe(&report.topics)?;
+        let (tail, Report { after, through, .. }) = (&room.tail, &report);
+        if [after.epoch, through.epoch] != [tail.epoch(); 2] {
+            return Err(bad("after", "it is of another life of the log; begin anew".to_owned()));
+        }
+        if through.offset > tail.head() || after.offset > through.offset {
+            let detail = format!(
+                "after {after} and through {through} are no stretch of a log that has come to \
+                                  {}",
+                tail.cursor(tail.head())
+            );
+            return Err(bad("through", detail));
+        }
+        let expected = expected(&report, room).await?;
+        let mut books = self.books.lock().unwrap_or_else(PoisonError::into_inner);
+        if books.by_reader.len() >= MAX_READERS && !books.by_reader.contains_key(&report.reader) {
+            let oldest = books.by_reader.iter().min_by_key(|(_, entry)| entry.reported_at);
+            if let Some(oldest) = oldest.map(|(id, _)| id.clone()) {
+                books.forget(|id, _| *id == oldest);
+            }
+        }
+        let Books { by_reader, missing } = &mut *books;
+        let entry = by_reader.entry(report.reader.clone()).or_insert_with(|| Entry {
+            subject: grant.subject.clone(),
+            topics: Vec::new(),
+            book: Book::new(report.after),
+            reported_at: Instant::now(),
+        });
+        if entry.subject != grant.subject {
+            return Err(Failure::new(Code::Forbidden, "another subject reports by this name").field("reader"));
+        }
+        entry.reported_at = Instant::now();
+        entry.topics.clone_from(&report.topics);
+        let before = entry.book.missing();
+        let room = MAX_MISSING.saturating_sub(*missing);
+        let account = entry.book.enter(&report, expected.as_deref(), room);
+        *missing = *missing + entry.book.missing() - before;
+        Ok(account)
+    }
+
+    /// Forgets readers that are gone. To be called now and then.
+    pub fn sweep(&self) {
+        let mut books = self.books.lock().unwrap_or_else(PoisonError::into_inner);
+        books.forget(|_, entry| entry.reported_at.elapsed() >= KEPT);
+    }
+
+    /// By reader and technique.
+    fn rows(&self) -> Vec<Row> {
+        let books = self.books.lock().unwrap_or_else(PoisonError::into_inner);
+        let rows = books.by_reader.iter().flat_map(|(reader, entry)| {
+            entry.book.accounts().map(|(technique, account)| Row {
+                reader: reader.clone(),
+                subject: entry.subject.clone(),
+                technique,
+                topics: entry.topics.clone(),
+                through: entry.book.through(),
+                reported_s: entry.reported_at.elapsed().as_secs(),
+                account,
+            })
+        });
+        let mut rows: Vec<Row> = rows.collect();
+        rows.sort_by(|a, b| (&a.reader, a.technique.index()).cmp(&(&b.reader, b.technique.index())));
+        rows
+    }
+}
+
+/// The offsets of the events that the log has of the reported stretch; `None` if a part of it is gone.
+async fn expected(report: &Report, room: &Worker) -> Result<Option<Vec<u64>>, Failure> {
+    let most = report.held.len() + MAX_GAP;
+    let mut reading = Subscription::range(
+        (&room.tail, Shard::DIRECT),
+        &report.topics,
+        After::Cursor(report.after),
+        Some(report.through.offset),
+        (Policy::All, Technique::ShortPoll),
+    );
+    let mut offsets = Vec::with_capacity(report.held.len());
+    while reading.has_more() {
+        let Some(batch) = reading.now(BATCH).await else { continue };
+        if batch.reset.is_some() {
+            return Ok(None);
+        }
+        offsets.extend(batch.events.iter().map(|event| event.offset()));
+        if offsets.len() > most {
+            let detail =
+                format!("the log has more than {MAX_GAP} events beyond what is held; report more often");
+            return Err(Failure::new(Code::BadParameter, detail).field("held"));
+        }
+    }
+    Ok(Some(offsets))
+}
+
+/// `POST /v1/ledger`.
+///
+/// # Errors
+/// As [`Ledger::take`], 400 for a body that is no report, and what a body can be refused for.
+pub async fn report(
+    request: HttpRequest,
+    payload: web::Payload,
+    grant: Grant,
+    ledger: web::Data<Ledger>,
+    room: web::Data<Worker>,
+) -> Result<HttpResponse, Failure> {
+    let body = body::whole(payload, &request, &room).await?;
+    let report: Report = serde_json::from_slice(&body)
+        .map_err(|error| Failure::new(Code::BadBody, format!("no report: {error}")).field("body"))?;
+    let account = ledger.take(report, &grant, &room).await?;
+    Ok(HttpResponse::Ok().insert_header((header::CACHE_CONTROL, "no-store")).json(account))
+}
+
+/// How the accounts are wanted.
+#[derive(Deserialize)]
+pub struct Format {
+    #[serde(default)]
+    format: Kind,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum Kind {
+    #[default]
+    Json,
+    Csv,
+}
+
+/// `GET /v1/ledger`, with `format=csv` as a table.
+///
+/// # Errors
+/// 403 for who does not operate the server.
+pub async fn export(
+    grant: Grant,
+    query: Result<web::Query<Format>, actix_web::Error>,
+    ledger: web::Data<Ledger>,
+) -> Result<HttpResponse, Failure> {
+    grant.may_operate()?;
+    let format =
+        query.map_err(|_| Failure::new(Code::BadParameter, "allowed are json, csv").field("format"))?;
+    let rows = ledger.rows();
+    let mut response = HttpResponse::Ok();
+    response.insert_header((header::CACHE_CONTROL, "no-store"));
+    Ok(match format.format {
+        Kind::Json => response.json(serde_json::json!({ "readers": rows })),
+        Kind::Csv => response.content_type("text/csv; charset=utf-8").body(csv(&rows)),
+    })
+}
+
+/// RFC 4180. No name here can hold a comma or a quote but a subject.
+fn csv(rows: &[Row]) -> String {
+    let row = |row: &Row| {
+        let Row { reader, subject, technique, topics, through, account, .. } = row;
+        let subject = subject.as_deref().unwrap_or_default().replace('"', "\"\"");
+        // What begins so is a formula to a spreadsheet; an apostrophe before it makes it a text.
+        let is_formula = subject.starts_with(['=', '+', '-', '@', '\t', '\r']);
+        let subject = if is_formula { format!("'{subject}") } else { subject };
+        let topics = topics.iter().map(ToString::to_string).collect::<Vec<_>>().join(" ");
+        let Account { held, lost, repeated, reordered, foreign, conflated, breaks } = account;
+        format!(
+            "{reader},\"{subject}\",{technique},{topics},{through},{held},{lost},{repeated},{reordered},{foreign},\
+             {conflated},{breaks}\r\n"
+        )
+    };
+    let names =
+        "reader,subject,technique,topics,through,held,lost,repeated,reordered,foreign,conflated,breaks\r\n";
+    std::iter::once(names.to_owned()).chain(rows.iter().map(row)).collect()
+}

@@ -1,0 +1,200 @@
+//! `GET /metrics`: what a Prometheus server reads (`OpenMetrics` 1.0). Labels are techniques, reasons and limits; never topics,
+//! which have no bound.
+
+use std::{fmt, fs, sync::Arc};
+
+use actix_web::{HttpResponse, http::header, web};
+use fourways_shared::{Code, Technique};
+use prometheus_client::{
+    collector::Collector,
+    encoding::{DescriptorEncoder, EncodeMetric as _, MetricEncoder, text::encode},
+    metrics::{MetricType, counter::ConstCounter, gauge::ConstGauge},
+    registry::{Registry, Unit},
+};
+
+use crate::{
+    access::{Grant, limits::Usage},
+    log::engine::{BOUNDS_US, Reads, Tail, Times},
+    problem::Failure,
+    worker::Worker,
+};
+
+/// Everything, as text.
+///
+/// # Errors
+/// 403 for who does not operate the server.
+pub async fn handle(grant: Grant, room: web::Data<Worker>) -> Result<HttpResponse, Failure> {
+    grant.may_operate()?;
+    let mut registry = Registry::default();
+    let readings =
+        Readings { tail: Arc::clone(&room.tail), usage: Arc::clone(&room.usage), drains: room.drain.is_on() };
+    registry.register_collector(Box::new(readings));
+    let mut text = String::new();
+    encode(&mut text, &registry).map_err(|error| Failure::new(Code::Internal, error.to_string()))?;
+    Ok(HttpResponse::Ok()
+        .insert_header((header::CONTENT_TYPE, "application/openmetrics-text; version=1.0.0; charset=utf-8"))
+        .insert_header((header::CACHE_CONTROL, "no-store"))
+        .body(text))
+}
+
+#[derive(Debug)]
+struct Readings {
+    tail: Arc<Tail>,
+    usage: Arc<Usage>,
+    drains: bool,
+}
+
+/// A number of each technique.
+type OfReads = fn(&Reads) -> u64;
+
+const COUNTERS: [(&str, &str, OfReads); 5] = [
+    (
+        "fourways_subscriptions",
+        "Subscriptions begun: polls, streams and topics subscribed to on sockets",
+        |reads| reads.begun,
+    ),
+    ("fourways_resumes", "Subscriptions begun with a cursor", |reads| reads.resumed),
+    ("fourways_delivered_events", "Events given to connections", |reads| reads.events),
+    ("fourways_caught_up_events", "Of these, published before their subscription began", |reads| {
+        reads.caught_up
+    }),
+    ("fourways_empty_answers", "Polls that brought nothing", |reads| reads.empty),
+];
+
+const REASONS: [&str; 3] = ["epoch", "retention", "lag"];
+
+impl Collector for Readings {
+    fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> fmt::Result {
+        let reads = Technique::ALL.map(|technique| (technique, self.tail.meters().reads(technique)));
+        let label = |technique: Technique| [("technique", technique.name())];
+        for (name, help, of) in COUNTERS {
+            let mut family = encoder.encode_descriptor(name, help, None, MetricType::Counter)?;
+            for (technique, reads) in &reads {
+                ConstCounter::new(of(reads)).encode(family.encode_family(&label(*technique))?)?;
+            }
+        }
+        let help = "Bytes given to connections: poll bodies, stream blocks, frames";
+        let mut family =
+            encoder.encode_descriptor("fourways_delivered", help, Some(&Unit::Bytes), MetricType::Counter)?;
+        for (technique, reads) in &reads {
+            ConstCounter::new(reads.bytes).encode(family.encode_family(&label(*technique))?)?;
+        }
+        let mut family = encoder.encode_descriptor(
+            "fourways_resets",
+            "Breaks that readers were told of",
+            None,
+            MetricType::Counter,
+        )?;
+        for (technique, reads) in &reads {
+            for (reason, count) in REASONS.iter().zip(reads.resets) {
+                let labels = [("technique", technique.name()), ("reason", *reason)];
+                ConstCounter::new(count).encode(family.encode_family(&labels)?)?;
+            }
+        }
+        let mut family = encoder.encode_descriptor(
+            "fourways_open_subscriptions",
+            "Subscriptions open now",
+            None,
+            MetricType::Gauge,
+        )?;
+        for (technique, reads) in &reads {
+            ConstGauge::new(reads.open).encode(family.encode_family(&label(*technique))?)?;
+        }
+        let help = "From publish until an event was given to its connection; of each batch the newest";
+        let mut family = encoder.encode_descriptor(
+            "fourways_delivery_lag",
+            help,
+            Some(&Unit::Seconds),
+            MetricType::Histogram,
+        )?;
+        for (technique, reads) in &reads {
+            histogram(family.encode_family(&label(*technique))?, reads.lag)?;
+        }
+        self.encode_log(&mut encoder)?;
+        self.encode_usage(&mut encoder)?;
+        encode_process(&mut encoder)
+    }
+}
+
+impl Readings {
+    fn encode_log(&self, encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {
+        let meters = self.tail.meters();
+        for (name, help, times) in [
+            ("fourways_publish", "From a publish's arrival until it is acknowledged", meters.publish.read()),
+            ("fourways_fsync", "Each flush of the log to the disk", meters.fsync.read()),
+        ] {
+            histogram(
+                encoder.encode_descriptor(name, help, Some(&Unit::Seconds), MetricType::Histogram)?,
+                times,
+            )?;
+        }
+        let offsets = [
+            ("fourways_log_head_offset", "The newest event's offset", self.tail.head()),
+            (
+                "fourways_log_earliest_offset",
+                "The offset before the oldest event that is kept",
+                self.tail.earliest(),
+            ),
+        ];
+        for (name, help, offset) in offsets {
+            gauge(encoder, name, help, i64::try_from(offset.0).unwrap_or(i64::MAX))?;
+        }
+        Ok(())
+    }
+
+    fn encode_usage(&self, encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {
+        let state = self.usage.state();
+        for (name, help, count) in [
+            ("fourways_open_connections", "Connections open now", state.connections),
+            ("fourways_held_polls", "Long polls held now", state.held_polls),
+            (
+                "fourways_draining",
+                "1 while the server ends its connections to stop",
+                usize::from(self.drains),
+            ),
+        ] {
+            gauge(encoder, name, help, i64::try_from(count).unwrap_or(i64::MAX))?;
+        }
+        let mut family = encoder.encode_descriptor(
+            "fourways_limited",
+            "Refused because of a limit",
+            None,
+            MetricType::Counter,
+        )?;
+        let mut refused: Vec<_> = state.refused.into_iter().collect();
+        refused.sort_unstable();
+        for (limit, count) in refused {
+            ConstCounter::new(count).encode(family.encode_family(&[("limit", limit)])?)?;
+        }
+        Ok(())
+    }
+}
+
+type NoLabels = [(&'static str, &'static str); 0];
+
+fn gauge(encoder: &mut DescriptorEncoder<'_>, name: &str, help: &str, value: i64) -> fmt::Result {
+    ConstGauge::new(value).encode(encoder.encode_descriptor(name, help, None, MetricType::Gauge)?)
+}
+
+#[expect(clippy::cast_precision_loss, reason = "microseconds have 51 bits for 70 years")]
+fn histogram(mut encoder: MetricEncoder<'_>, times: Times) -> fmt::Result {
+    let bounds = BOUNDS_US.iter().map(|us| *us as f64 / 1e6).chain([f64::INFINITY]);
+    let buckets: Vec<(f64, u64)> = bounds.zip(times.buckets).collect();
+    let count = times.buckets.iter().sum();
+    encoder.encode_histogram::<NoLabels>(times.sum_us as f64 / 1e6, count, &buckets, None)
+}
+
+/// As Prometheus' own client libraries name them.
+fn encode_process(encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {
+    let statm = fs::read_to_string("/proc/self/statm").unwrap_or_default();
+    let resident =
+        statm.split(' ').nth(1).and_then(|pages| pages.parse::<i64>().ok()).map(|pages| pages * 4096);
+    let files = fs::read_dir("/proc/self/fd").map(|files| i64::try_from(files.count()).unwrap_or(i64::MAX));
+    if let Some(bytes) = resident {
+        gauge(encoder, "process_resident_memory_bytes", "Resident memory", bytes)?;
+    }
+    if let Ok(count) = files {
+        gauge(encoder, "process_open_fds", "Open files", count)?;
+    }
+    Ok(())
+}

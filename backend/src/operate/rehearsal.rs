@@ -1,0 +1,114 @@
+//! `POST /v1/rehearsal`: a deploy without one. Everybody is told to come back, spread out as when the server ends, and how they
+//! do come back is watched.
+
+use std::{
+    sync::atomic::{AtomicBool, Ordering},
+    time::Duration,
+};
+
+use actix_web::{HttpResponse, http::header, web};
+use fourways_shared::{Code, Technique, operate::Rehearsal};
+use tokio::time::{Instant, sleep_until};
+
+use crate::{
+    access::Grant,
+    operate::drain::{SOONEST, spread_of},
+    problem::Failure,
+    worker::Worker,
+};
+
+/// How fine the curve is.
+const STEP: Duration = Duration::from_millis(250);
+/// How long it is watched after the last should have come: some try again after their own backoff.
+const AFTER: Duration = Duration::from_secs(3);
+
+/// Whether one is on. One for the whole server.
+#[derive(Debug, Default)]
+pub struct Stage(AtomicBool);
+
+/// It is free again, whatever became of the request.
+struct OnStage<'s>(&'s Stage);
+
+impl Drop for OnStage<'_> {
+    fn drop(&mut self) {
+        self.0.0.store(false, Ordering::SeqCst);
+    }
+}
+
+/// Rehearses; the answer comes when everybody should be back.
+///
+/// # Errors
+/// 403 for who does not operate the server, 503 while it ends or another one is on.
+pub async fn handle(
+    grant: Grant,
+    room: web::Data<Worker>,
+    stage: web::Data<Stage>,
+) -> Result<HttpResponse, Failure> {
+    grant.may_operate()?;
+    if room.drain.is_on() || stage.0.swap(true, Ordering::SeqCst) {
+        return Err(Failure::new(Code::Unavailable, "the server ends, or another rehearsal is on"));
+    }
+    let _on_stage = OnStage(&stage);
+    let rehearsal = rehearse(&room).await;
+    Ok(HttpResponse::Ok().insert_header((header::CACHE_CONTROL, "no-store")).json(rehearsal))
+}
+
+async fn rehearse(room: &Worker) -> Rehearsal {
+    let before = opened(room);
+    let told = room.roster.cut_streams(&room.drain);
+    room.tail.wake_all();
+    let began = Instant::now();
+    let spread = spread_of(told);
+    let steps = (SOONEST + spread + AFTER).as_millis().div_ceil(STEP.as_millis());
+    let mut measured = Vec::new();
+    let mut last = before;
+    for step in 1..=u32::try_from(steps).unwrap_or(u32::MAX) {
+        sleep_until(began + STEP * step).await;
+        let now = opened(room);
+        measured.push(now.0 - last.0);
+        last = now;
+    }
+    Rehearsal {
+        told,
+        came_back: last.0 - before.0,
+        caught_up: last.1 - before.1,
+        step_ms: u64::try_from(STEP.as_millis()).unwrap_or(u64::MAX),
+        predicted: (0..measured.len()).map(|step| expected(step, told, spread)).collect(),
+        measured,
+    }
+}
+
+/// Streams and sockets that were opened since the start, and events that were given to those behind the head.
+fn opened(room: &Worker) -> (u64, u64) {
+    let caught_up =
+        [Technique::Sse, Technique::Websocket].map(|technique| room.tail.meters().reads(technique).caught_up);
+    (room.roster.streams_entered(), caught_up.iter().sum())
+}
+
+/// Spread evenly from the soonest on.
+#[expect(clippy::cast_precision_loss, reason = "connections of a process")]
+fn expected(step: usize, told: usize, spread: Duration) -> f64 {
+    let (from, until) = (SOONEST.as_secs_f64(), (SOONEST + spread).as_secs_f64());
+    let begins = step as f64 * STEP.as_secs_f64();
+    let overlap = (begins + STEP.as_secs_f64()).min(until) - begins.max(from);
+    told as f64 * overlap.max(0.0) / spread.as_secs_f64()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn everybody_is_expected_once() {
+        for told in [0, 1, 5_000] {
+            let spread = spread_of(told);
+            let sum: f64 = (0..200).map(|step| expected(step, told, spread)).sum();
+            assert!((sum - f64::from(u32::try_from(told).unwrap())).abs() < 1e-6, "{told}: {sum}");
+        }
+        assert!(
+            expected(3, 100, Duration::from_secs(2)).abs() < 1e-9,
+            "nobody before the first second is over"
+        );
+        assert!((expected(4, 100, Duration::from_secs(2)) - 12.5).abs() < 1e-9);
+    }
+}
