@@ -26,19 +26,19 @@ pub async fn handle(
     payload: web::Payload,
     grant: Grant,
     engine: web::Data<dyn Engine>,
-    room: web::Data<Worker>,
+    worker: web::Data<Worker>,
 ) -> Result<HttpResponse, Failure> {
     let topic = Topic::parse(&path)
         .map_err(|error| Failure::new(Code::BadTopic, error.to_string()).field("topic"))?;
     grant.may_publish(&topic)?;
-    let (limits, usage) = (&room.limits, &room.usage);
+    let (limits, usage) = (&worker.limits, &worker.usage);
     let kind = Kind::of(&request)?;
     let name = name(request.query_string())?;
     let key = key(&request)?.map(|id| Key { id, by: grant.subject.clone() });
-    let body = body::whole(payload, &request, &room).await?;
+    let body = body::whole(payload, &request, &worker).await?;
     let drafts = kind.drafts(&body, &name)?;
     usage.publish(&Client::of(&request, &grant, limits.trusted_hops), drafts.len())?;
-    let cursors = room.append(&**engine, Append { topic, drafts, key }).await?;
+    let cursors = worker.append(&**engine, Append { topic, drafts, key }).await?;
     Ok(HttpResponse::Created()
         .insert_header((header::CACHE_CONTROL, "no-store"))
         .json(Answer::of(kind, cursors)))

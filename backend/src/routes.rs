@@ -76,8 +76,8 @@ async fn healthy() -> HttpResponse {
 const TEXT: &str = "text/plain; charset=utf-8";
 
 /// Whether clients may be sent here.
-async fn ready(room: Data<Worker>) -> HttpResponse {
-    let (mut response, said) = if room.drain.is_on() {
+async fn ready(worker: Data<Worker>) -> HttpResponse {
+    let (mut response, said) = if worker.drain.is_on() {
         (HttpResponse::ServiceUnavailable(), "stopping\n")
     } else {
         (HttpResponse::Ok(), "ready\n")
@@ -86,7 +86,7 @@ async fn ready(room: Data<Worker>) -> HttpResponse {
 }
 
 /// What is taken, and what was refused.
-async fn limits(grant: Grant, room: Data<Worker>) -> Result<HttpResponse, Failure> {
+async fn limits(grant: Grant, worker: Data<Worker>) -> Result<HttpResponse, Failure> {
     grant.may_operate()?;
-    Ok(HttpResponse::Ok().insert_header((header::CACHE_CONTROL, "no-store")).json(room.usage.state()))
+    Ok(HttpResponse::Ok().insert_header((header::CACHE_CONTROL, "no-store")).json(worker.usage.state()))
 }

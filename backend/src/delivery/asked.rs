@@ -20,7 +20,7 @@ use crate::{
 pub(crate) async fn asked<'r>(
     request: &'r HttpRequest,
     payload: web::Payload,
-    room: &Worker,
+    worker: &Worker,
 ) -> Result<Cow<'r, str>, Failure> {
     let query = request.query_string();
     if !has_body(request.method()) {
@@ -36,7 +36,7 @@ pub(crate) async fn asked<'r>(
         );
         return Err(Failure::new(Code::UnsupportedMediaType, detail).field("Content-Type"));
     }
-    let body = body::whole(payload, request, room).await?;
+    let body = body::whole(payload, request, worker).await?;
     let form = if is_json {
         let members = serde_json::from_slice(&body)
             .map_err(|error| bad(format!("the body is no JSON object: {error}")))?;

@@ -21,18 +21,19 @@ pub(super) async fn handle(
     read: &Read,
     until: Cursor,
     is_public: bool,
-    room: &Worker,
+    worker: &Worker,
 ) -> Result<HttpResponse, Failure> {
-    let is_ours = until.epoch == room.tail.epoch();
-    if is_ours && until.offset > room.tail.head() {
-        let detail = format!("until is {until}; the log has come to {}", room.tail.cursor(room.tail.head()));
+    let is_ours = until.epoch == worker.tail.epoch();
+    if is_ours && until.offset > worker.tail.head() {
+        let detail =
+            format!("until is {until}; the log has come to {}", worker.tail.cursor(worker.tail.head()));
         return Err(Failure::new(Code::BadParameter, detail).field("until"));
     }
     let after = read.after.unwrap_or(After::Earliest);
     // An end in another life of the log bounds nothing in this one: the reader is told so by the reset of its beginning.
     let bound = if is_ours { Some(until.offset) } else { None };
     let mut subscription = Subscription::range(
-        (&room.tail, room.shard),
+        (&worker.tail, worker.shard),
         &read.topics,
         after,
         bound,
@@ -42,12 +43,12 @@ pub(super) async fn handle(
     let is_closed = is_ours
         && batch.reset.is_none()
         && matches!(after, After::Cursor(_))
-        && room.tail.epoch() == until.epoch;
+        && worker.tail.epoch() == until.epoch;
     if read.order == Order::Newest {
         batch.events.reverse();
     }
     let cursor = subscription.cursor();
-    let mut response = poll_body(Some(batch), &subscription, room.meter(Technique::ShortPoll));
+    let mut response = poll_body(Some(batch), &subscription, worker.meter(Technique::ShortPoll));
     if is_closed {
         let scope = if is_public { "public" } else { "private" };
         let value = format!("{scope}, {FOR_EVER}");

@@ -16,15 +16,15 @@ pub async fn handle(
     read: &Read,
     known: Option<Cursor>,
     wait: Duration,
-    (room, seat): (&Worker, &mut Seat),
+    (worker, seat): (&Worker, &mut Seat),
 ) -> HttpResponse {
-    let mut subscription = subscribe(read, known, Technique::LongPoll, room);
+    let mut subscription = subscribe(read, known, Technique::LongPoll, worker);
     let next = poll_fn(|cx| match subscription.poll_next(cx, read.limit) {
         // One that is to end is answered at once: nothing came so far.
-        Poll::Pending if room.drain.is_on() || seat.is_cut() => Poll::Ready(None),
+        Poll::Pending if worker.drain.is_on() || seat.is_cut() => Poll::Ready(None),
         other => other.map(Some),
     });
-    let meter = room.meter(Technique::LongPoll);
+    let meter = worker.meter(Technique::LongPoll);
     match timeout(wait, next).await.ok().flatten() {
         Some(batch) => {
             let page = subscription.page(Some(batch), read.limit).await;

@@ -41,27 +41,27 @@ pub async fn poll(
     payload: web::Payload,
     grant: Grant,
     gate: web::Data<Gate>,
-    room: web::Data<Worker>,
+    worker: web::Data<Worker>,
 ) -> Result<HttpResponse, Failure> {
-    let limits = &room.limits;
-    let read = Read::parse(&asked(&request, payload, &room).await?, limits)?.required()?;
-    let (client, _reading) = room.admit(&request, &grant, &read.topics)?;
+    let limits = &worker.limits;
+    let read = Read::parse(&asked(&request, payload, &worker).await?, limits)?.required()?;
+    let (client, _reading) = worker.admit(&request, &grant, &read.topics)?;
     let preferred = read.wait.or_else(|| prefer_wait(&request));
     if let Some(until) = read.until {
-        return history::handle(&read, until, gate.is_open(), &room).await;
+        return history::handle(&read, until, gate.is_open(), &worker).await;
     }
     let known = if_none_match(&request).filter(|_| *request.method() != Method::POST);
     // Nobody waits for a head alone.
     let is_head = *request.method() == Method::HEAD;
     match preferred.filter(|wait| *wait > Duration::ZERO && !is_head) {
-        None => Ok(short_poll::handle(&read, known, &room).await),
+        None => Ok(short_poll::handle(&read, known, &worker).await),
         Some(wait) => {
             let is_preference = read.wait.is_none();
             // Nobody is served beyond the end of their token.
             let wait = wait.min(limits.max_wait).min(grant.lasts().unwrap_or(Duration::MAX));
-            let _place = room.usage.hold(client, Held::Poll)?;
-            let mut seat = room.roster.enter(Technique::LongPoll, &grant, &read.topics);
-            let mut response = long_poll::handle(&read, known, wait, (&room, &mut seat)).await;
+            let _place = worker.usage.hold(client, Held::Poll)?;
+            let mut seat = worker.roster.enter(Technique::LongPoll, &grant, &read.topics);
+            let mut response = long_poll::handle(&read, known, wait, (&worker, &mut seat)).await;
             if is_preference {
                 // RFC 7240 3: tells what of the preference was honoured.
                 let applied = format!("wait={}", wait.as_secs());
@@ -271,9 +271,9 @@ fn etag(cursor: Cursor) -> (header::HeaderName, String) {
 }
 
 /// The reader of a poll: what the client has by its `ETag` is where it begins, if it didn't say.
-fn subscribe(read: &Read, known: Option<Cursor>, technique: Technique, room: &Worker) -> Subscription {
+fn subscribe(read: &Read, known: Option<Cursor>, technique: Technique, worker: &Worker) -> Subscription {
     let after = read.after.or(known.map(After::Cursor)).unwrap_or_default();
-    Subscription::new(&room.tail, &read.topics, after, read.policy, technique, room.shard)
+    Subscription::new(&worker.tail, &read.topics, after, read.policy, technique, worker.shard)
 }
 
 /// The `200` of a poll. The events' own texts are put together, not made again.

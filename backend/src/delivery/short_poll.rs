@@ -7,12 +7,12 @@ use super::{Read, etag, poll_body, subscribe};
 use crate::{log::subscription::Batch, worker::Worker};
 
 /// `200` with what there is, which may be a newer place alone before retention passes the client's; `304` if the client has all of it already by its `If-None-Match` (RFC 9110 15.4.5).
-pub async fn handle(read: &Read, known: Option<Cursor>, room: &Worker) -> HttpResponse {
-    let mut subscription = subscribe(read, known, Technique::ShortPoll, room);
+pub async fn handle(read: &Read, known: Option<Cursor>, worker: &Worker) -> HttpResponse {
+    let mut subscription = subscribe(read, known, Technique::ShortPoll, worker);
     let batch = subscription.page(None, read.limit).await;
     let cursor = subscription.cursor();
     let begins_at = |known| read.after.is_none_or(|after| after == After::Cursor(known));
-    let meter = room.meter(Technique::ShortPoll);
+    let meter = worker.meter(Technique::ShortPoll);
     if batch.is_none() {
         meter.empty();
     }

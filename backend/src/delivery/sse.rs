@@ -49,28 +49,28 @@ pub async fn handle(
     payload: web::Payload,
     grant: Grant,
     presence: web::Data<Presence>,
-    room: web::Data<Worker>,
+    worker: web::Data<Worker>,
 ) -> Result<HttpResponse, Failure> {
     accepts_event_stream(&request)?;
-    let room = room.into_inner();
-    let limits = &room.limits;
-    let read = Read::parse(&asked(&request, payload, &room).await?, limits)?.required()?;
-    let after = last_event_id(&request, room.tail.epoch()).or(read.after).unwrap_or_default();
-    if room.drain.is_on() {
-        return Ok(come_back(&room));
+    let worker = worker.into_inner();
+    let limits = &worker.limits;
+    let read = Read::parse(&asked(&request, payload, &worker).await?, limits)?.required()?;
+    let after = last_event_id(&request, worker.tail.epoch()).or(read.after).unwrap_or_default();
+    if worker.drain.is_on() {
+        return Ok(come_back(&worker));
     }
     if *request.method() == Method::HEAD {
-        room.admit(&request, &grant, &read.topics)?;
+        worker.admit(&request, &grant, &read.topics)?;
         let mut head = HttpResponse::Ok();
         head.insert_header((header::CONTENT_TYPE, "text/event-stream"))
             .insert_header((header::CACHE_CONTROL, "no-cache, no-transform"));
         return Ok(head.finish());
     }
-    let (client, reading) = room.admit(&request, &grant, &read.topics)?;
-    let place = room.usage.hold(client, Held::Stream)?;
+    let (client, reading) = worker.admit(&request, &grant, &read.topics)?;
+    let place = worker.usage.hold(client, Held::Stream)?;
     let subscription =
-        Subscription::new(&room.tail, &read.topics, after, read.policy, Technique::Sse, room.shard);
-    let lag = LagRule::of(&room.lag, &read.topics);
+        Subscription::new(&worker.tail, &read.topics, after, read.policy, Technique::Sse, worker.shard);
+    let lag = LagRule::of(&worker.lag, &read.topics);
     let subscription = subscription.hold_to(lag);
     let packs_from = limits.compress.filter(|_| accepts_gzip(&request) && !read.is_watched);
     let form = SseForm { is_raw: read.is_raw, packs_from };
@@ -87,11 +87,11 @@ pub async fn handle(
         backlog: Backlog::of(&request),
         expiry: grant.lasts().map(|lasts| Box::new(Timer::new(lasts))),
         has_ended: false,
-        seat: room.roster.enter(Technique::Sse, &grant, &read.topics),
+        seat: worker.roster.enter(Technique::Sse, &grant, &read.topics),
         _here: presence.into_inner().enter(&grant, &read.topics),
         _place: place,
         _reading: reading,
-        room: Arc::clone(&room),
+        worker: Arc::clone(&worker),
     };
     let mut response = HttpResponse::Ok();
     response
@@ -120,13 +120,13 @@ pub async fn handle(
 
 /// A stream that says when to come back, and ends: what a server that is being stopped has for whoever asks on a
 /// connection that is there already. Any status but 200 would end an `EventSource` for good (HTML Standard 9.2.3).
-fn come_back(room: &Worker) -> HttpResponse {
+fn come_back(worker: &Worker) -> HttpResponse {
     let mut response = HttpResponse::Ok();
     response
         .insert_header((header::CONTENT_TYPE, "text/event-stream"))
         .insert_header((header::CACHE_CONTROL, "no-store"))
         .force_close();
-    response.body(heartbeat(None, millis(room.limits.heartbeat), Some(millis(room.drain.retry()))))
+    response.body(heartbeat(None, millis(worker.limits.heartbeat), Some(millis(worker.drain.retry()))))
 }
 
 /// A long backlog is read in pieces, as the client takes it.
@@ -169,7 +169,7 @@ impl Framing {
 struct EventStream {
     opening: Option<Bytes>,
     subscription: Subscription,
-    room: Arc<Worker>,
+    worker: Arc<Worker>,
     framing: Framing,
     heartbeat: Timer,
     /// Every heartbeat is an event, not only one that has a newer place to tell.
@@ -200,9 +200,9 @@ impl EventStream {
 
     /// What ends it, if something does.
     fn end(&mut self, cx: &mut Context<'_>) -> Option<Bytes> {
-        if self.room.drain.is_on() || self.seat.is_cut() {
-            let retry = millis(self.room.drain.retry());
-            let every = millis(self.room.limits.heartbeat);
+        if self.worker.drain.is_on() || self.seat.is_cut() {
+            let retry = millis(self.worker.drain.retry());
+            let every = millis(self.worker.limits.heartbeat);
             return Some(self.ending(&heartbeat(Some(self.subscription.cursor()), every, Some(retry))));
         }
         if self.expiry.as_mut().is_some_and(|expiry| expiry.poll(cx)) {
@@ -227,7 +227,7 @@ impl EventStream {
             return self.framing.wrap(COMMENT);
         }
         self.told = cursor;
-        self.framing.wrap(&heartbeat(Some(cursor), millis(self.room.limits.heartbeat), None))
+        self.framing.wrap(&heartbeat(Some(cursor), millis(self.worker.limits.heartbeat), None))
     }
 
     /// One event is passed on as it is; what is pending together is written together.
@@ -284,7 +284,7 @@ impl MessageBody for EventStream {
             return Poll::Pending;
         };
         self.backlog.gave(bytes.len());
-        self.room.meter(Technique::Sse).sent(bytes.len());
+        self.worker.meter(Technique::Sse).sent(bytes.len());
         let lag_us = self.subscription.lag_us();
         self.seat.gave(events, bytes.len(), lag_us);
         Poll::Ready(Some(Ok(bytes)))

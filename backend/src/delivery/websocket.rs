@@ -58,15 +58,15 @@ pub async fn handle(
     payload: web::Payload,
     grant: Grant,
     engine: web::Data<dyn Engine>,
-    room: web::Data<Worker>,
+    worker: web::Data<Worker>,
     gate: web::Data<Gate>,
     presence: web::Data<Presence>,
 ) -> Result<HttpResponse, Failure> {
     let mut response = ws::handshake(request.head()).map_err(refused)?;
-    let limits = &room.limits;
+    let limits = &worker.limits;
     let read = Read::parse(request.query_string(), limits)?;
-    let (client, reading) = room.admit(&request, &grant, &read.topics)?;
-    let place = room.usage.hold(client.clone(), Held::Stream)?;
+    let (client, reading) = worker.admit(&request, &grant, &read.topics)?;
+    let place = worker.usage.hold(client.clone(), Held::Stream)?;
     let encoding = Encoding::negotiate(&request, read.encoding.as_deref())?;
     let packs_from = limits.compress.filter(|_| offers_deflate(&request) && !read.is_watched);
     if packs_from.is_some() {
@@ -84,10 +84,10 @@ pub async fn handle(
         expiry: grant.lasts().map(|lasts| Box::new(Timer::new(lasts))),
         client,
         _place: place,
-        seat: room.roster.enter(Technique::Websocket, &grant, &[]),
+        seat: worker.roster.enter(Technique::Websocket, &grant, &[]),
         grant: Box::new(grant),
         written: (0, 0),
-        room: room.into_inner(),
+        worker: worker.into_inner(),
         is_binary: encoding.is_binary,
         packs_from,
         subscriptions: Vec::new(),
@@ -123,7 +123,7 @@ const CLOSE_WAIT: Duration = Duration::from_secs(2);
 struct Socket {
     incoming: Incoming,
     engine: Arc<dyn Engine>,
-    room: Arc<Worker>,
+    worker: Arc<Worker>,
     gate: Arc<Gate>,
     /// What its holder may do now; a socket can be given another token.
     grant: Box<Grant>,
@@ -175,7 +175,7 @@ impl Socket {
 
     fn open(&mut self, read: &Read, reading: Reading) {
         let cursor = self.tail().cursor(self.tail().head());
-        let heartbeat_ms = u64::try_from(self.room.limits.heartbeat.as_millis()).unwrap_or(u64::MAX);
+        let heartbeat_ms = u64::try_from(self.worker.limits.heartbeat.as_millis()).unwrap_or(u64::MAX);
         self.reply(&Reply::Welcome { cursor, heartbeat_ms });
         if !read.topics.is_empty() {
             let after = read.after.unwrap_or_default();
@@ -241,8 +241,8 @@ impl Socket {
 
     /// Pings, and gives up on a client from which nothing came for a whole interval after the last ping.
     fn beat(&mut self, cx: &mut Context<'_>) {
-        if self.closing.is_none() && (self.room.drain.is_on() || self.seat.is_cut()) {
-            let wait = self.room.drain.retry().as_millis();
+        if self.closing.is_none() && (self.worker.drain.is_on() || self.seat.is_cut()) {
+            let wait = self.worker.drain.retry().as_millis();
             // RFC 6455 7.4.1 with the IANA registry: 1012 is a restart.
             self.close(CloseCode::Restart, &format!("{RETRY_AFTER_MS}{wait}"));
         }
@@ -308,7 +308,7 @@ impl Socket {
 
     fn gave(&mut self, bytes: &Bytes) {
         self.backlog.gave(bytes.len());
-        self.room.meter(Technique::Websocket).sent(bytes.len());
+        self.worker.meter(Technique::Websocket).sent(bytes.len());
         let (events, lag_us) = std::mem::take(&mut self.written);
         self.seat.gave(events, bytes.len(), lag_us);
     }
@@ -341,7 +341,7 @@ impl MessageBody for Socket {
     fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, Infallible>>> {
         if self.closing.is_none() && self.backlog.is_full(cx) {
             // A client that does not read is not read either. Nothing can be said to it: it is cut where it must end.
-            let must_end = self.room.drain.is_on() || self.seat.is_cut() || self.has_expired(cx);
+            let must_end = self.worker.drain.is_on() || self.seat.is_cut() || self.has_expired(cx);
             return if must_end { Poll::Ready(None) } else { Poll::Pending };
         }
         if !std::mem::replace(&mut self.reads_next, true)

@@ -51,7 +51,7 @@ pub async fn handle(
     request: HttpRequest,
     payload: web::Payload,
     grant: Grant,
-    room: web::Data<Worker>,
+    worker: web::Data<Worker>,
     ledger: web::Data<Ledger>,
     visitors: web::Data<Visitors>,
 ) -> Result<HttpResponse, Failure> {
@@ -60,9 +60,9 @@ pub async fn handle(
     let id = query.find(|(name, _)| name == "lab").map(|(_, value)| value.parse::<LabId>());
     let id = id.ok_or_else(|| bad("give the page's id, as in ?lab=…".to_owned()))?;
     let id = id.map_err(|error| bad(error.to_string()))?;
-    room.is_serving()?;
-    let place = room.usage.hold(Client::of(&request, &grant, room.limits.trusted_hops), Held::Stream)?;
-    let books = Books { reader: reader(id), grant, room, ledger };
+    worker.is_serving()?;
+    let place = worker.usage.hold(Client::of(&request, &grant, worker.limits.trusted_hops), Held::Stream)?;
+    let books = Books { reader: reader(id), grant, worker, ledger };
     let Some((visit, records)) = visitors.into_inner().arrive(id) else {
         return Err(Failure::new(Code::Unavailable, "too many pages use the lab; try again later"));
     };
@@ -85,7 +85,7 @@ pub async fn handle(
 struct Books {
     reader: String,
     grant: Grant,
-    room: web::Data<Worker>,
+    worker: web::Data<Worker>,
     ledger: web::Data<Ledger>,
 }
 
@@ -139,7 +139,7 @@ async fn serve(
                 within(session.binary(message)).await
             }
             _ = ticks.tick() => {
-                why = ending(&books.room, ends_at);
+                why = ending(&books.worker, ends_at);
                 let is_silent = heard_at.elapsed() > PING_EVERY * 2;
                 let is_fine = if pinged_at.elapsed() > PING_EVERY {
                     pinged_at = Instant::now();
@@ -162,12 +162,12 @@ async fn serve(
 }
 
 /// Why the channel is to end now, if it is.
-fn ending(room: &Worker, ends_at: Option<Instant>) -> Option<CloseReason> {
+fn ending(worker: &Worker, ends_at: Option<Instant>) -> Option<CloseReason> {
     let reason = |code: u16, text: &str| CloseReason {
         code: CloseCode::from(code),
         description: Some(text.to_owned()),
     };
-    if room.drain.is_on() {
+    if worker.drain.is_on() {
         return Some(reason(1012, "the server is being stopped; come back in a moment"));
     }
     let is_over = ends_at.is_some_and(|ends_at| ends_at <= Instant::now());
@@ -191,7 +191,7 @@ async fn carry_out(visit: &Visit, books: &Books, text: &str, told: &mut LabNews)
             let reader: ReaderId = name.parse().map_err(str::to_owned)?;
             let topics = topics.iter().map(Filter::from).collect();
             let report = Report { reader, technique, topics, policy: Policy::All, after, through, held };
-            let taken = books.ledger.take(report, &books.grant, &books.room).await;
+            let taken = books.ledger.take(report, &books.grant, &books.worker).await;
             told.account = Some((run, technique, taken.map_err(|failure| failure.problem().detail)?));
         }
     }

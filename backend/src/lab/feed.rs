@@ -98,7 +98,7 @@ struct Tick<'a> {
 pub async fn put(
     path: web::Path<String>,
     (request, payload): (HttpRequest, web::Payload),
-    room: web::Data<Worker>,
+    worker: web::Data<Worker>,
     grant: Grant,
     feeds: web::Data<Feeds>,
     engine: web::Data<dyn Engine>,
@@ -111,7 +111,7 @@ pub async fn put(
             .field("topic"));
     }
     grant.may_publish(&topic)?;
-    let body = body::whole(payload, &request, &room).await?;
+    let body = body::whole(payload, &request, &worker).await?;
     let wish: Wish = serde_json::from_slice(&body).map_err(|error| {
         Failure::new(Code::BadBody, format!("the body is no feed: {error}")).field("body")
     })?;

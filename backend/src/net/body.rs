@@ -22,9 +22,9 @@ use crate::{
 pub(crate) async fn whole(
     payload: web::Payload,
     request: &HttpRequest,
-    room: &Worker,
+    worker: &Worker,
 ) -> Result<Bytes, Failure> {
-    read_in_time(payload, request, room).await.inspect_err(|_| Gauge::stop_reading(request))
+    read_in_time(payload, request, worker).await.inspect_err(|_| Gauge::stop_reading(request))
 }
 
 /// Whether a client that waits to be asked for its body is asked (RFC 9110 10.1.1).
@@ -40,17 +40,21 @@ pub(crate) fn expected(request: Request, max_body_bytes: usize) -> Result<Reques
     Ok(request)
 }
 
-async fn read_in_time(payload: web::Payload, request: &HttpRequest, room: &Worker) -> Result<Bytes, Failure> {
+async fn read_in_time(
+    payload: web::Payload,
+    request: &HttpRequest,
+    worker: &Worker,
+) -> Result<Bytes, Failure> {
     identity(request)?;
-    let Limits { body_timeout, max_body_bytes, .. } = *room.limits;
+    let Limits { body_timeout, max_body_bytes, .. } = *worker.limits;
     let Ok(read) = timeout(body_timeout, body(payload, request, max_body_bytes)).await else {
-        room.usage.count(Limit::BodyTime);
+        worker.usage.count(Limit::BodyTime);
         let detail = format!("the body did not arrive within {} s", body_timeout.as_secs_f64());
         return Err(Failure::new(Code::BodyTimeout, detail).field("body"));
     };
     read.inspect_err(|failure| {
         if failure.is_too_large() {
-            room.usage.count(Limit::Body);
+            worker.usage.count(Limit::Body);
         }
     })
 }

@@ -9,9 +9,9 @@ use crate::{access::Grant, problem::Failure, worker::Worker};
 ///
 /// # Errors
 /// 403 for who does not operate the server.
-pub async fn list(grant: Grant, room: web::Data<Worker>) -> Result<HttpResponse, Failure> {
+pub async fn list(grant: Grant, worker: web::Data<Worker>) -> Result<HttpResponse, Failure> {
     grant.may_operate()?;
-    Ok(HttpResponse::Ok().insert_header((header::CACHE_CONTROL, "no-store")).json(room.roster.state()))
+    Ok(HttpResponse::Ok().insert_header((header::CACHE_CONTROL, "no-store")).json(worker.roster.state()))
 }
 
 /// `DELETE /v1/connections/{id}`: it ends as when the server restarts, and its client comes back with its cursor.
@@ -21,13 +21,13 @@ pub async fn list(grant: Grant, room: web::Data<Worker>) -> Result<HttpResponse,
 pub async fn cut(
     path: web::Path<String>,
     grant: Grant,
-    room: web::Data<Worker>,
+    worker: web::Data<Worker>,
 ) -> Result<HttpResponse, Failure> {
     grant.may_operate()?;
-    if !path.parse().is_ok_and(|id| room.roster.cut(id)) {
+    if !path.parse().is_ok_and(|id| worker.roster.cut(id)) {
         return Err(Failure::new(Code::NotFound, format!("there is no connection {path}")));
     }
     // It looks when it is woken.
-    room.tail.wake_all();
+    worker.tail.wake_all();
     Ok(HttpResponse::NoContent().insert_header((header::CACHE_CONTROL, "no-store")).finish())
 }

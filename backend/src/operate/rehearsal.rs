@@ -41,22 +41,22 @@ impl Drop for OnStage<'_> {
 /// 403 for who does not operate the server, 503 while it ends or another one is on.
 pub async fn handle(
     grant: Grant,
-    room: web::Data<Worker>,
+    worker: web::Data<Worker>,
     stage: web::Data<Stage>,
 ) -> Result<HttpResponse, Failure> {
     grant.may_operate()?;
-    if room.drain.is_on() || stage.0.swap(true, Ordering::SeqCst) {
+    if worker.drain.is_on() || stage.0.swap(true, Ordering::SeqCst) {
         return Err(Failure::new(Code::Unavailable, "the server ends, or another rehearsal is on"));
     }
     let _on_stage = OnStage(&stage);
-    let rehearsal = rehearse(&room).await;
+    let rehearsal = rehearse(&worker).await;
     Ok(HttpResponse::Ok().insert_header((header::CACHE_CONTROL, "no-store")).json(rehearsal))
 }
 
-async fn rehearse(room: &Worker) -> Rehearsal {
-    let before = opened(room);
-    let told = room.roster.cut_streams(&room.drain);
-    room.tail.wake_all();
+async fn rehearse(worker: &Worker) -> Rehearsal {
+    let before = opened(worker);
+    let told = worker.roster.cut_streams(&worker.drain);
+    worker.tail.wake_all();
     let began = Instant::now();
     let spread = spread_of(told);
     let steps = (SOONEST + spread + AFTER).as_millis().div_ceil(STEP.as_millis());
@@ -64,7 +64,7 @@ async fn rehearse(room: &Worker) -> Rehearsal {
     let mut last = before;
     for step in 1..=u32::try_from(steps).unwrap_or(u32::MAX) {
         sleep_until(began + STEP * step).await;
-        let now = opened(room);
+        let now = opened(worker);
         measured.push(now.0 - last.0);
         last = now;
     }
@@ -79,10 +79,10 @@ async fn rehearse(room: &Worker) -> Rehearsal {
 }
 
 /// Streams and sockets that were opened since the start, and events that were given to those behind the head.
-fn opened(room: &Worker) -> (u64, u64) {
-    let caught_up =
-        [Technique::Sse, Technique::Websocket].map(|technique| room.tail.meters().reads(technique).caught_up);
-    (room.roster.streams_entered(), caught_up.iter().sum())
+fn opened(worker: &Worker) -> (u64, u64) {
+    let caught_up = [Technique::Sse, Technique::Websocket]
+        .map(|technique| worker.tail.meters().reads(technique).caught_up);
+    (worker.roster.streams_entered(), caught_up.iter().sum())
 }
 
 /// Spread evenly from the soonest on.

@@ -101,10 +101,10 @@ impl Query {
 pub async fn list(
     request: HttpRequest,
     grant: Grant,
-    room: web::Data<Worker>,
+    worker: web::Data<Worker>,
 ) -> Result<HttpResponse, Failure> {
     let Query { after, limit } = Query::parse(request.query_string())?;
-    let tail = &room.tail;
+    let tail = &worker.tail;
     let wanted = |topic: &Topic| grant.may_subscribe(&[topic.into()]).is_ok();
     let TopicPage { states, next } = tail.topic_states(after.as_ref(), limit, wanted);
     let cursor = tail.cursor(tail.head());
@@ -120,9 +120,9 @@ pub async fn list(
 pub async fn one(
     path: web::Path<String>,
     grant: Grant,
-    room: web::Data<Worker>,
+    worker: web::Data<Worker>,
 ) -> Result<HttpResponse, Failure> {
-    let tail = &room.tail;
+    let tail = &worker.tail;
     let topic = Topic::parse(&path)
         .map_err(|error| Failure::new(Code::BadTopic, error.to_string()).field("topic"))?;
     grant.may_subscribe(&[(&topic).into()])?;

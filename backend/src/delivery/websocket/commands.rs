@@ -24,7 +24,7 @@ impl Socket {
             Err(Refused { reference, problem }) => self.refuse(reference, problem),
             Ok((Command::Subscribe { topics, after, policy }, reference)) => {
                 let is_granted = self.grant.may_subscribe(&topics);
-                match is_granted.and_then(|()| self.room.has_room_for(&self.client, &topics)) {
+                match is_granted.and_then(|()| self.worker.has_room_for(&self.client, &topics)) {
                     Ok(reading) => self.subscribe(topics, (after, policy), reading, reference),
                     Err(problem) => self.refuse(reference, problem),
                 }
@@ -35,15 +35,15 @@ impl Socket {
                 let is_admitted = self
                     .grant
                     .may_publish(&topic)
-                    .and_then(|()| self.room.usage.publish(&self.client, 1).map_err(Failure::problem));
+                    .and_then(|()| self.worker.usage.publish(&self.client, 1).map_err(Failure::problem));
                 if let Err(problem) = is_admitted {
                     return self.refuse(reference, problem);
                 }
                 let key = id.map(|id| Key { id, by: self.grant.subject.clone() });
                 let append = Append { topic, drafts: vec![Draft { name, data }], key };
-                let (engine, room) = (Arc::clone(&self.engine), Arc::clone(&self.room));
+                let (engine, worker) = (Arc::clone(&self.engine), Arc::clone(&self.worker));
                 self.publishing = Some(Box::pin(async move {
-                    let appended = room.append(&*engine, append).await.and_then(|cursors| {
+                    let appended = worker.append(&*engine, append).await.and_then(|cursors| {
                         let none = || EngineError::Unavailable("it kept nothing".to_owned());
                         cursors.first().copied().ok_or_else(none)
                     });
@@ -93,10 +93,10 @@ impl Socket {
             return self.refuse(reference, problem);
         }
         let count = self.subscriptions.iter().map(|s| s.topics().count()).sum::<usize>() + topics.len();
-        if let Err(problem) = too_many(count, &self.room.limits) {
+        if let Err(problem) = too_many(count, &self.worker.limits) {
             return self.refuse(reference, problem.field("topics"));
         }
-        let most = self.room.limits.max_events;
+        let most = self.worker.limits.max_events;
         if let After::Last(count) = after
             && count.get() as usize > most
         {
@@ -105,10 +105,10 @@ impl Socket {
             return self.refuse(reference, problem.field("last"));
         }
         let subscription =
-            Subscription::new(self.tail(), &topics, after, policy, Technique::Websocket, self.room.shard);
+            Subscription::new(self.tail(), &topics, after, policy, Technique::Websocket, self.worker.shard);
         self.here.extend(self.presence.enter(&self.grant, &topics));
         self.reading.extend(Some(reading).filter(|reading| !reading.is_empty()));
-        let rule = LagRule::of(&self.room.lag, &topics);
+        let rule = LagRule::of(&self.worker.lag, &topics);
         let subscription = subscription.hold_to(rule);
         let on_lag = rule.map(|rule| rule.action.name().into());
         self.reply(&Reply::Subscribed { topics, cursor: subscription.cursor(), on_lag, reference });

@@ -89,14 +89,14 @@ impl Ledger {
     /// # Errors
     /// 400 if it speaks of another log, of what the log has not come to, or of more than a report may; 403 if its
     /// topics are not granted or its name is somebody else's.
-    pub async fn take(&self, report: Report, grant: &Grant, room: &Worker) -> Result<Account, Failure> {
+    pub async fn take(&self, report: Report, grant: &Grant, worker: &Worker) -> Result<Account, Failure> {
         let bad = |field, detail: String| Failure::new(Code::BadParameter, detail).field(field);
-        if report.topics.is_empty() || report.topics.len() > room.limits.max_topics {
-            let detail = format!("give 1 to {} topics", room.limits.max_topics);
+        if report.topics.is_empty() || report.topics.len() > worker.limits.max_topics {
+            let detail = format!("give 1 to {} topics", worker.limits.max_topics);
             return Err(bad("topics", detail));
         }
         grant.may_subscribe(&report.topics)?;
-        let (tail, Report { after, through, .. }) = (&room.tail, &report);
+        let (tail, Report { after, through, .. }) = (&worker.tail, &report);
         if [after.epoch, through.epoch] != [tail.epoch(); 2] {
             return Err(bad("after", "it is of another life of the log; begin anew".to_owned()));
         }
@@ -108,7 +108,7 @@ impl Ledger {
             );
             return Err(bad("through", detail));
         }
-        let expected = expected(&report, room).await?;
+        let expected = expected(&report, worker).await?;
         let mut books = self.books.lock().unwrap_or_else(PoisonError::into_inner);
         if books.by_reader.len() >= MAX_READERS && !books.by_reader.contains_key(&report.reader) {
             let oldest = books.by_reader.iter().min_by_key(|(_, entry)| entry.reported_at);
@@ -129,8 +129,8 @@ impl Ledger {
         entry.reported_at = Instant::now();
         entry.topics.clone_from(&report.topics);
         let before = entry.book.missing();
-        let room = MAX_MISSING.saturating_sub(*missing);
-        let account = entry.book.enter(&report, expected.as_deref(), room);
+        let worker = MAX_MISSING.saturating_sub(*missing);
+        let account = entry.book.enter(&report, expected.as_deref(), worker);
         *missing = *missing + entry.book.missing() - before;
         Ok(account)
     }
@@ -162,10 +162,10 @@ impl Ledger {
 }
 
 /// The offsets of the events that the log has of the reported stretch; `None` if a part of it is gone.
-async fn expected(report: &Report, room: &Worker) -> Result<Option<Vec<u64>>, Failure> {
+async fn expected(report: &Report, worker: &Worker) -> Result<Option<Vec<u64>>, Failure> {
     let most = report.held.len() + MAX_GAP;
     let mut reading = Subscription::range(
-        (&room.tail, Shard::DIRECT),
+        (&worker.tail, Shard::DIRECT),
         &report.topics,
         After::Cursor(report.after),
         Some(report.through.offset),
@@ -196,12 +196,12 @@ pub async fn report(
     payload: web::Payload,
     grant: Grant,
     ledger: web::Data<Ledger>,
-    room: web::Data<Worker>,
+    worker: web::Data<Worker>,
 ) -> Result<HttpResponse, Failure> {
-    let body = body::whole(payload, &request, &room).await?;
+    let body = body::whole(payload, &request, &worker).await?;
     let report: Report = serde_json::from_slice(&body)
         .map_err(|error| Failure::new(Code::BadBody, format!("no report: {error}")).field("body"))?;
-    let account = ledger.take(report, &grant, &room).await?;
+    let account = ledger.take(report, &grant, &worker).await?;
     Ok(HttpResponse::Ok().insert_header((header::CACHE_CONTROL, "no-store")).json(account))
 }
 
