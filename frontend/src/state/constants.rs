@@ -5,7 +5,7 @@ use fourways_shared::{Technique, decide::Constants, lab::Counts};
 use super::experiment::run::Run;
 
 /// What `fourways-bench constants` measured; see `bench/`.
-const MEASURED: &str = include_str!("../../../bench/constants.json");
+const MEASURED: &str = include_str!("../../../tools/bench/constants.json");
 
 /// The bench's constants.
 pub(crate) fn measured() -> Constants {

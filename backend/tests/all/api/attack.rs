@@ -196,7 +196,7 @@ fn the_table_of_attacks_names_tests() {
             include_str!("../../../src/access/keys.rs").to_owned(),
             include_str!("../../../../crates/race/tests/race.rs").to_owned(),
             include_str!("../../../../shared/src/data.rs").to_owned(),
-            include_str!("../../../../e2e/tests/e2e/client_js/tabs.rs").to_owned(),
+            include_str!("../../../../tools/e2e/tests/e2e/client_js/tabs.rs").to_owned(),
             include_str!("../encodings.rs").to_owned(),
             include_str!("../log/costs.rs").to_owned(),
             include_str!("../log/faults.rs").to_owned(),

@@ -26,7 +26,7 @@ impl Drop for Preview {
 
 /// The hook as the guide has it.
 fn hook() -> anyhow::Result<String> {
-    let guide = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/client.md");
+    let guide = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/client.md");
     let guide = std::fs::read_to_string(guide)?;
     let blocks = guide.split("```js\n").skip(1).filter_map(|rest| rest.split("```").next());
     let hook = blocks.into_iter().find(|block| block.contains("export function useTopic"));

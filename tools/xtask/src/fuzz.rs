@@ -45,7 +45,7 @@ pub(crate) fn run(arguments: &[String]) -> anyhow::Result<()> {
 
 /// By the files that there are.
 fn targets() -> anyhow::Result<Vec<String>> {
-    let folder = root().join("fuzz/fuzz_targets");
+    let folder = root().join("tools/fuzz/fuzz_targets");
     let files = fs::read_dir(&folder).with_context(|| format!("{} can't be read", folder.display()))?;
     let mut names: Vec<String> =
         files.filter_map(|file| file.ok()?.path().file_stem()?.to_str().map(str::to_owned)).collect();
@@ -58,7 +58,8 @@ fn targets() -> anyhow::Result<Vec<String>> {
 fn fuzz(target: &str, seconds: u32, path: &std::ffi::OsStr) -> anyhow::Result<String> {
     // The parsers have no unsafe code, so there is nothing for a sanitizer to find, and stable Rust will do.
     let cargo = |action: &str| {
-        let mut command = command(&format!("cargo fuzz {action} --sanitizer none {target}"));
+        let mut command =
+            command(&format!("cargo fuzz {action} --fuzz-dir tools/fuzz --sanitizer none {target}"));
         command.env("PATH", path);
         command
     };
@@ -83,10 +84,10 @@ fn fuzz(target: &str, seconds: u32, path: &std::ffi::OsStr) -> anyhow::Result<St
         for line in &last {
             say(line);
         }
-        bail!("{target} has a finding; it is in fuzz/artifacts/{target}");
+        bail!("{target} has a finding; it is in tools/fuzz/artifacts/{target}");
     }
     let (corpus, kept) =
-        (root().join("fuzz/corpus").join(target), root().join("fuzz/target/kept").join(target));
+        (root().join("tools/fuzz/corpus").join(target), root().join("tools/fuzz/target/kept").join(target));
     // What is left of an earlier time.
     drop(fs::remove_dir_all(&kept));
     fs::create_dir_all(&kept).with_context(|| format!("{} can't be made", kept.display()))?;

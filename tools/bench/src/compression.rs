@@ -194,7 +194,7 @@ fn figures() -> Vec<Data> {
 
 /// As a chat gets them.
 fn sentences() -> Vec<Data> {
-    let text = include_str!("../../ARCHITECTURE.md").replace('\n', " ");
+    let text = include_str!("../../../ARCHITECTURE.md").replace('\n', " ");
     text.split_inclusive(['.', ':', ';'])
         .map(str::trim)
         .filter(|sentence| sentence.len() > 20)
@@ -204,7 +204,7 @@ fn sentences() -> Vec<Data> {
 
 /// As a catalogue gets them: the packages that this is built of.
 fn documents() -> Vec<Data> {
-    let packages = include_str!("../../Cargo.lock").split("[[package]]").skip(1);
+    let packages = include_str!("../../../Cargo.lock").split("[[package]]").skip(1);
     packages
         .filter(|package| package.len() > 500)
         .map(|package| {

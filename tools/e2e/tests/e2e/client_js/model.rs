@@ -10,7 +10,7 @@ use serde_json::json;
 const STEPS: &str = "300000";
 
 fn run(script: &str, arguments: &[&str]) -> anyhow::Result<()> {
-    let script = format!("{}/../client-js/tests/{script}", env!("CARGO_MANIFEST_DIR"));
+    let script = format!("{}/../../client-js/tests/{script}", env!("CARGO_MANIFEST_DIR"));
     let output =
         Command::new("node").arg(script).args(arguments).output().context("node can't be started")?;
     let (out, errors) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));

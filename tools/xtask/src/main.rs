@@ -74,5 +74,5 @@ fn main() -> ExitCode {
 /// The workspace's folder.
 fn root() -> PathBuf {
     let here = PathBuf::from(env!("CARGO_MANIFEST_DIR"));
-    here.parent().map_or_else(|| here.clone(), PathBuf::from)
+    here.ancestors().nth(2).map_or_else(|| here.clone(), PathBuf::from)
 }

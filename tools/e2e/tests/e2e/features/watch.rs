@@ -87,7 +87,7 @@ fn the_technique_is_switched_while_it_runs_and_the_code_is_the_real_one() {
         ada.text_when("[data-testid=why]", |why| why.contains("by WebSocket")).await?;
         ada.click(".code-tab summary").await?;
         ada.ask_when("return document.querySelector('[data-testid=code]').textContent;", &[], |code| {
-            code.as_str() == Some(include_str!("../../../../frontend/src/pages/features/chat.rs"))
+            code.as_str() == Some(include_str!("../../../../../frontend/src/pages/features/chat.rs"))
         })
         .await?;
         let errors = ada.console_errors().await?;

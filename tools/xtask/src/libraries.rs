@@ -11,7 +11,7 @@ use crate::{
     tools,
 };
 
-/// A reader: its folder in `e2e/libraries`, what has to be there to build it, and how it is built.
+/// A reader: its folder in `tools/e2e/libraries`, what has to be there to build it, and how it is built.
 const READERS: [(&str, &str, &[&str]); 10] = [
     ("httpx-sse", "python3 --version", PYTHON),
     ("requests-sse", "python3 --version", PYTHON),
@@ -42,7 +42,7 @@ pub(crate) fn run() -> anyhow::Result<()> {
                 say(&format!("   {name} is left out: `{needs}` says nothing"));
                 continue;
             }
-            build(step, &root().join("e2e/libraries").join(name), &folder.join(name), how)?;
+            build(step, &root().join("tools/e2e/libraries").join(name), &folder.join(name), how)?;
         }
         Ok(())
     })?;

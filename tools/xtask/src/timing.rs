@@ -190,7 +190,7 @@ impl Drop for Group {
 type Change = (&'static str, &'static str, &'static str);
 
 const BACKEND: Change =
-    ("backend/src/routes.rs", "async fn ready(room: Data<Room>) -> HttpResponse {", "tracing::debug!");
+    ("backend/src/routes.rs", "async fn ready(worker: Data<Worker>) -> HttpResponse {", "tracing::debug!");
 const FRONTEND: Change = ("frontend/src/app.rs", "pub fn App() -> impl IntoView {", "leptos::logging::log!");
 
 /// Has a function say something new.

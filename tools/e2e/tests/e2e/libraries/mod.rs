@@ -1,6 +1,6 @@
 //! Event streams as other people's libraries read them: each event once and in order, through a kill, a restart and a drain.
 //!
-//! `cargo xtask libraries` builds the readers in `e2e/libraries/`, as far as their languages are on the machine; without it these tests
+//! `cargo xtask libraries` builds the readers in `tools/e2e/libraries/`, as far as their languages are on the machine; without it these tests
 //! say that they were skipped.
 
 mod vite;

@@ -1,6 +1,6 @@
 //! The log's own files beside redb and SQLite: durable appends, reads in order, and bytes on the disk.
 //!
-//! `cargo run --release --manifest-path bench/stores/Cargo.toml [FOLDER]`; the folder says which disk is measured. The others
+//! `cargo run --release --manifest-path tools/bench/stores/Cargo.toml [FOLDER]`; the folder says which disk is measured. The others
 //! are given the advantage: they keep bytes under a number, the log also encodes, names, remembers and shows each event.
 #![forbid(unsafe_code)]
 

@@ -38,7 +38,7 @@ fn a_package_is_made_installed_and_used() {
         let server = Server::start()?;
         let folder = tempfile::tempdir()?;
         // Packing puts the licences beside the sources for a moment: not in the repository's own folder.
-        let sources = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+        let sources = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
         let own = folder.path().join("repository/client-js");
         std::fs::create_dir_all(&own)?;
         for file in ["fourways.js", "fourways.d.ts", "package.json", "README.md"] {

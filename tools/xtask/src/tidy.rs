@@ -9,7 +9,7 @@ use crate::{app::files, root};
 /// Reads every source and fails with all breaches at once.
 pub(crate) fn check() -> anyhow::Result<()> {
     let mut breaches = Vec::new();
-    for crate_name in ["shared", "backend", "client", "frontend", "crates", "bench", "e2e", "xtask"] {
+    for crate_name in ["shared", "backend", "frontend", "crates", "tools"] {
         for path in files(&root().join(crate_name))? {
             if path.extension().is_none_or(|extension| extension != "rs") {
                 continue;
@@ -19,7 +19,7 @@ pub(crate) fn check() -> anyhow::Result<()> {
             breaches.extend(breaches_of(&name, &text));
         }
     }
-    for room in ["backend/src/delivery", "client/src", "frontend/src/delivery"] {
+    for room in ["backend/src/delivery", "crates/client/src", "frontend/src/delivery"] {
         for technique in ["short_poll.rs", "long_poll.rs", "sse.rs", "websocket.rs"] {
             if !root().join(room).join(technique).is_file() {
                 breaches.push(format!(
@@ -86,7 +86,7 @@ fn breaches_of(name: &str, text: &str) -> Vec<String> {
         let doors = ["EventSource::new", "WebSocket::new", "fetch_with_", "gloo_net"];
         forbid(&doors, "only delivery opens connections");
     }
-    if !name.starts_with("xtask/") {
+    if !name.starts_with("tools/xtask/") {
         forbid(
             &[".forget()", "unbounded_channel", "mpsc::unbounded"],
             "what is opened has an owner, and a bound",
