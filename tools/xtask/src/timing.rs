@@ -31,7 +31,7 @@ const ROWS: [(&str, &str, Duration); 9] = [
     ("test-quick", "`test --quick` after one changed line in the backend", Duration::from_secs(90)),
 ];
 
-/// Prints the table of the README: all rows, or those that are named. `--busy N` runs the whole suite so often instead,
+/// Prints the table of `docs/figures.md`: all rows, or those that are named. `--busy N` runs the whole suite so often instead,
 /// while another process keeps every core busy.
 ///
 /// # Errors

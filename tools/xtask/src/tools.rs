@@ -17,7 +17,7 @@ const TRUNK: &str = "0.21.14";
 const BINARYEN: &str = "132.0.0";
 /// Trunk's own minifier does not understand the JavaScript that wasm-bindgen writes.
 const ESBUILD: &str = "0.28.2";
-/// The npm packages that the README's Node clients use, and their tests.
+/// The npm packages that the Node clients of the docs use, and their tests.
 const NODE_CLIENTS: [&str; 2] = ["ws@8.23.0", "eventsource@4.1.1"];
 /// Asks an API what its description says.
 const SCHEMATHESIS: &str = "4.32.5";
@@ -145,7 +145,7 @@ pub(crate) fn for_cost(step: &Step<'_>) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// The folder of `node_modules` with the README's Node clients.
+/// The folder of `node_modules` with the docs' Node clients.
 pub(crate) fn node_clients(step: &Step<'_>) -> anyhow::Result<PathBuf> {
     let folder = cache()?.join("node-clients").join(NODE_CLIENTS.join("+").replace('@', "-"));
     if !folder.join("node_modules/ws").exists() || !folder.join("node_modules/eventsource").exists() {

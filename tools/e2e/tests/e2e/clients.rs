@@ -1,4 +1,4 @@
-//! Clients that are not ours, as the README shows them: Node's `ws`, and the `eventsource` package.
+//! Clients that are not ours, as the docs show them: Node's `ws`, and the `eventsource` package.
 
 use std::process::Command;
 
