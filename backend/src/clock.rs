@@ -1,4 +1,4 @@
-//! The time.
+//! The system's clock, as the server writes times: in microseconds since the Unix epoch.
 
 use std::time::{SystemTime, UNIX_EPOCH};
 

@@ -1,4 +1,4 @@
-//! What the requests of one worker share.
+//! The state that all requests of one worker thread share.
 
 use std::{sync::Arc, time::Instant};
 

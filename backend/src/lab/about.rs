@@ -1,4 +1,4 @@
-//! What a page of the lab has to know of the server before it shows anything.
+//! `GET /v1/lab` tells a page of the lab which parts of it run on this server.
 
 use actix_web::{HttpResponse, http::header, web};
 

@@ -63,10 +63,11 @@ pub(crate) fn centre(list: &'static str, entry: &'static str) {
 }
 
 /// Moves the focus to the first element that a selector finds, once what is being drawn is there.
-pub(crate) fn focus(css: &'static str) {
+pub(crate) fn focus(css: impl Into<String>) {
+    let css = css.into();
     wasm_bindgen_futures::spawn_local(async move {
         super::timer::sleep(0.0).await;
-        let found = || web_sys::window()?.document()?.query_selector(css).ok()?;
+        let found = || web_sys::window()?.document()?.query_selector(&css).ok()?;
         let Some(element) = found().and_then(|found| found.dyn_into::<web_sys::HtmlElement>().ok()) else {
             return;
         };

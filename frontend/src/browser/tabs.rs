@@ -1,4 +1,4 @@
-//! What the tabs of this origin tell each other.
+//! A channel on which the tabs of one origin send each other texts.
 
 use wasm_bindgen::{JsCast as _, closure::Closure};
 use web_sys::{BroadcastChannel, MessageEvent};

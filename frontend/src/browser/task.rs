@@ -1,7 +1,7 @@
 //! Tasks of a page: they end with it.
 //!
 //! A page's signals are gone when another page is there, and a task that reads one of them then ends the app with a panic.
-//! What is to outlive the page, as the app's own tasks do, is spawned by `wasm_bindgen_futures` instead.
+//! Tasks of the whole app, which outlive its pages, are spawned by `wasm_bindgen_futures` instead.
 
 use std::{cell::Cell, future::poll_fn, pin::Pin, task::Poll};
 

@@ -1,4 +1,4 @@
-//! How a signal is changed: on a copy of its value, so that whatever is read meanwhile reads what was.
+//! [`Change`] changes a signal's value on a copy, so that a closure which reads the same signal meanwhile reads the old value.
 //!
 //! `Update::update` locks the signal while its closure runs, and a closure that reads the same signal ends the app with a panic. Clippy refuses
 //! it everywhere (`clippy.toml`); this is what there is instead.

@@ -36,11 +36,13 @@ pub(crate) fn Confirm(
     part(move || {
         let (name, testid) = (name.clone(), testid.clone());
         if is_asked.get() {
+            // The button is made anew, and whoever uses the keyboard is where it was.
+            let back = testid.clone();
             view! {
                 <span class="confirm" role="group" aria-label=name>
                     <span>{move || question.get()}</span>
                     <button type="button" class="btn danger" data-testid=format!("{testid}-yes") on:click=move |_| { is_asked.set(false); run.run(()); }>{yes}</button>
-                    <button type="button" class="btn" on:click=move |_| is_asked.set(false)>"Cancel"</button>
+                    <button type="button" class="btn" on:click=move |_| { is_asked.set(false); page::focus(format!("[data-testid={back}]")); }>"Cancel"</button>
                 </span>
             }
             .into_any()

@@ -7,6 +7,10 @@ use std::collections::BTreeMap;
 
 /// How many there are.
 pub(crate) const LIMIT: u32 = 6;
+/// Whatever a tab says, it holds no more.
+const MOST_A_TAB: u32 = 100;
+/// So many tabs are remembered.
+const MOST_TABS: usize = 200;
 /// A tab says how many it holds every few seconds; the timers of a hidden one may come once a minute.
 const FORGET_MS: f64 = 75_000.0;
 
@@ -20,10 +24,11 @@ pub(crate) struct Budget {
 impl Budget {
     /// A tab holds so many.
     pub(crate) fn hear(&mut self, tab: &str, held: u32, now_ms: f64) {
+        let held = held.min(MOST_A_TAB);
         self.tabs.retain(|_, (_, at_ms)| now_ms - *at_ms < FORGET_MS);
         if held == 0 {
             self.tabs.remove(tab);
-        } else {
+        } else if self.tabs.len() < MOST_TABS || self.tabs.contains_key(tab) {
             self.tabs.insert(tab.to_owned(), (held, now_ms));
         }
     }
@@ -80,5 +85,13 @@ mod tests {
         assert_eq!(budget.held(), 4, "it closed them");
         budget.hear("d", 1, 76_500.0);
         assert_eq!(budget.held(), 1, "the others have said nothing for long");
+        for tab in 0..10_000 {
+            budget.hear(&tab.to_string(), u32::MAX, 76_500.0);
+        }
+        assert_eq!(
+            (budget.tabs.len(), budget.is_spent()),
+            (MOST_TABS, true),
+            "whatever is told, it is bounded"
+        );
     }
 }

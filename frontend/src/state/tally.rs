@@ -1,4 +1,4 @@
-//! What the server counts, over its restarts: one that begins anew begins at zero, and the page does not.
+//! Sums of the server's counts over its restarts: a new server begins at zero, and the page's sums continue.
 
 use fourways_shared::{Technique, lab::Counts};
 

@@ -1,7 +1,7 @@
 //! The lab's watch over connections: it counts a visitor's streams part by part, and lets the visitor's own faults happen to them.
 //!
-//! It stands between the socket and HTTP, as a proxy would, so that what is counted is what the kernel counts, and no
-//! delivery knows of faults. A connection whose requests carry no lab id costs one comparison for each read.
+//! The watch stands between the socket and HTTP, as a proxy would: its counts are those of the kernel, and no delivery knows
+//! of faults. A connection whose requests carry no lab id costs one comparison for each read.
 
 pub(super) mod dissect;
 mod meter;

@@ -1,4 +1,4 @@
-//! What the lab says is so: over restarts of the server, without a token, with connections that run out, on every diagram.
+//! The lab tells the truth: over restarts of the server, without a token, when connections run out, and in its diagrams.
 
 use std::time::Duration;
 
