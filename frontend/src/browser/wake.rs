@@ -28,3 +28,25 @@ pub(crate) async fn sleep(ms: f64) {
         timer::sleep(left_ms.min(STEP_MS)).await;
     }
 }
+
+#[cfg(all(test, target_arch = "wasm32"))]
+mod tests {
+    use wasm_bindgen_futures::spawn_local;
+    use wasm_bindgen_test::{wasm_bindgen_test, wasm_bindgen_test_configure};
+
+    use super::{call, sleep};
+    use crate::browser::timer;
+
+    wasm_bindgen_test_configure!(run_in_browser);
+
+    #[wasm_bindgen_test]
+    async fn a_call_ends_every_wait_and_a_wait_ends_by_itself() {
+        spawn_local(async {
+            timer::sleep(5.0).await;
+            call();
+        });
+        // Eleven days, but for the call.
+        sleep(1e9).await;
+        sleep(1.0).await;
+    }
+}

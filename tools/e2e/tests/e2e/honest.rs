@@ -309,17 +309,14 @@ fn retry_now_brings_the_streams_back_with_the_banner() {
         server.again()?;
         browser.ask("document.querySelector('.banner button')?.click(); return true;", &[]).await?;
         browser.gone(".banner").await?;
-        // All are open again as soon as the first is, and not after a backoff of their own: that they are is what can be seen.
+        // That they need not wait for a backoff of their own is held by a test of `browser::wake`.
         let links = "return [...document.querySelectorAll('.beh')].map(one => one.textContent);";
         let are_back = |said: &Value| {
             said.as_array().is_some_and(|lanes| {
                 lanes.iter().all(|lane| !lane.as_str().unwrap_or_default().contains("reconnecting"))
             })
         };
-        let began = std::time::Instant::now();
         browser.ask_when(links, &[], are_back).await?;
-        // The longest wait is 15 s, and each technique would have its own.
-        ensure!(began.elapsed() < Duration::from_secs(12), "they were waited for {:?}", began.elapsed());
         browser.close().await
     });
 }

@@ -35,13 +35,10 @@ fn a_number_that_is_none_leaves_what_was() {
             input.dispatchEvent(new Event('change', { bubbles: true }));
             return input.value;";
         for field in 0..5 {
-            let before = browser.ask(type_into, &[json!(field), json!("7")]).await?;
+            let before = browser.ask(type_into, &[json!(field), json!("20")]).await?;
             for typed in ["", "x", "-", "1e", "--1"] {
                 let after = browser.ask(type_into, &[json!(field), json!(typed)]).await?;
-                anyhow::ensure!(
-                    after == before || after != json!(typed),
-                    "field {field} shows {after} for {typed:?}"
-                );
+                anyhow::ensure!(after == before, "field {field} shows {after} for {typed:?}");
             }
             for typed in ["-1", "1e9", "2.5"] {
                 let shown = browser.ask(type_into, &[json!(field), json!(typed)]).await?;
