@@ -1,7 +1,8 @@
-//! Builds the server again when the app was built: what is embedded is not among cargo's sources.
+//! Has cargo build the server again after the app was built: the embedded app is not among the crate's sources.
 
 fn main() {
-    // A folder that is not there counts as changed each time. Where it can't be made, the server is built each time.
+    // Cargo takes a missing folder for changed each time, so the folder is made. If that fails, the server is built
+    // each time.
     drop(std::fs::create_dir_all("../dist"));
     println!("cargo::rerun-if-changed=../dist");
 }

@@ -1,9 +1,9 @@
-/** Fourways in a page or in Node: one log, by the best technique that works here, resumed by its cursor. */
+/** The Fourways client for pages and Node: one log, read by the best technique that works and resumed by cursor. */
 
-/** The four ways, from the best to the one that always works. */
+/** The four techniques, from the best to the one that always works. */
 export type Technique = 'websocket' | 'sse' | 'long_poll' | 'short_poll';
 
-/** A place in the log, as the server gave it out. */
+/** A reader's place in the log. The text is opaque: pass it back as the server gave it. */
 export type Cursor = string;
 
 /** One event of the log. */
@@ -12,20 +12,20 @@ export interface FourwaysEvent<T = unknown> {
   topic: string;
   cursor: Cursor;
   name: string;
-  /** The publisher's idempotency key. */
+  /** The publisher's idempotency key, if it gave one. */
   id?: string;
-  /** By the server's clock, in microseconds since 1970. */
+  /** Time of publication by the server's clock, in microseconds since 1970. */
   published_at: number;
   data: T;
-  /** `data` is bytes, in base64. */
+  /** Present if `data` is bytes, as a base64 string. */
   encoding?: 'base64';
 }
 
-/** Continuity broke: what is gone is gone, and the stream goes on from `cursor`. */
+/** A break in continuity: some events were missed for good, and the stream continues after `cursor`. */
 export interface Reset {
   type: 'reset';
   reason: string;
-  /** How many events were missed, where that is known. */
+  /** Number of events that were missed; `null` if it is not known. */
   missed: number | null;
   earliest: Cursor;
   cursor: Cursor;
@@ -33,76 +33,86 @@ export interface Reset {
 }
 
 /**
- * How things stand. `shared`: another tab of this origin (or another subscription of this one) holds the line, and it is open.
- * `stopped`: it was refused.
+ * The state of a subscription. `shared`: another tab of this origin, or another subscription of this tab, holds the
+ * open connection. `stopped`: the subscription was refused for good.
  */
 export interface State {
   technique: Technique | null;
   state: 'open' | 'waiting' | 'shared' | 'stopped';
-  /** While it waits: what failed last, if anything said why. A `TypeError` of `fetch` is a network, or an origin that is not let in. */
+  /**
+   * While `waiting`, the last failure, if its reason is known. A `TypeError` of `fetch` means that the network failed
+   * or that the server does not allow this origin.
+   */
   error?: Error | Refusal | undefined;
 }
 
-/** What the server said when it refused. */
+/** The error for a request that the server refused. */
 export interface Refusal extends Error {
-  /** problem+json (RFC 9457), where it was one. */
+  /** The body, if it is problem+json (RFC 9457). */
   problem?: { type?: string; code?: string; title?: string; status?: number; detail?: string; field?: string };
-  /** The HTTP status, or what a socket was closed with less 4000. */
+  /** The HTTP status, or a socket's close code minus 4000. */
   status?: number;
-  /** Asking again would not help. */
+  /** True if repeating the request would not help. */
   stop?: boolean;
 }
 
 export interface Connection {
-  /** The server, with the path that it is served below, if there is one; without it, where this module came from. */
+  /** The server's address, with a path if it is served below one. Default: the address that this module came from. */
   url?: string | undefined;
-  /** A token, or what gets a fresh one: shown in a header, and on a socket as a one-time ticket. */
+  /** A token, or a function that returns a fresh one. Sent in a header; a socket uses a one-time ticket instead. */
   token?: string | (() => string | Promise<string>) | undefined;
-  /** As for `fetch`; `same-origin` without it. */
+  /** The `credentials` of every `fetch`. Default: `same-origin`. */
   credentials?: 'omit' | 'same-origin' | 'include' | undefined;
 }
 
 export interface SubscribeOptions extends Connection {
-  /** Begin after this place, or with `'earliest'`; without it, with what is published from now on. */
+  /** Cursor to begin after, or `'earliest'` for the oldest retained event. Default: events published from now on. */
   after?: Cursor | 'earliest' | undefined;
-  /** Begin with the last so many events. */
+  /** Begins with the newest N events. */
   last?: number | undefined;
-  /** `latest`: of a backlog only the newest event of each topic. */
+  /** `latest` conflates: of pending events only the newest of each topic is delivered. Default: `all`. */
   policy?: 'all' | 'latest' | undefined;
-  /** Which techniques, from the best; all four without it. */
+  /** Techniques to use, the best first. Default: all four. */
   techniques?: readonly Technique[] | undefined;
   /**
-   * False: this tab has a line of its own. Otherwise all tabs of an origin share one that read the same topics, and whose tokens
-   * (or cookies) say the same: who may not hear it hears nothing of it.
+   * False gives this tab a connection of its own. By default, tabs of an origin share one if they read the same topics
+   * and their tokens (or cookies) grant the same rights. A tab without those rights receives nothing from it.
    */
   share?: boolean | undefined;
-  /** Ends the subscription, as `close()` does. */
+  /** Ends the subscription when aborted, as `close()` does. */
   signal?: AbortSignal | undefined;
-  /** Between short polls, in milliseconds; 5,000 without it. */
+  /** Interval between short polls, in milliseconds. Default: 5,000. */
   pollMs?: number | undefined;
-  /** After how long to look whether a better technique works again, in milliseconds; 60,000 without it, doubled each time. */
+  /** Time until a better technique is probed again, in milliseconds; doubled after each failure. Default: 60,000. */
   climbMs?: number | undefined;
-  /** How long a line may show no sign of life before it is given up, in milliseconds; 6,000 without it. */
+  /** Time in which a new connection must show a sign of life, in milliseconds. Default: 6,000. */
   proofMs?: number | undefined;
-  /** How long a better line must live before it is trusted, in milliseconds; 10,000 without it. */
+  /** Age at which a better connection replaces the current one, in milliseconds. Default: 10,000. */
   youngMs?: number | undefined;
-  /** How long the tab that holds the line may be silent before it is asked, and then replaced, in milliseconds; 5,000 without it. */
+  /**
+   * Silence after which the tab that holds the shared connection is asked for a sign of life, in milliseconds; after as
+   * much again it is replaced. Default: 5,000.
+   */
   tabMs?: number | undefined;
+  /** Called when events were missed. */
   onReset?: ((reset: Reset) => void) | undefined;
+  /** Called when the state changes. */
   onState?: ((state: State) => void) | undefined;
-  /** The stream has ended: it was refused, and would be again. */
+  /** Called once when the stream has ended because the server refused it for good. */
   onError?: ((error: Refusal) => void) | undefined;
 }
 
-/** A stream that goes on until it is closed. */
+/** A stream of events that stays open until it is closed or refused for good. */
 export interface Subscription {
-  /** Up to here everything has been handed on. */
+  /** Cursor up to which everything has been delivered; `null` before the first one is known. */
   readonly cursor: Cursor | null;
+  /** Technique in use; `null` before the first one is tried and after a final refusal. */
   readonly technique: Technique | null;
+  /** Ends the subscription. */
   close(): void;
 }
 
-/** Every event of these topics (or patterns: `orders.*`, `chat.>`), each once and in order. */
+/** Delivers every event of these topics (or patterns, as in `orders.*` and `chat.>`) once and in order. */
 export function subscribe<T = unknown>(
   topics: string | readonly string[],
   onEvent: (event: FourwaysEvent<T>) => void,
@@ -110,15 +120,15 @@ export function subscribe<T = unknown>(
 ): Subscription;
 
 export interface PublishOptions extends Connection {
-  /** Makes a repeat harmless; a random one without it. */
+  /** Idempotency key, which makes a repeat harmless. Default: a random one. */
   id?: string | undefined;
-  /** The event's name. */
+  /** Name of the event. Default: `message`. */
   name?: string | undefined;
   signal?: AbortSignal | undefined;
 }
 
 /**
- * Publishes one event, again and again with one key until the server has it or refuses it; its cursor. After four minutes without
- * an answer it gives up, because the server knows a key again for five.
+ * Publishes one event and returns its cursor. The request is repeated with the same key until the server has the event
+ * or refuses it, but for four minutes at most, because the server remembers a key for five.
  */
 export function publish(topic: string, data: unknown, options?: PublishOptions): Promise<Cursor>;

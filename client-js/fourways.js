@@ -1,30 +1,38 @@
-// Fourways in a page or in Node: one log, by the best technique that works on this path, resumed by its cursor.
+// The Fourways client for pages and Node: one log, read by the best technique that works on this path and resumed by
+// cursor.
 //
 //   const stream = subscribe(['orders.*'], event => show(event.data));
 //
-// Nothing lost and nothing twice, through every cut, fallback and hand-over between tabs: what counts is the cursor alone.
+// No event is lost or delivered twice, through every cut, fallback and hand-over between tabs. Only the cursor decides.
+//
+// A Subscription belongs to the page that made it. Its tab either leads, with a Feed that keeps one Line open, or
+// follows the leading tab over a BroadcastChannel; a Web Lock decides which tab leads. Members with an underscore are
+// internal to this module.
 
-/** From the best to the one that always works. */
+/** The techniques, from the best to the one that always works. */
 const TECHNIQUES = ['websocket', 'sse', 'long_poll', 'short_poll'];
-/** A line that shows no sign of life for so long is blocked, or something holds its bytes back. */
+/** Time in which a new line must show a sign of life; otherwise the path blocks it or holds its bytes back. */
 const PROOF_MS = 6000;
-/** One that ends sooner was cut by something on its way; twice in a row, and it is given up. */
+/** Age below which a line that ends counts as cut by the path; two such cuts in a row give up the technique. */
 const YOUNG_MS = 10000;
+/** Upper bounds of the first and of every backoff, as in shared/src/backoff.rs. */
 const BASE_MS = 500;
 const CAP_MS = 15000;
-/** Nothing is tried again sooner, whatever a server says, and nothing is waited for longer. */
+/** Shortest and longest wait before another attempt, whatever a server asks for. */
 const LEAST_MS = 200;
 const MOST_MS = 600000;
+/** Time until a better technique is probed, and the limit of its doubling. */
 const CLIMB_MS = 60000;
 const MAX_CLIMB_MS = 3600000;
+/** Default interval between short polls. */
 const POLL_MS = 5000;
-/** A leading tab that says nothing for so long is asked, and replaced when it says nothing for as long again. */
+/** Silence after which the leading tab is asked for a sign of life; after as much again it is replaced. */
 const TAB_MS = 5000;
-/** What a tab keeps of what it hears while it reads what came before. */
+/** Number of messages of the leading tab that are kept while this tab catches up. */
 const MAX_HEARD = 1000;
-/** No answer of a server's is so long. */
+/** Length of an unfinished SSE block at most; no server sends a longer one. */
 const MAX_REST = 2 ** 24;
-/** The server knows a key again for five minutes. */
+/** Time for which a publish is repeated; below the five minutes for which the server remembers an idempotency key. */
 const KEY_MS = 240000;
 
 const sleep = (ms, signal) => new Promise(done => {
@@ -36,38 +44,38 @@ const sleep = (ms, signal) => new Promise(done => {
   const timer = setTimeout(over, ms);
   signal?.addEventListener('abort', over);
 });
-/** Full jitter: clients that were cut off together come back spread out. */
+/** Exponential backoff with full jitter, so that clients that were cut off together do not reconnect together. */
 const backoff = attempt => Math.max(LEAST_MS, Math.random() * Math.min(BASE_MS * 2 ** attempt, CAP_MS));
 const fault = (text, more) => Object.assign(new Error(text), more);
 const isPage = globalThis.addEventListener && globalThis.document;
 
-/** The server's address up to the last slash: what comes before `v1/`. */
+/** Returns the server's address up to the last slash, before `v1/`. */
 function base({ url }) {
   const address = url ? new URL(url, globalThis.location?.href) : new URL(/* @vite-ignore */ '.', import.meta.url);
   if (!/^https?:$/.test(address.protocol)) throw new TypeError('options.url is missing');
   return address.origin + address.pathname.replace(/\/*$/, '/');
 }
 
-/** What follows the server's answer, by status: as `Advice` in shared/src/problem.rs, and tests hold both together. */
+/** True if a request with this status must not be repeated. Tested against `Advice` in shared/src/problem.rs. */
 const isFinal = status => status >= 400 && status < 500 && ![408, 425, 429].includes(status);
-/** The same by the code that a socket was closed with. */
+/** True if a socket that was closed with this code must not be opened again; also as in `Advice`. */
 const isFinalClose = code => [1002, 1003].includes(code) || (code > 1006 && code < 1011)
   || (code >= 4400 && code < 4600 && isFinal(code - 4000));
 
-/** Every event of these topics from now on, or from `options.after`. */
+/** Delivers every event of these topics from now on, or after `options.after`. */
 export function subscribe(topics, onEvent, options = {}) {
-  // One that begins with nothing would be open for ever, and hear nothing. In one order, tabs know each other's.
+  // Without a topic the stream would be open and deliver nothing. Sorted, so that tabs with the same topics share.
   const sorted = [topics].flat().sort();
   if (!sorted[0]) throw new TypeError('no topics');
   return new Subscription(sorted, onEvent, options);
 }
 
-/** Publishes one event, again and again with the same key until the server has it; its cursor. */
+/** Publishes one event and returns its cursor. Repeats the request with one key until the server has it or refuses. */
 export async function publish(topic, data, options = {}) {
-  // A page that came by plain http has no `randomUUID`.
+  // A page that was loaded over plain http has no `randomUUID`.
   const id = options.id ?? crypto.getRandomValues(new Uint32Array(4)).join('-');
   const name = options.name ? `?name=${encodeURIComponent(options.name)}` : '';
-  // What can't be sent is told at once.
+  // Throws at once if the address is wrong.
   base(options);
   const path = `v1/topics/${encodeURIComponent(topic)}/events${name}`;
   const body = JSON.stringify(data);
@@ -78,7 +86,7 @@ export async function publish(topic, data, options = {}) {
       const answer = await ask(options, path, { method: 'POST', headers, body });
       return (await answer.json()).cursor;
     } catch (error) {
-      // A token that has ended is got anew, once.
+      // An expired token is renewed once.
       const isStale = error.status === 401 && options.token?.call && !isRenewed;
       isRenewed ||= isStale;
       if ((error.stop && !isStale) || options.signal?.aborted || Date.now() - began > KEY_MS) throw error;
@@ -88,7 +96,7 @@ export async function publish(topic, data, options = {}) {
   }
 }
 
-/** The page's own function may fail, and may never answer. */
+/** Gets the token. The page's function may fail or never answer, so there is a time limit. */
 async function tokenOf({ token }) {
   if (!token?.call) return token;
   const over = new AbortController();
@@ -99,7 +107,7 @@ async function tokenOf({ token }) {
   }
 }
 
-/** A request with the token in its header. Throws what was refused: with `stop` where asking again would not help. */
+/** Sends a request with the token in its header. Throws a refusal, with `stop` set if a repeat would not help. */
 async function ask(options, path, init = {}, token = tokenOf(options)) {
   const shown = await token;
   const headers = { ...init.headers, ...(shown && { Authorization: `Bearer ${shown}` }) };
@@ -116,10 +124,10 @@ async function ask(options, path, init = {}, token = tokenOf(options)) {
 class Subscription {
   cursor = null;
   technique = null;
-  /** How often in a row it failed, whoever's line it was: kept when the lead is handed on. */
+  /** Number of failures in a row, over all lines; it survives a hand-over of the lead. */
   _attempt = 0;
   _notBefore = 0;
-  /** Each time it begins to share, or ends: what was begun before is nobody's any more. */
+  /** Counts each start of sharing and each end. Asynchronous work that began under an older number must stop. */
   _turn = 0;
   _listening = [];
 
@@ -142,7 +150,7 @@ class Subscription {
       };
       this.#on(globalThis, 'online', wake);
       this.#on(document, 'visibilitychange', () => document.hidden || wake());
-      // A page that is kept for the way back, or frozen, hears nothing and would hold the line and its lock.
+      // A page in the back/forward cache, or frozen, receives nothing but would keep the line and its lock.
       this.#on(globalThis, 'pagehide', rest);
       this.#on(globalThis, 'pageshow', wake);
       this.#on(document, 'freeze', rest);
@@ -157,7 +165,7 @@ class Subscription {
     this._listening.push(() => target?.removeEventListener(name, listener));
   }
 
-  /** Ends it; another tab goes on with the line. */
+  /** Ends the subscription; another tab takes over the lead. */
   close() {
     this._isClosed = true;
     this.#rest();
@@ -178,7 +186,7 @@ class Subscription {
     clearInterval(this._watch);
   }
 
-  /** Gives the lead away. */
+  /** Gives up the lead, so that another tab can take it. */
   #yield() {
     this._feed?.close();
     this._feed = null;
@@ -188,7 +196,7 @@ class Subscription {
   #begin() {
     this._isResting = false;
     const turn = ++this._turn;
-    // Where there are no locks, and in frames that may have none.
+    // Without sharing: there are no Web Locks, or this frame may not use them.
     const alone = () => {
       if (turn !== this._turn || this._feed) return;
       this.#hush();
@@ -198,17 +206,17 @@ class Subscription {
     else this.#share(turn).catch(alone);
   }
 
-  /** Those hear the same who show the same rights; of a token that is none of ours nobody knows. */
+  /** Names the rights of the token: tabs share a line only if these are equal. Throws if the token is not a JWT. */
   async #who(token) {
     const { exp, iat, nbf, jti, expires_at, ...who } = token
       ? JSON.parse(atob(token.split('.')[1].replaceAll('-', '+').replaceAll('_', '/')))
-      // It may be in a cookie, which no page can look into.
+      // The token may be in a cookie, which no page can read, so the server is asked.
       : await (await ask(this._options, 'v1/session', { signal: AbortSignal.timeout(PROOF_MS) }, null)).json();
     this._isPublic = who.subject === null;
     return JSON.stringify(who);
   }
 
-  /** One tab of an origin holds the line; the others hear it from there, and the next in the queue takes over. */
+  /** Shares the line: one tab of an origin leads, the others follow it, and the next in the lock's queue takes over. */
   async #share(turn) {
     const who = await this.#who(await tokenOf(this._options));
     const isOver = () => turn !== this._turn;
@@ -229,7 +237,8 @@ class Subscription {
       try {
         await navigator.locks.request(name, how, lead);
       } catch (error) {
-        // Stolen, by a tab that heard nothing from here; or given up, to steal. Anything else: there are no locks here.
+        // The lock was stolen by a tab that heard nothing from here, or the wait was given up to steal it. Any other
+        // error means that locks do not work here.
         if (error.name !== 'AbortError') throw error;
       }
       if (isOver()) return;
@@ -252,18 +261,18 @@ class Subscription {
     if (!this.cursor && (this._options.after || this._options.last)) this.#catchUp();
   }
 
-  /** Whether the leading tab lives: it answers even where its timers are held back. */
+  /** Checks that the leading tab is alive: it answers a message even if its timers are throttled. */
   #look() {
     const now = Date.now();
     const tabMs = this._tabMs;
-    // After a pause of this tab's own, what the other said meanwhile may come still.
+    // After a pause of this tab itself, messages that the leading tab sent meanwhile may still arrive.
     const wasAway = now - this._lookedAt > tabMs;
     this._lookedAt = now;
     if (this._feed || !this._channel || !this._waiting || now - this._heardAt <= tabMs) return;
     if (this._asks > 2 || (this._asks && !wasAway && now - this._askedAt > tabMs)) {
       this._asks = 0;
       this._isStealing = true;
-      // Where all are slow, taking it from each other helps nobody.
+      // If all tabs are slow, stealing the lead from each other helps none of them.
       this._tabMs *= 2;
       this._waiting.abort();
     } else if (!this._asks || wasAway) {
@@ -273,13 +282,13 @@ class Subscription {
     }
   }
 
-  /** What this tab has not and the leading one has long passed. Until it is here, what is heard waits. */
+  /** Reads the events that this tab missed before the leading tab's messages; until then those messages are kept. */
   async #catchUp() {
     if (this._heard) return;
     this._heard = [];
     const { _turn: turn, cursor } = this;
     const isOver = () => turn !== this._turn || this._feed;
-    // The leading tab may be in another log, of which there is nothing to be had.
+    // The leading tab may read another log, from which this request brings nothing.
     if (this._wasVain) await sleep(1000);
     for (let attempt = 0, more = true; more && !isOver();) {
       try {
@@ -308,10 +317,10 @@ class Subscription {
   #tell(data) {
     try {
       this._channel?.postMessage({ technique: this.technique, state: this._told, cursor: this.cursor, ...data });
-    } catch { /* What was published can't be cloned: it is JSON, so this can't be. Or it was closed meanwhile. */ }
+    } catch { /* The channel was closed meanwhile. The data is JSON, so cloning can't fail. */ }
   }
 
-  /** `prior` is where the leading tab was before: who is not there has missed something, and reads it. */
+  /** Handles a message of the leading tab. `prior` is the cursor before it; a tab at another one missed something. */
   #hear(data) {
     this._heardAt = Date.now();
     this._asks = 0;
@@ -322,7 +331,7 @@ class Subscription {
       return;
     }
     if (!cursor || cursor === this.cursor) return;
-    // It has no place yet and asked for none: the leading tab's is its own.
+    // Without a cursor yet, and without one asked for, this tab starts at the leading tab's.
     this.cursor ??= prior ?? cursor;
     const place = prior ?? cursor;
     if (reset ? prior !== this.cursor : !isSame(place, this.cursor) || isAfter(place, this.cursor)) return void this.#catchUp();
@@ -331,7 +340,7 @@ class Subscription {
     else this._moved(cursor);
   }
 
-  /** False: it was here before. */
+  /** Delivers an event, unless it is a repeat. */
   _event(event) {
     const prior = this.cursor;
     if (this._isClosed || !isAfter(event.cursor, prior)) return;
@@ -340,6 +349,7 @@ class Subscription {
     this.#hand(this._onEvent, event);
   }
 
+  /** Moves the cursor without an event. */
   _moved(cursor) {
     const prior = this.cursor;
     if (this._isClosed || !isAfter(cursor, prior)) return;
@@ -347,17 +357,17 @@ class Subscription {
     if (this._feed) this.#tell({ prior });
   }
 
-  /** Continuity broke: it goes on from where the server says, in another log even if that is back. */
+  /** Handles a break in continuity: delivery continues after the reset's cursor, which may be further back. */
   _reset(reset) {
     const prior = this.cursor;
-    // Another line may have brought already what this one has lost.
+    // Another line may have brought the events that this one lost.
     if (this._isClosed || (isSame(reset.cursor, prior) && !isAfter(reset.cursor, prior))) return;
     this.cursor = reset.cursor;
     if (this._feed) this.#tell({ reset, prior });
     this.#hand(this._options.onReset, reset);
   }
 
-  /** What the page does with it and how that fails is no business of the line's. */
+  /** Calls a listener of the page. An error in it is reported, but does not affect the line. */
   #hand(listener, what) {
     try {
       listener?.(what);
@@ -376,7 +386,7 @@ class Subscription {
     this.#hand(this._options.onState, { technique, state: this._feed || state !== 'open' ? state : 'shared', error });
   }
 
-  /** It was refused for good. The others have tokens of their own, and go on. */
+  /** Ends the subscription after a final refusal. Other tabs have their own tokens, and continue. */
   _stop(error) {
     if (this._isClosed) return;
     this.close();
@@ -385,7 +395,7 @@ class Subscription {
     this.#hand(this._options.onError, error);
   }
 
-  /** Lets another tab try: what this one can't reach, with its token or at all, it may. */
+  /** Hands the lead to another tab, which may reach the server when this tab or its token does not. False if alone. */
   _handOver(waitMs) {
     this._notBefore = Date.now() + waitMs;
     if (!this._channel) return false;
@@ -393,7 +403,7 @@ class Subscription {
     return true;
   }
 
-  /** The token for a line. If it is somebody else's than the line was shared as, it is shared anew. */
+  /** Returns the token for a line. If it has other rights than the line is shared under, sharing starts again. */
   async _token() {
     const token = await tokenOf(this._options);
     if (this._channel && (token || !this._isPublic) && await this.#who(token) !== this._who && !this._isClosed) {
@@ -405,7 +415,7 @@ class Subscription {
   }
 }
 
-/** Keeps one line open by the best technique that works. */
+/** Keeps one line open by the best technique that works. The leading tab's subscription owns it and closes it. */
 class Feed {
   _cuts = 0;
   _openedAt = 0;
@@ -430,17 +440,18 @@ class Feed {
     this._probe?.close();
   }
 
-  /** The network is back, or somebody looks: what waits, waits no longer, and what is open is looked at. */
+  /** Ends the wait and checks the open line, when the network is back or the page is visible again. */
   _wake() {
     this._resume?.();
     this._line?._look();
   }
 
+  /** Returns to the technique that worked last. */
   #stepBack() {
     this._at = Math.max(0, this._ladder.indexOf(stored(storage => storage.getItem('fourways'))));
   }
 
-  /** No attempt is made while there is no network; this machine's own is always there. */
+  /** True if there is no network, so that no attempt is made. A server on this machine can always be reached. */
   #isAway() {
     return globalThis.navigator?.onLine === false && !/\/\/(localhost|127\.|\[::1)/.test(this._subscription._base);
   }
@@ -452,7 +463,7 @@ class Feed {
       await new Promise(done => {
         this._pausing = setTimeout(done, Math.max(until - Date.now(), 0) || CAP_MS);
         this._resume = () => {
-          // What the server has told is kept to.
+          // A wait that the server asked for is not cut short.
           if (!isTold) until = Math.min(until, began + LEAST_MS);
           clearTimeout(this._pausing);
           done();
@@ -465,7 +476,7 @@ class Feed {
   async #open(waitMs = 0, isTold = false, error) {
     if (waitMs > 0 || this.#isAway()) this._subscription._state(this._ladder[this._at], 'waiting', error);
     await this.#pause(Math.max(waitMs, this._openedAt + LEAST_MS - Date.now()), isTold);
-    // A better line may have come meanwhile.
+    // A better line may have opened meanwhile.
     if (this._isClosed || this._line) return;
     const technique = this._ladder[this._at];
     if (!technique) return this._subscription._stop(fault('no technique', { stop: true }));
@@ -492,18 +503,19 @@ class Feed {
     const { _subscription: subscription } = this;
     const wasYoung = line._age() < this._youngMs;
     if (line._isAlive && !wasYoung) subscription._attempt = subscription._isRenewed = 0;
-    // A token that has ended is got anew, once.
+    // An expired token is renewed once.
     const isStale = error?.status === 401 && this._options.token?.call && !subscription._isRenewed;
     if (isStale) subscription._isRenewed = 1;
     else if (error?.stop) return subscription._stop(error);
     this._cuts = wasYoung && !isOrderly ? this._cuts + 1 : 0;
-    // An error was told by a server or a network that has failed all of them alike; silence and cuts are the path's.
+    // An error comes from the server, or from a network that fails all techniques alike. Silence and cuts are the
+    // path's fault, and another technique may get through.
     if (!isOrderly && (this._cuts > 1 || (!line._isAlive && !error)) && this._at + 1 < this._ladder.length) {
       this._at++;
       this._cuts = 0;
       return this.#open();
     }
-    // That is no technique's fault.
+    // No technique is at fault, so the last one that worked is tried first.
     if (!line._isAlive) this.#stepBack();
     const wait = Math.min(MOST_MS, Math.max(waitMs, waitMs && !subscription._attempt ? 0 : backoff(subscription._attempt)));
     subscription._attempt++;
@@ -511,7 +523,7 @@ class Feed {
     this.#open(wait, waitMs > 0, error);
   }
 
-  /** Looks from time to time whether a better one works again, while this one goes on: nothing is missed meanwhile. */
+  /** Probes a better technique from time to time. The current line stays open meanwhile, so nothing is missed. */
   #climb() {
     clearTimeout(this._climbing);
     if (this._at === 0 || this._isClosed) return;
@@ -526,7 +538,7 @@ class Feed {
         this._climbMs = Math.min(this._climbMs * 2, MAX_CLIMB_MS);
         this.#climb();
       };
-      // It must outlive what cuts young lines.
+      // A probe is trusted once it is older than lines that the path cuts.
       probe._onalive = () => this._trusting = setTimeout(() => {
         if (this._probe !== probe || this._isClosed) return;
         this._probe = null;
@@ -541,7 +553,7 @@ class Feed {
   }
 }
 
-/** One connection, or one row of polls. Ends once. */
+/** One connection, or one series of polls, by one technique. It ends once and is not reused. */
 class Line {
   _beganAt = Date.now();
   _heartbeatMs = 15000;
@@ -580,7 +592,7 @@ class Line {
     this._onalive?.();
   }
 
-  /** Something comes within each interval; the end of a second one is not waited for. */
+  /** Ends a silent line: a new one after PROOF_MS, later after 1.75 heartbeat intervals. Pings a socket after one. */
   _look() {
     if (!this._isAlive) return void (this._age() > (this._options.proofMs ?? PROOF_MS) && this.end({}));
     const silence = Date.now() - this._heardAt;
@@ -594,7 +606,7 @@ class Line {
     return ask(this._options, path, { ...init, signal: this._abort.signal }, token);
   }
 
-  /** Both streams say the same. */
+  /** Handles a message, which SSE and WebSocket have in common. */
   #take(message) {
     const { _subscription: subscription } = this;
     const { type } = message;
@@ -632,7 +644,7 @@ class Line {
       };
       socket.onerror = () => {};
       socket.onclose = ({ code, reason }) => {
-        // No page is told why there was no upgrade: it asks another way.
+        // A page can't see why an upgrade was refused, so it asks with a poll.
         if (!this._isAlive && code === 1006) return void this.#ask(`v1/events${query}&limit=1`).then(() => done(), fail);
         const status = code - 4000;
         const stop = isFinalClose(code);
@@ -645,12 +657,12 @@ class Line {
     });
   }
 
-  /** By `fetch`, not by `EventSource`: it hears comments, every event's name, and why it was refused. */
+  /** Reads SSE with `fetch`. `EventSource` hides comments, unknown event names and the reason of a refusal. */
   async #sse() {
     const { _subscription: subscription } = this;
     const path = `v1/stream?${subscription._query}${begin(subscription)}&heartbeat=event`;
     const answer = await this.#ask(path, { headers: { Accept: 'text/event-stream' } });
-    // A page to log in at, or a portal's, is no stream.
+    // The answer may be a login page or that of a captive portal.
     if (!/^text\/event-stream/i.test(answer.headers.get('Content-Type'))) throw fault('no stream came');
     const reader = answer.body.pipeThrough(new TextDecoderStream()).getReader();
     let rest = '';
@@ -667,7 +679,7 @@ class Line {
         const field = name => block.split('\n').filter(line => line.startsWith(`${name}: `)).map(line => line.slice(name.length + 2)).join('\n');
         const data = field('data');
         const message = data && JSON.parse(data);
-        // The first says how long to wait after a cut; one more comes when the server ends the stream.
+        // The first `retry` is for a cut, where the backoff is used instead. A later one means an orderly end.
         if (count++) retryMs = +field('retry') || retryMs;
         if (field('event') === 'problem') return { ...this.#refused(message), waitMs: retryMs };
         if (message) this.#take(message);
@@ -679,9 +691,9 @@ class Line {
   async #poll(wait) {
     const { _subscription: subscription, _abort: { signal } } = this;
     const pollMs = this._options.pollMs ?? POLL_MS;
-    // An answer is due at the end of the wait.
+    // The answer is due at the end of the wait.
     this._heartbeatMs = pollMs * !wait + (wait + 3) * 1000;
-    // The first is not held: it is the proof that this works. Nor is one behind an answer that said that there is more.
+    // The first poll is not held, because its answer proves that polling works; nor is one after an answer with `more`.
     for (let isHeld = false; !this._isOver;) {
       const hold = isHeld ? `&wait=${wait}` : '';
       const began = Date.now();
@@ -691,7 +703,7 @@ class Line {
       const { more, isNew } = take(subscription, body);
       this._heard();
       if (more) continue;
-      // What answers a held poll at once with nothing does not hold.
+      // Something that answers a held poll at once and without events does not hold polls, so they are spaced out.
       const isHot = isHeld && !isNew && Date.now() - began < 1000;
       isHeld = wait > 0;
       if (!wait || isHot) await sleep(pollMs, signal);
@@ -699,7 +711,7 @@ class Line {
   }
 }
 
-/** Takes a poll's answer: whether it brought something, and there is more. */
+/** Handles a poll's answer. Returns whether the cursor moved and whether there is more to read. */
 function take(subscription, { reset, events, cursor, more }) {
   if (!Array.isArray(events)) throw fault('no poll came');
   const { cursor: prior } = subscription;
@@ -710,25 +722,25 @@ function take(subscription, { reset, events, cursor, more }) {
   return { more: more && isNew, isNew };
 }
 
-/** Where the next request begins. */
+/** Returns the query parameter that names where the next request begins. */
 function begin({ cursor, _options: { after, last } }) {
   if (cursor ?? after) return `&after=${encodeURIComponent(cursor ?? after)}`;
   return last ? `&last=${last}` : '';
 }
 
-/** A cursor is an epoch and an offset. */
+/** Splits a cursor into the whole, its epoch and its offset. */
 const parts = cursor => /^(\w+)-(\d+)$/.exec(cursor) ?? [];
 
-/** Another epoch is another log. */
+/** True if both cursors have the same epoch, that is, belong to the same log. */
 const isSame = (cursor, known) => parts(cursor)[1] === parts(known)[1];
 
-/** Of the same log; an offset may have more digits than a number keeps. */
+/** True if the cursor is after the known one in the same log. A number would have too few digits for an offset. */
 function isAfter(cursor, known) {
   const [[, epoch, offset], [, knownEpoch, knownOffset]] = [parts(cursor), parts(known)];
   return offset && (!known || (epoch === knownEpoch && BigInt(offset) > BigInt(knownOffset)));
 }
 
-/** No storage here: every page begins with the best. */
+/** Accesses the storage; without one, every page begins with the best technique. */
 function stored(act) {
   try {
     return act(localStorage);

@@ -1,4 +1,4 @@
-//! Doors for the fuzz targets in `fuzz/` to parsers that nobody else may reach; not there in any other build.
+//! Access for the fuzz targets in `tools/fuzz` to parsers that are private in every other build.
 
 use std::pin::Pin;
 
@@ -16,16 +16,16 @@ use crate::{
     lab::feed::Wish,
     publish,
 };
-pub use crate::{delivery::websocket::fuzz as frames, lab::fuzz as dissect, log::engine::segments};
+pub use crate::{delivery::websocket::fuzz as frames, lab::fuzz as dissect};
 
-/// The fields that [`headers`] fills in, a line each.
+/// Names of the header fields that [`headers`] takes from its input, one line each.
 pub const HEADERS: [&str; 6] =
     ["Prefer", "If-None-Match", "Idempotency-Key", "X-Forwarded-For", "Content-Type", "Authorization"];
 
-/// Reads a query; what was taken keeps to the limits.
+/// Parses the query of a read, and checks that an accepted one keeps to the limits.
 ///
 /// # Panics
-/// If it does not.
+/// If an accepted query exceeds a limit or names a topic twice.
 pub fn query(text: &str) {
     let limits = Limits::default();
     let Ok(read) = Read::parse(text, &limits) else { return };
@@ -33,10 +33,11 @@ pub fn query(text: &str) {
     assert!(read.topics.iter().enumerate().all(|(at, topic)| !read.topics[..at].contains(topic)));
 }
 
-/// Merges an edit of a text, alone and into what others wrote, and puts the text down.
+/// Merges an edit of a shared text twice, into an empty document and into one with other edits, and encodes the
+/// results.
 ///
 /// # Panics
-/// If an edit that is plain ends whoever merges it.
+/// If merging an edit that [`feature::is_plain`] accepts panics.
 pub fn texts(bytes: &[u8]) {
     if !feature::is_plain(bytes) {
         return;
@@ -56,7 +57,7 @@ pub fn texts(bytes: &[u8]) {
     }
 }
 
-/// Reads header fields.
+/// Parses header fields, one line for each of [`HEADERS`].
 pub fn headers(bytes: &[u8]) {
     let mut request = TestRequest::default();
     for (name, line) in HEADERS.iter().zip(bytes.split(|byte| *byte == b'\n')) {
@@ -71,10 +72,11 @@ pub fn headers(bytes: &[u8]) {
     }
 }
 
-/// Reads a body as each kind of publish, as a report and as a feed.
+/// Parses a body as a publish of the kind that its first byte selects, as the parameters of a read, as a report to the
+/// ledger and as a feed.
 ///
 /// # Panics
-/// If a publish that was taken has no event, or a text of JSON was taken that is none.
+/// If an accepted publish has no event, or an event whose JSON can't be parsed.
 pub fn bodies(bytes: &[u8]) {
     let kinds = ["application/json", "application/x-ndjson", "text/plain", "application/octet-stream"];
     let Some((first, body)) = bytes.split_first() else { return };
@@ -95,7 +97,7 @@ pub fn bodies(bytes: &[u8]) {
     drop(serde_json::from_slice::<Wish>(body));
 }
 
-/// A payload of these bytes, in pieces.
+/// Returns a payload that arrives in these pieces.
 pub(crate) fn payload(pieces: Vec<Vec<u8>>) -> web::Payload {
     let stream = futures_util::stream::iter(pieces.into_iter().map(|piece| Ok(web::Bytes::from(piece))));
     let payload: Pin<Box<dyn Stream<Item = Result<web::Bytes, PayloadError>>>> = Box::pin(stream);
@@ -107,13 +109,13 @@ pub(crate) fn payload(pieces: Vec<Vec<u8>>) -> web::Payload {
         .unwrap()
 }
 
-/// The bytes after the first, in pieces of as many as that says.
+/// Splits the bytes after the first into pieces, whose length is the value of the first byte (at least 1).
 pub(crate) fn pieces(bytes: &[u8]) -> Vec<Vec<u8>> {
     let Some((first, rest)) = bytes.split_first() else { return Vec::new() };
     rest.chunks(usize::from(*first).max(1)).map(<[u8]>::to_vec).collect()
 }
 
-/// Polls without anybody to wake.
+/// Polls with a waker that does nothing.
 pub(crate) fn with_context<T>(poll: impl FnOnce(&mut std::task::Context<'_>) -> T) -> T {
     let waker = noop_waker();
     poll(&mut std::task::Context::from_waker(&waker))

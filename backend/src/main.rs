@@ -21,16 +21,16 @@ struct Arguments {
     #[command(subcommand)]
     command: Command,
 
-    /// How what happens is logged, to standard error.
+    /// Format of the log, which goes to standard error.
     #[arg(long, global = true, env = "FOURWAYS_LOG_FORMAT", value_enum, default_value_t = LogFormat::Text)]
     log_format: LogFormat,
 }
 
 #[derive(Clone, Copy, ValueEnum)]
 enum LogFormat {
-    /// A line for people.
+    /// Lines of text, for people.
     Text,
-    /// A line of JSON.
+    /// Lines of JSON, for programs.
     Json,
 }
 
@@ -42,21 +42,21 @@ Examples:
   curl -N 'http://127.0.0.1:8080/v1/stream?topic=host.cpu'
   fourways check http://127.0.0.1:8080
 
-FOURWAYS_LOG sets what is logged, as in FOURWAYS_LOG=debug.";
+FOURWAYS_LOG sets the level of the log, as in FOURWAYS_LOG=debug.";
 
 #[derive(Subcommand)]
 enum Command {
     /// Run the server and the lab.
     Serve(Box<Config>),
-    /// Publish each line of standard input.
+    /// Publish each line of standard input as an event.
     Publish(publish::Publish),
-    /// Print what arrives on a topic; resumes after a broken connection.
+    /// Print the events of a topic; a broken connection is resumed where it ended.
     Subscribe(subscribe::Subscribe),
-    /// Check what the path to a server does to its streams: buffering, cuts, caches, compression, upgrades.
+    /// Check how the path to a server treats its streams: buffering, timeouts, caches, compression, upgrades.
     Check(Box<check::Check>),
-    /// Tell a running server's streams and sockets to come back, as a deploy would, and print how they do.
+    /// Make the streams and sockets of a running server reconnect, as a deploy would, and print how they do.
     Rehearse(rehearse::Rehearse),
-    /// Check a log on the disk, or give it another epoch.
+    /// Check a log on disk, or give it a new epoch.
     Log(log::Log),
     /// Check the settings of `serve`, or list them.
     Config(settings::Ask),
@@ -83,7 +83,7 @@ fn main() -> ExitCode {
         LogFormat::Text => lines.boxed(),
         LogFormat::Json => lines.json().flatten_event(true).boxed(),
     };
-    // Outlives the server: it sends what is left when it goes.
+    // The exporter outlives the server: dropping it sends the spans that are left.
     let traces = match &arguments.command {
         Command::Serve(config) => config.traces.as_ref().map(Traces::to).transpose(),
         _ => Ok(None),

@@ -1,25 +1,26 @@
-//! `POST /v1/topics/{topic}/events`: parse, append, answer.
+//! `POST /v1/topics/{topic}/events`: parses a body, appends its events, and answers with their cursors.
 
 use std::sync::Arc;
 
 use actix_web::{HttpRequest, HttpResponse, http::header, web};
 use bytes::Bytes;
+use fourways_log::engine::{Append, Draft, Engine, Key};
 use fourways_shared::{Code, Cursor, Data, EventId, EventName, Topic};
 use serde::Serialize;
 use serde_json::value::RawValue;
 
 use crate::{
     access::{Grant, limits::Client},
-    log::engine::{Append, Draft, Engine, Key},
     net::body,
     problem::Failure,
     worker::Worker,
 };
 
-/// Publishes the body: one event, or with `application/x-ndjson` one for each line, all or none.
+/// Publishes the body: as one event, or with `application/x-ndjson` as one event per line, all or none.
 ///
 /// # Errors
-/// 400 names the parameter, or the line and what is wrong with it; 413 and 415 for the body as a whole.
+/// 400 names the parameter, or the line and its fault; 403 for a topic that is not granted; 413 and 415 for the body as
+/// a whole; 429 beyond the publish rate; 422, 503 and 507 if the engine refuses the append.
 pub async fn handle(
     request: HttpRequest,
     path: web::Path<String>,
@@ -44,7 +45,7 @@ pub async fn handle(
         .json(Answer::of(kind, cursors)))
 }
 
-/// What a request with this body would publish.
+/// Returns the events that a request with this body would publish.
 #[cfg(fuzzing)]
 pub(crate) fn drafts(request: &HttpRequest, body: &Bytes) -> Result<Vec<Draft>, Failure> {
     Kind::of(request)?.drafts(body, &EventName::DEFAULT)
@@ -66,10 +67,10 @@ impl Answer {
     }
 }
 
-/// Most lines of one request: they are appended under one lock, and others wait.
+/// Maximum number of lines in one request: they are appended under one lock, and other publishers wait meanwhile.
 const MAX_LINES: usize = 10_000;
 
-/// What the body is, by its `Content-Type`.
+/// The kind of a body, by its `Content-Type`.
 #[derive(Clone, Copy)]
 enum Kind {
     Json,
@@ -144,7 +145,7 @@ fn name(query: &str) -> Result<EventName, Failure> {
     let mut pairs = form_urlencoded::parse(query.as_bytes());
     match pairs.find(|(key, _)| key == "name") {
         None => Ok(EventName::DEFAULT),
-        // What was no UTF-8 has become this.
+        // The parser replaces bytes that are not UTF-8 by this character.
         Some((_, text)) if text.contains(char::REPLACEMENT_CHARACTER) => {
             Err(Failure::new(Code::BadName, "name is not UTF-8").field("name"))
         }
@@ -164,7 +165,7 @@ pub(crate) fn key(request: &HttpRequest) -> Result<Option<EventId>, Failure> {
     EventId::of_client(text).map(Some).map_err(|error| bad(format!("Idempotency-Key {error}")))
 }
 
-/// The engine as handlers are given it.
+/// Wraps the engine in the type that handlers extract.
 pub fn data(engine: Arc<dyn Engine>) -> web::Data<dyn Engine> {
     web::Data::from(engine)
 }

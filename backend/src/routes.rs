@@ -1,4 +1,4 @@
-//! Every address of the API, and whose it is; what is short enough is answered here.
+//! Every route of the server and its handler. The handlers that need only a few lines are here.
 
 use std::sync::LazyLock;
 
@@ -16,11 +16,12 @@ use crate::{
     worker::Worker,
 };
 
-/// Adds them.
+/// Registers every route of the server.
 pub(crate) fn routes(app: &mut web::ServiceConfig) {
     let api = web::scope("/v1")
         .wrap(from_fn(origin::guard))
-        // Asked for most, and tried first: a pattern that does not fit costs a poll a regular expression.
+        // The most frequent requests come first, because each path that is tried before them costs a regular
+        // expression.
         .service(only("/events", "GET, HEAD, POST, QUERY").route(asking().to(delivery::poll)))
         .service(only("/stream", "GET, HEAD, POST, QUERY").route(asking().to(sse::handle)))
         .service(only("/ws", "GET, HEAD").route(read().to(websocket::handle)))
@@ -52,7 +53,7 @@ pub(crate) fn routes(app: &mut web::ServiceConfig) {
         .default_service(web::to(app::handle));
 }
 
-/// What there is to ask, for programs.
+/// `GET /openapi.json`: describes the API to programs; `304` if the client has this version.
 async fn openapi(request: HttpRequest) -> HttpResponse {
     const DOCUMENT: &str = include_str!("../openapi.json");
     static TAG: LazyLock<String> = LazyLock::new(|| {
@@ -68,14 +69,14 @@ async fn openapi(request: HttpRequest) -> HttpResponse {
     if is_known { response.finish() } else { response.body(DOCUMENT) }
 }
 
-/// The process answers.
+/// `GET /healthz`: 200 for as long as the process answers.
 async fn healthy() -> HttpResponse {
     HttpResponse::Ok().insert_header((header::CACHE_CONTROL, "no-store")).content_type(TEXT).body("ok\n")
 }
 
 const TEXT: &str = "text/plain; charset=utf-8";
 
-/// Whether clients may be sent here.
+/// `GET /readyz`: 200 while a load balancer may send clients here, 503 once the server drains.
 async fn ready(worker: Data<Worker>) -> HttpResponse {
     let (mut response, said) = if worker.drain.is_on() {
         (HttpResponse::ServiceUnavailable(), "stopping\n")
@@ -85,7 +86,7 @@ async fn ready(worker: Data<Worker>) -> HttpResponse {
     response.insert_header((header::CACHE_CONTROL, "no-store")).content_type(TEXT).body(said)
 }
 
-/// What is taken, and what was refused.
+/// `GET /v1/limits`: open connections, held polls, and the refusals of each limit since the start; for operators.
 async fn limits(grant: Grant, worker: Data<Worker>) -> Result<HttpResponse, Failure> {
     grant.may_operate()?;
     Ok(HttpResponse::Ok().insert_header((header::CACHE_CONTROL, "no-store")).json(worker.usage.state()))

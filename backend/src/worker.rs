@@ -1,8 +1,9 @@
-//! The state that all requests of one worker thread share.
+//! The state that the requests of one worker thread share.
 
 use std::{sync::Arc, time::Instant};
 
 use actix_web::HttpRequest;
+use fourways_log::engine::{Append, Engine, EngineError, LagRule, Meter, Shard, Tail};
 use fourways_shared::{Code, Cursor, Filter, Problem, Technique};
 use tracing::Instrument as _;
 
@@ -12,40 +13,40 @@ use crate::{
         limits::{Client, Limit, Reading, Usage},
     },
     config::Limits,
-    log::engine::{Append, Engine, EngineError, LagRule, Meter, Shard, Tail},
     operate::{drain::Drain, roster::Roster, traces},
     problem::Failure,
 };
 
-/// What every delivery is given: one for each worker, shared by its requests.
+/// The state that handlers get. Each worker thread has one for HTTP/1 and one for HTTP/2, which live as long as the
+/// thread. Requests and streams share them by `Arc`; all fields but `shard` are shared with the other workers.
 #[derive(Debug)]
 pub struct Worker {
-    /// The log's end.
+    /// The newest events of the log, and the source of every subscription.
     pub tail: Arc<Tail>,
-    /// The worker that serves.
+    /// Shard of this worker thread, on which its subscriptions wait and are metered.
     pub shard: Shard,
-    /// What may be asked for.
+    /// Limits and timeouts, as set at the start.
     pub limits: Arc<Limits>,
-    /// What is taken.
+    /// Current use of the limits.
     pub usage: Arc<Usage>,
-    /// Whether the server is ending.
+    /// State of the server's shutdown.
     pub drain: Arc<Drain>,
-    /// How far streams may fall behind.
+    /// Rules for streams and sockets that lag; the first that matches a topic applies.
     pub lag: Arc<[LagRule]>,
-    /// Who is held open.
+    /// List of the open streams, sockets and held polls.
     pub roster: Arc<Roster>,
 }
 
 impl Worker {
-    /// What is counted of this worker's reads.
+    /// Returns the meter of this worker's reads by a technique.
     pub(crate) fn meter(&self, technique: Technique) -> &Meter {
         self.tail.meter(self.shard, technique)
     }
 
-    /// Appends, and counts how long it took.
+    /// Appends events to the log, and records how long a successful append took.
     ///
     /// # Errors
-    /// As [`Engine::append`].
+    /// The errors of [`Engine::append`].
     pub(crate) async fn append(
         &self,
         engine: &dyn Engine,
@@ -67,10 +68,11 @@ impl Worker {
         appended
     }
 
-    /// Who asks, once they may read this now, and what they read of patterns.
+    /// Checks that the server is serving, that the grant covers `topics` and that the pattern limits hold. Returns the
+    /// client that the request is counted for, and its claim on the patterns.
     ///
     /// # Errors
-    /// 403 for a topic that is not granted, 429 for more patterns than there may be, 503 while the server ends.
+    /// 403 for a topic that is not granted, 429 beyond a pattern limit, 503 while the server drains.
     pub(crate) fn admit(
         &self,
         request: &HttpRequest,
@@ -84,18 +86,23 @@ impl Worker {
         Ok((client, reading))
     }
 
+    /// Checks that the server is not draining.
+    ///
     /// # Errors
-    /// 503 while the server ends.
+    /// 503 while the server drains.
     pub(crate) fn is_serving(&self) -> Result<(), Failure> {
         if self.drain.is_on() {
-            let detail = "the server is being stopped; come back in a moment";
+            let detail = "the server is stopping; try again in a moment";
             return Err(Failure::new(Code::Unavailable, detail).retry_after(self.drain.retry()));
         }
         Ok(())
     }
 
+    /// Checks that the patterns among `topics` keep to the limits, and claims them for the client. A pattern that
+    /// anybody reads already does not count again towards the limit of all clients.
+    ///
     /// # Errors
-    /// 429 for more patterns than there may be. One that somebody reads already is no other.
+    /// 429 beyond a limit.
     pub(crate) fn has_room_for(&self, client: &Client, topics: &[Filter]) -> Result<Reading, Problem> {
         let is_other = |topic: &Filter| topic.is_pattern() && !self.tail.is_pattern_read(topic);
         if topics.iter().any(is_other) && self.tail.patterns() >= self.limits.max_patterns {

@@ -1,11 +1,11 @@
-// What client.js says where a page asked for nothing, can't show a token, or hears nothing at all.
+// Edge cases of client.js: no topics, a token that can't be had, a server that never answers, no network.
 //
 //   node client-js/tests/edges.mjs
 
 import assert from 'node:assert/strict';
 import { World, Tab } from './world.mjs';
 
-/** A world with a server that answers as it is told, `null` for never, and one tab. */
+/** Returns a world of one tab and a server that answers with `answer(address)`: a body, an error, or never (`null`). */
 function place(answer) {
   const world = new World(1);
   const server = {
@@ -23,7 +23,7 @@ function place(answer) {
   return { world, tab: new Tab(world, server) };
 }
 
-/** Subscribes, lets so much time pass, and closes. */
+/** Subscribes, lets `ms` milliseconds pass, closes, and returns the states that were reported. */
 async function read({ world, tab }, topics, ms, options) {
   const states = [];
   const stream = tab.client.subscribe(topics, () => {}, { onState: state => states.push(state), ...options });
@@ -41,7 +41,7 @@ const polls = { techniques: ['short_poll'], share: false };
   for (const none of [[], '', undefined]) assert.throws(() => tab.client.subscribe(none, () => {}), /no topics/);
 }
 {
-  // Two tabs that read the same share a line, in whatever order they name it.
+  // Tabs that read the same topics share a line, whatever the order of the topics.
   const of = async topics => {
     const { world, tab } = place(() => nothing);
     await read({ world, tab }, topics, 1000, polls);
@@ -55,7 +55,7 @@ const polls = { techniques: ['short_poll'], share: false };
   assert.equal(states.at(-1).state, 'waiting');
 }
 {
-  // As where this page's origin is not let in.
+  // The error that `fetch` throws if the server does not allow the page's origin.
   const states = await read(place(() => new TypeError('Failed to fetch')), 'a', 5000, polls);
   assert.equal(states.at(-1).error?.message, 'Failed to fetch');
 }
@@ -64,13 +64,13 @@ const polls = { techniques: ['short_poll'], share: false };
   assert.deepEqual(states.map(({ state, error }) => [state, error]), [['open', undefined]]);
 }
 {
-  // A server that never says whose cookie it is holds up nobody for longer than a line that gives no sign of life.
+  // A server that never answers `v1/session` delays the start no longer than a line without a sign of life.
   const { world, tab } = place(address => (address.includes('session') ? null : nothing));
   await read({ world, tab }, 'a', 10000, { techniques: ['short_poll'] });
   assert.ok(tab.asked.some(address => address.includes('v1/events')), `${tab.asked}`);
 }
 {
-  // Where this machine is its own server it is there without a network.
+  // A server on this machine can be reached without a network.
   const { world, tab } = place(() => nothing);
   tab.navigator.onLine = false;
   await read({ world, tab }, 'a', 5000, { ...polls, url: 'http://localhost:8080' });

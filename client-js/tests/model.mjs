@@ -1,13 +1,13 @@
-// client.js in a world where everything goes wrong, held to the rules of resuming:
+// Runs client.js in a simulated world where everything goes wrong, and checks the rules of resuming:
 //
-// - each event comes once and in order, or a break is told;
-// - once all is well again, everybody has everything;
-// - no more than so many requests in any second, whatever is answered;
-// - what ends a stream is told, and nothing else ends it;
-// - after `close()` nothing comes and nothing is open.
+// - each event is delivered once and in order, or a break in continuity is reported;
+// - once all faults are over, every reader has every event;
+// - no tab makes more than MOST_REQUESTS requests in any second, whatever it is answered;
+// - the reason for the end of a stream is reported, and nothing else ends a stream;
+// - after `close()` nothing is delivered and nothing stays open.
 //
 //   node client-js/tests/model.mjs --steps 1000000 --seed 7
-//   node client-js/tests/model.mjs --story 123      (one story again, told)
+//   node client-js/tests/model.mjs --story 123      (repeats one story; TOLD=1 in the environment prints its steps)
 
 import { World, Tab } from './world.mjs';
 import { Server, token } from './server.mjs';
@@ -16,9 +16,9 @@ const MOST_REQUESTS = 15;
 const MOST_IN_A_MINUTE = 150;
 const MINUTE = 60000;
 
-/** A page that reads, and what it has been given. */
+/** A page that subscribes, with checks on everything that it is given. */
 class Reader {
-  /** `null`: nothing yet. */
+  /** Epoch and offset of the last event or reset; `null` before the first. */
   last = null;
   problems = [];
   counts = { events: 0, resets: 0 };
@@ -51,7 +51,7 @@ class Reader {
   #told(what) {
     this.state = what;
     if (process.env.TOLD) console.log(this.world.now - 1_700_000_000_000, this.tab.name, what);
-    // What ends it is told by two words.
+    // The end is reported twice: as the state `stopped` and as an error.
     if (this.isClosed && !what.startsWith('error') && !what.endsWith('stopped')) this.wrong(`${what} after it was closed`);
   }
 
@@ -81,7 +81,7 @@ class Reader {
     const { last } = this;
     this.#at(cursor);
     this.counts.resets++;
-    // Back in the same log is again what it had.
+    // Going back in the same log would deliver events again.
     if (last?.epoch === this.last.epoch && last.offset > this.last.offset) this.wrong(`back to ${cursor} from ${last.offset}`);
   }
 
@@ -91,7 +91,7 @@ class Reader {
     else this.stream.close();
   }
 
-  /** How many requests the busiest second had, or such a time. */
+  /** Returns the number of requests in the busiest second, or in the busiest stretch of `ms` milliseconds. */
   busiest(ms = 1000) {
     const asked = this.tab.asked.filter(({ isFollowing }) => !isFollowing).map(({ at }) => at);
     let most = 0;
@@ -103,7 +103,7 @@ class Reader {
   }
 }
 
-/** On a good day: what one tab does keeps no other from anything, and many events at once are soon everywhere. */
+/** Checks a world without faults: no tab's freezing or leaving holds up another, and bursts soon reach every reader. */
 async function calm(world, server, readers) {
   const living = () => readers.filter(({ tab, isClosed, errors }) => !tab.isDead && !isClosed && !errors);
   const behind = what => {
@@ -127,7 +127,7 @@ async function calm(world, server, readers) {
   await many('a tab is back', 120000);
   tab.page.fire('pagehide');
   tab.freeze(false);
-  // Nobody has to find out by its silence.
+  // A page that leaves gives up the lead itself; the other tabs need not wait for its silence.
   await world.until(world.now + 1000);
   server.publish();
   await world.until(world.now + 7000);
@@ -135,7 +135,7 @@ async function calm(world, server, readers) {
   tab.thaw(false);
   tab.page.fire('pageshow');
   await many('it shows its own again', 120000);
-  // A tab that gets no token any more, and may be the one that leads.
+  // This tab, which may be the leading one, gets no token any more.
   tab.isLoggedOut = true;
   [...server.sessions].forEach(session => session.cut());
   server.publish();
@@ -148,7 +148,7 @@ async function calm(world, server, readers) {
   await world.until(world.now + 120000);
 }
 
-/** One story; what was wrong in it. */
+/** Plays one story and returns what went wrong in it, with its counts. */
 async function story(seed) {
   const world = new World(seed);
   const { chance } = world;
@@ -179,7 +179,7 @@ async function story(seed) {
       ...chance.of([{}, {}, { after: 'earliest' }, { last: 20 }, server.epoch === 'e1' ? { after: `e1-${server.floor + chance.below(server.events.length + 1)}` } : {}]),
       ...(chance.is(0.2) && { techniques: chance.of([['long_poll'], ['short_poll'], ['sse', 'short_poll'], ['websocket'], ['sse']]) }),
     };
-    // Of a token that lasts no longer than what cuts young lines nobody knows whether it will ever do.
+    // A token that expires before a line is trusted may end the subscription, since it can't be told from a bad one.
     tab.mayEnd = tab.sub === 'mallory' || (options.token?.call && lasts < 10000);
     readers.push(new Reader(world, server, tab, options));
   };
@@ -215,7 +215,7 @@ async function story(seed) {
       },
       () => {
         if (!tab || tab.isFrozen) return;
-        // Another page, and back.
+        // The tab goes to another page and back.
         tab.page.fire('pagehide');
         world.at(chance.below(MINUTE), null, () => tab.isDead || tab.page.fire('pageshow'));
       },
@@ -243,7 +243,7 @@ async function story(seed) {
   };
   happen();
   await world.until(end);
-  // All is well again, for longer than anybody waits.
+  // The faults are over, for longer than any wait lasts.
   server.malice = 0;
   server.isAway = false;
   for (const { tab } of readers) {

@@ -1,7 +1,8 @@
-// A server that follows the rules of resuming, and a path to it that does not: it answers with anything, half, twice, late or never.
+// A server that follows the rules of resuming, behind a path that does not: answers come garbled, cut off, twice, late
+// or never.
 
 const HEARTBEAT_MS = 15000;
-/** What ends a subscription for good, and what does not: the table of `Advice` in shared/src/problem.rs. */
+/** Statuses and close codes that end a subscription for good, and those that pass; see shared/src/problem.rs. */
 export const FINAL = [400, 401, 403, 404, 405, 406, 409, 410, 413, 414, 415, 421, 422, 426, 431, 451];
 export const PASSING = [408, 425, 429, 500, 502, 503, 504, 507];
 const FINAL_CLOSES = [1002, 1003, 1007, 1008, 1009, 1010, 4400, 4403, 4404, 4409];
@@ -18,12 +19,12 @@ export class Server {
   events = [];
   keys = new Map();
   sessions = new Set();
-  /** How often a request, or a stream that lives, goes wrong. */
+  /** Probability, 0 to 1, that a request goes wrong; above 0, streams are cut as well. */
   malice = 0;
-  /** In which way, for a while: one of those of `#mistreat`, or any. */
+  /** Kind of fault for the time being, as numbered in `#mistreat`; `null` for any. */
   way = null;
   isAway = false;
-  /** What the server's own paths stand behind. */
+  /** Path that the server is served below. */
   path = '/';
   wantsTokens = false;
   requests = 0;
@@ -46,14 +47,14 @@ export class Server {
     return cursor;
   }
 
-  /** What is older is gone. */
+  /** Drops all but the newest `count` events. */
   retain(count) {
     const gone = Math.max(0, this.events.length - count);
     this.events.splice(0, gone);
     this.floor += gone;
   }
 
-  /** Another life of the log. */
+  /** Loses the log, which begins again under another epoch, and cuts all sessions. */
   forget() {
     this.epoch = `e${+this.epoch.slice(1) + 1}`;
     this.floor = this.world.chance.below(5);
@@ -62,7 +63,7 @@ export class Server {
     [...this.sessions].forEach(session => session.cut());
   }
 
-  /** Where a reader begins, and whether it is told a break first. */
+  /** Returns the position at which a reader begins, and the reset that it gets first, if any. */
   place(query) {
     const after = query.get('after');
     if (query.get('last')) return { position: Math.max(this.floor, this.head - query.get('last')) };
@@ -78,7 +79,7 @@ export class Server {
     return { type: 'reset', reason, missed: null, earliest: `${this.epoch}-${this.floor}`, cursor: `${this.epoch}-${position}`, topics: ['a'] };
   }
 
-  /** What follows a place, at most so many; told a break where something is gone. */
+  /** Returns up to `limit` events after a position, with a reset if some were dropped. */
   after(position, limit) {
     const reset = position < this.floor ? this.#reset('lag', this.floor) : undefined;
     const from = Math.max(position, this.floor);
@@ -91,7 +92,7 @@ export class Server {
     return { type: 'event', topic: 'a', cursor: `${this.epoch}-${offset}`, name: 'message', published_at: 1, data: offset };
   }
 
-  /** Why somebody is refused. */
+  /** Returns the problem with a token, if it must be refused. */
   refusal(shown) {
     if (!this.wantsTokens) return;
     try {
@@ -147,19 +148,19 @@ export class Server {
 
   #asked(tab, isStream) {
     this.requests++;
-    // What was begun before may still ask for a moment.
+    // A request that began before the network went may still arrive a moment later.
     if (isStream && !tab.navigator.onLine && this.world.now - tab.offlineSince > 1000) tab.askedInVain = true;
     tab.asked.push({ at: this.world.now, isFollowing: tab.isFollowing });
     tab.isFollowing = false;
   }
 
-  /** Anything but what was asked for; false: it is answered after all. */
+  /** Answers with a fault of the path. Returns false if the request is to be answered properly after all. */
   #mistreat(tab, request, answer, fail) {
     const { chance } = this.world;
     const json = { 'Content-Type': 'application/problem+json' };
     switch (this.way ?? chance.below(9)) {
       case 0: return fail(), true;
-      // Silence, for ever.
+      // No answer ever comes.
       case 1: return true;
       case 2: return answer(200, { 'Content-Type': 'text/html' }, '<html>\n\n<p>log in</p>\n\n</html>'), true;
       case 3: {
@@ -199,7 +200,7 @@ export class Server {
     const { chance } = world;
     const { position, reset } = this.place(query);
     const give = () => {
-      // Some of what it has already comes again.
+      // Some events are repeated.
       const back = this.malice && chance.is(0.1) ? chance.below(3) : 0;
       const limit = 1 + chance.below(chance.is(0.5) ? 5 : 200);
       const found = this.after(Math.max(this.floor, position - back), limit);
@@ -254,7 +255,7 @@ export class Server {
           () => (say(`retry: ${ms}\nevent: heartbeat\ndata: {"type":"heartbeat","every_ms":15000}\n\n`), out.close()),
           () => (block('problem', { status: 429, code: 'too_slow', detail: 'too slow' }), out.close()),
           () => (say('data: <html>\n\n'), out.close()),
-          // Nothing more comes, and it stays open.
+          // Nothing more comes, but the stream stays open.
           () => {},
         ];
         (how === 'cut' ? ends[chance.below(2)] : chance.of(ends))();
@@ -263,7 +264,7 @@ export class Server {
     session.open();
   }
 
-  /** What both streams have in common. */
+  /** Runs one session, the part that SSE and WebSocket have in common. `way` writes to the client. */
   #session(tab, query, expiresAt, way) {
     const { world } = this;
     const { chance } = world;
@@ -305,7 +306,7 @@ export class Server {
         const { position: begins, reset } = this.place(query);
         position = begins;
         this.sessions.add(session);
-        // While a break is to be told, the reader's place is its own.
+        // Before a reset, the stream is still at the reader's own cursor.
         way.begin(reset ? query.get('after') : `${this.epoch}-${position}`);
         if (reset) way.say(reset);
         session.wake();
@@ -345,7 +346,7 @@ export class Server {
         const shown = query.get('ticket');
         const isBad = server.isAway || !tab.navigator.onLine || server.refusal(shown);
         if (isBad || chance.is(server.malice)) {
-          // Refused, or it never opens.
+          // The upgrade is refused, or the socket never opens.
           if (isBad || chance.is(0.7)) this.#closed(1006, '');
           return;
         }
@@ -356,7 +357,7 @@ export class Server {
             say({ type: 'welcome', cursor: `${server.epoch}-${server.head}`, heartbeat_ms: HEARTBEAT_MS });
             say({ type: 'subscribed', cursor, topics: ['a'] });
           },
-          // A browser shows no pings.
+          // A browser hides pings from the page.
           say: message => message.type === 'heartbeat' || say(message),
           expire: () => this.#closed(4401, 'the token has expired'),
           end: how => {
@@ -369,7 +370,7 @@ export class Server {
               () => this.#closed(code, code === 1006 ? '' : reason),
               () => this.onmessage?.({ data: '<html>' }),
               () => say({ type: 'error', status: chance.of(PASSING), code: 'unavailable', detail: 'not now' }),
-              // Nothing more comes, and it stays open.
+              // Nothing more comes, but the socket stays open.
               () => {},
             ];
             (how === 'cut' || isFinal ? ends[0] : chance.of(ends))();

@@ -1,11 +1,12 @@
-// What client.js does after each status and each close code, held to the table that is given: `{"status": {"404": "stop", …}, "close": {…}}`.
-// The server's own clients follow `Advice` in shared/src/problem.rs, and the test that runs this makes the table of that.
+// Compares the reaction of client.js to each status and close code with the table in the argument:
+// `{"status": {"404": "stop", …}, "close": {…}}`. The test that runs this file makes the table from `Advice` in
+// shared/src/problem.rs, which the native client and the lab follow.
 //
 //   node client-js/tests/table.mjs TABLE
 
 import { World, Tab } from './world.mjs';
 
-/** Whether it goes on after this answer; `null` if it never asked. */
+/** Returns true if the client tries again after this answer, and false if it stops. */
 async function goesOn(technique, answer) {
   const world = new World(1);
   const server = {

@@ -1,5 +1,5 @@
-// A world for client.js in which everything may go wrong, and time passes as fast as it is computed: tabs of one browser with their
-// own timers, network, locks and channels. The same seed gives the same story.
+// A simulated world for client.js in which everything may go wrong: the tabs of one browser with their own timers,
+// network, locks and channels, on a clock that jumps to the next event. The same seed gives the same story.
 
 import { readFileSync } from 'node:fs';
 
@@ -10,7 +10,7 @@ const GLOBALS = ['globalThis', 'setTimeout', 'clearTimeout', 'setInterval', 'cle
   'AbortSignal', 'navigator', 'BroadcastChannel', 'document', 'localStorage', 'crypto', 'queueMicrotask', 'moduleUrl'];
 const load = new Function(...GLOBALS, `${SOURCE}\nreturn { subscribe, publish };`);
 
-/** xorshift32. */
+/** Creates a random generator (xorshift32) from a seed. */
 export function chance(seed) {
   let state = (seed * 2654435761 | 0) || 1;
   const next = () => {
@@ -25,7 +25,7 @@ export function chance(seed) {
 
 export class World {
   now = 1_700_000_000_000;
-  /** What is to happen, in order of time and then of making. */
+  /** Tasks that are due later, in order of time and then of creation. */
   #due = [];
   #made = 0;
   tabs = [];
@@ -37,7 +37,7 @@ export class World {
     this.chance = chance(seed);
   }
 
-  /** `tab` may be null: what is no tab's business. */
+  /** Schedules an action in `ms` milliseconds. `tab` is null for an action that belongs to no tab. */
   at(ms, tab, act, kind = 'timer') {
     const task = { at: this.now + Math.max(0, ms), made: this.#made++, tab, act, kind };
     let low = 0;
@@ -51,7 +51,7 @@ export class World {
     return task;
   }
 
-  /** Lets time pass up to a moment. */
+  /** Lets time pass up to `moment`, running the tasks that are due. */
   async until(moment) {
     while (this.#due.length && this.#due[0].at <= moment) {
       const task = this.#due.shift();
@@ -69,7 +69,7 @@ export class World {
   }
 }
 
-/** All that promises have to do is done. Streams take a few turns. */
+/** Waits until all pending promise callbacks have run; streams need a few turns of the event loop. */
 async function settled() {
   for (let turn = 0; turn < 3; turn++) await new Promise(setImmediate);
 }
@@ -94,16 +94,16 @@ class Target {
   }
 }
 
-/** A tab: what client.js finds there. */
+/** A tab with the globals that client.js uses. */
 export class Tab {
   isFrozen = false;
   isDead = false;
-  /** What was due while it was frozen. */
+  /** Tasks that were due while the tab was frozen. */
   late = [];
   timers = new Map();
-  /** Requests that are under way, and sockets that are open. */
+  /** Requests in flight and open sockets. */
   open = new Set();
-  /** When it asked. */
+  /** Log of the tab's requests; the servers of the tests write it. */
   asked = [];
   page = new Target();
   document = Object.assign(new Target(), { hidden: false });
@@ -114,7 +114,7 @@ export class Tab {
     this.world = world;
     this.server = server;
     world.tabs.push(this);
-    // A frame without an origin of its own has them, and may not use them.
+    // A frame with an opaque origin has Web Locks but may not use them.
     const refused = () => Promise.reject(Object.assign(new Error('not here'), { name: 'SecurityError' }));
     const request = (...given) => world.locks.request(this, ...given);
     if (locks !== 'missing') this.navigator.locks = { request: locks === 'refused' ? refused : request };
@@ -131,7 +131,7 @@ export class Tab {
         for (const other of world.channels.get(this.name)) {
           if (other === this) continue;
           const copy = structuredClone(data);
-          // In order from one tab; who says something later may be heard earlier by a third.
+          // Messages from one tab arrive in order; messages from different tabs may overtake each other.
           const at = Math.max(other.times?.get(this) ?? 0, world.now + world.chance.below(20));
           (other.times ??= new Map()).set(this, at);
           world.at(at - world.now, other.tab, () => other.isClosed || other.onmessage?.({ data: copy }), 'message');
@@ -145,7 +145,7 @@ export class Tab {
     }
     const setTimeout = (act, ms = 0) => {
       const id = ++this.#ids;
-      // As in a browser: what is too long comes at once.
+      // A browser fires a timer at once if its delay does not fit into 31 bits.
       const task = world.at(ms > 2 ** 31 - 1 ? 0 : ms, this, () => {
         this.timers.delete(id);
         act();
@@ -188,13 +188,13 @@ export class Tab {
       act => world.at(0, this, act), 'https://push.example/client.js');
   }
 
-  /** Nothing of it runs any more; with `isTold` it has a moment before. */
+  /** Freezes the tab, so that none of its tasks run; with `isTold` it gets a `freeze` event first. */
   freeze(isTold) {
     if (isTold) this.document.fire('freeze');
     this.isFrozen = true;
   }
 
-  /** What was late comes now, timers and messages in any order among each other. */
+  /** Runs the tasks that were held back, by kind in one of two orders; with `isTold` the tab gets a `resume` event. */
   thaw(isTold) {
     this.isFrozen = false;
     const { late, world } = this;
@@ -204,7 +204,7 @@ export class Tab {
     if (isTold) this.document.fire('resume');
   }
 
-  /** It crashes, or is closed. */
+  /** Ends the tab without notice, as a crash does. */
   die() {
     this.isDead = true;
     this.world.locks.left(this);
@@ -213,7 +213,7 @@ export class Tab {
   }
 }
 
-/** Web Locks, exclusive ones. */
+/** A simulation of Web Locks, exclusive ones only. */
 class Locks {
   #held = new Map();
   #queues = new Map();

@@ -1,4 +1,4 @@
-//! The shell: header, links to the pages, the page itself, and whether the server answers.
+//! The shell: header, banners, links to the pages, and the current page.
 
 use leptos::{ev::MouseEvent, prelude::*};
 
@@ -25,7 +25,7 @@ pub(crate) fn App() -> impl IntoView {
     provide_context(session);
     let address = Address::follow();
     let path = address.path;
-    // The router takes clicks on links for itself, and does not move the focus.
+    // The router intercepts clicks on links and does not move the focus.
     let skip = move |event: MouseEvent| {
         event.prevent_default();
         page::focus("#main");
@@ -49,7 +49,7 @@ pub(crate) fn App() -> impl IntoView {
     }
 }
 
-/// Where the figures of a page come from.
+/// Returns the sentence that says where the figures of a page come from.
 fn provenance(path: &str) -> &'static str {
     match path {
         "/decide" => {

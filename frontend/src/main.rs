@@ -1,4 +1,4 @@
-//! Mounts the lab.
+//! Entry point of the app: mounts the lab.
 
 fn main() {
     fourways_app::mount();

@@ -1,4 +1,5 @@
-//! The delivery ledger, `POST /v1/ledger`: readers report which events they hold, the server holds that against its log.
+//! The delivery ledger, `POST /v1/ledger`: readers report which events they hold, and the server compares the reports
+//! with its log.
 
 use std::{fmt, str::FromStr};
 
@@ -6,16 +7,16 @@ use serde::{Deserialize, Serialize};
 
 use crate::{Cursor, Filter, Policy, Technique};
 
-/// Who reports: a reader's own name for itself, which outlives its connections and its technique.
+/// The name that a reader chose for itself; it outlives the reader's connections and techniques.
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct ReaderId(Box<str>);
 
 impl ReaderId {
-    /// The longest, in bytes.
+    /// Length of the longest name, in bytes.
     pub const MAX_BYTES: usize = 64;
 
-    /// The text.
+    /// Returns the name as it appears in reports: 1 to [`Self::MAX_BYTES`] of `a-z A-Z 0-9 - _ .`.
     pub fn as_str(&self) -> &str {
         &self.0
     }
@@ -29,7 +30,7 @@ impl FromStr for ReaderId {
         if (1..=Self::MAX_BYTES).contains(&text.len()) && text.bytes().all(is_allowed) {
             return Ok(Self(text.into()));
         }
-        Err("a reader's name has 1 to 64 of a-z A-Z 0-9 - _ .")
+        Err("a reader's name has 1 to 64 characters of a-z A-Z 0-9 - _ .")
     }
 }
 
@@ -59,48 +60,49 @@ impl fmt::Debug for ReaderId {
     }
 }
 
-/// What a reader holds of a stretch of the log.
+/// A report of the events that a reader holds of one stretch of the log.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Report {
-    /// Who.
+    /// Name of the reader.
     pub reader: ReaderId,
-    /// By which technique the events came.
+    /// Technique by which the events arrived.
     pub technique: Technique,
-    /// What was subscribed; at least one.
+    /// Topics and patterns of the subscription; at least one.
     pub topics: Vec<Filter>,
-    /// With `latest`, what was left out is no loss.
+    /// Policy of the subscription. With [`Policy::Latest`], events that were left out are not lost.
     #[serde(default)]
     pub policy: Policy,
-    /// Where the stretch begins: where the reader began, or where its last report ended.
+    /// Cursor after which the stretch begins: the start of the reader, or `through` of its last report.
     pub after: Cursor,
-    /// Where it ends: the reader holds everything up to here, as far as it knows.
+    /// Cursor at which the stretch ends, inclusive: to its own knowledge, the reader holds every event up to here.
     pub through: Cursor,
-    /// The offsets of the events that arrived, in the order in which they did; repeated ones again.
+    /// Offsets of the events that arrived, in the order of arrival; repeated events appear again.
     pub held: Vec<u64>,
 }
 
-/// What a reader's reports came to, for one technique.
+/// The account of a reader's reports for one technique.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Account {
-    /// Events of the log that the reader holds.
+    /// Number of events of the log that the reader holds.
     pub held: u64,
-    /// Events of the log that it should hold and doesn't.
+    /// Number of events of the log that the reader should hold and does not.
     pub lost: u64,
-    /// Events that it got more than once, counted each further time.
+    /// Number of further arrivals of events that the reader had already.
     pub repeated: u64,
-    /// Events that it got after a later one.
+    /// Number of events that arrived after a later one.
     pub reordered: u64,
-    /// Offsets that no event of its topics has.
+    /// Number of reported offsets that belong to no event of the topics.
     pub foreign: u64,
-    /// Events that its policy let the server leave out.
+    /// Number of events that the policy allowed the server to leave out.
     pub conflated: u64,
-    /// Times that it began anew, or that the log could not be held against: a reset, or what retention has let go.
+    /// Number of breaks: the reader did not continue where its last report ended, or retention has dropped events of
+    /// the stretch, so the report could not be compared.
     pub breaks: u64,
 }
 
 impl Account {
-    /// Each event of the log once and in order.
+    /// True if the reader got each event of the log once and in order.
     pub const fn is_clean(&self) -> bool {
         self.lost == 0 && self.repeated == 0 && self.reordered == 0 && self.foreign == 0
     }

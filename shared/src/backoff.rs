@@ -1,9 +1,10 @@
-//! How long to wait before the next try: exponential, with full jitter, so that clients cut off together come back
-//! spread out.
+//! The wait before the next attempt: exponential backoff with full jitter, so that clients that were cut off together
+//! do not reconnect together.
 
 use std::time::Duration;
 
-/// The n-th wait is a random time between zero and `base · 2ⁿ`, at most `cap`.
+/// An exponential backoff: after n failures the wait is random, between zero and [`Self::BASE`] · 2ⁿ, and at most
+/// [`Self::CAP`].
 #[derive(Clone, Debug)]
 pub struct Backoff {
     attempt: u32,
@@ -11,31 +12,32 @@ pub struct Backoff {
 }
 
 impl Backoff {
-    /// The ceiling of the first wait.
+    /// Upper bound of the first wait.
     pub const BASE: Duration = Duration::from_millis(500);
-    /// The ceiling of every wait. 15 s keeps an outage of minutes at a few tries a minute for each client.
+    /// Upper bound of every wait. With 15 s, each client makes a few attempts a minute during a long outage.
     pub const CAP: Duration = Duration::from_secs(15);
 
-    /// `seed` must differ between clients, or their jitter is the same.
+    /// Creates a backoff. The seed must differ between clients, or all of them wait equally long.
     pub const fn new(seed: u64) -> Self {
         Self { attempt: 0, random: seed | 1 }
     }
 
-    /// How often in a row it failed.
+    /// Returns the number of failures in a row.
     pub const fn attempt(&self) -> u32 {
         self.attempt
     }
 
-    /// What it waits at most, next.
+    /// Returns the upper bound of the next wait, without the server's floor.
     pub fn ceiling(&self) -> Duration {
         Self::BASE.saturating_mul(1 << self.attempt.min(16)).min(Self::CAP)
     }
 
-    /// The next wait, at least `floor` (a server's `Retry-After` or `retry:`).
+    /// Counts a failure and returns the wait before the next attempt. The random wait is added to `floor`, the least
+    /// that the server asked for by `Retry-After` or `retry:`.
     pub fn next(&mut self, floor: Duration) -> Duration {
         let ceiling = self.ceiling();
         self.attempt = self.attempt.saturating_add(1);
-        // xorshift64: jitter needs no better randomness.
+        // xorshift64 is random enough for jitter.
         self.random ^= self.random << 13;
         self.random ^= self.random >> 7;
         self.random ^= self.random << 17;
@@ -43,7 +45,7 @@ impl Backoff {
         floor + ceiling.mul_f64(f64::from(share) / f64::from(u32::MAX))
     }
 
-    /// It works again.
+    /// Records a success: the next wait starts from [`Self::BASE`] again.
     pub const fn succeeded(&mut self) {
         self.attempt = 0;
     }

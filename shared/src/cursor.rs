@@ -1,34 +1,34 @@
-//! A place in the log that survives a change of technique, of server and of connection.
+//! Cursors: a reader's place in the log, which survives a change of technique, of server and of connection.
 
 use std::{fmt, num::NonZeroU32, str::FromStr};
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 use thiserror::Error;
 
-/// The number of an event in the log, over all topics. The first event has 1; 0 is the place before it.
+/// The number of an event in the log, counted over all topics. The first event has 1; 0 is the place before it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Offset(pub u64);
 
-/// One life of the log.
+/// One life of the log: a log that was lost begins again under another epoch.
 ///
-/// A log of 3 events that is lost and grows to 4 again would tell a client at offset 3 that it missed one event, and
-/// be wrong about all: the epoch differs, so the client gets a reset instead. Written in base 36.
+/// Without epochs, a log of 3 events that is lost and grows to 4 again would tell a client at offset 3 that it missed
+/// one event, when all four are new to it. The epoch differs, so the client gets a reset instead. Written in base 36.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Epoch(u64);
 
 impl Epoch {
-    /// An epoch from random bits; 48 of them are kept, at most ten characters.
+    /// Makes an epoch of random bits. The lower 48 are kept, which take ten characters at most.
     pub const fn from_bits(bits: u64) -> Self {
         Self(bits & 0xFFFF_FFFF_FFFF)
     }
 
-    /// One that is not this one.
+    /// Returns an epoch that differs from this one.
     #[must_use]
     pub const fn another(self) -> Self {
         Self::from_bits(!self.0)
     }
 
-    /// The bits.
+    /// Returns the epoch as a number, for storage.
     pub const fn bits(self) -> u64 {
         self.0
     }
@@ -37,7 +37,7 @@ impl Epoch {
 impl FromStr for Epoch {
     type Err = CursorError;
 
-    /// Reads the canonical form only.
+    /// Parses the canonical form only: lower case, without leading zeros.
     fn from_str(text: &str) -> Result<Self, CursorError> {
         let epoch = u64::from_str_radix(text, 36).ok().map(Self);
         epoch
@@ -69,19 +69,19 @@ impl fmt::Debug for Epoch {
     }
 }
 
-/// Epoch and offset: everything up to and including `offset` has been seen.
+/// A reader's place in the log, as epoch and offset: everything up to and including `offset` has been seen.
 ///
 /// To a client it is one opaque, URL-safe string (`k3f9-1842`): the `ETag` of a short poll, `after=` of any read,
 /// the `id:` of an SSE event, `after` of a WebSocket subscribe.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Cursor {
-    /// The life of the log that the offset belongs to.
+    /// Epoch that the offset belongs to.
     pub epoch: Epoch,
-    /// The last offset that was seen.
+    /// Offset of the last event that was seen.
     pub offset: Offset,
 }
 
-/// Why a text is no cursor.
+/// The error for a text that is not a cursor or an epoch; holds its first 40 characters.
 #[derive(Debug, Error, PartialEq, Eq)]
 #[error("cursor {0:?} is not one that this server gave out; pass back the last one unchanged")]
 pub struct CursorError(String);
@@ -89,7 +89,7 @@ pub struct CursorError(String);
 impl FromStr for Cursor {
     type Err = CursorError;
 
-    /// Reads the canonical form only: a cursor has one spelling, so equal cursors are equal texts.
+    /// Parses the canonical form only: a cursor has one spelling, so equal cursors are equal texts.
     fn from_str(text: &str) -> Result<Self, CursorError> {
         let parse = || {
             let (epoch, offset) = text.split_once('-')?;
@@ -127,17 +127,17 @@ impl<'de> Deserialize<'de> for Cursor {
     }
 }
 
-/// Where a read begins.
+/// The place at which a read begins.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum After {
-    /// At the head: only what is published from now on.
+    /// At the head: only events published from now on.
     #[default]
     Head,
     /// At the oldest retained event.
     Earliest,
     /// With the newest `n` events of the topics.
     Last(NonZeroU32),
-    /// After this place.
+    /// With the first event after this cursor.
     Cursor(Cursor),
 }
 

@@ -1,49 +1,49 @@
-//! What an event carries.
+//! The data that an event carries, and the JSON that the server accepts as such.
 
 use bytes::Bytes;
 use serde::Serialize;
 use serde_json::value::RawValue;
 use thiserror::Error;
 
-/// Deepest nesting of arrays and objects in what is published. RFC 8259 9 lets a receiver set a limit, and readers of every
-/// language do: one event that some of them can't parse would stop them all at the same place. Of the limits that are on
-/// unless turned off, this is the smallest (.NET's System.Text.Json).
+/// Depth to which arrays and objects in published data may be nested. RFC 8259 9 lets a receiver set a limit, and JSON
+/// parsers do: a reader whose parser refuses one event would be stuck at that event. Of the limits that parsers have by
+/// default, this is the smallest (.NET's System.Text.Json).
 pub const MAX_DEPTH: usize = 64;
 
-/// Why a JSON text is not taken: not every reader of it would see the same.
+/// The reason why published JSON is refused: not all readers would get the same value from it.
 #[derive(Clone, Copy, Debug, Error, PartialEq, Eq)]
 pub enum Unsayable {
-    /// Readers stop at some depth.
+    /// The nesting is deeper than [`MAX_DEPTH`], at which some parsers fail.
     #[error("arrays and objects are nested more than {MAX_DEPTH} deep")]
     TooDeep,
-    /// `"\ud800"`: no text, only JSON has a spelling for it (RFC 8259 8.2).
+    /// A string contains half a character, as in `"\ud800"`. JSON can spell it, but it is not text (RFC 8259 8.2).
     #[error(
-        "a text has half a character in it (a \\u escape without its other half), which only some encodings can say"
+        "a string contains half a character (an unpaired \\u surrogate), which not every encoding can represent"
     )]
     HalfCharacter,
-    /// `1e400`: most readers take it for infinity or refuse it (RFC 8259 6).
-    #[error("a number is larger than what 64-bit floating point holds")]
+    /// A number is too large, as in `1e400`: most parsers read infinity or refuse it (RFC 8259 6).
+    #[error("a number is too large for 64-bit floating point")]
     TooLarge,
 }
 
-/// What was published: a JSON text, kept as it was written, or bytes.
+/// Published data: JSON, kept as it was written, plain text, or bytes.
 #[derive(Clone, Debug)]
 pub enum Data {
-    /// One JSON value, in the publisher's own spelling.
+    /// One JSON value, spelled as the publisher spelled it.
     Json(Box<RawValue>),
-    /// A text, as the JSON string that every envelope carries; `data=raw` gives the text itself.
+    /// Plain text, kept as the JSON string that every envelope carries; a read with `data=raw` gets the text itself.
     Text(Box<RawValue>),
-    /// Bytes; base64 in JSON, a byte string in CBOR.
+    /// Raw bytes: base64 in JSON, a byte string in CBOR.
     Bytes(Bytes),
 }
 
 impl Data {
-    /// A text as a JSON string.
+    /// Makes a JSON string of a text.
     pub fn text(text: &str) -> Self {
         Self::json(&text)
     }
 
-    /// A text that was published as one.
+    /// Makes [`Data::Text`] of plain text.
     pub fn plain(text: &str) -> Self {
         match Self::json(&text) {
             Self::Json(raw) => Self::Text(raw),
@@ -51,21 +51,21 @@ impl Data {
         }
     }
 
-    /// A value as JSON; `null` for what has no JSON form.
+    /// Serializes a value as JSON; a value without a JSON form becomes `null`.
     pub fn json<T: Serialize + ?Sized>(value: &T) -> Self {
         let raw = serde_json::value::to_raw_value(value).unwrap_or_else(|_| RawValue::NULL.to_owned());
         Self::Json(raw)
     }
 
-    /// A JSON text as somebody else wrote it.
+    /// Accepts JSON that a client wrote, as it is.
     ///
     /// # Errors
-    /// If some reader would see something else, or nothing at all.
+    /// If some readers would get another value from the JSON, or could not parse it.
     pub fn written(raw: Box<RawValue>) -> Result<Self, Unsayable> {
         judge(raw.get()).map(|()| Self::Json(raw))
     }
 
-    /// How many bytes were published.
+    /// Returns the size of the data in bytes: of JSON and text, as written in JSON.
     pub fn len(&self) -> usize {
         match self {
             Self::Json(raw) | Self::Text(raw) => raw.get().len(),
@@ -73,7 +73,7 @@ impl Data {
         }
     }
 
-    /// Its first characters, for people; of bytes, how many there are.
+    /// Returns the first `chars` characters of the JSON, to show to people; for bytes, their number.
     pub fn preview(&self, chars: usize) -> String {
         match self {
             Self::Json(raw) | Self::Text(raw) => raw.get().chars().take(chars).collect(),
@@ -81,7 +81,7 @@ impl Data {
         }
     }
 
-    /// Nothing was published.
+    /// True if the data has no bytes. JSON always has some.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
@@ -97,7 +97,7 @@ impl PartialEq for Data {
     }
 }
 
-/// Of a text that is known to be JSON.
+/// Checks a text that is known to be valid JSON.
 fn judge(json: &str) -> Result<(), Unsayable> {
     let bytes = json.as_bytes();
     let (mut at, mut depth) = (0, 0_usize);
@@ -110,7 +110,7 @@ fn judge(json: &str) -> Result<(), Unsayable> {
             b'-' | b'0'..=b'9' => {
                 let length = bytes[at..].iter().take_while(|byte| is_of_number(**byte)).count();
                 let number = &json[at..at + length];
-                // One that is short and has no exponent can't be too large.
+                // A short number without an exponent can't be too large.
                 let may_be_large = length > 300 || number.contains(['e', 'E']);
                 if may_be_large && !number.parse::<f64>().is_ok_and(f64::is_finite) {
                     return Err(Unsayable::TooLarge);
@@ -134,7 +134,7 @@ const fn is_of_number(byte: u8) -> bool {
     matches!(byte, b'-' | b'+' | b'.' | b'e' | b'E' | b'0'..=b'9')
 }
 
-/// Behind the text that has begun.
+/// Returns the index just after the string that `at` is inside of.
 fn text_end(json: &[u8], mut at: usize) -> Result<usize, Unsayable> {
     let unit = |at: usize| {
         let digits = json.get(at..at + 6)?.strip_prefix(b"\\u")?;

@@ -1,4 +1,4 @@
-//! What is delivered: an event, a batch of them, or an explicit break in continuity.
+//! The units of delivery: an event, the body of a poll, and a reset (an explicit break in continuity).
 
 use std::{fmt, str::FromStr};
 
@@ -9,33 +9,34 @@ use thiserror::Error;
 
 use crate::{Cursor, Data, Filter, Topic};
 
-/// One event as every technique says it.
+/// One event, as every technique delivers it.
 ///
 /// In JSON: `{"type":"event","topic":…,"cursor":…,"name":…,"published_at":…,"data":…}`, with `id` before
-/// `published_at` where the publisher gave one, and `"encoding":"base64"` before `data` where the data are bytes.
+/// `published_at` if the publisher gave one, and `"encoding":"base64"` before `data` if the data is bytes.
 #[derive(Clone, Debug)]
 pub struct Event {
-    /// The topic that it was published to.
+    /// Topic that the event was published to.
     pub topic: Topic,
-    /// Its place in the log.
+    /// The event's cursor: its epoch and offset in the log.
     pub cursor: Cursor,
-    /// What SSE calls the event's type.
+    /// Name of the event, which SSE calls its type.
     pub name: EventName,
-    /// The publisher's idempotency key.
+    /// The publisher's idempotency key, if it gave one.
     pub id: Option<EventId>,
-    /// When the server took it, in microseconds since the Unix epoch, by the server's clock.
+    /// Time at which the server accepted the event, in microseconds since the Unix epoch, by the server's clock.
     pub published_at_us: u64,
-    /// What was published.
+    /// The published data.
     pub data: Data,
 }
 
-/// Why a text is no event name or id.
+/// The reason why a text is not an event name or an idempotency key.
 #[derive(Debug, Error, PartialEq, Eq)]
 pub enum LabelError {
-    /// Empty, or too long.
+    /// The text is empty or too long; holds its length and the longest one allowed, in bytes.
     #[error("has {0} bytes; allowed are 1 to {1}")]
     Length(usize, usize),
-    /// A line break, another control character, or not ASCII where ASCII is asked for.
+    /// A character that is not allowed: a control character such as a line break, or anything but visible ASCII in a
+    /// key. Holds the character, its byte position and what is allowed.
     #[error("has {0:?} at byte {1}; allowed are {2}")]
     Character(char, usize, &'static str),
     /// A name that the browser's `EventSource` or the protocol itself uses.
@@ -43,25 +44,26 @@ pub enum LabelError {
         "{0:?} is reserved; error and open are the browser's own events, heartbeat, problem and reset the protocol's"
     )]
     Reserved(String),
-    /// A key that begins like the server's own.
-    #[error("begins with {:?}, as only the server's own do", EventId::SERVER)]
+    /// A client's key with the prefix of the server's own keys.
+    #[error("begins with {:?}, which is reserved for the server", EventId::SERVER)]
     Servers,
 }
 
-/// The name of an event: 1 to 64 characters without control characters, and none of the reserved ones.
+/// The name of an event: 1 to 64 bytes of text without control characters, and not one of the reserved names.
 ///
-/// `error` and `open` would fire the browser's own `onerror` and `onopen`, so no publisher may use them.
+/// `error` and `open` would fire the browser's own `onerror` and `onopen`; `heartbeat`, `problem` and `reset` are the
+/// names of the protocol's own SSE events.
 #[derive(Clone, PartialEq, Eq, Hash)]
 pub struct EventName(Option<Box<str>>);
 
 impl EventName {
-    /// The longest name, in bytes.
+    /// Length of the longest name, in bytes.
     pub const MAX_BYTES: usize = 64;
-    /// The name of an event that got none, as in the HTML Standard 9.2.6.
+    /// Name of an event that was published without one: `message`, as in the HTML Standard 9.2.6.
     pub const DEFAULT: Self = Self(None);
     const RESERVED: [&str; 5] = ["error", "open", "heartbeat", "problem", "reset"];
 
-    /// The text.
+    /// Returns the name as text; `message` for [`Self::DEFAULT`].
     pub fn as_str(&self) -> &str {
         self.0.as_deref().unwrap_or("message")
     }
@@ -95,25 +97,26 @@ impl FromStr for EventName {
 pub struct EventId(Box<str>);
 
 impl EventId {
-    /// The longest id, in bytes.
+    /// Length of the longest key, in bytes.
     pub const MAX_BYTES: usize = 128;
-    /// How the server's own begin. No client may publish with one, so whoever reads one knows whose word it is.
+    /// Prefix of the server's own keys. No client may publish with it, so a reader knows that such an event is the
+    /// server's.
     pub const SERVER: &str = "fourways-";
 
-    /// The text.
+    /// Returns the key as text, exactly as the publisher gave it.
     pub fn as_str(&self) -> &str {
         &self.0
     }
 
-    /// It is one of the server's own.
+    /// True if the key has the prefix of the server's own keys.
     pub fn is_servers(&self) -> bool {
         self.0.starts_with(Self::SERVER)
     }
 
-    /// One that a client gives.
+    /// Parses a key that a client gives.
     ///
     /// # Errors
-    /// Says what is wrong with it: as of any, or that it begins like the server's own.
+    /// If the text is not a key, or has the prefix of the server's own keys.
     pub fn of_client(text: &str) -> Result<Self, LabelError> {
         let id: Self = text.parse()?;
         if id.is_servers() { Err(LabelError::Servers) } else { Ok(id) }
@@ -156,7 +159,7 @@ macro_rules! label {
 label!(EventName);
 label!(EventId);
 
-/// The form of an [`Event`] in JSON, borrowed or owned.
+/// The JSON form of an [`Event`], borrowed to be written or owned after it was read.
 #[derive(Serialize, Deserialize)]
 struct EventJson<T, N, I, D> {
     #[serde(rename = "type")]
@@ -234,29 +237,29 @@ impl<'de> Deserialize<'de> for Event {
     }
 }
 
-/// Why a subscription's continuity broke.
+/// The reason why a subscription's continuity broke.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ResetReason {
-    /// The cursor belongs to another life of the log.
+    /// The cursor belongs to another epoch of the log.
     Epoch,
-    /// The cursor is older than what is retained.
+    /// The cursor is older than the oldest retained event.
     Retention,
-    /// The subscriber was connected, but fell behind what is retained.
+    /// The subscriber was connected, but lagged behind the oldest retained event.
     Lag,
 }
 
-/// What a reset's `type` says.
+/// The value of `type` in the JSON of a reset.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ResetTag {
-    /// The only one.
+    /// The only value: `reset`.
     #[default]
     Reset,
 }
 
 impl ResetReason {
-    /// The word used on the wire.
+    /// Returns the word used on the wire.
     pub const fn name(self) -> &'static str {
         match self {
             Self::Epoch => "epoch",
@@ -266,43 +269,44 @@ impl ResetReason {
     }
 }
 
-/// An explicit break in continuity. The same on all four techniques, and never silent: a member of a poll's body,
-/// `event: reset` on SSE, a message on WebSocket. The stream goes on by itself after `cursor`.
+/// An explicit break in continuity: events were missed, and the subscriber is told so. All four techniques deliver it,
+/// as a member of a poll's body, as `event: reset` on SSE or as a message on WebSocket. Delivery continues after
+/// `cursor` without a new request.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Reset {
-    /// Always `reset`.
+    /// The constant `reset`.
     #[serde(rename = "type", default)]
     pub kind: ResetTag,
-    /// Why.
+    /// Reason for the break.
     pub reason: ResetReason,
-    /// How many events of the topics are gone, where that is known.
+    /// Number of the topics' events that were missed, if it is known.
     pub missed: Option<u64>,
-    /// The place before the oldest retained event of the log.
+    /// Cursor just before the oldest retained event of the log.
     pub earliest: Cursor,
-    /// The place that the stream goes on from: what follows it is delivered.
+    /// Cursor that delivery continues from: the events after it are delivered.
     pub cursor: Cursor,
-    /// The topics and patterns of the subscription that broke.
+    /// Topics and patterns of the subscription that broke.
     pub topics: Vec<Filter>,
 }
 
 /// The body of a poll's `200`.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct PollBody {
-    /// Comes before the events in time.
+    /// A break in continuity that comes before the events.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub reset: Option<Reset>,
-    /// In the order of the log.
+    /// The events, in the order of the log.
     pub events: Vec<Event>,
-    /// What to pass as `after` next.
+    /// Cursor to pass as `after` in the next request.
     pub cursor: Cursor,
-    /// There may be more than this answer holds: a client asks again at once. How many events it has says nothing of that, for
-    /// an answer has a limit in bytes too.
+    /// True if there may be more events than this answer holds, so that the client asks again at once. The number of
+    /// events does not tell, because an answer is also limited in bytes.
     #[serde(skip_serializing_if = "std::ops::Not::not", default)]
     pub more: bool,
 }
 
 impl PollBody {
-    /// Most events in an answer for which no `limit` was asked.
+    /// Number of events in an answer at most, if the request has no `limit`.
     pub const DEFAULT_LIMIT: usize = 100;
 }
 

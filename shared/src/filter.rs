@@ -1,4 +1,4 @@
-//! Which topics are meant: one by its name, or all that fit a pattern.
+//! Filters: one topic by its name, or all topics that match a pattern.
 
 use std::{fmt, str::FromStr, sync::Arc};
 
@@ -7,57 +7,54 @@ use thiserror::Error;
 
 use crate::{Topic, topic::TopicError};
 
-/// A topic, or a pattern of topics: parts between dots as in a topic, where `*` stands for any one part, and `>` as
-/// the last for one or more. `>` alone takes every topic. (The subjects of NATS are written so.)
+/// A topic, or a pattern that matches topics. A pattern has parts between dots as a topic has; `*` stands for any one
+/// part, and `>` as the last part for one or more. `>` alone matches every topic. This is the syntax of NATS subjects.
 ///
-/// A clone shares the text.
+/// Cloning is cheap: clones share the text.
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Filter(Arc<str>);
 
-/// Why a text is no filter.
+/// The reason why a text is not a filter.
 #[derive(Debug, Error, PartialEq, Eq)]
 pub enum FilterError {
-    /// A wildcard that is not a whole part, or `>` before the end.
+    /// A wildcard that is not a whole part, or `>` before the last part; holds the wildcard and its byte position.
     #[error(
         "pattern has {0} at byte {1}; * stands for a whole part between dots, > for all parts that follow"
     )]
     Wildcard(char, usize),
-    /// What is left of it is no topic.
+    /// The text would not be a valid topic even with its wildcards replaced.
     #[error(transparent)]
     Topic(#[from] TopicError),
 }
 
 impl Filter {
-    /// Every topic.
-    ///
-    /// # Panics
-    /// Never: `>` is a pattern.
+    /// Returns the filter that matches every topic: `>`.
     pub fn all() -> Self {
         Self(">".into())
     }
 
-    /// The text.
+    /// Returns the filter as text, exactly as it was parsed.
     pub fn as_str(&self) -> &str {
         &self.0
     }
 
-    /// It has a wildcard.
+    /// True if the filter has a wildcard.
     pub fn is_pattern(&self) -> bool {
         self.0.contains(['*', '>'])
     }
 
-    /// The one topic that is meant, if it is no pattern.
+    /// Returns the one topic that the filter names; `None` for a pattern.
     pub fn topic(&self) -> Option<Topic> {
         if self.is_pattern() { None } else { Topic::parse(&self.0).ok() }
     }
 
-    /// How every topic that is meant begins: all before the first part that is a wildcard.
+    /// Returns the prefix that all matching topics share: the text before the first wildcard.
     pub fn beginning(&self) -> &str {
         let wild = self.0.find(['*', '>']).unwrap_or(self.0.len());
         &self.0[..wild]
     }
 
-    /// Whether a topic's text is meant.
+    /// True if the filter matches this topic.
     pub fn takes(&self, topic: &str) -> bool {
         let mut parts = topic.split('.');
         for wanted in self.0.split('.') {
@@ -71,7 +68,7 @@ impl Filter {
         parts.next().is_none()
     }
 
-    /// Whether some topic may be taken by both.
+    /// True if the two filters overlap: some topic matches both.
     pub fn meets(&self, other: &Self) -> bool {
         let (mut ours, mut theirs) = (self.0.split('.'), other.0.split('.'));
         loop {
@@ -83,7 +80,7 @@ impl Filter {
         }
     }
 
-    /// Whether all that the other takes is taken by this too.
+    /// True if this filter matches every topic that the other one matches.
     pub fn covers(&self, other: &Self) -> bool {
         let mut others = other.0.split('.');
         for wanted in self.0.split('.') {

@@ -1,11 +1,13 @@
-//! What both sides of the wire say, and the pure maths that both use.
+//! The types that cross the wire, and the pure maths that both sides use.
 //!
-//! Read in this order: [`technique`], [`topic`], [`filter`], [`cursor`], [`event`] (what is delivered), [`command`] and [`reply`]
-//! (what a WebSocket says), [`problem`] (what went wrong), [`session`] (how a client resumes), [`heartbeat`] (when a connection is dead), [`wire`] (bytes to types
-//! and back), [`account`] (what readers report), [`lab`] (what the lab says beside the streams), [`measure`] (what it computes), [`decide`] (which technique
-//! to use), [`feature`] (what the nine features of the lab say to each other).
+//! Read in this order: [`technique`], [`topic`], [`filter`], [`cursor`], [`data`] and [`event`] (what is delivered),
+//! [`command`] and [`reply`] (the messages of a WebSocket), [`problem`] (errors), [`session`] and [`backoff`] (how a
+//! client resumes), [`heartbeat`] (when a connection counts as dead), [`wire`] (bytes to types and back), [`account`]
+//! (what readers report), [`operate`] (the operator's view), [`lab`] (the lab's messages beside the streams),
+//! [`measure`] (what the lab and the load generator compute), [`decide`] (which technique to use), [`feature`] (the
+//! messages of the lab's nine use cases).
 //!
-//! This crate knows neither side: no server, no browser, no I/O, and it reads no clock; time is an argument.
+//! This crate knows neither side: no server, no browser and no I/O. It reads no clock; time is an argument.
 
 pub mod account;
 pub mod backoff;

@@ -1,61 +1,61 @@
-//! What an operator sees: `GET /v1/connections`.
+//! The answers for operators: the list of `GET /v1/connections` and the result of `POST /v1/rehearsal`.
 
 use serde::{Deserialize, Serialize};
 
 use crate::{Filter, Technique};
 
-/// Everything that is held open.
+/// The list of open connections.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Connections {
-    /// How many there are.
+    /// Number of all open connections, listed or not.
     pub total: usize,
-    /// The oldest of them, as many as one answer lists.
+    /// The oldest connections, up to the limit of one answer.
     pub connections: Vec<ConnectionState>,
 }
 
-/// A held poll, a stream or a socket.
+/// The state of one open connection: a held poll, a stream or a socket.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct ConnectionState {
-    /// To cut it by.
+    /// Id of the connection, by which an operator can close it.
     pub id: u64,
-    /// By which technique.
+    /// Technique of the connection.
     pub technique: Technique,
-    /// Whose token opened it.
+    /// Subject of the token that opened the connection; `None` without a token or a subject.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub subject: Option<Box<str>>,
-    /// What it reads now.
+    /// Topics and patterns to which the connection is subscribed now.
     pub topics: Vec<Filter>,
-    /// How long it has been open, in milliseconds.
+    /// Time since the connection was opened, in milliseconds.
     pub age_ms: u64,
-    /// Events that it was given.
+    /// Number of events sent on the connection.
     pub events: u64,
-    /// Bytes that it was given: blocks of a stream, frames of a socket.
+    /// Number of bytes sent on the connection: blocks of a stream, frames of a socket.
     pub bytes: u64,
-    /// From publish until its last event was given to it, in microseconds.
+    /// Time from publishing the last event to sending it on the connection, in microseconds; `None` before the first.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub lag_us: Option<u64>,
 }
 
-/// What came of a rehearsed deploy, `POST /v1/rehearsal`: every stream and socket was told to come back, as when the server
-/// ends, and the server went on.
+/// The result of a rehearsed deploy, `POST /v1/rehearsal`: the server tells every stream and socket to reconnect, as a
+/// server that shuts down does, and goes on running.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Rehearsal {
-    /// How many were told.
+    /// Number of streams and sockets that were told to reconnect.
     pub told: usize,
-    /// How many streams and sockets were opened while it was watched.
+    /// Number of streams and sockets that were opened during the rehearsal, new ones included.
     pub came_back: u64,
-    /// Events that they had missed, and were given.
+    /// Number of missed events that streams and sockets were sent during the rehearsal.
     pub caught_up: u64,
-    /// How long each step is, in milliseconds.
+    /// Length of a step, in milliseconds.
     pub step_ms: u64,
-    /// How many were expected in each step from the moment they were told.
+    /// Expected number of reconnects in each step; the first step begins when the clients are told.
     pub predicted: Vec<f64>,
-    /// How many came.
+    /// Number of streams and sockets that were opened in each step.
     pub measured: Vec<u64>,
 }
 
 impl Rehearsal {
-    /// The most in one step, a second: predicted and measured.
+    /// Returns the peak rates of reconnects, predicted and measured, per second.
     #[expect(clippy::cast_precision_loss, reason = "connections of a process")]
     pub fn peaks_per_s(&self) -> (f64, f64) {
         let steps_a_second = 1000.0 / self.step_ms.max(1) as f64;
@@ -64,7 +64,7 @@ impl Rehearsal {
         (predicted * steps_a_second, measured as f64 * steps_a_second)
     }
 
-    /// Milliseconds until as many had come back as were told; `None` if they have not.
+    /// Returns the time until as many had reconnected as were told to, in milliseconds; `None` if fewer did.
     pub fn all_back_ms(&self) -> Option<u64> {
         let mut sum = 0;
         let at = self.measured.iter().position(|count| {

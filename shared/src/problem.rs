@@ -1,4 +1,4 @@
-//! What went wrong, said the same way on all four techniques (RFC 9457).
+//! Errors, in one form on all four techniques (RFC 9457), and what a client should do about them.
 
 use std::{borrow::Cow, time::Duration};
 
@@ -8,24 +8,24 @@ use serde::{Deserialize, Serialize};
 /// members on WebSocket.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Problem {
-    /// A URN that names the kind for ever.
+    /// URN of the kind of problem; it never changes.
     #[serde(rename = "type")]
     pub kind: Cow<'static, str>,
-    /// The same kind as one word, for programs.
+    /// Kind of problem as one word, for programs.
     pub code: Code,
-    /// One line for people; the same for every problem of the code.
+    /// One line for people, the same for every problem of this code.
     pub title: Cow<'static, str>,
-    /// The HTTP status.
+    /// HTTP status, also where the problem is not an HTTP response.
     pub status: u16,
-    /// What is wrong with this one request, and what is allowed.
+    /// The fault of this one request, and what is allowed instead.
     pub detail: String,
-    /// The query parameter, header or member at fault.
+    /// Name of the query parameter, header or member at fault.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub field: Option<Cow<'static, str>>,
 }
 
 impl Problem {
-    /// A problem of that kind.
+    /// Creates a problem of this kind.
     pub fn new(code: Code, detail: impl Into<String>) -> Self {
         let (status, title) = code.status_and_title();
         Self {
@@ -38,7 +38,7 @@ impl Problem {
         }
     }
 
-    /// Names what is at fault.
+    /// Names the query parameter, header or member at fault.
     #[must_use]
     pub fn field(mut self, field: impl Into<Cow<'static, str>>) -> Self {
         self.field = Some(field.into());
@@ -46,17 +46,18 @@ impl Problem {
     }
 }
 
-/// What a client should do after a failure.
+/// The reaction of a client to a failure.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Advice {
-    /// Try again after a backoff, and not before this.
+    /// Try again after a backoff, which is added to this least wait.
     Retry(Duration),
-    /// The same request will fail again: stop.
+    /// Stop, because the same request would fail again.
     Stop,
 }
 
 impl Advice {
-    /// By HTTP status: 408, 425, 429 and 5xx pass; every other refusal is the request's own fault.
+    /// Returns the advice for an HTTP status: 408, 425, 429 and 5xx are temporary; every other 4xx is the request's own
+    /// fault.
     pub fn of_status(status: u16, retry_after: Option<Duration>) -> Self {
         match status {
             408 | 425 | 429 | 500..=599 => Self::Retry(retry_after.unwrap_or_default()),
@@ -65,11 +66,11 @@ impl Advice {
         }
     }
 
-    /// By WebSocket close code (RFC 6455 7.4): a fault of the client's own messages would only come back.
-    /// 44xx and 45xx mean what their HTTP namesakes mean.
+    /// Returns the advice for a WebSocket close code (RFC 6455 7.4). After a fault of the client's own messages a
+    /// reconnect would only fail again. 44xx and 45xx mean the same as the HTTP statuses 4xx and 5xx.
     ///
-    /// A server that restarts (1012) says in its reason when to come back, so that not all come at once:
-    /// [`RETRY_AFTER_MS`] and a number.
+    /// The close reason of a server that restarts (1012) or is overloaded (1013) may be [`RETRY_AFTER_MS`] and a
+    /// number: the time until the reconnect, different for each client so that not all reconnect at once.
     pub fn of_close(code: u16, reason: &str) -> Self {
         match code {
             1012 | 1013 => {
@@ -83,20 +84,20 @@ impl Advice {
     }
 }
 
-/// How the reason of a WebSocket's close begins where it says how many milliseconds to wait.
+/// Prefix of a WebSocket close reason that names the time until a reconnect, in milliseconds.
 pub const RETRY_AFTER_MS: &str = "retry after ms: ";
 
 macro_rules! codes {
     ($($(#[$doc:meta])* $name:ident $text:literal $status:literal $title:literal;)*) => {
-        /// The kinds of problem, stable for ever.
+        /// The kinds of problem. A code never changes its meaning.
         #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
         pub enum Code { $($(#[$doc])* #[serde(rename = $text)] $name,)* }
 
         impl Code {
-            /// Every kind.
+            /// Every kind of problem.
             pub const ALL: &[Self] = &[$(Self::$name,)*];
 
-            /// The word used on the wire.
+            /// Returns the word used on the wire.
             pub const fn name(self) -> &'static str {
                 match self { $(Self::$name => $text,)* }
             }
@@ -109,62 +110,62 @@ macro_rules! codes {
 }
 
 codes! {
-    /// A topic that no topic can be, none at all, or too many.
+    /// An invalid topic, no topic at all, or too many topics.
     BadTopic "bad_topic" 400 "The topic is not valid";
-    /// A cursor that this server never gave out.
+    /// A text that is not a cursor.
     BadCursor "bad_cursor" 400 "The cursor is not valid";
-    /// A parameter, header or member that is wrong in itself.
+    /// A parameter, header or member with an invalid value.
     BadParameter "bad_parameter" 400 "A parameter is not valid";
     /// A body that is not what its `Content-Type` says.
     BadBody "bad_body" 400 "The body is not valid";
-    /// A name that no event may have.
+    /// An event name that is invalid or reserved.
     BadName "bad_name" 400 "The event name is not valid";
-    /// An idempotency key that is not one.
+    /// An invalid idempotency key.
     BadId "bad_id" 400 "The idempotency key is not valid";
     /// An idempotency key that was used for other events.
     KeyReused "key_reused" 422 "The idempotency key was used for something else";
-    /// None of the offered subprotocols is spoken here.
-    BadSubprotocol "bad_subprotocol" 400 "No offered subprotocol is spoken here";
-    /// A WebSocket message that is no command.
+    /// A WebSocket upgrade that offers only unknown subprotocols.
+    BadSubprotocol "bad_subprotocol" 400 "No offered subprotocol is supported";
+    /// A WebSocket message that is not a command.
     BadCommand "bad_command" 400 "The command is not valid";
     /// A subscribe to a topic that this socket already has.
     AlreadySubscribed "already_subscribed" 409 "The socket already has this topic";
     /// An unsubscribe from a topic that this socket does not have.
     NotSubscribed "not_subscribed" 409 "The socket does not have this topic";
-    /// No token, or none that is valid.
+    /// No token, or an invalid one.
     Unauthenticated "unauthenticated" 401 "A valid token is needed";
-    /// The token was valid.
+    /// A token that has expired.
     TokenExpired "token_expired" 401 "The token has expired";
-    /// The token is valid, and does not grant this.
+    /// A valid token that does not grant the request.
     Forbidden "forbidden" 403 "The token does not grant this";
-    /// A name that this server does not answer to.
-    Misdirected "misdirected" 421 "The server is not called that";
-    /// A page of an origin that is not allowed.
+    /// A `Host` that this server does not serve.
+    Misdirected "misdirected" 421 "The server does not serve this host";
+    /// A request by a page of an origin that is not allowed.
     ForeignOrigin "foreign_origin" 403 "Pages of this origin may not use this server";
-    /// Nothing lives at this address.
+    /// An unknown path, or something in it that does not exist.
     NotFound "not_found" 404 "There is nothing here";
-    /// The address exists, but not for this method.
+    /// A method that the path does not have.
     MethodNotAllowed "method_not_allowed" 405 "The method is not allowed here";
-    /// `Accept` names nothing that this address can answer with.
-    NotAcceptable "not_acceptable" 406 "This address can't answer with what Accept asks for";
-    /// The body did not arrive in time.
+    /// An `Accept` header that allows no form of the answer.
+    NotAcceptable "not_acceptable" 406 "This address has no answer that Accept allows";
+    /// A body that did not arrive in time.
     BodyTimeout "body_timeout" 408 "The body took too long";
-    /// The body is longer than the limit.
+    /// A body that is longer than the limit.
     BodyTooLarge "body_too_large" 413 "The body is too large";
-    /// The `Content-Type` is none that can be published.
+    /// A `Content-Type` that can't be published.
     UnsupportedMediaType "unsupported_media_type" 415 "This type of body can't be published";
-    /// A WebSocket address asked without an upgrade.
+    /// A request to the WebSocket path without a valid upgrade.
     UpgradeRequired "upgrade_required" 426 "This address speaks WebSocket";
-    /// More than one client, or all together, may have at once.
+    /// More than one client, or all clients together, may have or do at once.
     TooMany "too_many" 429 "Too much at once";
-    /// A stream that read too slowly.
+    /// A stream whose client lags too far behind.
     TooSlow "too_slow" 429 "The stream fell too far behind";
-    /// The server's own fault.
+    /// A fault of the server.
     Internal "internal" 500 "The server failed";
-    /// The server can't take it now.
+    /// A request that the server can't handle at the moment.
     Unavailable "unavailable" 503 "The server can't take this now";
-    /// The disk is full; reading goes on.
-    StorageFull "storage_full" 507 "There is no room to keep this";
+    /// A full disk: nothing can be published, but reads continue.
+    StorageFull "storage_full" 507 "There is no space to store this";
 }
 
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! What the server says over a WebSocket.
+//! Replies: the messages that the server sends over a WebSocket.
 
 use std::borrow::Cow;
 
@@ -9,51 +9,52 @@ use crate::{
     command::{Ref, Refused},
 };
 
-/// A reply, as a text message says it; a binary message says the same in CBOR.
+/// A message of the server. Serialized, it is the text message; a binary message has the same members in CBOR.
 #[derive(Clone, Debug, Serialize)]
 #[serde(tag = "type", rename_all = "snake_case")]
 pub enum Reply {
     /// The first message of every socket.
     Welcome {
-        /// The head of the log.
+        /// Cursor of the log's head: the newest event.
         cursor: Cursor,
-        /// How often the server pings, in milliseconds.
+        /// Interval between the server's pings, in milliseconds.
         heartbeat_ms: u64,
     },
-    /// The answer to a subscribe: what follows the cursor is delivered.
+    /// The answer to a subscribe: the events after the cursor are delivered.
     Subscribed {
-        /// The topics.
+        /// Topics and patterns of the subscribe.
         topics: Vec<Filter>,
-        /// Where it begins.
+        /// Cursor at which delivery begins.
         cursor: Cursor,
-        /// What happens if too much is pending: `cut`, `skip` or `conflate`; absent: nothing.
+        /// Action of the topics' lag rule when too many events are pending: `cut`, `skip` or `conflate`; absent without
+        /// a rule.
         #[serde(skip_serializing_if = "Option::is_none")]
         on_lag: Option<Cow<'static, str>>,
-        /// The command's.
+        /// The `ref` of the command.
         #[serde(rename = "ref", skip_serializing_if = "Option::is_none")]
         reference: Option<Ref>,
     },
     /// The answer to an unsubscribe: no event of the topics follows.
     Unsubscribed {
-        /// The topics.
+        /// Topics and patterns that are no longer delivered.
         topics: Vec<Filter>,
-        /// The command's.
+        /// The `ref` of the command.
         #[serde(rename = "ref", skip_serializing_if = "Option::is_none")]
         reference: Option<Ref>,
     },
-    /// The answer to a publish: the engine holds the event.
+    /// The answer to a publish: the log has stored the event.
     Published {
-        /// Its place.
+        /// Cursor of the published event.
         cursor: Cursor,
-        /// The command's.
+        /// The `ref` of the command.
         #[serde(rename = "ref", skip_serializing_if = "Option::is_none")]
         reference: Option<Ref>,
     },
     /// The answer to an authorize.
     Authorized {
-        /// When the new token ends, in milliseconds from now; `null`: never.
+        /// Time until the new token expires, in milliseconds; `null` if it never does.
         expires_in_ms: Option<u64>,
-        /// The command's.
+        /// The `ref` of the command.
         #[serde(rename = "ref", skip_serializing_if = "Option::is_none")]
         reference: Option<Ref>,
     },
@@ -61,26 +62,26 @@ pub enum Reply {
     Pong {
         /// The server's clock, in microseconds since the Unix epoch.
         now: u64,
-        /// The command's.
+        /// The `ref` of the command.
         #[serde(rename = "ref", skip_serializing_if = "Option::is_none")]
         reference: Option<Ref>,
     },
-    /// A break in continuity.
+    /// A break in the continuity of a subscription.
     #[serde(untagged)]
     Reset(Reset),
-    /// A command that was refused; the connection goes on.
+    /// The refusal of a command; the connection stays open.
     #[serde(untagged)]
     Error(ErrorReply),
-    /// An event.
+    /// An event of a subscription.
     #[serde(untagged)]
     Event(Event),
 }
 
-/// What an error's `type` says.
+/// The value of `type` in the JSON of an error.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ErrorTag {
-    /// The only one.
+    /// The only value: `error`.
     #[default]
     Error,
 }
@@ -88,23 +89,23 @@ pub enum ErrorTag {
 /// `{"type":"error",…}`: a problem's members (its own `type` becomes `problem`) and the command's `ref`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ErrorReply {
-    /// Always `error`.
+    /// The constant `error`.
     #[serde(rename = "type", default)]
     pub kind: ErrorTag,
-    /// The URN that problem+json has as `type`.
+    /// URN of the problem, which problem+json has as `type`.
     pub problem: Cow<'static, str>,
-    /// As in [`Problem`].
+    /// Code of the problem, as in [`Problem::code`].
     pub code: Code,
-    /// As in [`Problem`].
+    /// Title of the problem, as in [`Problem::title`].
     pub title: Cow<'static, str>,
-    /// As in [`Problem`].
+    /// HTTP status of the problem, as in [`Problem::status`].
     pub status: u16,
-    /// As in [`Problem`].
+    /// Detail of the problem, as in [`Problem::detail`].
     pub detail: String,
-    /// As in [`Problem`].
+    /// Name of the member at fault, if there is one.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub field: Option<Cow<'static, str>>,
-    /// The command's.
+    /// The `ref` of the command.
     #[serde(rename = "ref", skip_serializing_if = "Option::is_none", default)]
     pub reference: Option<Ref>,
 }
@@ -117,7 +118,8 @@ impl From<Refused> for ErrorReply {
 }
 
 impl Reply {
-    /// Reads a text message. `None`: it is none that this version knows, so a client skips it.
+    /// Parses a text message. Returns `None` for a message that is malformed or of a kind that this version does not
+    /// know; a client skips it.
     pub fn from_json(text: &str) -> Option<Self> {
         #[derive(Deserialize)]
         struct Kind<'a> {

@@ -1,13 +1,14 @@
-//! How a client resumes: the same machine for all four techniques, in the browser and natively.
+//! Resuming: one state machine for the clients of all four techniques, in the browser and natively.
 //!
-//! It does no I/O and reads no clock. A driver opens what it says, tells it what came of it, and waits as long as it
-//! says. Nothing lost: the next open begins after the last cursor. Nothing twice: an event at or before it is refused.
+//! A session does no I/O and reads no clock. Its driver opens the connections, reports what happens on them, and waits
+//! for as long as the session asks. No event is lost, because the next connection begins after the last cursor; none is
+//! shown twice, because an event at or before that cursor is refused.
 
 use std::time::Duration;
 
 use crate::{Advice, After, Cursor, Reset, backoff::Backoff};
 
-/// One subscription's life over many connections.
+/// The state of one subscription across many connections. Its driver owns it; nothing is shared.
 #[derive(Clone, Debug)]
 pub struct Session {
     start: After,
@@ -17,28 +18,28 @@ pub struct Session {
 }
 
 impl Session {
-    /// A session that has seen nothing. `seed`: see [`Backoff::new`].
+    /// Creates a session that has seen nothing. For `seed`, see [`Backoff::new`].
     pub const fn new(start: After, seed: u64) -> Self {
         Self { start, cursor: None, backoff: Backoff::new(seed), stopped: false }
     }
 
-    /// Where the next open must begin.
+    /// Returns where the next connection must begin.
     pub fn after(&self) -> After {
         self.cursor.map_or(self.start, After::Cursor)
     }
 
-    /// The place up to which everything has been seen.
+    /// Returns the cursor up to which everything has been seen, if there is one yet.
     pub const fn cursor(&self) -> Option<Cursor> {
         self.cursor
     }
 
-    /// How often in a row it failed.
+    /// Returns the number of failures in a row.
     pub const fn attempt(&self) -> u32 {
         self.backoff.attempt()
     }
 
-    /// An event arrived. False: it was here before (the server wrote it, the connection broke, we asked again), so it
-    /// must not be shown again.
+    /// Records the arrival of an event. Returns false if the event is a repeat, which must not be shown again: the
+    /// server wrote it, the connection broke before the cursor moved, and the client asked again.
     #[must_use]
     pub fn accept(&mut self, cursor: Cursor) -> bool {
         self.backoff.succeeded();
@@ -50,9 +51,9 @@ impl Session {
         !repeated
     }
 
-    /// The server named a place without an event: a poll's cursor, an SSE block of `id` alone, `subscribed`. It never
-    /// moves back within an epoch; another epoch is the server's word that the log is another one, and comes with a
-    /// reset.
+    /// Records a cursor that the server named without an event: that of a poll, of a heartbeat on SSE, or of
+    /// `subscribed`. The session's cursor never moves back within an epoch. Another epoch means that the log is another
+    /// one; a reset comes with it.
     pub fn moved(&mut self, cursor: Cursor) {
         self.backoff.succeeded();
         if self.cursor.is_none_or(|last| last.epoch != cursor.epoch || cursor.offset > last.offset) {
@@ -60,12 +61,13 @@ impl Session {
         }
     }
 
-    /// Continuity broke: go on from where the server says, even if that is back.
+    /// Records a break in continuity: the session continues from the reset's cursor, even if that is further back.
     pub const fn reset(&mut self, reset: &Reset) {
         self.cursor = Some(reset.cursor);
     }
 
-    /// The connection failed or ended. How long to wait before the next open; `None`: stop, it would only fail again.
+    /// Records that the connection failed or ended. Returns how long to wait before the next one, or `None` if the
+    /// session must stop because the next one would fail again.
     pub fn failed(&mut self, advice: Advice) -> Option<Duration> {
         match advice {
             Advice::Retry(floor) => Some(self.backoff.next(floor)),
@@ -76,7 +78,7 @@ impl Session {
         }
     }
 
-    /// It was told to stop.
+    /// True once a failure was final.
     pub const fn is_stopped(&self) -> bool {
         self.stopped
     }
@@ -94,7 +96,7 @@ mod tests {
     }
 
     proptest! {
-        /// A server that delivers at least once, in order, with cuts at any place: the session shows each event once.
+        /// The server delivers at least once and in order, and is cut off anywhere: the session shows each event once.
         #[test]
         fn cuts_and_repeats_lose_nothing_and_show_nothing_twice(
             cuts in prop::collection::vec((1_u64..20, 0_u64..5), 1..30), total in 1_u64..100,
@@ -112,7 +114,7 @@ mod tests {
                 }
                 prop_assert!(session.failed(Advice::Retry(Duration::ZERO)).is_some());
             }
-            // The overlap of the last connection is 0, so what was never shown is now.
+            // The last connection repeats nothing and is never cut, so every event has been shown by now.
             prop_assert_eq!(shown, (1..=total).collect::<Vec<_>>());
         }
     }

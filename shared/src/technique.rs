@@ -1,4 +1,4 @@
-//! The four techniques, always in this order.
+//! The four techniques, in the order that is used everywhere.
 
 use std::{fmt, str::FromStr};
 
@@ -8,46 +8,47 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Technique {
-    /// Ask again and again; the answer is what there is now.
+    /// The client asks again and again; each answer holds what is new by then.
     ShortPoll,
-    /// Ask once; the answer is held until there is something to say.
+    /// The client asks once; the server holds the answer until there is an event or the wait is over.
     LongPoll,
     /// One HTTP response that never ends (HTML Standard 9.2).
     Sse,
-    /// One connection, messages both ways (RFC 6455).
+    /// One connection that carries messages both ways (RFC 6455).
     Websocket,
 }
 
 impl Technique {
-    /// All four, in the order in which every list shows them.
+    /// All four techniques, in the order in which every list shows them.
     pub const ALL: [Self; 4] = [Self::ShortPoll, Self::LongPoll, Self::Sse, Self::Websocket];
 
-    /// Place in [`Self::ALL`].
+    /// Returns the technique's index in [`Self::ALL`], which also indexes every array of four.
     pub const fn index(self) -> usize {
         self as usize
     }
 
-    /// It holds one response or socket open and sends what comes, rather than answering each request.
+    /// True if the technique holds one response or socket open and sends events as they come, instead of answering
+    /// requests.
     pub const fn is_stream(self) -> bool {
         matches!(self, Self::Sse | Self::Websocket)
     }
 
-    /// The name used in JSON, metrics, files and CSS: `short_poll`, `long_poll`, `sse`, `websocket`.
+    /// Returns the name used in JSON, metrics, files and CSS: `short_poll`, `long_poll`, `sse`, `websocket`.
     pub const fn name(self) -> &'static str {
         ["short_poll", "long_poll", "sse", "websocket"][self.index()]
     }
 
-    /// The name for people.
+    /// Returns the name that people read: `Short polling`, `Long polling`, `SSE`, `WebSocket`.
     pub const fn label(self) -> &'static str {
         ["Short polling", "Long polling", "SSE", "WebSocket"][self.index()]
     }
 
-    /// The abbreviation where there is no room: `SP`, `LP`, `SSE`, `WS`.
+    /// Returns the abbreviation for narrow places: `SP`, `LP`, `SSE`, `WS`.
     pub const fn code(self) -> &'static str {
         ["SP", "LP", "SSE", "WS"][self.index()]
     }
 
-    /// The last part of the lab's address, and the word on the command line.
+    /// Returns the path of the technique's page in the lab, without its slash; the command line accepts it too.
     pub const fn slug(self) -> &'static str {
         ["short-polling", "long-polling", "sse", "websocket"][self.index()]
     }
@@ -62,7 +63,7 @@ impl fmt::Display for Technique {
 impl FromStr for Technique {
     type Err = String;
 
-    /// Reads a name or a slug; `short-poll` and `long-poll` too, since people type them.
+    /// Parses a name or a slug, and also `short-poll` and `long-poll`, since people type them.
     fn from_str(text: &str) -> Result<Self, String> {
         let same = |technique: &Self| {
             text == technique.name() || text == technique.slug() || text.replace('-', "_") == technique.name()

@@ -1,4 +1,4 @@
-//! The name of a filter over the log.
+//! Topics: the names that events are published under. A topic is no log of its own but a filter over the one log.
 
 use std::{borrow::Borrow, fmt, str::FromStr, sync::Arc};
 
@@ -7,35 +7,35 @@ use thiserror::Error;
 
 /// A topic: 1 to 128 characters of `a-z 0-9 . _ -`, dot-separated, the first a letter or digit.
 ///
-/// A clone shares the text.
+/// Cloning is cheap: clones share the text.
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Topic(Arc<str>);
 
-/// Why a text is no topic.
+/// The reason why a text is not a topic.
 #[derive(Debug, Error, PartialEq, Eq)]
 pub enum TopicError {
-    /// It has no character.
+    /// The text is empty.
     #[error("topic is empty; allowed are 1 to {} characters of a-z 0-9 . _ -", Topic::MAX_BYTES)]
     Empty,
-    /// It is longer than [`Topic::MAX_BYTES`].
+    /// The text is longer than [`Topic::MAX_BYTES`]; holds its length in bytes.
     #[error("topic has {0} bytes; allowed are 1 to {max}", max = Topic::MAX_BYTES)]
     Long(usize),
-    /// A character that no topic has.
+    /// A character that topics may not contain, and its byte position.
     #[error("topic has {0:?} at byte {1}; allowed are a-z 0-9 . _ -")]
     Character(char, usize),
-    /// It starts with `.`, `_` or `-`.
-    #[error("topic starts with {0:?}; allowed first are a-z 0-9")]
+    /// The first character is `.`, `_` or `-`.
+    #[error("topic starts with {0:?}; allowed as the first character are a-z 0-9")]
     First(char),
-    /// Two dots in a row, or one at the end: a part between dots is empty.
+    /// Two dots in a row, or a dot at the end, leave a part empty; holds the part's byte position.
     #[error("topic has an empty part at byte {0}; parts between dots have at least one character")]
     EmptyPart(usize),
 }
 
 impl Topic {
-    /// The longest topic, in bytes.
+    /// Length of the longest topic, in bytes.
     pub const MAX_BYTES: usize = 128;
 
-    /// Reads a topic, whole or not at all.
+    /// Parses a topic. Nothing is trimmed, cut off or changed: an invalid text is an error.
     pub fn parse(text: &str) -> Result<Self, TopicError> {
         let first = text.chars().next().ok_or(TopicError::Empty)?;
         let legal = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || matches!(c, '.' | '_' | '-');
@@ -54,12 +54,12 @@ impl Topic {
         Ok(Self(text.into()))
     }
 
-    /// The same text, shared.
+    /// Returns the text itself, not a copy.
     pub(crate) fn shared(&self) -> Arc<str> {
         Arc::clone(&self.0)
     }
 
-    /// The text.
+    /// Returns the topic as text, exactly as it was parsed.
     pub fn as_str(&self) -> &str {
         &self.0
     }

@@ -1,4 +1,4 @@
-//! The client that a request is counted for: the subject of its token, or its address.
+//! The client that limits count a request for: the subject of its token, or its address.
 
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 
@@ -6,20 +6,22 @@ use actix_web::HttpRequest;
 
 use super::Grant;
 
-/// Who asks. A token's subject goes before its address, which many may share.
+/// The client that limits count a request for. A token's subject takes precedence over the address, which many clients
+/// may share.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Client {
-    /// A token's subject.
+    /// The subject of a token.
     Subject(Box<str>),
-    /// An address, or of IPv6 the network that one subscriber has (RFC 6177: a /64 at the least).
+    /// An IPv4 address, or the /64 network of an IPv6 address (RFC 6177: one site gets at least that).
     Address(IpAddr),
-    /// A program on a Unix socket, or a test without one.
+    /// A program on a Unix socket, or a test whose request has no address. Its held requests have no limit of their
+    /// own.
     Local,
 }
 
 impl Client {
-    /// Who sent a request. Of `X-Forwarded-For`, only what the trusted proxies wrote is believed: the last `hops`
-    /// entries; what stands before them anybody may have written.
+    /// Returns the client of a request. Of `X-Forwarded-For`, only the last `hops` entries are trusted, which the
+    /// operator's proxies wrote; anybody may have written the entries before.
     pub fn of(request: &HttpRequest, grant: &Grant, hops: usize) -> Self {
         if let Some(subject) = &grant.subject {
             return Self::Subject(subject.clone());
@@ -30,7 +32,8 @@ impl Client {
     }
 }
 
-/// What one client has of addresses: all of an IPv6 /64, and one of IPv4, however it is written.
+/// Returns the address that stands for a whole client: the /64 network of an IPv6 address, an IPv4 address itself, also
+/// if it is written as IPv6.
 pub(crate) fn network(address: IpAddr) -> IpAddr {
     match address.to_canonical() {
         IpAddr::V6(address) => IpAddr::V6(Ipv6Addr::from_bits(address.to_bits() & !u128::from(u64::MAX))),
@@ -45,7 +48,7 @@ fn forwarded(request: &HttpRequest, hops: usize) -> Option<IpAddr> {
     (hops > 0).then(|| address(entry)).flatten()
 }
 
-/// An address as proxies write it: alone, in brackets, with a port.
+/// Parses an address as proxies write it: alone, in brackets, or with a port.
 fn address(entry: &str) -> Option<IpAddr> {
     let bare = entry.strip_prefix('[').and_then(|entry| entry.strip_suffix(']')).unwrap_or(entry);
     bare.parse().ok().or_else(|| entry.parse::<SocketAddr>().ok().map(|address| address.ip()))
@@ -74,7 +77,7 @@ mod tests {
         assert_eq!(client("192.0.2.9", 0), address("127.0.0.1"));
         assert_eq!(client("6.6.6.6, 192.0.2.9", 1), address("192.0.2.9"));
         assert_eq!(client("6.6.6.6, 192.0.2.9, 10.0.0.1", 2), address("192.0.2.9"));
-        assert_eq!(client("192.0.2.9", 2), address("127.0.0.1"), "fewer than there are proxies");
+        assert_eq!(client("192.0.2.9", 2), address("127.0.0.1"), "fewer entries than proxies");
         assert_eq!(client("not an address", 1), address("127.0.0.1"));
     }
 

@@ -1,67 +1,70 @@
-//! What the holder of a token may do, and for how long.
+//! The rights that a token grants, and for how long.
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use fourways_shared::{Code, Filter, Problem, Topic};
 use serde::{Deserialize, Serialize};
 
-/// What somebody may do. The rule of every door: what is not granted is refused.
+/// The rights of one request, stream or socket, from its token or by default. Each holds its own copy until it ends.
+/// What is not granted is refused.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Grant {
-    /// Who it is, by the token's `sub`; `None` where the server asks nobody.
+    /// Subject of the token (its `sub`); `None` if the token has none, or if the server has no keys.
     pub subject: Option<Box<str>>,
     subscribe: Vec<Filter>,
     publish: Vec<Filter>,
-    /// May see and end other people's connections.
+    /// True if the holder may operate the server: list and close connections, read the metrics, rehearse.
     pub operates: bool,
-    /// When it ends, in seconds since the Unix epoch (RFC 7519 4.1.4).
+    /// End of the token, in seconds since the Unix epoch (RFC 7519 4.1.4); `None` without a token.
     expires_at: Option<u64>,
 }
 
-/// The claims of a token (RFC 7519 4) that this server reads. Dates are checked where the signature is.
+/// The claims of a token (RFC 7519 4) that this server reads. [`super::keys::Keys::verify`] checks the dates together
+/// with the signature.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct Claims {
-    /// Who.
+    /// Subject of the token (RFC 7519 4.1.2): the client that its requests are counted for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sub: Option<String>,
-    /// Until when, in seconds since the Unix epoch.
+    /// Time at which the token expires, in seconds since the Unix epoch.
     pub exp: u64,
-    /// Not before, likewise.
+    /// Time before which the token is not valid, in seconds since the Unix epoch.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub nbf: Option<u64>,
-    /// What for.
+    /// Rights of the holder; none by default.
     #[serde(default)]
     pub fourways: Rights,
 }
 
-/// The claim `fourways`: which topics, by [`Filter`]s.
+/// The claim `fourways`: the rights of a token's holder. A member of another name makes the token invalid.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Rights {
-    /// May be read.
+    /// Topics and patterns that the holder may read.
     #[serde(default)]
     pub subscribe: Vec<Filter>,
-    /// May be published to.
+    /// Topics and patterns that the holder may publish to.
     #[serde(default)]
     pub publish: Vec<Filter>,
-    /// May see and end connections.
+    /// True if the holder may operate the server.
     #[serde(default)]
     pub operate: bool,
 }
 
 impl Grant {
-    /// Everything, for ever: what a server without keys grants to who is on its machine.
+    /// Returns every right, without end: the grant of a server without keys to requests from its own machine.
     pub fn everything() -> Self {
         let all = || vec![Filter::all()];
         Self { subject: None, subscribe: all(), publish: all(), operates: true, expires_at: None }
     }
 
-    /// What a server without keys grants to who is not on its machine: to read and publish everything.
+    /// Returns the right to read and publish everything, without end: the grant of a server without keys to requests
+    /// from other machines.
     pub fn stranger() -> Self {
         Self { operates: false, ..Self::everything() }
     }
 
-    /// What a verified token says.
+    /// Returns the rights of a token whose claims have been verified.
     pub fn of(claims: Claims) -> Self {
         let Rights { subscribe, publish, operate } = claims.fourways;
         Self {
@@ -73,13 +76,15 @@ impl Grant {
         }
     }
 
-    /// What it grants.
+    /// Returns the rights as a token's claim has them.
     pub fn rights(&self) -> Rights {
         Rights { subscribe: self.subscribe.clone(), publish: self.publish.clone(), operate: self.operates }
     }
 
+    /// Checks that the holder may read all of these topics.
+    ///
     /// # Errors
-    /// 403 unless all of the topics may be read.
+    /// 403 with the first topic that is not granted.
     pub fn may_subscribe(&self, topics: &[Filter]) -> Result<(), Problem> {
         let is_granted = |topic: &&Filter| self.subscribe.iter().any(|granted| granted.covers(topic));
         match topics.iter().find(|topic| !is_granted(topic)) {
@@ -91,8 +96,10 @@ impl Grant {
         }
     }
 
+    /// Checks that the holder may publish to this topic.
+    ///
     /// # Errors
-    /// 403 unless the topic may be published to.
+    /// 403 if the topic is not granted.
     pub fn may_publish(&self, topic: &Topic) -> Result<(), Problem> {
         if self.publish.iter().any(|granted| granted.takes(topic.as_str())) {
             return Ok(());
@@ -101,21 +108,23 @@ impl Grant {
         Err(Problem::new(Code::Forbidden, detail).field("topic"))
     }
 
+    /// Checks that the holder may operate the server.
+    ///
     /// # Errors
-    /// 403 unless it may see and end connections.
+    /// 403 if the right is not granted.
     pub fn may_operate(&self) -> Result<(), Problem> {
         if self.operates {
             return Ok(());
         }
         let detail = if self.subject.is_none() && self.expires_at.is_none() {
-            "without a token only who is on the server's machine operates it, or with --open-operator everybody"
+            "without a token, only requests from the server's own machine may operate it, or all with --open-operator"
         } else {
             "this token does not let its holder operate the server"
         };
         Err(Problem::new(Code::Forbidden, detail))
     }
 
-    /// How long it still holds; `None`: for ever.
+    /// Returns how long the grant is still valid; `None` if it has no end.
     pub fn lasts(&self) -> Option<Duration> {
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         self.expires_at.map(|at| Duration::from_secs(at).saturating_sub(now))

@@ -1,8 +1,8 @@
-//! By which names the server is asked.
+//! The host names that the server answers to.
 //!
-//! A page of a foreign site can have its own name lead to this machine after it was loaded (DNS rebinding): to the browser
-//! the server is then of the page's own origin. What gives it away is `Host`, which still has the page's name. Where nobody
-//! is asked for a token and only this machine is served, that is the only door.
+//! A page of a foreign site can make its own name point to this machine after the page was loaded (DNS rebinding): to
+//! the browser, the server then belongs to the page's own origin. Only `Host` gives the page away, which still has the
+//! page's name. On a server that asks nobody for a token and serves this machine only, `Host` is the only protection.
 
 use std::net::IpAddr;
 
@@ -18,22 +18,22 @@ use fourways_shared::Code;
 
 use crate::problem::Failure;
 
-/// The names; `None`: any.
+/// The host names that the server answers to; `None` if it answers to any. Shared by all workers, and never changed.
 #[derive(Clone, Debug)]
 pub struct Hosts(Option<Vec<Box<str>>>);
 
 impl Hosts {
-    /// Any name.
+    /// Accepts any host name.
     pub const fn any() -> Self {
         Self(None)
     }
 
-    /// `localhost`, addresses, and these.
+    /// Accepts `localhost`, names below it, IP addresses, and these names, in upper or lower case.
     pub fn local_and(names: &[String]) -> Self {
         Self(Some(names.iter().map(|name| name.to_ascii_lowercase().into()).collect()))
     }
 
-    /// Whether the server answers to this `Host`. An address can't be made to lead elsewhere.
+    /// True if the server answers to this `Host`. IP addresses are safe, because nobody can make them point elsewhere.
     fn take(&self, host: &str) -> bool {
         let Some(names) = &self.0 else { return true };
         let name = match host.strip_prefix('[') {
@@ -41,7 +41,7 @@ impl Hosts {
             None => host.rsplit_once(':').map_or(host, |(name, _)| name),
         };
         let name = name.trim_end_matches('.').to_ascii_lowercase();
-        // RFC 6761 6.3: names below localhost are this machine too.
+        // RFC 6761 6.3: names below localhost mean this machine too.
         name == "localhost"
             || name.ends_with(".localhost")
             || name.parse::<IpAddr>().is_ok()
@@ -49,20 +49,22 @@ impl Hosts {
     }
 }
 
-/// Refuses requests by other names before anything is done for them.
+/// Refuses requests for other host names before a handler runs.
 ///
 /// # Errors
-/// 421 (RFC 9110 15.5.20); else what comes behind.
+/// 421 (RFC 9110 15.5.20) for another host name; otherwise the error of the inner service.
 pub async fn guard(
     hosts: web::Data<Hosts>,
     request: ServiceRequest,
     next: Next<impl MessageBody + 'static>,
 ) -> Result<ServiceResponse<EitherBody<impl MessageBody>>, Error> {
-    // HTTP/2 has it in the request's address (RFC 9113 8.3.1).
+    // HTTP/2 sends the host name in the request's address (RFC 9113 8.3.1).
     let authority = request.uri().authority().map(Authority::as_str);
     let field = request.headers().get(header::HOST).map(|value| value.to_str().unwrap_or("?"));
     if let Some(host) = authority.into_iter().chain(field).find(|host| !hosts.take(host)) {
-        let detail = format!("this server is not called {host:?}; its operator names it with --host");
+        let detail = format!(
+            "this server does not answer to the name {host:?}; its operator can add the name with --host"
+        );
         return Err(Failure::new(Code::Misdirected, detail).field("Host").into());
     }
     next.call(request).await.map(ServiceResponse::map_into_left_body::<actix_web::body::BoxBody>)

@@ -1,7 +1,7 @@
-//! The keys that tokens are verified with, from files, read again when they change.
+//! The keys that tokens are verified with. They are read from files, and read again when a file changes.
 //!
-//! The algorithm is the key's, told by the operator: what a token's header says is compared with it and never believed.
-//! (A server that believes it can be given a public key as an HMAC secret, or `none`; RFC 8725 3.1.)
+//! The operator names the algorithm of each key. The algorithm in a token's header only selects a key and is never
+//! trusted: a server that trusts it can be made to use a public key as an HMAC secret, or `none` (RFC 8725 3.1).
 
 use std::{
     fs, io,
@@ -19,14 +19,15 @@ use jsonwebtoken::{
 
 use super::grant::{Claims, Grant};
 
-/// Clocks of issuers may be off by so many seconds.
+/// Seconds by which the clock of a token's issuer may differ from the server's.
 const LEEWAY_S: u64 = 5;
-/// Shorter secrets can be guessed (RFC 7518 3.2).
+/// Minimum length of an HS256 secret, in bytes; shorter ones can be guessed (RFC 7518 3.2).
 const LEAST_SECRET: usize = 32;
-/// A token is in headers, which have limits of their own; nobody needs longer ones.
+/// Maximum length of a token, in bytes. Tokens travel in headers, whose length is limited anyway.
 const MAX_TOKEN: usize = 8 * 1024;
 
-/// Where keys come from: `HS256:FILE`, `RS256:FILE.pem`, `ES256:FILE.pem`, `EdDSA:FILE.pem`, or `jwks:FILE.json`.
+/// A file of keys and its kind: `HS256:FILE`, `RS256:FILE.pem`, `ES256:FILE.pem`, `EdDSA:FILE.pem`, or
+/// `jwks:FILE.json`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct KeySource {
     kind: Kind,
@@ -39,21 +40,23 @@ enum Kind {
     Set,
 }
 
-/// Why a token is not believed. The holder is told no more than this.
+/// The reason why a token is refused. The holder gets no more detail than this.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum TokenError {
-    /// It can't be read, its signature is wrong, or its claims are.
+    /// The token can't be parsed, or its signature or claims are wrong.
     #[error("the token is not valid")]
     Invalid,
-    /// It was valid.
+    /// The token was valid until its `exp`.
     #[error("the token has expired")]
     Expired,
-    /// It will be.
+    /// The token will be valid from its `nbf` on.
     #[error("the token is not valid yet")]
     Early,
 }
 
-/// The keys as they are now. Shared; whoever holds them has them read again ([`Keys::refresh`]).
+/// The keys as last read. Owned by the server's one [`super::Gate`]; requests on all workers verify with them while the
+/// sweeper replaces them ([`Keys::refresh`]). A read-write lock, because every verification reads and only a changed
+/// file writes. Verifications hold the lock only to copy an `Arc`.
 #[derive(Debug)]
 pub struct Keys {
     sources: Vec<KeySource>,
@@ -74,22 +77,23 @@ struct Key {
 
 impl std::fmt::Debug for Key {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        // Never the key itself: it may be a secret.
+        // The key itself is left out, because it may be a secret.
         write!(f, "{:?} {:?}", self.algorithm, self.id)
     }
 }
 
 impl Keys {
-    /// Reads all files.
+    /// Reads all key files.
     ///
     /// # Errors
-    /// If one can't be read or holds no key.
+    /// If a file can't be read or holds no key.
     pub fn read(sources: Vec<KeySource>) -> io::Result<Self> {
         let current = RwLock::new(read_all(&sources)?);
         Ok(Self { sources, current })
     }
 
-    /// Reads the files again if one has changed. What can't be read changes nothing, and is logged.
+    /// Reads the files again if the time or length of one has changed. If that fails, the old keys stay, and the error
+    /// is logged.
     pub fn refresh(&self) {
         let is_same = {
             let current = self.current.read().unwrap_or_else(PoisonError::into_inner);
@@ -103,14 +107,14 @@ impl Keys {
                 tracing::info!(keys = fresh.keys.len(), "token keys were read again");
                 *self.current.write().unwrap_or_else(PoisonError::into_inner) = fresh;
             }
-            Err(error) => tracing::error!(%error, "token keys can't be read again; the old ones stay"),
+            Err(error) => tracing::error!(%error, "token keys can't be read again; the old ones stay in use"),
         }
     }
 
-    /// What a token grants.
+    /// Verifies a token, and returns its grant.
     ///
     /// # Errors
-    /// If none of the keys verifies it, or it is not its time.
+    /// If no key verifies the token, or the token has expired or is not valid yet.
     pub fn verify(&self, token: &str) -> Result<Grant, TokenError> {
         if token.len() > MAX_TOKEN {
             return Err(TokenError::Invalid);
@@ -126,7 +130,7 @@ impl Keys {
             let mut validation = Validation::new(key.algorithm);
             validation.leeway = LEEWAY_S;
             validation.validate_nbf = true;
-            // Who a token is for is said by what it grants.
+            // A token's audience is not checked: its rights say what it is for.
             validation.validate_aud = false;
             validation.set_required_spec_claims(&["exp"]);
             match decode::<Claims>(token, &key.key, &validation) {
@@ -143,7 +147,7 @@ impl Keys {
 }
 
 fn read_all(sources: &[KeySource]) -> io::Result<Current> {
-    // Stamped before they are read: a change in between is seen next time.
+    // The stamps are taken before the files are read, so that a change in between is seen the next time.
     let seen = sources.iter().map(|source| stamp(&source.path)).collect();
     let mut keys = Vec::new();
     for source in sources {
@@ -164,13 +168,14 @@ fn stamp(path: &Path) -> Option<(SystemTime, u64)> {
 impl KeySource {
     fn keys(&self, bytes: &[u8], out: &mut Vec<Key>) -> Result<(), String> {
         let Kind::One(algorithm) = self.kind else {
-            let set: JwkSet = serde_json::from_slice(bytes).map_err(|error| format!("no JWKS: {error}"))?;
+            let set: JwkSet =
+                serde_json::from_slice(bytes).map_err(|error| format!("not a JWKS: {error}"))?;
             for jwk in &set.keys {
                 let id = jwk.common.key_id.clone();
                 let named = jwk
                     .common
                     .key_algorithm
-                    .ok_or_else(|| format!("key {id:?} names no alg, and a token's own is not believed"))?;
+                    .ok_or_else(|| format!("key {id:?} has no alg, and that of a token is not trusted"))?;
                 let Some(algorithm) = algorithm_of(named) else {
                     return Err(format!("key {id:?} is for {named}; allowed are HS256, RS256, ES256, EdDSA"));
                 };
@@ -185,11 +190,11 @@ impl KeySource {
                 let secret = bytes.trim_ascii_end();
                 if secret.len() < LEAST_SECRET {
                     return Err(format!(
-                        "the secret has {} bytes; {LEAST_SECRET} are the least (head -c 48 /dev/urandom | base64)",
+                        "the secret has {} bytes; at least {LEAST_SECRET} are needed (head -c 48 /dev/urandom | base64)",
                         secret.len()
                     ));
                 }
-                // Someone who mixes up the two files would hand out the secret as a public key, or the reverse.
+                // An operator who mixes up the two files would hand out the secret as a public key, or the reverse.
                 if secret.starts_with(b"-----BEGIN") {
                     return Err("this is a PEM file, not an HS256 secret".to_owned());
                 }
@@ -204,13 +209,14 @@ impl KeySource {
     }
 }
 
-/// Whether a key of a set is one for its algorithm, and as long as one of a file must be (RFC 7518 3.2).
+/// Checks that a key of a set has the type that its algorithm needs, and that a secret is as long as one from a file
+/// must be (RFC 7518 3.2).
 fn fits(jwk: &Jwk, algorithm: Algorithm) -> Result<(), String> {
     if let AlgorithmParameters::OctetKey(octets) = &jwk.algorithm {
         let secret = BASE64_URL_SAFE_NO_PAD.decode(octets.value.trim_end_matches('='));
-        let length = secret.map_err(|error| format!("is no base64url: {error}"))?.len();
+        let length = secret.map_err(|error| format!("is not base64url: {error}"))?.len();
         if length < LEAST_SECRET {
-            return Err(format!("has {length} bytes; {LEAST_SECRET} are the least"));
+            return Err(format!("has {length} bytes; at least {LEAST_SECRET} are needed"));
         }
     }
     let is_one = matches!(
@@ -220,7 +226,7 @@ fn fits(jwk: &Jwk, algorithm: Algorithm) -> Result<(), String> {
             | (AlgorithmParameters::EllipticCurve(_), Algorithm::ES256)
             | (AlgorithmParameters::OctetKeyPair(_), Algorithm::EdDSA)
     );
-    if is_one { Ok(()) } else { Err(format!("is of another kind than {algorithm:?} takes")) }
+    if is_one { Ok(()) } else { Err(format!("is not of the type that {algorithm:?} needs")) }
 }
 
 fn algorithm_of(named: KeyAlgorithm) -> Option<Algorithm> {
@@ -246,7 +252,7 @@ impl FromStr for KeySource {
             "jwks" => Kind::Set,
             _ => {
                 return Err(format!(
-                    "{text:?} names no key; as in EdDSA:public.pem, with HS256, RS256, ES256, EdDSA or jwks"
+                    "{text:?} is not a key such as EdDSA:public.pem; kinds are HS256, RS256, ES256, EdDSA and jwks"
                 ));
             }
         };
@@ -274,7 +280,7 @@ mod tests {
         };
         assert_eq!(secret(32), Ok(()));
         for bytes in [0, 1, 31] {
-            assert!(secret(bytes).unwrap_err().contains("32 are the least"), "{bytes}");
+            assert!(secret(bytes).unwrap_err().contains("at least 32 are needed"), "{bytes}");
         }
     }
 
@@ -283,7 +289,7 @@ mod tests {
         let k = BASE64_URL_SAFE_NO_PAD.encode([7; 32]);
         for algorithm in ["RS256", "ES256", "EdDSA"] {
             let key = format!("{{\"kty\":\"oct\",\"alg\":\"{algorithm}\",\"k\":\"{k}\"}}");
-            assert!(of_set(&key).unwrap_err().contains("of another kind"), "{algorithm}");
+            assert!(of_set(&key).unwrap_err().contains("is not of the type"), "{algorithm}");
         }
     }
 }

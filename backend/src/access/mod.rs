@@ -1,7 +1,7 @@
-//! Who gets in, and how much of the server anybody may take.
+//! Access to the server: which requests are served, and how much of the server each client may use.
 //!
-//! A request passes these doors in order: its [`origin`], its token or ticket ([`Gate`]), what that grants ([`Grant`]),
-//! and the [`limits`]. Each refuses in its own words and with its own status; none of them hangs.
+//! A request passes these checks in order: its host name ([`hosts`]), its [`origin`], its token or ticket ([`Gate`]),
+//! its rights ([`Grant`]), and the [`limits`]. Each check refuses with its own status and message; none of them waits.
 
 pub mod client;
 pub mod grant;
@@ -27,45 +27,46 @@ use self::{
 };
 use crate::problem::Failure;
 
-/// The cookie that a browser may carry its token in; `HttpOnly`, so no script reads it.
+/// Name of the cookie that may hold a browser's token. The cookie is `HttpOnly`, so that no script can read it.
 pub const COOKIE: &str = "fourways_token";
 
-/// The door. One for the whole server.
+/// The verifier of tokens and tickets. One for the whole server: all workers share it by `Arc`, and the sweeper
+/// refreshes it once a second.
 #[derive(Debug)]
 pub struct Gate {
-    /// `None`: nobody is asked.
+    /// Keys that tokens are verified with; `None` if nobody is asked for a token.
     keys: Option<Keys>,
-    /// Where nobody is asked, everybody is an operator too, and not only who is on this machine.
+    /// Without keys: true if every request may operate the server, and not only those from this machine.
     all_operate: bool,
     tickets: Tickets,
 }
 
 impl Gate {
-    /// Without keys everybody may read and publish, and who is on this machine, or with `all_operate` everybody, may
-    /// operate the server.
+    /// Creates the gate. Without keys, every request may read and publish, and requests from this machine (with
+    /// `all_operate`, all requests) may operate the server.
     pub fn new(keys: Option<Keys>, all_operate: bool) -> Self {
         Self { keys, all_operate, tickets: Tickets::default() }
     }
 
-    /// Everybody may do everything.
+    /// True if the server has no keys, so that nobody is asked for a token.
     pub const fn is_open(&self) -> bool {
         self.keys.is_none()
     }
 
-    /// What a token grants.
+    /// Verifies a token, and returns its grant.
     ///
     /// # Errors
-    /// 401, in words that tell a stranger nothing.
+    /// 401 with a message that tells a stranger nothing.
     pub fn verify(&self, token: &str) -> Result<Grant, Problem> {
-        // Nobody's rights grow by a token that nobody asks for.
+        // A server without keys looks at no token.
         let Some(keys) = &self.keys else { return Ok(Grant::everything()) };
         keys.verify(token).map_err(|error| {
             let code = if error == TokenError::Expired { Code::TokenExpired } else { Code::Unauthenticated };
-            Problem::new(code, format!("{error}; get a new one where you got this")).field("Authorization")
+            Problem::new(code, format!("{error}; get a new one from its issuer")).field("Authorization")
         })
     }
 
-    /// Looks whether keys have changed, and forgets old tickets. To be called every few seconds.
+    /// Reads changed keys again, and forgets expired tickets. The server's sweeper calls this once a second.
     pub fn sweep(&self) {
         if let Some(keys) = &self.keys {
             keys.refresh();
@@ -73,7 +74,7 @@ impl Gate {
         self.tickets.sweep();
     }
 
-    /// What the request's token or ticket grants.
+    /// Returns the grant of a request, by its token, ticket or cookie, in this order.
     fn enter(&self, request: &HttpRequest) -> Result<Grant, Problem> {
         if self.is_open() {
             let is_operator = self.all_operate || is_from_here(request);
@@ -83,7 +84,8 @@ impl Gate {
             let value = value.to_str().unwrap_or_default();
             let (scheme, token) = value.split_once(' ').unwrap_or((value, ""));
             if !scheme.eq_ignore_ascii_case("bearer") {
-                let problem = Problem::new(Code::Unauthenticated, "Authorization must be: Bearer TOKEN");
+                let problem =
+                    Problem::new(Code::Unauthenticated, "Authorization must be of the form: Bearer TOKEN");
                 return Err(problem.field("Authorization"));
             }
             return self.verify(token.trim());
@@ -91,7 +93,7 @@ impl Gate {
         let mut query = request.query_string().split('&');
         if let Some(ticket) = query.find_map(|pair| pair.strip_prefix("ticket=")) {
             return self.tickets.take(ticket).ok_or_else(|| {
-                let detail = "the ticket is not valid: it was shown before, or its time is over";
+                let detail = "the ticket is not valid: it has been used already or has expired";
                 Problem::new(Code::Unauthenticated, detail).field("ticket")
             });
         }
@@ -107,7 +109,7 @@ impl Gate {
     }
 }
 
-/// Somebody on this machine asks, and no proxy for somebody else.
+/// True if a request comes from this machine, and not through a proxy for another one.
 fn is_from_here(request: &HttpRequest) -> bool {
     let is_local = request.peer_addr().is_none_or(|peer| peer.ip().to_canonical().is_loopback());
     let is_passed_on = |name: &str| request.headers().contains_key(name);
@@ -120,13 +122,13 @@ impl FromRequest for Grant {
 
     fn from_request(request: &HttpRequest, _payload: &mut Payload) -> Self::Future {
         let gate = request.app_data::<web::Data<Gate>>();
-        // A route table without a gate would be a hole: nobody enters.
+        // A route table without a gate would be a hole, so every request is refused.
         let none = || Problem::new(Code::Internal, "this server has no gate");
         ready(gate.ok_or_else(none).and_then(|gate| gate.enter(request)).map_err(Failure::from))
     }
 }
 
-/// The gate as handlers are given it.
+/// Wraps the gate in the type that handlers extract.
 pub fn data(gate: Arc<Gate>) -> web::Data<Gate> {
     web::Data::from(gate)
 }

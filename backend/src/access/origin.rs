@@ -1,8 +1,8 @@
-//! Which pages may use this server: its own, and those of the origins that are allowed.
+//! The check that a page may use this server: its own pages may, and those of the origins that are allowed.
 //!
-//! A browser sends `Origin` with every WebSocket, every cross-origin read and every POST. It sends cookies too, so a
-//! foreign page would otherwise speak with its visitor's rights (cross-site WebSocket hijacking, CWE-1385). Programs
-//! send no `Origin`, and pass.
+//! A browser sends `Origin` with every WebSocket, every cross-origin read and every POST. The browser sends cookies
+//! too, so without this check a foreign page would act with its visitor's rights (cross-site WebSocket hijacking,
+//! CWE-1385). Programs send no `Origin`, and pass.
 
 use std::{str::FromStr, sync::Arc};
 
@@ -25,23 +25,24 @@ use crate::problem::Failure;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Origin(Box<str>);
 
-/// Those that are allowed beside the server's own.
+/// The allowed origins: the server's own, and those of `--origin`. Shared by all workers, and never changed.
 #[derive(Clone, Debug, Default)]
 pub struct Origins {
     allowed: Arc<[Origin]>,
-    /// The server itself speaks HTTPS.
+    /// True if the server itself speaks HTTPS.
     is_tls: bool,
 }
 
 impl Origins {
-    /// These, and the server's own, which is an HTTPS one if it speaks that itself.
+    /// Creates the set of these origins and the server's own, which must be `https` if the server itself speaks HTTPS.
     pub fn new(allowed: Vec<Origin>, is_tls: bool) -> Self {
         Self { allowed: allowed.into(), is_tls }
     }
 
-    /// Whether a page of this origin may use the server that is called `host`.
+    /// True if a page of this origin may use the server, when the request names the server `host`.
     fn allows(&self, origin: &str, host: Option<&str>) -> bool {
-        // A page that came by plain HTTP may have been written on its way here: it is not one of a server by HTTPS.
+        // A page that was loaded over plain HTTP may have been changed on its way, so a server that speaks HTTPS does
+        // not count the page as its own.
         let schemes: &[&str] = if self.is_tls { &["https"] } else { &["http", "https"] };
         let is_own = || {
             let (scheme, own) = origin.split_once("://").unwrap_or_default();
@@ -55,11 +56,11 @@ impl Origins {
     }
 }
 
-/// Refuses requests of foreign pages before anything is done for them, and tells browsers that pages of allowed origins
-/// may read the answer (Fetch Standard 3.2). A request without `Origin` costs one look-up.
+/// Refuses requests of foreign pages before a handler runs, and tells browsers that pages of allowed origins may read
+/// the answer (Fetch Standard 3.2). A request without `Origin` costs one look-up.
 ///
 /// # Errors
-/// 403 for a foreign origin; else what comes behind.
+/// 403 for a foreign origin; otherwise the error of the inner service.
 pub async fn guard(
     origins: web::Data<Origins>,
     request: ServiceRequest,
@@ -68,22 +69,23 @@ pub async fn guard(
     let text = |name| request.headers().get(name).map(|value: &HeaderValue| value.to_str().unwrap_or("?"));
     let fetch = |name| text(header::HeaderName::from_static(name));
     let Some(origin) = text(header::ORIGIN) else {
-        // A foreign page's image or script: it can't read the answer, and has no business to have it made. Whoever follows
-        // a link has (Fetch Metadata; old browsers and programs say nothing).
+        // An image or script of a foreign page: the page can't read the answer, so no answer is made for it. A visitor
+        // who follows a link is served (Fetch Metadata; old browsers and programs do not send it).
         let is_foreign = matches!(fetch("sec-fetch-site"), Some("cross-site" | "same-site"));
         if is_foreign && fetch("sec-fetch-mode") != Some("navigate") {
-            let detail = "pages of other origins may ask as CORS has it, with Origin, or not at all";
+            let detail = "pages of other origins must use CORS, which sends Origin";
             return Err(Failure::new(Code::ForeignOrigin, detail).field("Sec-Fetch-Site").into());
         }
         let mut response = next.call(request).await?.map_into_left_body();
         let caching = response.headers().get(header::CACHE_CONTROL).and_then(|value| value.to_str().ok());
         if caching.is_some_and(|caching| caching.contains("max-age")) {
-            // What a cache keeps of this is not what it may give to a page of another origin.
+            // A cache must not give this answer, which has no CORS headers, to a page of another origin.
             response.headers_mut().append(header::VARY, HeaderValue::from_static("Origin"));
         }
         return Ok(response);
     };
-    // Behind a proxy that rewrites Host only the browser knows: no page can set a header of this name (Fetch Metadata).
+    // Behind a proxy that rewrites Host, only the browser knows the page's origin to be the same. No page can set a
+    // header of this name (Fetch Metadata).
     let is_same_origin = fetch("sec-fetch-site") == Some("same-origin");
     if !is_same_origin && !origins.allows(origin, text(header::HOST)) {
         let detail = "pages of this origin may not use this server; the operator allows them with --origin";
@@ -100,7 +102,7 @@ pub async fn guard(
             .insert_header((header::ACCESS_CONTROL_ALLOW_METHODS, "GET, POST, PUT, DELETE, QUERY"))
             .insert_header((header::ACCESS_CONTROL_ALLOW_HEADERS, REQUEST_HEADERS))
             .insert_header((header::ACCESS_CONTROL_MAX_AGE, "3600"));
-        // Private Network Access 3.1: a page of the internet asks for a server of a private network.
+        // Private Network Access 3.1: a page from the internet asks to use a server in a private network.
         if request.headers().contains_key("access-control-request-private-network") {
             answer.insert_header(("access-control-allow-private-network", "true"));
         }
@@ -112,17 +114,17 @@ pub async fn guard(
     headers.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, origin);
     headers.insert(header::ACCESS_CONTROL_EXPOSE_HEADERS, HeaderValue::from_static(EXPOSED));
     headers.append(header::VARY, HeaderValue::from_static("Origin"));
-    // Any page may read what no visitor's cookie has opened.
+    // With `*`, any page may read an answer, but not one that was made with the visitor's cookies.
     if !origins.is_any() {
         headers.insert(header::ACCESS_CONTROL_ALLOW_CREDENTIALS, HeaderValue::from_static("true"));
     }
     Ok(response)
 }
 
-/// What a page may read of an answer beside what every page may.
+/// Response headers that pages of other origins may read, besides the safelisted ones (Fetch Standard 3.2).
 const EXPOSED: &str = "ETag, Retry-After, Fourways-Lag, Preference-Applied";
 
-/// What a page may say with its requests beside what every page may.
+/// Request headers that pages of other origins may send, besides the safelisted ones (Fetch Standard 3.2).
 const REQUEST_HEADERS: &str =
     "Authorization, Cache-Control, Content-Type, Idempotency-Key, If-None-Match, Last-Event-ID, Prefer";
 
@@ -138,7 +140,9 @@ impl FromStr for Origin {
         if text == "*" || is_origin {
             return Ok(Self(text.into()));
         }
-        Err(format!("{text:?} is no origin; as in https://app.example, without a path, or * for any"))
+        Err(format!(
+            "{text:?} is not an origin; allowed are https://app.example, without a path, and * for any"
+        ))
     }
 }
 

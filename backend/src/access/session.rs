@@ -1,4 +1,5 @@
-//! `POST /v1/tickets` and `/v1/session`: a token for those who can't set a header.
+//! `POST /v1/tickets` and `/v1/session`: a ticket or a cookie in place of the token, for clients that can't set a
+//! header.
 
 use actix_web::{
     HttpRequest, HttpResponse,
@@ -15,7 +16,7 @@ use crate::{
     problem::{Failure, only},
 };
 
-/// The routes.
+/// Registers the routes of tickets and sessions.
 pub fn routes(app: &mut ServiceConfig) {
     app.service(only("/tickets", "POST").route(web::post().to(ticket))).service(
         only("/session", "GET, HEAD, POST, DELETE")
@@ -29,14 +30,14 @@ pub fn routes(app: &mut ServiceConfig) {
 #[derive(Serialize)]
 struct Ticket {
     ticket: String,
-    /// In seconds.
+    /// Time within which the ticket must be used, in seconds.
     expires_in: u64,
 }
 
-/// A ticket that grants what the request's own token grants, until that ends.
+/// `POST /v1/tickets`: issues a ticket that has the rights of the request's token, until that token ends.
 ///
 /// # Errors
-/// 401 without a token, 503 if there are too many.
+/// 401 without a token, 503 if too many tickets are unused.
 async fn ticket(grant: Grant, gate: web::Data<Gate>) -> Result<HttpResponse, Failure> {
     let ticket = gate.tickets.issue(grant).map_err(|why| Failure::new(Code::Unavailable, why))?;
     Ok(HttpResponse::Created()
@@ -51,7 +52,8 @@ struct Session<'g> {
     rights: Rights,
 }
 
-/// Who asks, and what they may do: a page can't look into its cookie. Two that are told the same may hear the same.
+/// `GET /v1/session`: returns the subject and rights of the request, because a page can't read its own cookie. Pages
+/// that get the same answer may read the same events.
 ///
 /// # Errors
 /// 401 without a token.
@@ -60,7 +62,8 @@ async fn show(grant: Grant) -> HttpResponse {
     HttpResponse::Ok().insert_header((header::CACHE_CONTROL, "no-store")).json(session)
 }
 
-/// Keeps the request's bearer token as a cookie that no script can read and no other site can send.
+/// `POST /v1/session`: stores the request's bearer token in a cookie that no script can read and no other site can
+/// send.
 ///
 /// # Errors
 /// 401 without a valid token.
@@ -71,7 +74,7 @@ async fn begin(
 ) -> Result<HttpResponse, Failure> {
     let value = request.headers().get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
     let Some((_, token)) = value.and_then(|value| value.split_once(' ')) else {
-        return Err(Failure::new(Code::Unauthenticated, "give the token as Authorization: Bearer")
+        return Err(Failure::new(Code::Unauthenticated, "send the token as Authorization: Bearer TOKEN")
             .field("Authorization"));
     };
     let age = grant.lasts().and_then(|lasts| i64::try_from(lasts.as_secs()).ok()).unwrap_or(i64::MAX / 2);
@@ -81,12 +84,12 @@ async fn begin(
         .finish())
 }
 
-/// Forgets it.
+/// `DELETE /v1/session`: removes the cookie.
 async fn end(request: HttpRequest, config: web::Data<Config>) -> HttpResponse {
     HttpResponse::NoContent().cookie(cookie("", 0, is_secure(&request, &config))).finish()
 }
 
-/// The browser has come by HTTPS: to this server, or to the nearest trusted proxy, which says so.
+/// True if the browser used HTTPS: to this server, or to the nearest trusted proxy, as `X-Forwarded-Proto` says.
 fn is_secure(request: &HttpRequest, config: &Config) -> bool {
     let forwarded = request.headers().get_all("X-Forwarded-Proto").filter_map(|value| value.to_str().ok());
     let nearest = forwarded.flat_map(|value| value.split(',')).next_back().map(str::trim);

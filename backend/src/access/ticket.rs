@@ -1,5 +1,5 @@
-//! One-time tickets: what an `EventSource` or a `WebSocket` can show, since neither can set a header, and a token has
-//! no place in an address: addresses are logged.
+//! One-time tickets, for an `EventSource` or a `WebSocket`: neither can set a header, and a token must not be in an
+//! address, because addresses are logged.
 
 use std::{
     collections::HashMap,
@@ -11,22 +11,23 @@ use base64::{Engine as _, prelude::BASE64_URL_SAFE_NO_PAD};
 
 use super::grant::Grant;
 
-/// How long one is good for: from the answer that brings it to the request that shows it.
+/// Time within which a ticket must be used, from the answer that issues it to the request that uses it.
 pub(super) const LIFETIME: Duration = Duration::from_secs(15);
-/// More than are taken in that time by any crowd that a server can hold.
+/// Maximum number of unused tickets: more than all clients that a server can hold need in that time.
 const MAX_TICKETS: usize = 100_000;
 
-/// Tickets that are out. One for the whole server.
+/// The unused tickets. Owned by the server's one [`super::Gate`] and shared by all workers through it; the mutex is
+/// held for one look-up or one sweep.
 #[derive(Debug, Default)]
 pub(super) struct Tickets {
     out: Mutex<HashMap<[u8; 16], (Grant, Instant)>>,
 }
 
 impl Tickets {
-    /// Makes one that grants the same.
+    /// Issues a ticket for a grant: 128 random bits in base64url.
     ///
     /// # Errors
-    /// If there are too many, or the system has no randomness; both pass.
+    /// If too many tickets are unused, or the system has no randomness; both are temporary.
     pub(super) fn issue(&self, grant: Grant) -> Result<String, &'static str> {
         let mut key = [0; 16];
         getrandom::fill(&mut key).map_err(|_| "the system has no randomness now")?;
@@ -36,24 +37,24 @@ impl Tickets {
             out.retain(|_, (_, until)| *until > now);
         }
         if out.len() >= MAX_TICKETS {
-            return Err("too many tickets are out");
+            return Err("too many tickets are unused");
         }
         out.insert(key, (grant, now + LIFETIME));
         Ok(BASE64_URL_SAFE_NO_PAD.encode(key))
     }
 
-    /// What a ticket grants; only the first who shows it is told.
+    /// Returns the grant of a ticket and removes the ticket, so that it can be used once only.
     pub(super) fn take(&self, text: &str) -> Option<Grant> {
         let mut key = [0; 16];
         if BASE64_URL_SAFE_NO_PAD.decode_slice(text, &mut key) != Ok(16) {
             return None;
         }
-        // 128 random bits: how long the look-up takes tells nobody anything.
+        // The time of the look-up reveals nothing useful about 128 random bits.
         let (grant, until) = self.out.lock().unwrap_or_else(PoisonError::into_inner).remove(&key)?;
         (until > Instant::now()).then_some(grant)
     }
 
-    /// Forgets those that nobody has shown in time. To be called now and then.
+    /// Removes the tickets that were not used in time.
     pub(super) fn sweep(&self) {
         let now = Instant::now();
         self.out.lock().unwrap_or_else(PoisonError::into_inner).retain(|_, (_, until)| *until > now);

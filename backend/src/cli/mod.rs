@@ -1,4 +1,4 @@
-//! The commands, one file each.
+//! The subcommands of `fourways`, one module each.
 
 pub mod check;
 pub mod log;

@@ -1,4 +1,4 @@
-//! `fourways rehearse`: how a running server's clients would come back from a deploy.
+//! `fourways rehearse`: shows how a running server's clients would reconnect after a deploy.
 
 use std::{fmt::Write as _, io::Write as _};
 
@@ -8,29 +8,29 @@ use fourways_shared::operate::Rehearsal;
 
 use super::server::ServerFlags;
 
-/// What `fourways rehearse` can be told.
+/// Arguments of `fourways rehearse`.
 #[derive(Args, Debug)]
 pub struct Rehearse {
     #[command(flatten)]
     server: ServerFlags,
 
-    /// Print JSON.
+    /// Print the result as JSON.
     #[arg(long)]
     json: bool,
 }
 
-/// Has the server tell its streams and sockets to come back, and prints how they do.
+/// Has the server tell its streams and sockets to reconnect, and prints how they did.
 ///
 /// # Errors
-/// If the server refuses or can't be reached.
+/// If the server refuses or can't be reached, or standard output can't be written.
 pub async fn run(rehearse: Rehearse) -> anyhow::Result<()> {
     let rehearsal = rehearse.server.target()?.rehearse().await?;
     let text =
         if rehearse.json { serde_json::to_string_pretty(&rehearsal)? + "\n" } else { table(&rehearsal)? };
-    std::io::stdout().lock().write_all(text.as_bytes()).context("standard output is gone")
+    std::io::stdout().lock().write_all(text.as_bytes()).context("can't write to standard output")
 }
 
-/// The widest bar.
+/// Width of the longest bar, in characters.
 const WIDTH: f64 = 50.0;
 
 fn table(rehearsal: &Rehearsal) -> Result<String, std::fmt::Error> {
@@ -50,10 +50,10 @@ fn table(rehearsal: &Rehearsal) -> Result<String, std::fmt::Error> {
     let (predicted, measured) = rehearsal.peaks_per_s();
     let back = rehearsal
         .all_back_ms()
-        .map_or("not all are back".to_owned(), |ms| format!("all were back after {ms} ms"));
+        .map_or("not all of them".to_owned(), |ms| format!("all of them within {ms} ms"));
     writeln!(
         text,
-        "\n{} were told, {} came back, {back}; at most {measured:.0} a second, {predicted:.0} expected; {} missed events were given",
+        "\n{} told to reconnect, {} reconnected, {back}; peak rate {measured:.0} a second, {predicted:.0} expected; {} missed events replayed",
         rehearsal.told, rehearsal.came_back, rehearsal.caught_up
     )?;
     Ok(text)

@@ -1,13 +1,13 @@
-//! `fourways serve`.
+//! `fourways serve`: runs the server.
 
 use anyhow::Context as _;
 
 use crate::{config::Config, net::open_files, server::Server};
 
-/// Runs the server until it is told to stop.
+/// Runs the server until a signal stops it.
 ///
 /// # Errors
-/// One line that says what is in the way, such as a port that is taken.
+/// If the server can't be started, for example because the port is in use: the error is one line that says why.
 pub async fn run(config: Config) -> anyhow::Result<()> {
     open_files::warn_if_few(config.limits.max_connections);
     let listen = &config.listen;

@@ -1,4 +1,4 @@
-//! Flags that `publish`, `subscribe`, `rehearse` and `check` share: the server's address, a token, header fields.
+//! Flags shared by `publish`, `subscribe`, `rehearse` and `check`: the server's address, a token, header fields.
 
 use std::path::PathBuf;
 
@@ -7,51 +7,51 @@ use clap::Args;
 use fourways_client::{Credentials, Target};
 use reqwest::header::{HeaderName, HeaderValue};
 
-/// A Fourways server.
+/// A Fourways server, and what to send with every request to it.
 #[derive(Args, Debug)]
 pub struct ServerFlags {
-    /// The server: http:// or https://, with a path if it is served below one. In `SSL_CERT_FILE` are
-    /// certificates to trust.
+    /// URL of the server, http:// or https://, with the path if the server is reached below one. `SSL_CERT_FILE` names
+    /// a file of certificates to trust instead of the system's.
     #[arg(long, env = "FOURWAYS_SERVER", default_value = "http://127.0.0.1:8080", value_name = "URL")]
     pub server: String,
 
-    /// What is shown there.
+    /// The header fields and the token to send.
     #[command(flatten)]
     pub shown: Shown,
 }
 
 impl ServerFlags {
-    /// The server with what is shown there.
+    /// Returns the server as a target of the client, with the header fields and the token to send.
     ///
     /// # Errors
-    /// If the address or what is shown is none.
+    /// If the address is not valid, or the credentials are not: see [`Shown::credentials`].
     pub fn target(&self) -> anyhow::Result<Target> {
         Ok(Target::new(&self.server, Vec::new())?.credentials(self.shown.credentials()?))
     }
 }
 
-/// What is shown with every request.
+/// Header fields and a token that are sent with every request.
 #[derive(Args, Clone, Debug)]
 pub struct Shown {
-    /// Header field to send with every request; may be given several times.
+    /// Header field to send with every request; can be given more than once.
     #[arg(long, value_name = "NAME: VALUE", value_parser = field)]
     pub header: Vec<(HeaderName, HeaderValue)>,
 
-    /// Token to show, where the server asks for one. Better in the environment or a file than on the command line, which
-    /// others may see.
+    /// Token to send, if the server requires one. Prefer the environment or a file: other users of this machine can see
+    /// the command line.
     #[arg(long, env = "FOURWAYS_TOKEN", hide_env_values = true, value_name = "JWT")]
     pub token: Option<String>,
 
-    /// File with the token, read for each request: one that is renewed is shown from then on.
+    /// File that contains the token. It is read for each request, so that a renewed token is sent from then on.
     #[arg(long, env = "FOURWAYS_TOKEN_FILE", conflicts_with = "token", value_name = "FILE")]
     pub token_file: Option<PathBuf>,
 }
 
 impl Shown {
-    /// The same for a client.
+    /// Converts the flags into credentials of the client.
     ///
     /// # Errors
-    /// If the token can't be in a header, or its file can't be read.
+    /// If the token can't be in a header field, or there is no token file.
     pub fn credentials(&self) -> anyhow::Result<Credentials> {
         let mut credentials = Credentials::default();
         for (name, value) in &self.header {
@@ -62,7 +62,7 @@ impl Shown {
             credentials = credentials.token_file(path.clone());
         }
         match &self.token {
-            Some(token) => credentials.token(token).context("the token has what no header field may have"),
+            Some(token) => credentials.token(token).context("the token can't be sent in a header field"),
             None => Ok(credentials),
         }
     }

@@ -1,7 +1,7 @@
-//! Settings from a file, below environment and flags; `fourways config` checks and lists them.
+//! Settings from a file, and `fourways config`, which checks and lists them.
 //!
-//! A file's values become the defaults of the flags they name: so each is read by the flag's own parser and refused in its
-//! words, and whatever else may set it wins.
+//! A value in the file becomes the default of the flag that it names. So the flag's own parser reads it, or refuses it
+//! in its usual words, and the environment and the command line override it.
 
 use std::{
     ffi::OsString,
@@ -13,7 +13,7 @@ use anyhow::{Context as _, bail, ensure};
 use clap::{Arg, ArgAction, ArgMatches, Args, Command, parser::ValueSource};
 use toml::{Table, Value};
 
-/// What `fourways config` can be told.
+/// Arguments of `fourways config`.
 #[derive(Args, Debug)]
 pub struct Ask {
     #[command(subcommand)]
@@ -22,17 +22,18 @@ pub struct Ask {
 
 #[derive(clap::Subcommand, Debug)]
 enum What {
-    /// Read file, environment and flags as `serve` would, with every file that they name; say what is set and by what.
+    /// Read the settings file, the environment and the flags as `serve` would, with every file that they name, and
+    /// print what is set and by what.
     Check(Box<crate::config::Config>),
-    /// Print every setting with its default, as a settings file.
+    /// Print every setting and its default in the form of a settings file.
     List,
 }
 
-/// The flag that names the file.
+/// Flag that names the settings file.
 const FLAG: &str = "--config";
 const VARIABLE: &str = "FOURWAYS_CONFIG";
 
-/// The file that arguments or environment name; the arguments win.
+/// Returns the settings file that the arguments or the environment variable name; the arguments win.
 pub fn file(arguments: &[OsString], variable: Option<OsString>) -> Option<PathBuf> {
     let given = arguments.iter().enumerate().find_map(|(at, argument)| {
         let text = argument.to_str()?;
@@ -45,15 +46,16 @@ pub fn file(arguments: &[OsString], variable: Option<OsString>) -> Option<PathBu
     given.or(variable).map(PathBuf::from)
 }
 
-/// This process's file.
+/// Returns the settings file that this process's arguments or environment name.
 pub fn own_file() -> Option<PathBuf> {
     file(&std::env::args_os().collect::<Vec<_>>(), std::env::var_os(VARIABLE))
 }
 
-/// The command, with the file's values as defaults of its `serve` and its `config check`.
+/// Returns the command with the file's values as defaults of `serve` and of `config check`.
 ///
 /// # Errors
-/// Names the file and what is wrong with it: it can't be read, is no TOML, or has a setting that there is none.
+/// If the file can't be read, is not TOML, names an unknown setting, or gives a setting a value of the wrong kind. The
+/// error names the file and the fault.
 pub fn with_file(command: Command, file: &Path) -> anyhow::Result<Command> {
     let read = || {
         let text = fs::read_to_string(file)?;
@@ -73,13 +75,13 @@ pub fn with_file(command: Command, file: &Path) -> anyhow::Result<Command> {
 }
 
 fn serve_of(command: &Command) -> Command {
-    // It is there: this is the command of this program.
+    // `serve` is always found: this is the program's own command.
     command.find_subcommand("serve").cloned().unwrap_or_default()
 }
 
-/// The values of a file, as defaults of the flags.
+/// Makes the values of a settings file the defaults of the command's flags.
 fn apply(mut command: Command, text: &str) -> anyhow::Result<Command> {
-    let table: Table = text.parse().context("it is no TOML")?;
+    let table: Table = text.parse().context("the file is not TOML")?;
     for (key, value) in table {
         let long = key.replace('_', "-");
         let known = command.get_arguments().find(|arg| arg.get_long() == Some(&long));
@@ -108,12 +110,12 @@ fn values(value: &Value) -> anyhow::Result<Vec<String>> {
             items.concat()
         }
         Value::Datetime(_) | Value::Table(_) => {
-            bail!("allowed are texts, numbers, true, false and lists of them")
+            bail!("allowed are strings, numbers, true, false and lists of them")
         }
     })
 }
 
-/// How many letters two names begin and end with alike.
+/// Returns the length of the common prefix plus that of the common suffix of two names, in bytes.
 fn similar(a: &str, b: &str) -> usize {
     let head = a.bytes().zip(b.bytes()).take_while(|(a, b)| a == b).count();
     let tail = a.bytes().rev().zip(b.bytes().rev()).take_while(|(a, b)| a == b).count();
@@ -124,7 +126,7 @@ fn settings(command: &Command) -> impl Iterator<Item = &Arg> {
     command.get_arguments().filter(|arg| is_setting(arg))
 }
 
-/// Not `--help`, nor the flag that names the file.
+/// True if the file can set the flag: `--help` and `--config` are no settings.
 fn is_setting(arg: &Arg) -> bool {
     arg.get_env().is_some() && arg.get_id() != "config"
 }
@@ -142,7 +144,7 @@ fn defaults(arg: &Arg) -> Vec<String> {
 /// Runs `fourways config`.
 ///
 /// # Errors
-/// What is wrong with what is set.
+/// If a setting is not valid, or standard output can't be written.
 pub fn run(ask: &Ask, command: &Command, matches: &ArgMatches) -> anyhow::Result<()> {
     let text = match &ask.what {
         What::List => list(&serve_of(command)),
@@ -157,10 +159,10 @@ pub fn run(ask: &Ask, command: &Command, matches: &ArgMatches) -> anyhow::Result
 
 fn print(text: &str) -> anyhow::Result<()> {
     use std::io::Write as _;
-    std::io::stdout().lock().write_all(text.as_bytes()).context("standard output is gone")
+    std::io::stdout().lock().write_all(text.as_bytes()).context("can't write to standard output")
 }
 
-/// A line for each setting that is not at its default.
+/// Returns a line for each setting that is not at its default, with its source, and the number of the others.
 fn set_by(command: &Command, matches: &ArgMatches) -> String {
     let mut lines = String::new();
     let mut count = 0;
@@ -188,10 +190,10 @@ fn set_by(command: &Command, matches: &ArgMatches) -> String {
     lines + &format!("{rest} settings are at their defaults\n")
 }
 
-/// Every setting as a file that sets nothing.
+/// Returns a settings file that lists every setting as a comment, and so sets nothing.
 fn list(command: &Command) -> String {
     let mut text = "# Settings of `fourways serve`. Each is a flag and an environment variable too: flags win over the environment,\n\
-                    # the environment over this file (--config FILE, or FOURWAYS_CONFIG). What is commented out is the default.\n"
+                    # the environment over this file (--config FILE, or FOURWAYS_CONFIG). Commented-out values are the defaults.\n"
         .to_owned();
     for arg in settings(command) {
         let help = arg.get_long_help().or(arg.get_help()).map(ToString::to_string).unwrap_or_default();

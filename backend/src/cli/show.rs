@@ -1,11 +1,12 @@
-//! An event as one line of text that a terminal shows and does not obey.
+//! Formats an event as one line of text that no terminal takes for a command.
 
 use std::fmt::Write as _;
 
 use fourways_shared::{Data, Event};
 
-/// What was published, in one line: JSON without white space between its parts, a text as it is, bytes as a text with what is none
-/// as `\xe9`. Control characters, and those that change the direction of a line, are written as JSON escapes them.
+/// Returns the data of an event as one line: JSON without white space between its tokens, a text (or a JSON string) as
+/// it is, bytes as a text in which each invalid byte is written like `\xe9`. Control characters, and those that change
+/// the direction of a line, are escaped as in JSON.
 pub(super) fn data(data: &Data) -> String {
     match data {
         Data::Bytes(bytes) => {
@@ -29,7 +30,7 @@ pub(super) fn data(data: &Data) -> String {
     }
 }
 
-/// A whole event as JSON in one line, for programs.
+/// Returns a whole event as one line of JSON, for programs.
 pub(super) fn event(event: &Event) -> String {
     let mut line = String::new();
     shown(&compact(&serde_json::to_string(event).unwrap_or_default()), &mut line);
@@ -48,12 +49,13 @@ fn shown(text: &str, line: &mut String) {
     }
 }
 
-/// What a terminal does something about: controls (ECMA-48), line ends of Unicode, and marks of direction (UAX 9).
+/// True for the characters that a terminal acts upon: control characters (ECMA-48), Unicode line ends and direction
+/// marks (UAX 9).
 fn is_obeyed(c: char) -> bool {
     c.is_control() || matches!(c, '\u{2028}' | '\u{2029}' | '\u{202A}'..='\u{202E}' | '\u{2066}'..='\u{2069}')
 }
 
-/// JSON without white space between its parts.
+/// Removes the white space between the tokens of valid JSON.
 fn compact(json: &str) -> String {
     let (mut is_text, mut is_escaped) = (false, false);
     json.chars()

@@ -1,4 +1,4 @@
-//! `fourways subscribe`: prints what arrives, and resumes after a broken connection.
+//! `fourways subscribe`: prints the events that arrive, and resumes after a broken connection.
 
 use std::{
     io::{self, Write as _},
@@ -14,10 +14,10 @@ use fourways_shared::{After, Event, Filter, Policy, Technique};
 
 use super::{server::ServerFlags, show};
 
-/// What `fourways subscribe` can be told.
+/// Arguments of `fourways subscribe`.
 #[derive(Args, Debug)]
 pub struct Subscribe {
-    /// Topic or pattern to read, as in chat.* or orders.>; may be given several times.
+    /// Topic or pattern to read, such as chat.* or orders.>; can be given more than once.
     #[arg(long, required = true)]
     topic: Vec<Filter>,
 
@@ -25,23 +25,23 @@ pub struct Subscribe {
     #[arg(long, default_value = "sse")]
     by: Technique,
 
-    /// Where to begin: a cursor, or earliest. Without it, with the next event.
+    /// Cursor to start after, or earliest. Without it, reading starts with the next event.
     #[arg(long, conflicts_with = "last")]
     after: Option<After>,
 
-    /// Begin with the newest N events.
+    /// Start with the newest N events.
     #[arg(long, value_name = "N")]
     last: Option<NonZeroU32>,
 
-    /// What to do with a backlog: all, or latest for only the newest event of each topic.
+    /// Events of a backlog to send: all, or latest for only the newest event of each topic.
     #[arg(long, default_value = "all")]
     policy: Policy,
 
-    /// Stop after so many events.
+    /// Stop after N events.
     #[arg(long, value_name = "N")]
     count: Option<u64>,
 
-    /// Print whole events as JSON, for programs, not only their data for people.
+    /// Print whole events as JSON, for programs, instead of only their data, for people.
     #[arg(long)]
     events: bool,
 
@@ -53,13 +53,14 @@ pub struct Subscribe {
     server: ServerFlags,
 }
 
-/// Prints until told to stop: events on standard output, one a line, what happened to the connection on standard error.
+/// Prints events on standard output, one a line, and the fate of the connection on standard error, until `--count`
+/// events have come or the reader of standard output leaves.
 ///
 /// # Errors
-/// If the server refuses for good, or standard output is gone.
+/// If the interval is not a valid time, the server refuses for good, or standard output can't be written.
 pub async fn run(subscribe: Subscribe) -> anyhow::Result<()> {
     let mut target = subscribe.server.target()?.with_filters(subscribe.topic).policy(subscribe.policy);
-    target.poll_interval = Duration::try_from_secs_f64(subscribe.interval).context("interval is no time")?;
+    target.poll_interval = Duration::try_from_secs_f64(subscribe.interval).context("invalid --interval")?;
     let after = subscribe.after.or(subscribe.last.map(After::Last)).unwrap_or_default();
     let mut left = subscribe.count;
     let mut outcome = Ok(());
@@ -68,7 +69,7 @@ pub async fn run(subscribe: Subscribe) -> anyhow::Result<()> {
             match arrival {
                 Arrival::Event(event) => {
                     if let Err(error) = print(&event, subscribe.events) {
-                        // The reader of a pipe that has seen enough is no failure.
+                        // A reader that closes the pipe, such as `head`, is no failure.
                         if error.kind() != io::ErrorKind::BrokenPipe {
                             outcome = Err(error.into());
                         }

@@ -1,4 +1,4 @@
-//! The parameters of a read, from its address or from its body: no address can hold a long list of topics.
+//! The parameters of a read, from the URL's query and from the body, since no URL can hold a long list of topics.
 
 use std::borrow::Cow;
 
@@ -12,11 +12,11 @@ use crate::{
     worker::Worker,
 };
 
-/// The parameters as a query has them. Those of a body follow those of the address: a form as an address would have it, or a
-/// JSON object with `topics` and the other parameters as its members.
+/// Returns the parameters of a read as one query string: those of the URL, then those of the body. A body is a form, or
+/// a JSON object whose members are `topics` and the other parameters.
 ///
 /// # Errors
-/// 400 or 415 for a body that is neither, or as for [`body::whole`].
+/// 415 if the body is neither a form nor JSON, 400 if it can't be read as one, and the errors of [`body::whole`].
 pub(crate) async fn asked<'r>(
     request: &'r HttpRequest,
     payload: web::Payload,
@@ -32,14 +32,14 @@ pub(crate) async fn asked<'r>(
     let is_json = kind == "application/json";
     if !is_json && kind != "application/x-www-form-urlencoded" {
         let detail = format!(
-            "Content-Type {kind:?} says no read; allowed are application/json, application/x-www-form-urlencoded"
+            "Content-Type {kind:?} is not supported; allowed are application/json, application/x-www-form-urlencoded"
         );
         return Err(Failure::new(Code::UnsupportedMediaType, detail).field("Content-Type"));
     }
     let body = body::whole(payload, request, worker).await?;
     let form = if is_json {
         let members = serde_json::from_slice(&body)
-            .map_err(|error| bad(format!("the body is no JSON object: {error}")))?;
+            .map_err(|error| bad(format!("the body is not a JSON object: {error}")))?;
         form_of(&members).map_err(bad)?
     } else {
         std::str::from_utf8(&body).map_err(|error| bad(format!("the body is not UTF-8: {error}")))?.to_owned()
@@ -47,7 +47,7 @@ pub(crate) async fn asked<'r>(
     Ok(Cow::Owned(if query.is_empty() { form } else { format!("{query}&{form}") }))
 }
 
-/// An object's members as a form.
+/// Returns the members of a JSON object as a form.
 fn form_of(members: &Map<String, Value>) -> Result<String, String> {
     let mut form = form_urlencoded::Serializer::new(String::new());
     for (name, value) in members {
@@ -55,7 +55,7 @@ fn form_of(members: &Map<String, Value>) -> Result<String, String> {
             Value::Array(topics) if name == "topics" => {
                 for topic in topics {
                     let topic =
-                        topic.as_str().ok_or_else(|| format!("topics has {topic}, which is no text"))?;
+                        topic.as_str().ok_or_else(|| format!("topics has {topic}, which is not a string"))?;
                     form.append_pair("topic", topic);
                 }
             }
@@ -64,7 +64,7 @@ fn form_of(members: &Map<String, Value>) -> Result<String, String> {
             Value::Null => {}
             _ => {
                 return Err(format!(
-                    "{name} can't be {value}; topics is an array of texts, all else a text or a number"
+                    "{name} can't be {value}; topics is an array of strings, all else a string or a number"
                 ));
             }
         }
@@ -72,7 +72,7 @@ fn form_of(members: &Map<String, Value>) -> Result<String, String> {
     Ok(form.finish())
 }
 
-/// What a body of JSON says, as a form.
+/// Returns the form of a JSON body; `None` if the body has none.
 #[cfg(fuzzing)]
 pub(crate) fn form(body: &[u8]) -> Option<String> {
     form_of(&serde_json::from_slice(body).ok()?).ok()
@@ -87,7 +87,7 @@ mod tests {
         let form = |json: &str| form_of(&serde_json::from_str(json).unwrap());
         let said =
             r#"{"topics":["a","b.>"],"after":"x-1","limit":7,"policy":"latest","wait":0.5,"until":null}"#;
-        // In which order, is the reader of JSON's affair.
+        // The order of the members is up to the JSON parser.
         let said = form(said).unwrap();
         let mut pairs: Vec<&str> = said.split('&').collect();
         pairs.sort_unstable();

@@ -1,22 +1,25 @@
-//! Reads of a closed range: what lies between two places, which never changes, so that a cache may answer it for ever.
+//! Reads of a closed range: the events between two cursors never change, so a cache may answer such a read for ever.
 
 use actix_web::{HttpResponse, http::header};
+use fourways_log::subscription::Subscription;
 use fourways_shared::{After, Code, Cursor, Technique};
 
 use super::{Order, Read, etag, poll_body};
-use crate::{log::subscription::Subscription, problem::Failure, worker::Worker};
+use crate::{problem::Failure, worker::Worker};
 
-/// A year: as long as a cache keeps anything (RFC 9111 leaves it open; RFC 2616 14.21 said so).
+/// The `Cache-Control` of an answer that never changes: one year, the longest that RFC 2616 14.21 allowed. RFC 9111
+/// sets no limit.
 const FOR_EVER: &str = "max-age=31536000, immutable";
 
-/// `200` with the events after one place and up to another, at most `limit`. If that is fewer than there are, the answer says
-/// `more`, and its cursor is where to go on. Newest first, the range is read from its end: `last` says how many.
+/// Answers `200` with at most `limit` events after one cursor and up to another. If there are more, the answer says
+/// `more`, and the next read continues at its cursor. With `order=newest` the events come in reverse; `last`
+/// selects the newest N of the range.
 ///
-/// An answer is immutable if both ends were given as cursors of this log and nothing of it was let go. A shared cache may
-/// keep it only where nobody is asked who they are.
+/// The answer is immutable if both ends are cursors of this log and no event between them was dropped. A shared cache
+/// may keep it only if the server asks for no tokens.
 ///
 /// # Errors
-/// 400 if the range ends where the log has not come to.
+/// 400 if the range ends beyond the head of the log.
 pub(super) async fn handle(
     read: &Read,
     until: Cursor,
@@ -26,11 +29,12 @@ pub(super) async fn handle(
     let is_ours = until.epoch == worker.tail.epoch();
     if is_ours && until.offset > worker.tail.head() {
         let detail =
-            format!("until is {until}; the log has come to {}", worker.tail.cursor(worker.tail.head()));
+            format!("until is {until}, beyond the log's head {}", worker.tail.cursor(worker.tail.head()));
         return Err(Failure::new(Code::BadParameter, detail).field("until"));
     }
     let after = read.after.unwrap_or(After::Earliest);
-    // An end in another life of the log bounds nothing in this one: the reader is told so by the reset of its beginning.
+    // An end of another epoch bounds nothing in this log; the reset for the beginning tells the reader of the new
+    // epoch.
     let bound = if is_ours { Some(until.offset) } else { None };
     let mut subscription = Subscription::range(
         (&worker.tail, worker.shard),

@@ -1,4 +1,4 @@
-//! Long polling: ask once, the answer is held until there is something to say or the wait is over.
+//! Long polling: the answer to a request is held until there is an event or the wait is over.
 
 use std::{future::poll_fn, task::Poll, time::Duration};
 
@@ -10,8 +10,8 @@ use tokio::time::timeout;
 use super::{Read, etag, poll_body, subscribe};
 use crate::{operate::roster::Seat, worker::Worker};
 
-/// `200` as soon as there is an event, `204` with the cursor as `ETag` when the wait is over. A client that leaves
-/// ends the wait: its connection drops this future, and that the subscription.
+/// Answers `200` as soon as there is an event, or `204` with the cursor as `ETag` when the wait is over. If the client
+/// closes the connection, this future is dropped, and the subscription with it.
 pub async fn handle(
     read: &Read,
     known: Option<Cursor>,
@@ -20,7 +20,7 @@ pub async fn handle(
 ) -> HttpResponse {
     let mut subscription = subscribe(read, known, Technique::LongPoll, worker);
     let next = poll_fn(|cx| match subscription.poll_next(cx, read.limit) {
-        // One that is to end is answered at once: nothing came so far.
+        // A poll that must end, by a drain or by the operator, is answered at once, without events.
         Poll::Pending if worker.drain.is_on() || seat.is_cut() => Poll::Ready(None),
         other => other.map(Some),
     });

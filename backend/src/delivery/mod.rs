@@ -1,4 +1,4 @@
-//! The four ways out. What they share is here: how a read is asked for. None of the four knows another.
+//! The four deliveries. They share the request for a read, which is parsed here; none of the four knows another.
 
 pub(crate) mod asked;
 mod history;
@@ -16,6 +16,10 @@ use actix_web::{
     web,
 };
 use bytes::{BufMut, BytesMut};
+use fourways_log::{
+    engine::Meter,
+    subscription::{Batch, Subscription},
+};
 use fourways_shared::{
     After, Code, Cursor, Filter, Policy, PollBody, Problem, Technique, filter::FilterError,
 };
@@ -24,18 +28,15 @@ use self::asked::asked;
 use crate::{
     access::{Gate, Grant, limits::Held},
     config::Limits,
-    log::{
-        engine::Meter,
-        subscription::{Batch, Subscription},
-    },
     problem::Failure,
     worker::Worker,
 };
 
-/// `GET /v1/events`: a short poll, or with a wait a long one.
+/// Handles `/v1/events`: a short poll, or a long poll if the request asks for a wait.
 ///
 /// # Errors
-/// 400 names the parameter.
+/// 400 names the parameter; 408, 413 and 415 are about the body, 403 about a topic that is not granted, 429 about a
+/// limit, and 503 about a server that is stopping.
 pub async fn poll(
     request: HttpRequest,
     payload: web::Payload,
@@ -51,19 +52,19 @@ pub async fn poll(
         return history::handle(&read, until, gate.is_open(), &worker).await;
     }
     let known = if_none_match(&request).filter(|_| *request.method() != Method::POST);
-    // Nobody waits for a head alone.
+    // A HEAD request is never held.
     let is_head = *request.method() == Method::HEAD;
     match preferred.filter(|wait| *wait > Duration::ZERO && !is_head) {
         None => Ok(short_poll::handle(&read, known, &worker).await),
         Some(wait) => {
             let is_preference = read.wait.is_none();
-            // Nobody is served beyond the end of their token.
+            // No request is held beyond the expiry of its token.
             let wait = wait.min(limits.max_wait).min(grant.lasts().unwrap_or(Duration::MAX));
             let _place = worker.usage.hold(client, Held::Poll)?;
             let mut seat = worker.roster.enter(Technique::LongPoll, &grant, &read.topics);
             let mut response = long_poll::handle(&read, known, wait, (&worker, &mut seat)).await;
             if is_preference {
-                // RFC 7240 3: tells what of the preference was honoured.
+                // RFC 7240 3: reports how much of the preference was honoured.
                 let applied = format!("wait={}", wait.as_secs());
                 response = response
                     .customize()
@@ -76,48 +77,48 @@ pub async fn poll(
     }
 }
 
-/// What a read asks for, parsed.
+/// The parsed parameters of a read, for all four deliveries.
 #[derive(Clone, Debug)]
 pub struct Read {
-    /// None twice.
+    /// The topics and patterns to read, none of them twice.
     pub topics: Vec<Filter>,
-    /// Where to begin; `None`: nothing was said.
+    /// The beginning of the read; `None` if the request gives none.
     pub after: Option<After>,
-    /// What to do with a backlog.
+    /// The policy for a backlog: all of it, or the newest event of each topic.
     pub policy: Policy,
-    /// Most events in one answer.
+    /// Maximum number of events in one answer.
     pub limit: usize,
-    /// How long to hold.
+    /// Longest time to hold a poll.
     pub wait: Option<Duration>,
-    /// Where a closed range ends.
+    /// The last cursor of a closed range.
     pub until: Option<Cursor>,
-    /// Which end of it comes first.
+    /// The order of a closed range's events.
     pub order: Order,
-    /// All of an event stream's heartbeats are events, and none is a comment.
+    /// True if every heartbeat of an SSE stream is an event, and none a comment.
     pub hears_heartbeats: bool,
-    /// An event stream's data are what was published, without an envelope.
+    /// True if the `data` of an SSE stream is the published data alone, without the envelope.
     pub is_raw: bool,
-    /// The lab shows what is on this wire.
+    /// True if the lab shows this connection's bytes, which are then not compressed.
     pub is_watched: bool,
-    /// A WebSocket's encoding, where the subprotocol can't say it.
+    /// The encoding of a WebSocket, for clients that can't offer a subprotocol; `None` if the query gives none.
     pub encoding: Option<String>,
 }
 
-/// The order of a closed range.
+/// The order of the events of a closed range.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Order {
-    /// As everywhere.
+    /// Oldest first, the order of the log.
     #[default]
     Oldest,
-    /// From its end.
+    /// Newest first, from the end of the range.
     Newest,
 }
 
 impl Read {
-    /// Reads the query; parameters that this version doesn't know are left alone.
+    /// Parses a query; unknown parameters are ignored.
     ///
     /// # Errors
-    /// Names the parameter and what is allowed.
+    /// 400 names the parameter and what is allowed.
     pub fn parse(query: &str, limits: &Limits) -> Result<Self, Failure> {
         let mut read = Self {
             topics: Vec::new(),
@@ -140,7 +141,7 @@ impl Read {
                     Ok(topic) if read.topics.contains(&topic) => {}
                     Ok(topic) => {
                         read.topics.push(topic);
-                        // At once: looking for one that is there already costs more with each.
+                        // Checked for each topic, because the search for duplicates gets slower with each.
                         too_many(read.topics.len(), limits)?;
                     }
                     Err(error) => {
@@ -162,7 +163,7 @@ impl Read {
                         return bad(Code::BadParameter, detail, "last");
                     }
                 },
-                // Who asks for more than the server gives is told by the answer that there is more.
+                // A larger limit than the server's is no error: the answer says that there is more.
                 "limit" => match value.parse::<NonZeroU32>() {
                     Ok(limit) => read.limit = limits.max_events.min(limit.get() as usize),
                     Err(_) => {
@@ -213,14 +214,14 @@ impl Read {
             );
         }
         if read.order == Order::Newest && read.until.is_none() {
-            let detail = "newest first is a closed range: say where it ends, with until";
+            let detail = "order=newest needs an upper bound: add until=";
             return Err(Failure::new(Code::BadParameter, detail).field("order"));
         }
         read.after = read.after.or(last);
         Ok(read)
     }
 
-    /// For what makes no sense without a topic.
+    /// Refuses a read without a topic.
     fn required(self) -> Result<Self, Failure> {
         if self.topics.is_empty() {
             return Err(
@@ -231,7 +232,7 @@ impl Read {
     }
 }
 
-/// What a word means.
+/// Returns the meaning of a parameter's value, one of two words.
 fn one_of<T: Copy>(field: &'static str, value: &str, words: [(&str, T); 2]) -> Result<T, Failure> {
     words.iter().find(|(word, _)| *word == value).map(|(_, meaning)| *meaning).ok_or_else(|| {
         let detail = format!("{field} is {value:?}; allowed are {}", words.map(|(word, _)| word).join(", "));
@@ -239,7 +240,7 @@ fn one_of<T: Copy>(field: &'static str, value: &str, words: [(&str, T); 2]) -> R
     })
 }
 
-/// Refuses more topics than one connection may have.
+/// Refuses more topics than one connection may read.
 pub(crate) fn too_many(topics: usize, limits: &Limits) -> Result<(), Problem> {
     if topics <= limits.max_topics {
         return Ok(());
@@ -248,7 +249,7 @@ pub(crate) fn too_many(topics: usize, limits: &Limits) -> Result<(), Problem> {
     Err(Problem::new(Code::BadTopic, detail).field("topic"))
 }
 
-/// RFC 7240 4.3. A preference that can't be read is no error: it is ignored (RFC 7240 2).
+/// Returns the `wait` preference of the request (RFC 7240 4.3). A malformed preference is ignored (RFC 7240 2).
 pub(crate) fn prefer_wait(request: &HttpRequest) -> Option<Duration> {
     let values = request.headers().get_all("Prefer").filter_map(|value| value.to_str().ok());
     let mut preferences = values.flat_map(|value| value.split([',', ';'])).map(str::trim);
@@ -259,7 +260,7 @@ pub(crate) fn prefer_wait(request: &HttpRequest) -> Option<Duration> {
     })
 }
 
-/// The cursor that the client already has, from `If-None-Match` (RFC 9110 13.1.2; weak or strong alike).
+/// Returns the cursor that the client already has, from `If-None-Match` (RFC 9110 13.1.2: weak and strong tags alike).
 pub(crate) fn if_none_match(request: &HttpRequest) -> Option<Cursor> {
     let value = request.headers().get(header::IF_NONE_MATCH)?.to_str().ok()?;
     let mut tags = value.split(',').map(|tag| tag.trim().trim_start_matches("W/").trim_matches('"'));
@@ -270,13 +271,14 @@ fn etag(cursor: Cursor) -> (header::HeaderName, String) {
     (header::ETAG, format!("\"{cursor}\""))
 }
 
-/// The reader of a poll: what the client has by its `ETag` is where it begins, if it didn't say.
+/// Creates the subscription of a poll. Without an `after`, the poll begins at the cursor of the client's
+/// `If-None-Match`.
 fn subscribe(read: &Read, known: Option<Cursor>, technique: Technique, worker: &Worker) -> Subscription {
     let after = read.after.or(known.map(After::Cursor)).unwrap_or_default();
     Subscription::new(&worker.tail, &read.topics, after, read.policy, technique, worker.shard)
 }
 
-/// The `200` of a poll. The events' own texts are put together, not made again.
+/// Builds the `200` answer to a poll, from the JSON that each event is already encoded in.
 fn poll_body(batch: Option<Batch>, subscription: &Subscription, meter: &Meter) -> HttpResponse {
     let Batch { reset, events } = batch.unwrap_or_default();
     let cursor = subscription.cursor();

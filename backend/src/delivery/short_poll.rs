@@ -1,12 +1,14 @@
-//! Short polling: ask once, the answer is what there is now.
+//! Short polling: the answer to a request holds the events that exist now.
 
 use actix_web::{HttpResponse, http::header};
+use fourways_log::subscription::Batch;
 use fourways_shared::{After, Cursor, Technique};
 
 use super::{Read, etag, poll_body, subscribe};
-use crate::{log::subscription::Batch, worker::Worker};
+use crate::worker::Worker;
 
-/// `200` with what there is, which may be a newer place alone before retention passes the client's; `304` if the client has all of it already by its `If-None-Match` (RFC 9110 15.4.5).
+/// Answers `200` with the events that exist now, or with a newer cursor alone if retention may soon pass the client's;
+/// `304` if its `If-None-Match` says that the client has them all already (RFC 9110 15.4.5).
 pub async fn handle(read: &Read, known: Option<Cursor>, worker: &Worker) -> HttpResponse {
     let mut subscription = subscribe(read, known, Technique::ShortPoll, worker);
     let batch = subscription.page(None, read.limit).await;
@@ -17,7 +19,7 @@ pub async fn handle(read: &Read, known: Option<Cursor>, worker: &Worker) -> Http
         meter.empty();
     }
     match (known, &batch) {
-        // It has what it would get: nothing after its own place, or all that follows an older one.
+        // The client has the answer already: nothing follows its cursor, or it read past `after` before.
         (Some(known), None) if begins_at(known) && !subscription.is_aging(known.offset) => {
             not_modified(known)
         }

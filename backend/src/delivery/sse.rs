@@ -15,6 +15,11 @@ use actix_web::{
     web,
 };
 use bytes::{Bytes, BytesMut};
+use fourways_log::{
+    encoding::{Encoded, SseForm, chunk, packed},
+    engine::LagRule,
+    subscription::{Batch, Subscription},
+};
 use fourways_shared::{
     After, Code, Cursor, Epoch, Offset, Problem, Technique,
     wire::sse::{COMMENT, heartbeat, write_problem, write_reset},
@@ -26,11 +31,6 @@ use crate::{
         Grant,
         limits::{Held, Place, Reading},
     },
-    log::{
-        encoding::{Encoded, SseForm, chunk, packed},
-        engine::LagRule,
-        subscription::{Batch, Subscription},
-    },
     net::{backlog::Backlog, fields::accepts},
     operate::{
         presence::{Here, Presence},
@@ -40,10 +40,12 @@ use crate::{
     worker::Worker,
 };
 
-/// Opens the stream. `Last-Event-ID` wins over `after`: the browser knows better than the address it was given once.
+/// Opens an event stream. `Last-Event-ID` takes precedence over `after`, because a browser reconnects with the URL that
+/// it was first given.
 ///
 /// # Errors
-/// Only before the stream: 400 names the parameter or header, 406 if `Accept` names no event stream.
+/// Only before the stream begins, as for a poll: 400 names the parameter, 406 is for an `Accept` that allows no event
+/// stream.
 pub async fn handle(
     request: HttpRequest,
     payload: web::Payload,
@@ -96,9 +98,9 @@ pub async fn handle(
     let mut response = HttpResponse::Ok();
     response
         .insert_header((header::CONTENT_TYPE, "text/event-stream"))
-        // A cache that kept the stream would replay it like a recording; a proxy that compressed it would hold it back.
+        // A cache would replay the stream as a recording; a proxy that compressed it would delay its events.
         .insert_header((header::CACHE_CONTROL, "no-cache, no-transform"))
-        // nginx buffers answers unless told otherwise.
+        // Without this header nginx buffers the answer.
         .insert_header(("X-Accel-Buffering", "no"));
     if let Some(lag) = lag {
         response.insert_header(("Fourways-Lag", format!("{}; events={}", lag.action.name(), lag.events)));
@@ -110,7 +112,7 @@ pub async fn handle(
         response.insert_header((header::CONTENT_ENCODING, "gzip"));
     }
     if framing.is_chunked {
-        // The chunks come from the encoded events, the same bytes for all: actix must not wrap them again.
+        // The encoded events are chunks already, the same bytes for all subscribers: actix must not add its own.
         response.insert_header((header::TRANSFER_ENCODING, "chunked"));
     }
     let mut response = response.body(stream);
@@ -118,8 +120,8 @@ pub async fn handle(
     Ok(response)
 }
 
-/// A stream that says when to come back, and ends: what a server that is being stopped has for whoever asks on a
-/// connection that is there already. Any status but 200 would end an `EventSource` for good (HTML Standard 9.2.3).
+/// Builds a stream that says when to reconnect, and ends: the answer of a stopping server to a request on an open
+/// connection. Any status but 200 would end an `EventSource` for good (HTML Standard 9.2.3).
 fn come_back(worker: &Worker) -> HttpResponse {
     let mut response = HttpResponse::Ok();
     response
@@ -129,13 +131,13 @@ fn come_back(worker: &Worker) -> HttpResponse {
     response.body(heartbeat(None, millis(worker.limits.heartbeat), Some(millis(worker.drain.retry()))))
 }
 
-/// A long backlog is read in pieces, as the client takes it.
+/// Most events of one write: a long backlog is read in pieces, as the client takes it.
 const BATCH_EVENTS: usize = 256;
 
-/// What a stream's blocks travel in.
+/// The framing of a stream's blocks: chunks, compression and the form of events.
 #[derive(Clone, Copy)]
 struct Framing {
-    /// HTTP/1.1 (RFC 9112 7.1); HTTP/1.0 ends with the connection, HTTP/2 has frames of its own.
+    /// True on HTTP/1.1 (RFC 9112 7.1). An HTTP/1.0 body ends with its connection, and HTTP/2 has its own frames.
     is_chunked: bool,
     form: SseForm,
 }
@@ -166,19 +168,25 @@ impl Framing {
     }
 }
 
+/// The body of one SSE response.
+///
+/// Owned by its connection, which polls it on its worker's thread when the socket can take more, and drops it at the
+/// end: that ends the subscription and gives back the permits, the seat and the presence.
 struct EventStream {
+    /// The first block, until it is written.
     opening: Option<Bytes>,
     subscription: Subscription,
     worker: Arc<Worker>,
     framing: Framing,
     heartbeat: Timer,
-    /// Every heartbeat is an event, not only one that has a newer place to tell.
+    /// True if every heartbeat is an event; otherwise one without a newer cursor is a comment.
     hears_heartbeats: bool,
-    /// The last place that the client was told.
+    /// The last cursor that was written to the client.
     told: Cursor,
     backlog: Backlog,
-    /// When its token ends.
+    /// The expiry of the client's token; `None` if there is none.
     expiry: Option<Box<Timer>>,
+    /// True once the last bytes were returned.
     has_ended: bool,
     seat: Seat,
     _here: Option<Here>,
@@ -187,18 +195,19 @@ struct EventStream {
 }
 
 impl EventStream {
-    /// The last bytes of the stream: why it ends, or when to come back.
+    /// Frames the last block of the stream: the reason why it ends, or when to reconnect.
     fn ending(&mut self, block: &[u8]) -> Bytes {
         self.has_ended = true;
         let mut out = BytesMut::from(&self.framing.wrap(block)[..]);
         if self.framing.is_chunked {
-            // RFC 9112 7.1: the chunk that says that there are no more.
+            // RFC 9112 7.1: an empty chunk ends the body.
             out.extend_from_slice(b"0\r\n\r\n");
         }
         out.freeze()
     }
 
-    /// What ends it, if something does.
+    /// Returns the last bytes of the stream if it must end now: by a drain or the operator, by its token, or by its
+    /// lag.
     fn end(&mut self, cx: &mut Context<'_>) -> Option<Bytes> {
         if self.worker.drain.is_on() || self.seat.is_cut() {
             let retry = millis(self.worker.drain.retry());
@@ -212,7 +221,7 @@ impl EventStream {
             return Some(self.ending(&block));
         }
         if self.subscription.is_too_slow() {
-            let problem = Problem::new(Code::TooSlow, "too many events were pending; the cursor still holds");
+            let problem = Problem::new(Code::TooSlow, "too many events were pending; the cursor stays valid");
             let mut block = Vec::new();
             write_problem(&mut block, &serde_json::to_string(&problem).unwrap_or_default());
             return Some(self.ending(&block));
@@ -220,7 +229,7 @@ impl EventStream {
         None
     }
 
-    /// A sign of life. To a client that has seen nothing for long it says where it stands.
+    /// Returns a heartbeat: an event if it has a newer cursor or the client wants every heartbeat, else a comment.
     fn beat(&mut self) -> Bytes {
         let cursor = self.subscription.cursor();
         if cursor == self.told && !self.hears_heartbeats {
@@ -230,7 +239,7 @@ impl EventStream {
         self.framing.wrap(&heartbeat(Some(cursor), millis(self.worker.limits.heartbeat), None))
     }
 
-    /// One event is passed on as it is; what is pending together is written together.
+    /// Frames a batch for one write. A single event is passed on without a copy.
     fn frame(&self, batch: &Batch) -> Bytes {
         if let (None, [event]) = (&batch.reset, &*batch.events) {
             return self.framing.event(event).clone();
@@ -256,6 +265,16 @@ impl MessageBody for EventStream {
     }
 
     fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, Infallible>>> {
+        // The cases of a poll, in order of precedence; the first that applies decides.
+        // 1. The opening is not written yet: write it.
+        // 2. The ending is written: the body is over.
+        // 3. The stream must end, even if its client takes nothing: write the ending. The causes, again in order, are a
+        //    drain or the operator (reconnect later), an expired token, and a lag that the topics' rule does not allow.
+        // 4. The socket has not taken what was written: wait for it, and write nothing else, not even a heartbeat. The
+        //    events stay in the log.
+        // 5. The log has a reset or events for the subscription: write them.
+        // 6. The heartbeat is due, with no event to write: write it.
+        // 7. Otherwise wait for the log, the heartbeat or the expiry, each of which holds this task's waker by now.
         if let Some(opening) = self.opening.take() {
             return Poll::Ready(Some(Ok(opening)));
         }
@@ -277,7 +296,7 @@ impl MessageBody for EventStream {
             self.frame(&batch)
         } else if self.heartbeat.poll(cx) {
             self.heartbeat.restart();
-            // Asks for the next one at once: it may be long until the next poll.
+            // Registers the waker for the next interval at once: nothing else may cause a poll until then.
             let _is_due = self.heartbeat.poll(cx);
             self.beat()
         } else {
@@ -295,15 +314,15 @@ fn millis(duration: Duration) -> u64 {
     u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }
 
-/// Where a reconnecting browser has got to. An id that is not one of this server's (empty, another server's, two in one) is
-/// of another life of the log, and its reader is told a reset: a 400 would end its `EventSource` for good.
+/// Returns the cursor of a reconnecting browser. An id that this server did not give out (empty, malformed, another
+/// server's) counts as a cursor of another epoch, which gets a reset: a 400 would end its `EventSource` for good.
 fn last_event_id(request: &HttpRequest, ours: Epoch) -> Option<After> {
     let value = request.headers().get("Last-Event-ID")?;
     let known = value.to_str().ok().and_then(|text| text.trim().parse().ok());
     Some(After::Cursor(known.unwrap_or(Cursor { epoch: ours.another(), offset: Offset(0) })))
 }
 
-/// RFC 9110 12.5.3.
+/// Returns true if the client accepts gzip (RFC 9110 12.5.3).
 fn accepts_gzip(request: &HttpRequest) -> bool {
     accepts(request, header::ACCEPT_ENCODING, &["gzip"]).unwrap_or(false)
 }

@@ -1,4 +1,5 @@
-//! The heartbeat of a held connection. A delivery must not pay for it: it is asked for twice with every event.
+//! The timer of a held connection, for its heartbeat, its token's expiry and the wait at its close. It is polled twice
+//! with every event, so a poll must cost almost nothing.
 
 use std::{
     pin::Pin,
@@ -8,7 +9,7 @@ use std::{
 
 use tokio::time::{Instant, Sleep, sleep};
 
-/// Comes due again and again; dropping it ends it.
+/// A timer that is due once its interval has passed, and can be restarted. Owned by one connection and dropped with it.
 #[derive(Debug)]
 pub(super) struct Timer {
     every: Duration,
@@ -21,9 +22,9 @@ impl Timer {
         Self { every, sleep: Box::pin(sleep(every)), waker: None }
     }
 
-    /// True once it is due. Whoever asks is woken when it will be.
+    /// Returns true once the timer is due; until then, the task is woken when it will be.
     pub(super) fn poll(&mut self, cx: &mut Context<'_>) -> bool {
-        // The sleep keeps the waker it was polled with, so it need not be polled again, which costs a lock.
+        // The sleep keeps the waker of its last poll. Another poll with the same waker would only cost a lock.
         if self.waker.as_ref().is_none_or(|waker| !waker.will_wake(cx.waker())) {
             self.waker = Some(cx.waker().clone());
             return self.sleep.as_mut().poll(cx).is_ready();
@@ -31,12 +32,12 @@ impl Timer {
         self.sleep.is_elapsed()
     }
 
-    /// Begins the next interval.
+    /// Starts the next interval.
     pub(super) fn restart(&mut self) {
         self.set(self.every);
     }
 
-    /// Comes due after this time instead.
+    /// Makes the timer due after this time, counted from now, instead of after its interval.
     pub(super) fn set(&mut self, after: Duration) {
         self.sleep.as_mut().reset(Instant::now() + after);
         self.waker = None;

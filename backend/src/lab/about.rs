@@ -4,7 +4,7 @@ use actix_web::{HttpResponse, http::header, web};
 
 use crate::config::Config;
 
-/// `GET /v1/lab`: `{"use_cases": true}`, whether the programs behind the use cases run here.
+/// Handles `GET /v1/lab`: answers `{"use_cases": true}` if the server's side of the use cases runs here.
 pub async fn handle(config: web::Data<Config>) -> HttpResponse {
     HttpResponse::Ok()
         .insert_header((header::CACHE_CONTROL, "no-store"))

@@ -1,4 +1,4 @@
-//! The lab's files: embedded, so that one binary deploys, or read from a folder while the app is worked on.
+//! The lab's files: embedded, so that one binary is the whole deployment, or read from a folder during development.
 
 use std::{
     borrow::Cow,
@@ -20,18 +20,18 @@ use crate::{
     problem::{Failure, method_not_allowed},
 };
 
-/// What `cargo xtask release` left in `dist`; empty in a build without the app.
+/// The files that `cargo xtask release` left in `dist`; empty in a build without the app.
 #[derive(RustEmbed)]
 #[folder = "../dist"]
 #[allow_missing = true]
 struct Embedded;
 
-/// Where the app's files come from. Shared by all workers.
+/// The source of the app's files. The server creates it; all workers share it, and it never changes.
 #[derive(Clone, Debug)]
 pub enum Files {
-    /// This binary.
+    /// The files embedded in this binary.
     BuiltIn,
-    /// A folder, read again for each request, so that a new build shows at once.
+    /// The files of a folder, read again for each request, so that a new build shows at once.
     Folder(Arc<Path>),
 }
 
@@ -42,12 +42,12 @@ struct File {
 }
 
 impl Files {
-    /// The files in this folder, or those of the binary where there is none.
+    /// Returns the files of a folder, or those of the binary if no folder is given.
     pub fn new(folder: Option<PathBuf>) -> Self {
         folder.map_or(Self::BuiltIn, |folder| Self::Folder(folder.into()))
     }
 
-    /// The first of these names that is a file; its place among them with it.
+    /// Returns the first of `names` that is a file, with its index in `names`.
     async fn first(&self, names: Vec<String>) -> Option<(usize, File)> {
         match self {
             Self::BuiltIn => names.iter().enumerate().find_map(|(at, name)| {
@@ -56,7 +56,7 @@ impl Files {
             }),
             Self::Folder(folder) => {
                 let folder = Arc::clone(folder);
-                // A pool that is shutting down has no file to give.
+                // A thread pool that is shutting down reads no file.
                 block(move || {
                     names.iter().enumerate().find_map(|(at, name)| Some((at, read(&folder, name)?)))
                 })
@@ -71,23 +71,24 @@ impl Files {
     }
 }
 
-/// A file below a folder; nothing that a name leads to outside of it.
+/// Reads a file below a folder; `None` for a name that leads outside of the folder.
 fn read(folder: &Path, name: &str) -> Option<File> {
     let is_below = Path::new(name).components().all(|part| matches!(part, Component::Normal(_)));
     let bytes = if is_below { std::fs::read(folder.join(name)).ok()? } else { return None };
     Some(File { sha256: Sha256::digest(&bytes).into(), bytes: bytes.into() })
 }
 
-/// A file of the app, or the app itself for every address that one of its pages may have.
+/// Handles requests for the app: answers with a file, or with the app's page for every path that a page may have. A
+/// build without the app answers with a page that tells how to build it.
 ///
 /// # Errors
-/// 404 for an address of the API, and for a file that is not there.
+/// 404 for a file that does not exist.
 pub async fn handle(request: HttpRequest, files: Data<Files>) -> Result<HttpResponse, Failure> {
     let path = request.path().trim_start_matches('/');
     if !matches!(*request.method(), Method::GET | Method::HEAD) {
         return Ok(method_not_allowed("GET, HEAD"));
     }
-    // A page's address has no dot; a file's has one, and a missing file must not be answered with the app.
+    // The path of a page has no dot. The path of a file has one, and a missing file must not be answered with the page.
     let name = if path.is_empty() || !path.contains('.') { INDEX } else { path };
     match serve(&request, &files, name).await {
         Some(response) => Ok(response),
@@ -101,7 +102,7 @@ pub async fn handle(request: HttpRequest, files: Data<Files>) -> Result<HttpResp
 
 const INDEX: &str = "index.html";
 
-/// The file in the best encoding that the client takes; its own hash as `ETag`.
+/// Answers with a file in the best encoding that the client accepts, with the hash of the encoded bytes as `ETag`.
 async fn serve(request: &HttpRequest, files: &Files, name: &str) -> Option<HttpResponse> {
     let accepts = |coding: &str| accepts(request, header::ACCEPT_ENCODING, &[coding]).unwrap_or(false);
     let codings = [(Some("br"), ".br"), (Some("gzip"), ".gz"), (None, "")];
@@ -112,7 +113,7 @@ async fn serve(request: &HttpRequest, files: &Files, name: &str) -> Option<HttpR
     let hash = u128::from_be_bytes(std::array::from_fn(|at| file.sha256[at]));
     let tag = format!("{hash:032x}");
     let is_known = Known::of(request).has(&tag);
-    // Trunk puts a hash into every other name, so what has one never changes.
+    // Trunk puts a hash into every other name, so a file with such a name never changes.
     let is_lasting = ![INDEX, "client.js", "client.d.ts"].contains(&name);
     let caching = if is_lasting { "public, max-age=31536000, immutable" } else { "no-cache" };
     let mut response = if is_known { HttpResponse::NotModified() } else { HttpResponse::Ok() };
@@ -123,7 +124,8 @@ async fn serve(request: &HttpRequest, files: &Files, name: &str) -> Option<HttpR
         .insert_header((header::VARY, "Accept-Encoding"))
         .insert_header((header::X_CONTENT_TYPE_OPTIONS, "nosniff"));
     if name.starts_with("client.") {
-        // Other origins' pages import it (a module is fetched as CORS says); what it may do there, the API says.
+        // Pages of other origins import the module, and browsers fetch modules by the rules of CORS. The API decides
+        // which requests it may make there.
         response.insert_header((header::ACCESS_CONTROL_ALLOW_ORIGIN, "*"));
     }
     if name == INDEX {
@@ -139,16 +141,16 @@ async fn serve(request: &HttpRequest, files: &Files, name: &str) -> Option<HttpR
         response.insert_header((header::CONTENT_ENCODING, coding));
     }
     Some(match file.bytes {
-        // RFC 9110 15.4.5: what follows its head would be taken for the next answer.
+        // A 304 has no body (RFC 9110 15.4.5): the client would take bytes after its head for the next response.
         _ if is_known => response.finish(),
         Cow::Borrowed(bytes) => response.body(bytes),
         Cow::Owned(bytes) => response.body(bytes),
     })
 }
 
-/// What the app's page may do (Content Security Policy, Level 3): its own files, this server, and nothing else. Scripts
-/// inside the page are those that were built into it, by their hashes; styles may be set on elements, since charts and
-/// lists place things by them.
+/// Returns the policy of the app's page (Content Security Policy, Level 3): it may use its own files and this server,
+/// and nothing else. Inline scripts are allowed by the hashes of those that were built into the page; inline styles are
+/// allowed on elements, since charts and lists position their items with them.
 fn policy(page: &[u8]) -> String {
     let page = String::from_utf8_lossy(page);
     let hashes = inline_scripts(&page).map(|script| BASE64_STANDARD.encode(Sha256::digest(script)));
@@ -160,7 +162,7 @@ fn policy(page: &[u8]) -> String {
     )
 }
 
-/// The texts of scripts that are in the page itself.
+/// Returns the texts of the page's inline scripts.
 fn inline_scripts(page: &str) -> impl Iterator<Item = &str> {
     page.split("<script").skip(1).filter_map(|rest| {
         let (tag, rest) = rest.split_once('>')?;

@@ -1,4 +1,4 @@
-//! `GET /v1/lab/ws?lab=id`: the lab's own channel with a page. Its traffic is in no figure.
+//! `GET /v1/lab/ws?lab=id`: the lab's own channel with a page. Its traffic is in none of the counts.
 
 use std::{
     future::poll_fn,
@@ -32,21 +32,23 @@ use crate::{
     worker::Worker,
 };
 
-/// How often what changed is told.
+/// Interval at which changes are sent to the page.
 const EVERY: Duration = Duration::from_millis(200);
-/// A page that takes nothing for so long is gone.
+/// Longest time that one write may take; after it the page counts as gone.
 const WRITE_DEADLINE: Duration = Duration::from_secs(10);
-/// A page says nothing when it wants nothing: whether it is there is asked with pings.
+/// Interval of pings, which find out that a page is gone: a page may send no command for hours. The channel is closed
+/// after twice this time without a frame from the page.
 const PING_EVERY: Duration = Duration::from_secs(15);
 const MAX_COMMAND_BYTES: usize = 4 * 1024;
-/// Records in one message.
+/// Most wire records in one message.
 const MAX_BATCH: usize = 512;
 
-/// Opens the channel of the page whose id is in the query. It ends with its token, with code 4401, and when the server
-/// stops, with 1012; it is held like any other socket.
+/// Opens the channel of the page whose id is in the query. The channel is closed with code 4401 when its token expires,
+/// and with 1012 when the server shuts down; it takes a permit like any other socket.
 ///
 /// # Errors
-/// 400 if the id is none, 429 for more than one client may hold, 503 if too many pages are here or the server ends.
+/// 400 without a valid id, 429 if the client holds too many connections, 503 if too many pages use the lab or the
+/// server is shutting down.
 pub async fn handle(
     request: HttpRequest,
     payload: web::Payload,
@@ -58,7 +60,7 @@ pub async fn handle(
     let bad = |detail: String| Failure::new(Code::BadParameter, detail).field("lab");
     let mut query = form_urlencoded::parse(request.query_string().as_bytes());
     let id = query.find(|(name, _)| name == "lab").map(|(_, value)| value.parse::<LabId>());
-    let id = id.ok_or_else(|| bad("give the page's id, as in ?lab=…".to_owned()))?;
+    let id = id.ok_or_else(|| bad("the page's id is missing; add it as ?lab=…".to_owned()))?;
     let id = id.map_err(|error| bad(error.to_string()))?;
     worker.is_serving()?;
     let place = worker.usage.hold(Client::of(&request, &grant, worker.limits.trusted_hops), Held::Stream)?;
@@ -66,14 +68,14 @@ pub async fn handle(
     let Some((visit, records)) = visitors.into_inner().arrive(id) else {
         return Err(Failure::new(Code::Unavailable, "too many pages use the lab; try again later"));
     };
-    // What comes in is read here, where no message is longer than it may be.
+    // `Incoming` reads the payload in place of `actix_ws`, since it limits the length of messages.
     let nothing = web::Payload::from_request(&request, &mut dev::Payload::None)
         .await
         .map_err(|error| bad(error.to_string()))?;
     let (response, session, _) =
         actix_ws::handle(&request, nothing).map_err(|error| bad(error.to_string()))?;
     let incoming = Incoming::new(payload, MAX_COMMAND_BYTES, false);
-    // Ends with the connection, or when the page takes nothing any more.
+    // The task ends with the connection, or after a write that misses its deadline.
     rt::spawn(async move {
         serve(visit, books, records, session, incoming).await;
         drop(place);
@@ -81,7 +83,7 @@ pub async fn handle(
     Ok(response)
 }
 
-/// Where the page's reports go, and in whose name.
+/// The ledger for a page's reports, and the identity with which they are entered.
 struct Books {
     reader: String,
     grant: Grant,
@@ -89,7 +91,7 @@ struct Books {
     ledger: web::Data<Ledger>,
 }
 
-/// A page's name in the ledger, which others may see: its id can't be told from it.
+/// Returns the name of a page in the ledger. Others may see the name, so it does not reveal the page's id.
 fn reader(id: LabId) -> String {
     let hash = Sha256::digest(id.as_str());
     format!("lab-{:08x}", u32::from_be_bytes([hash[0], hash[1], hash[2], hash[3]]))
@@ -117,8 +119,8 @@ async fn serve(
                     Message::Text(text) => {
                         told.commands += 1;
                         let refused = carry_out(&visit, &books, &text, &mut told).await.err();
-                        // What was counted before the command is told before its answer: a page that begins from zero
-                        // with the answer would take it for what came after.
+                        // Records from before the command are sent before its answer: a page that begins at zero with
+                        // the answer would take them for later ones.
                         send_waiting(&mut session, &mut records, &mut batch).await
                             && tell(&mut session, &news(&visit, &mut told, refused)).await
                     }
@@ -132,7 +134,7 @@ async fn serve(
                 }
             }
             count = records.recv_many(&mut batch, MAX_BATCH) => {
-                // Another channel of the same page has taken the records over.
+                // Another channel of the same page has taken over the records.
                 if count == 0 { break }
                 let message = write_records(&mut batch);
                 batch.clear();
@@ -157,18 +159,18 @@ async fn serve(
             break;
         }
     }
-    // A connection that is gone can't be closed in order.
+    // The result is ignored: a connection that is gone needs no close frame.
     drop(timeout(WRITE_DEADLINE, session.close(why)).await);
 }
 
-/// Why the channel is to end now, if it is.
+/// Returns the reason to close the channel now; `None` while it may stay open.
 fn ending(worker: &Worker, ends_at: Option<Instant>) -> Option<CloseReason> {
     let reason = |code: u16, text: &str| CloseReason {
         code: CloseCode::from(code),
         description: Some(text.to_owned()),
     };
     if worker.drain.is_on() {
-        return Some(reason(1012, "the server is being stopped; come back in a moment"));
+        return Some(reason(1012, "the server is stopping; try again in a moment"));
     }
     let is_over = ends_at.is_some_and(|ends_at| ends_at <= Instant::now());
     is_over.then(|| reason(TOKEN_EXPIRED, "the token of this channel has expired"))
@@ -176,7 +178,7 @@ fn ending(worker: &Worker, ends_at: Option<Instant>) -> Option<CloseReason> {
 
 async fn carry_out(visit: &Visit, books: &Books, text: &str, told: &mut LabNews) -> Result<(), String> {
     let command: LabCommand =
-        serde_json::from_str(text).map_err(|error| format!("no command of the lab: {error}"))?;
+        serde_json::from_str(text).map_err(|error| format!("not a command of the lab: {error}"))?;
     let visitor = &visit.visitor;
     match command {
         LabCommand::Watch(techniques) => visitor.watch(techniques),
@@ -198,7 +200,7 @@ async fn carry_out(visit: &Visit, books: &Books, text: &str, told: &mut LabNews)
     Ok(())
 }
 
-/// How things stand.
+/// Updates `told` to the current state, and returns it with the reason for a refused command.
 fn news(visit: &Visit, told: &mut LabNews, refused: Option<String>) -> LabNews {
     let visitor = &visit.visitor;
     told.now = clock::now_us();
@@ -209,7 +211,7 @@ fn news(visit: &Visit, told: &mut LabNews, refused: Option<String>) -> LabNews {
     LabNews { refused, ..told.clone() }
 }
 
-/// Sends the records that wait.
+/// Sends the waiting records, at most [`MAX_RECORDS`]. False if the page is gone.
 async fn send_waiting(
     session: &mut Session,
     records: &mut mpsc::Receiver<WireRecord>,
@@ -236,7 +238,7 @@ async fn within(sending: impl Future<Output = Result<(), actix_ws::Closed>>) -> 
     matches!(timeout(WRITE_DEADLINE, sending).await, Ok(Ok(())))
 }
 
-/// The registry as handlers are given it.
+/// Wraps the visitors for use by handlers.
 pub fn data(visitors: Arc<Visitors>) -> web::Data<Visitors> {
     web::Data::from(visitors)
 }

@@ -1,7 +1,7 @@
-//! Events on demand: a page that measures needs a publisher whose rate and size it can set.
+//! Feeds: publishers on demand. A page that measures needs events at a rate and of a size that it can set.
 //!
-//! A feed publishes to a topic under `lab.`, so it can't be mistaken for a real one, and ends by itself when nobody
-//! has asked for it for [`LEASE`].
+//! A feed publishes to a topic under `lab.`, so its events can't be mistaken for real ones, and ends by itself when no
+//! request has asked for it for [`LEASE`].
 
 use std::{
     collections::HashMap,
@@ -10,6 +10,7 @@ use std::{
 };
 
 use actix_web::{HttpRequest, HttpResponse, http::header, rt, web};
+use fourways_log::engine::{Append, Draft, Engine};
 use fourways_shared::{Code, Data, EventName, Topic};
 use serde::{Deserialize, Serialize};
 use tokio::{
@@ -17,61 +18,56 @@ use tokio::{
     time::{Instant, sleep_until, timeout},
 };
 
-use crate::{
-    access::Grant,
-    log::engine::{Append, Draft, Engine},
-    net::body,
-    problem::Failure,
-    worker::Worker,
-};
+use crate::{access::Grant, net::body, problem::Failure, worker::Worker};
 
-/// How long a feed goes on after it was last asked for. A page asks every ten seconds, so that two may get lost.
+/// Time that a feed continues after the last request for it. A page asks every ten seconds, so that two may be lost.
 pub const LEASE: Duration = Duration::from_secs(30);
 const MAX_FEEDS: usize = 64;
 const MAX_RATE: f64 = 500.0;
-/// One event in a quarter of an hour: a gap that a clock can hold.
+/// Lowest rate, in events per second: about one event every quarter of an hour, a gap that every timer can represent.
 const LEAST_RATE: f64 = 0.001;
 const MAX_BYTES: usize = 16 * 1024;
 
-/// The feeds that run now. One for the whole server; each feed's task ends when its lease does.
+/// The running feeds. The server owns one value, which all workers and the tasks of the feeds share. The mutex is held
+/// for a look-up only, never across an await. A feed's task ends with its lease, or with the worker that started it.
 #[derive(Debug, Default)]
 pub struct Feeds {
     running: Mutex<HashMap<Topic, watch::Sender<Wish>>>,
 }
 
-/// What a page wants published.
+/// A request of a page for a feed.
 #[derive(Clone, Copy, Debug, PartialEq, Deserialize)]
 pub struct Wish {
-    /// Events a second in the mean; 0, or [`LEAST_RATE`] to [`MAX_RATE`].
+    /// Mean rate in events per second: 0, which pauses the feed, or [`LEAST_RATE`] to [`MAX_RATE`].
     rate: f64,
-    /// Bytes of each event's data.
+    /// Size of each event's data, in bytes; at most [`MAX_BYTES`].
     #[serde(default = "default_bytes")]
     bytes: usize,
-    /// How they are spread.
+    /// Distribution of the events over time.
     #[serde(default)]
     arrivals: Arrivals,
 }
 
-/// How a feed's events are spread over time.
+/// The distributions of a feed's events over time.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Deserialize)]
 #[serde(rename_all = "snake_case")]
 enum Arrivals {
-    /// Evenly.
+    /// Equal gaps between the events.
     #[default]
     Steady,
-    /// Independent of each other, as what many people do: exponential gaps around the mean.
+    /// Exponential gaps, as between the independent actions of many people.
     Poisson,
-    /// Five at once, then quiet, as a chat goes: the mean is the rate.
+    /// Bursts of five events with a pause between them, as in a chat; the mean is still the rate.
     Burst,
 }
 
 impl Arrivals {
-    /// How long from one event to the next, at a rate of [`LEAST_RATE`] or more; `n` counts them.
+    /// Returns the gap before event `n`, counted from 0, at a rate of [`LEAST_RATE`] or more.
     fn gap(self, rate: f64, n: u64) -> Duration {
         let mean = 1.0 / rate;
         let seconds = match self {
             Self::Steady => mean,
-            // Without randomness they are even.
+            // Without randomness the gaps are equal.
             Self::Poisson => getrandom::u32()
                 .map_or(mean, |bits| -(1.0 - f64::from(bits) / (f64::from(u32::MAX) + 1.0)).ln() * mean),
             Self::Burst if n.is_multiple_of(5) => mean * 4.8,
@@ -91,10 +87,10 @@ struct Tick<'a> {
     pad: &'a str,
 }
 
-/// `PUT /v1/lab/feeds/{topic}` with `{"rate":4,"bytes":96,"arrivals":"steady"}`: starts, changes or prolongs the feed.
+/// Starts, changes or prolongs a feed: `PUT /v1/lab/feeds/{topic}` with `{"rate":4,"bytes":96,"arrivals":"steady"}`.
 ///
 /// # Errors
-/// 400 names the member; 503 if too many feeds run.
+/// 400 with the name of the bad field, 403 if the token may not publish to the topic, 503 if too many feeds run.
 pub async fn put(
     path: web::Path<String>,
     (request, payload): (HttpRequest, web::Payload),
@@ -107,13 +103,16 @@ pub async fn put(
     let topic = Topic::parse(&path)
         .map_err(|error| Failure::new(Code::BadTopic, error.to_string()).field("topic"))?;
     if !topic.as_str().starts_with("lab.") {
-        return Err(Failure::new(Code::BadTopic, format!("topic is {topic}; a feed's begins with lab."))
-            .field("topic"));
+        return Err(Failure::new(
+            Code::BadTopic,
+            format!("topic is {topic}; a feed's topic begins with lab."),
+        )
+        .field("topic"));
     }
     grant.may_publish(&topic)?;
     let body = body::whole(payload, &request, &worker).await?;
     let wish: Wish = serde_json::from_slice(&body).map_err(|error| {
-        Failure::new(Code::BadBody, format!("the body is no feed: {error}")).field("body")
+        Failure::new(Code::BadBody, format!("the body is not a feed: {error}")).field("body")
     })?;
     if wish.rate != 0.0 && !(LEAST_RATE..=MAX_RATE).contains(&wish.rate) {
         let detail = format!("rate is {}; allowed are 0, and {LEAST_RATE} to {MAX_RATE} a second", wish.rate);
@@ -137,13 +136,13 @@ impl Feeds {
         if running.len() >= MAX_FEEDS {
             return Err(Failure::new(
                 Code::Unavailable,
-                format!("{MAX_FEEDS} feeds run, which is the limit"),
+                format!("{MAX_FEEDS} feeds are running, which is the limit"),
             ));
         }
         let (sender, wishes) = watch::channel(wish);
         running.insert(topic.clone(), sender);
         drop(running);
-        // Owned by its lease: it ends when no wish came for so long.
+        // The lease owns the task: it ends when no request came for its length.
         let place = Place(self);
         rt::spawn(async move {
             run(&topic, wishes, engine).await;
@@ -153,18 +152,18 @@ impl Feeds {
     }
 }
 
-/// A feed's place, given back however the feed ends.
+/// A feed's permit among [`MAX_FEEDS`], given back however the feed ends.
 struct Place(Arc<Feeds>);
 
 impl Drop for Place {
     fn drop(&mut self) {
-        // Only what has ended: a new feed may have the topic by now.
+        // Removes only feeds that have ended: a new feed may use the topic by now.
         let mut running = self.0.running.lock().unwrap_or_else(PoisonError::into_inner);
         running.retain(|_, feed| !feed.is_closed());
     }
 }
 
-/// Runs until no wish came for the time of a lease.
+/// Runs a feed until no request came for the length of a lease.
 async fn run(topic: &Topic, mut wishes: watch::Receiver<Wish>, engine: Arc<dyn Engine>) {
     let mut n = 0;
     loop {
@@ -183,7 +182,7 @@ async fn run(topic: &Topic, mut wishes: watch::Receiver<Wish>, engine: Arc<dyn E
     }
 }
 
-/// Waits for a wish that differs; the same one again only prolongs. True: none came any more.
+/// Waits for a request that differs from `wish`; an equal one only prolongs the lease. True if the lease expired.
 async fn another(wishes: &mut watch::Receiver<Wish>, wish: Wish) -> bool {
     loop {
         match timeout(LEASE, wishes.changed()).await {
@@ -198,7 +197,8 @@ async fn publish(topic: &Topic, wish: Wish, n: &mut u64, engine: &dyn Engine) {
     let mut due = Instant::now();
     let (bytes, pad) = (wish.bytes, "x".repeat(wish.bytes));
     loop {
-        // From when it was due, not from when it came: late ones are made up for, and the rate holds.
+        // The gap is counted from the due time of the event before, not from its publishing: a late event does not
+        // delay the next, and the rate holds.
         due += wish.arrivals.gap(wish.rate, *n);
         sleep_until(due).await;
         *n += 1;
@@ -211,7 +211,7 @@ async fn publish(topic: &Topic, wish: Wish, n: &mut u64, engine: &dyn Engine) {
             key: None,
         };
         if let Err(error) = engine.append(append).await {
-            tracing::warn!(%error, %topic, "a feed's event was not published");
+            tracing::warn!(%error, %topic, "an event of a feed was not published");
         }
     }
 }
@@ -224,7 +224,7 @@ mod tests {
     fn every_way_of_arriving_keeps_the_rate() {
         for arrivals in [Arrivals::Steady, Arrivals::Poisson, Arrivals::Burst] {
             let total: Duration = (0..10_000).map(|n| arrivals.gap(10.0, n)).sum();
-            // The sum of 10,000 exponential gaps is off by a hundredth in the mean.
+            // The sum of 10,000 exponential gaps has a standard deviation of one percent.
             assert!((950.0..1050.0).contains(&total.as_secs_f64()), "{arrivals:?} {total:?}");
         }
         assert!(Arrivals::Burst.gap(10.0, 1) < Arrivals::Burst.gap(10.0, 5));

@@ -1,4 +1,4 @@
-//! What only the lab asks for; a push server works without.
+//! The parts of the server that only the lab uses; a push server works without them.
 
 pub mod about;
 pub mod app;

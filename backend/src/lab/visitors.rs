@@ -1,8 +1,9 @@
-//! The pages that are here: what was counted for each, and the faults that each wants for itself.
+//! The visitors of the lab, one per open page: the counts of each, and the faults that each wants for its connections.
 //!
-//! A visitor is known from its page's first request, whether that is the lab's channel or a stream: after a restart streams are back
-//! before the channel is. It is forgotten [`GRACE`] after the last of them has gone. Connections on any worker look it up by the id in
-//! their requests; a page's id is in no other page's hands.
+//! A visitor is known from its page's first request, whether for the lab's channel or for a stream: after a restart the
+//! streams reconnect before the channel does. A visitor is forgotten once it has no open connection and [`GRACE`] has
+//! passed since its channel closed or, if it had none, since its first request. Connections on any worker find the
+//! visitor by the id in their requests, which no other page knows.
 
 use std::{
     collections::HashMap,
@@ -22,13 +23,15 @@ use tokio::sync::mpsc;
 
 use crate::clock;
 
-/// How long a visitor is remembered after its channel closed: a channel that was cut comes back sooner.
+/// Time that a visitor is remembered after its channel closed; a channel that was cut reconnects sooner.
 const GRACE: Duration = Duration::from_secs(30);
 const MAX_VISITORS: usize = 1_000;
-/// Records that may wait for the channel; more are left out, and the page is told how many.
+/// Most records that may wait for a channel. More are left out, and the news tell the page their number.
 pub(super) const MAX_RECORDS: usize = 2_048;
 
-/// All visitors of the server.
+/// All visitors of the server. The server owns one value; all workers and connections share it until the server ends.
+/// The mutex is held for short operations only, never across an await, and taken before that of a `Visitor`, never
+/// after.
 #[derive(Debug, Default)]
 pub struct Visitors {
     known: Mutex<HashMap<LabId, Known>>,
@@ -48,13 +51,14 @@ impl Default for Known {
     }
 }
 
-/// One page.
+/// One page of the lab. The registry, the page's channel and its connections on any worker share it; it ends with the
+/// last of them. The mutex is held for short updates only, never across an await.
 #[derive(Debug)]
 pub(super) struct Visitor {
-    /// When counting began, in microseconds since 1970.
+    /// Time when counting began, µs since the Unix epoch.
     pub(super) since_us: u64,
     state: Mutex<State>,
-    /// Changes with every change of a fault; who has seen it need not take the lock.
+    /// Number of changes of the faults. A connection that has seen the current number need not take the lock.
     generation: AtomicU64,
     left_out: AtomicU64,
 }
@@ -74,14 +78,14 @@ impl Default for Visitor {
 struct State {
     counts: [Counts; 4],
     faults: [Option<Running>; 4],
-    /// How often each technique's connections were told to go.
+    /// Number of times that the connections of each technique were cut.
     cuts: [u64; 4],
     wakers: HashMap<u32, Waker>,
     watched: Vec<Technique>,
     records: Option<mpsc::Sender<WireRecord>>,
 }
 
-/// A fault that has begun.
+/// An active fault.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Running {
     pub(super) fault: Fault,
@@ -90,13 +94,13 @@ pub(super) struct Running {
 }
 
 impl Visitors {
-    /// A number for a connection, unlike any other's.
+    /// Returns a number for a connection, different from that of every other.
     pub(super) fn number(&self) -> u32 {
         self.connections.fetch_add(1, Ordering::Relaxed)
     }
 
-    /// The visitor with this id, new if nobody has it; `None` if it is new and too many are here. Until its channel has come it
-    /// keeps nobody else from coming.
+    /// Returns the visitor with this id, and creates it if there is none; `None` if it is new and there are too many. A
+    /// visitor without a channel gives way to a page that opens one.
     pub(super) fn find(&self, id: LabId) -> Option<Arc<Visitor>> {
         let mut known = self.lock();
         if known.len() >= MAX_VISITORS && !known.contains_key(&id) {
@@ -105,11 +109,12 @@ impl Visitors {
         Some(Arc::clone(&known.entry(id).or_default().visitor))
     }
 
-    /// The page opens its channel; `None` if too many are here.
+    /// Registers the channel of a page, and returns it with the receiver of its wire records; `None` if too many pages
+    /// have a channel.
     pub(super) fn arrive(self: &Arc<Self>, id: LabId) -> Option<(Visit, mpsc::Receiver<WireRecord>)> {
         let mut known = self.lock();
         if known.len() >= MAX_VISITORS && !known.contains_key(&id) {
-            // Whoever only names ids may not take the places of pages.
+            // A client that only names ids must not keep pages out.
             let idle = known.iter().find(|(_, known)| known.channels == 0).map(|(id, _)| *id)?;
             known.remove(&idle);
         }
@@ -120,7 +125,7 @@ impl Visitors {
         Some((Visit { id, visitors: Arc::clone(self), visitor: Arc::clone(&entry.visitor) }, records))
     }
 
-    /// Forgets who is gone for long.
+    /// Forgets visitors that are gone and whose grace time has passed. Called about once a second.
     pub fn sweep(&self) {
         let is_here = |known: &Known| known.channels > 0 || Arc::strong_count(&known.visitor) > 1;
         self.lock().retain(|_, known| is_here(known) || known.left_at.elapsed() < GRACE);
@@ -131,7 +136,8 @@ impl Visitors {
     }
 }
 
-/// A page's channel is open; dropping it says that it is closed.
+/// The registration of a page's open channel. The channel's task owns it; dropping it ends the page's faults if it was
+/// the page's last channel.
 pub(super) struct Visit {
     id: LabId,
     visitors: Arc<Visitors>,
@@ -144,7 +150,7 @@ impl Drop for Visit {
             known.channels -= 1;
             known.left_at = Instant::now();
             if known.channels == 0 {
-                // Faults don't outlive the page that could end them.
+                // A fault must not outlive the page that could end it.
                 known.visitor.heal(&Technique::ALL);
             }
         }
@@ -188,7 +194,7 @@ impl Visitor {
         }
     }
 
-    /// Records that were left out until now.
+    /// Returns the number of records that were left out so far.
     pub(super) fn left_out(&self) -> u64 {
         self.left_out.load(Ordering::Relaxed)
     }
@@ -217,7 +223,7 @@ impl Visitor {
         });
     }
 
-    /// Changes faults, and has every connection look again.
+    /// Changes the faults, and wakes every connection to look at them.
     fn change(&self, change: impl FnOnce(&mut State)) {
         let wakers: Vec<Waker> = {
             let mut state = self.lock();
@@ -230,7 +236,7 @@ impl Visitor {
         }
     }
 
-    /// The technique's fault, as long as it lasts.
+    /// Returns the technique's fault; `None` once its time is over.
     pub(super) fn fault(&self, technique: Technique) -> Option<Running> {
         let running = self.lock().faults[technique.index()];
         running.filter(|running| Instant::now() < running.until)
@@ -240,7 +246,7 @@ impl Visitor {
         self.lock().cuts[technique.index()]
     }
 
-    /// What is on now, for the page.
+    /// Returns the active faults in the form in which the page gets them.
     pub(super) fn active(&self) -> Vec<Active> {
         let running = |technique| Some((technique, self.fault(technique)?));
         let tell = |(technique, Running { fault, from_us, .. }): (Technique, Running)| Active {
@@ -256,7 +262,7 @@ impl Visitor {
         self.generation.load(Ordering::Acquire)
     }
 
-    /// The connection is to be woken when a fault changes.
+    /// Registers the waker of a connection, to be woken when a fault changes.
     pub(super) fn attend(&self, connection: u32, waker: &Waker) {
         self.lock().wakers.insert(connection, waker.clone());
     }
@@ -271,7 +277,7 @@ mod tests {
     use super::*;
 
     fn id(n: usize) -> LabId {
-        // A letter says five bits.
+        // A letter of an id holds five bits.
         LabId::from_random(std::array::from_fn(|at| {
             if at < 8 { (n >> (4 * at) & 15).to_le_bytes()[0] } else { 0 }
         }))

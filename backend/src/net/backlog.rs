@@ -1,5 +1,5 @@
-//! How much of what a stream has given is not written yet. A client that does not read must not fill the server's
-//! memory: its stream gives nothing more until the socket has taken what it gave.
+//! The bytes that a stream has produced and its socket has not taken yet. A client that does not read must not fill the
+//! server's memory, so its stream produces nothing more until the socket has taken enough.
 
 use std::{
     cell::{Cell, RefCell},
@@ -9,29 +9,34 @@ use std::{
 
 use actix_web::HttpRequest;
 
-/// What a socket has taken so far, and who waits for it to take more. One for each connection, on its own thread.
+/// The bytes that a connection's socket has taken so far, and the stream that waits for it to take more.
+///
+/// Shared by `Rc` between the connection's [`Tap`](super::tap::Tap), which counts, and the streams on it, which read
+/// the count.
+/// All of them run on one thread, so it needs no lock. It ends with the connection.
 #[derive(Debug, Default)]
 pub struct Gauge {
     written: Cell<u64>,
+    /// The waker of the stream whose backlog is full.
     waiting: RefCell<Option<Waker>>,
     is_deaf: Cell<bool>,
 }
 
 impl Gauge {
-    /// Nothing more is read of this connection, and it ends soon: the rest of a body that was refused may have no end,
-    /// and HTTP would read it all to get to the next request.
+    /// Stops reading requests from the connection, which closes soon. The rest of a refused body may have no end, and
+    /// HTTP/1.1 would read it all to get to the next request.
     pub fn stop_reading(request: &HttpRequest) {
         if let Some(gauge) = request.conn_data::<Rc<Self>>() {
             gauge.is_deaf.set(true);
         }
     }
 
-    /// Whether that was said.
+    /// Returns true after [`Self::stop_reading`].
     pub const fn is_deaf(&self) -> bool {
         self.is_deaf.get()
     }
 
-    /// The socket took so many bytes more.
+    /// Adds `count` bytes that the socket took, and wakes the stream that waits for it.
     pub fn wrote(&self, count: usize) {
         self.written.set(self.written.get() + count as u64);
         if let Some(waker) = self.waiting.take() {
@@ -40,36 +45,36 @@ impl Gauge {
     }
 }
 
-/// What one stream has given beyond what its socket has taken.
+/// The backlog of one stream: the bytes that it produced minus those that its socket took. Owned by the stream.
 #[derive(Debug, Default)]
 pub(crate) struct Backlog {
-    /// `None` in a test without a socket.
+    /// `None` on HTTP/2, whose flow control bounds a stream instead, and in tests without a socket.
     gauge: Option<Rc<Gauge>>,
     began: u64,
     given: u64,
-    /// As the gauge said when it was last asked.
+    /// Bytes taken since the stream began, when the gauge was last read.
     taken: u64,
 }
 
-/// A stream gives no more while so many bytes are unwritten. One event may be larger; it goes alone.
+/// Unwritten bytes from which a stream produces nothing more. A larger event is written alone.
 pub(crate) const MAX_BACKLOG: u64 = 8 * 1024;
 
 impl Backlog {
-    /// Of the stream that answers this request.
+    /// Creates the backlog of the stream that answers this request.
     pub(crate) fn of(request: &HttpRequest) -> Self {
         let gauge = request.conn_data::<Rc<Gauge>>().cloned();
         let began = gauge.as_ref().map_or(0, |gauge| gauge.written.get());
         Self { gauge, began, given: 0, taken: 0 }
     }
 
-    /// The stream gave so many bytes.
+    /// Adds `count` bytes that the stream produced.
     pub(crate) const fn gave(&mut self, count: usize) {
         self.given += count as u64;
     }
 
-    /// There is no room; whoever asks is woken when the socket has taken something.
+    /// Returns true if the stream must wait; the task is woken when the socket has taken more.
     pub(crate) fn is_full(&mut self, cx: &Context<'_>) -> bool {
-        // The gauge is the connection's, another cache line: it is asked only where what is known of it won't do.
+        // The gauge is on another cache line, so it is read only if its last known value is not enough.
         if self.given.saturating_sub(self.taken) < MAX_BACKLOG {
             return false;
         }

@@ -1,4 +1,4 @@
-//! Request bodies: within a length and a time.
+//! Request bodies, read within a limit of length and of time.
 
 use actix_http::Request;
 use actix_web::{Error, HttpMessage as _, HttpRequest, http::header, web};
@@ -15,10 +15,11 @@ use crate::{
     worker::Worker,
 };
 
-/// The body, as far as it comes in time and within the limit: one that trickles in would hold its memory for ever.
+/// Reads a body within the limits of length and time; one that trickles in would hold its memory for ever.
 ///
 /// # Errors
-/// 400, 408, 413 or 415; what is left of the body is not read then.
+/// 400 if it can't be read, 408 if it is too slow, 413 if it is too long, 415 if it has a content coding. The rest of
+/// the body is not read then, and an HTTP/1.1 connection closes.
 pub(crate) async fn whole(
     payload: web::Payload,
     request: &HttpRequest,
@@ -27,10 +28,10 @@ pub(crate) async fn whole(
     read_in_time(payload, request, worker).await.inspect_err(|_| Gauge::stop_reading(request))
 }
 
-/// Whether a client that waits to be asked for its body is asked (RFC 9110 10.1.1).
+/// Decides on a request with `Expect: 100-continue`, whose client waits before it sends the body (RFC 9110 10.1.1).
 ///
 /// # Errors
-/// 413 at once for one that says that it is too long.
+/// 413 if the announced length is over the limit.
 pub(crate) fn expected(request: Request, max_body_bytes: usize) -> Result<Request, Error> {
     let length =
         request.headers().get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse().ok());
@@ -59,13 +60,13 @@ async fn read_in_time(
     })
 }
 
-/// A body that is packed could be of any size once unpacked, so none is taken (RFC 9110 8.4, 15.5.16).
+/// Refuses a body with a content coding, which could be of any size once decoded (RFC 9110 8.4, 15.5.16).
 fn identity(request: &HttpRequest) -> Result<(), Failure> {
     let coding = request.headers().get(header::CONTENT_ENCODING);
     if coding.is_none_or(|coding| coding.as_bytes().eq_ignore_ascii_case(b"identity")) {
         return Ok(());
     }
-    let detail = "bodies are taken as they are, without a content coding";
+    let detail = "a request body must have no content coding";
     Err(Failure::new(Code::UnsupportedMediaType, detail).field("Content-Encoding"))
 }
 
@@ -76,7 +77,7 @@ async fn body(mut payload: web::Payload, request: &HttpRequest, limit: usize) ->
         return Err(problem::too_large(limit));
     }
     let mut body = BytesMut::new();
-    // A request that offers an upgrade has a body with a length like any other; HTTP would wait for the connection's end.
+    // The body of a request that offers an upgrade has a length too, but HTTP/1.1 would read until the connection ends.
     let is_whole = |body: &BytesMut| length.is_some_and(|length| body.len() as u64 >= length);
     while !is_whole(&body)
         && let Some(piece) = payload.next().await

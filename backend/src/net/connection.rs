@@ -1,4 +1,4 @@
-//! A connection as it is accepted: plain, or TLS after its handshake.
+//! An accepted connection: TCP, TLS after its handshake, or a Unix socket.
 
 use std::{
     io,
@@ -24,7 +24,7 @@ use tokio_rustls::{TlsAcceptor, server::TlsStream};
 
 use crate::{access::limits::Place, net::tap::Socket};
 
-/// A connection to a client, and its place among all.
+/// A connection to a client, with its permit among all connections, which is given back on drop.
 #[derive(Debug)]
 pub struct Connection {
     stream: Stream,
@@ -33,23 +33,24 @@ pub struct Connection {
 
 #[derive(Debug)]
 enum Stream {
-    /// As it comes from the network.
+    /// TCP without TLS.
     Plain(TcpStream),
-    /// From a program on this machine.
+    /// A Unix socket, from a program on this machine.
     Unix(UnixStream),
-    /// Inside TLS.
+    /// TLS over TCP.
     Tls(Box<TlsStream<TcpStream>>),
 }
 
-/// From a Unix socket.
+/// Wraps a connection from a Unix socket.
 pub fn accept_unix(stream: UnixStream, place: Place) -> Connection {
     Connection { stream: Stream::Unix(stream), _place: place }
 }
 
-/// Shakes hands, if there is TLS; what is spoken is what was agreed on (ALPN, RFC 7301).
+/// Wraps a TCP connection, after the TLS handshake if there is an acceptor. Returns it with the protocol that was
+/// negotiated (ALPN, RFC 7301); HTTP/1.1 without TLS.
 ///
 /// # Errors
-/// If the handshake fails or takes too long.
+/// If the handshake fails or takes longer than `deadline`.
 pub async fn accept(
     stream: TcpStream,
     place: Place,
@@ -59,8 +60,8 @@ pub async fn accept(
     let Some(acceptor) = acceptor else {
         return Ok((Connection { stream: Stream::Plain(stream), _place: place }, Protocol::Http1));
     };
-    // Boxed: a task is as large as the largest of what it waits for, and this would make each connection 2.7 KiB larger
-    // for as long as it lives.
+    // Boxed: a task is as large as the largest future it waits for, and the handshake's would make each connection 2.7
+    // KiB larger for its whole life.
     let accepted = timeout(deadline, Box::pin(acceptor.accept(stream))).await;
     let stream = accepted.map_err(|_| io::Error::from(io::ErrorKind::TimedOut))??;
     let is_http2 = stream.get_ref().1.alpn_protocol() == Some(b"h2");
@@ -68,11 +69,11 @@ pub async fn accept(
     Ok((Connection { stream: Stream::Tls(Box::new(stream)), _place: place }, protocol))
 }
 
-/// HTTP ends a connection after the answer to a request that offered an upgrade, whatever became of it. Unless it was
-/// upgraded the answer says so, or a proxy would keep it for the next request.
+/// Middleware that adds `Connection: close` to the answer if a request offered an upgrade and did not get it. HTTP/1.1
+/// closes the connection after any such request; without the field a proxy would keep it for the next one.
 ///
 /// # Errors
-/// As what comes behind.
+/// The errors of the service that it wraps.
 pub async fn say_close(
     request: ServiceRequest,
     next: Next<impl MessageBody>,
@@ -85,38 +86,38 @@ pub async fn say_close(
     Ok(response)
 }
 
-/// Tells the kernel what a connection of this server is like.
+/// Sets the socket options of a connection: no delay, the timeouts that find dead peers, and the limit of unsent bytes.
 ///
 /// # Errors
-/// If it can't; the connection works all the same.
+/// If the kernel refuses an option; the connection works without it.
 pub fn prepare(stream: &TcpStream, write_timeout: Duration, heartbeat: Duration) -> io::Result<()> {
-    // Without it Nagle's algorithm holds small events back until the one before is acknowledged.
+    // Nagle's algorithm would hold small events back until the one before is acknowledged.
     stream.set_nodelay(true)?;
     let socket = SockRef::from(stream);
-    // Whoever acknowledges nothing for so long, or leaves no room to write, is cut (RFC 5482): a heartbeat is written by
-    // the end of the first interval, so dead peers are found by the end of the second.
+    // A peer that acknowledges nothing for this long, or leaves no window, is disconnected (RFC 5482). A heartbeat is
+    // written within one interval, so a dead peer is found by the end of the second.
     socket.set_tcp_user_timeout(Some(write_timeout.min(heartbeat)))?;
-    // A quiet connection's peer is asked whether it is there, so that a held poll's is missed as well. The kernel counts
+    // Keep-alive probes the peer of a quiet connection, so that a held poll's dead peer is found too. The kernel counts
     // in whole seconds.
     let again = (heartbeat / 3).max(Duration::from_secs(1));
     socket.set_tcp_keepalive(&TcpKeepalive::new().with_time(heartbeat).with_interval(again))?;
-    // What is not sent yet stays in the log, where it can still be conflated, and not in the kernel's memory.
+    // Unsent events stay in the log, where they can still be conflated, and not in the kernel's memory.
     socket.set_tcp_notsent_lowat(UNSENT_BYTES)
 }
 
-/// What the kernel may hold of a connection before it is sent.
+/// Unsent bytes that the kernel may hold for a connection.
 const UNSENT_BYTES: u32 = 64 * 1024;
 
-/// Refuses a connection for which there is no place, in plain HTTP; inside TLS it is only closed.
+/// Refuses a connection over the limit: with `429` in plain HTTP, or by closing it if the client expects TLS.
 pub async fn refuse(mut stream: impl AsyncWrite + Unpin, is_tls: bool) {
-    const BODY: &str = r#"{"type":"urn:fourways:problem:too_many","code":"too_many","title":"Too much at once","status":429,"detail":"there is no place for another connection"}"#;
+    const BODY: &str = r#"{"type":"urn:fourways:problem:too_many","code":"too_many","title":"Too much at once","status":429,"detail":"there is no room for another connection"}"#;
     if !is_tls {
         let answer = format!(
             "HTTP/1.1 429 Too Many Requests\r\nRetry-After: 5\r\nConnection: close\r\n\
              Content-Type: application/problem+json\r\nContent-Length: {}\r\n\r\n{BODY}",
             BODY.len()
         );
-        // Whoever does not take it is as well off without.
+        // A failure is ignored: the connection is closed either way.
         drop(timeout(Duration::from_secs(1), stream.write_all(answer.as_bytes())).await);
     }
 }
@@ -125,7 +126,7 @@ impl Socket for Connection {
     fn reset_on_drop(&self) {
         match &self.stream {
             Stream::Plain(stream) => stream.reset_on_drop(),
-            // There is no reset here: it only ends.
+            // A Unix socket has no reset; it is closed normally.
             Stream::Unix(_) => {}
             Stream::Tls(stream) => stream.get_ref().0.reset_on_drop(),
         }

@@ -1,21 +1,22 @@
-//! Header fields that several addresses read, by RFC 9110.
+//! Header fields that several routes read (RFC 9110).
 
 use actix_web::{
     HttpRequest,
     http::header::{self, HeaderName},
 };
 
-/// What a client has already, by its `If-None-Match` (RFC 9110 13.1.2). Weak and strong tags are alike there.
+/// The entity tags that a client already has, from `If-None-Match` (RFC 9110 13.1.2), where weak and strong tags are
+/// alike.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Known<'r> {
-    /// Whatever there is.
+    /// Any tag, written `*`.
     Any,
-    /// What these tags stand for, without their quotes.
+    /// The tags, without their quotes.
     Tags(Vec<&'r str>),
 }
 
 impl<'r> Known<'r> {
-    /// Of a request; no tags where the field is absent or can't be read.
+    /// Reads the field from a request; an absent or malformed field has no tags.
     pub(crate) fn of(request: &'r HttpRequest) -> Self {
         let values = request.headers().get_all(header::IF_NONE_MATCH).filter_map(|value| value.to_str().ok());
         let tags = values.flat_map(|value| value.split(',')).map(str::trim);
@@ -26,7 +27,7 @@ impl<'r> Known<'r> {
         Self::Tags(tags.into_iter().map(|tag| tag.trim_matches('"')).collect())
     }
 
-    /// Whether it has what this tag stands for.
+    /// Returns true if the client has the representation with this tag.
     pub(crate) fn has(&self, tag: &str) -> bool {
         match self {
             Self::Any => true,
@@ -35,7 +36,7 @@ impl<'r> Known<'r> {
     }
 }
 
-/// Whether a list of choices names one of these and does not refuse it with a weight of 0 (RFC 9110 12.4.2). `None` where
+/// Returns true if a field such as `Accept` lists one of these names with a weight above 0 (RFC 9110 12.4.2). `None` if
 /// the field is absent.
 pub(crate) fn accepts(request: &HttpRequest, field: HeaderName, names: &[&str]) -> Option<bool> {
     let mut values = request.headers().get_all(field).filter_map(|value| value.to_str().ok()).peekable();

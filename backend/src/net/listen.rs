@@ -1,4 +1,4 @@
-//! Where the server listens: a port, or a Unix socket for a proxy on the same machine.
+//! The address that the server listens on: a TCP port, or a Unix socket for a proxy on the same machine.
 
 use std::{
     fmt, fs, io,
@@ -16,20 +16,20 @@ use std::{
 
 use socket2::{Domain, Socket, Type};
 
-/// Connections that the kernel holds until they are accepted: after a restart all clients come at once.
+/// Most connections that the kernel queues until they are accepted: after a restart all clients reconnect at once.
 const BACKLOG: i32 = 4096;
 
-/// Where to listen.
+/// An address to listen on.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Listen {
-    /// Address and port.
+    /// IP address and port.
     Tcp(SocketAddr),
-    /// The path of a socket.
+    /// Path of a Unix socket.
     Unix(PathBuf),
 }
 
 impl Listen {
-    /// Only programs on this machine reach it.
+    /// Returns true if only programs on this machine can connect.
     pub const fn is_local(&self) -> bool {
         match self {
             Self::Tcp(address) => address.ip().is_loopback(),
@@ -37,15 +37,15 @@ impl Listen {
         }
     }
 
-    /// Binds it.
+    /// Binds the address and listens on it. The file of a Unix socket that no process listens on any more is replaced.
     ///
     /// # Errors
-    /// If it is taken, or may not be had. A socket's file that nobody listens on any more is taken over.
+    /// If the address is in use or not permitted.
     pub(crate) fn bind(&self) -> io::Result<Listener> {
         match self {
             Self::Tcp(address) => {
                 let socket = Socket::new(Domain::for_address(*address), Type::STREAM, None)?;
-                // A server that restarts finds its old connections' ends still in the kernel.
+                // After a restart the kernel may still hold old connections in TIME_WAIT, which would block the bind.
                 socket.set_reuse_address(true)?;
                 socket.bind(&(*address).into())?;
                 socket.listen(BACKLOG)?;
@@ -84,7 +84,7 @@ impl fmt::Display for Listen {
     }
 }
 
-/// What is bound.
+/// A bound socket that listens; the file of a Unix socket is removed on drop.
 #[derive(Debug)]
 pub(crate) enum Listener {
     Tcp(TcpListener),
@@ -92,10 +92,10 @@ pub(crate) enum Listener {
 }
 
 impl Listener {
-    /// A hand on it, for when it is somebody else's.
+    /// Returns a second handle to the socket, with which listening can end while actix owns the listener.
     ///
     /// # Errors
-    /// If there are no files left.
+    /// If the process has no file descriptors left.
     pub(crate) fn latch(&self) -> io::Result<Latch> {
         let socket = match self {
             Self::Tcp(listener) => Socket::from(listener.try_clone()?),
@@ -105,28 +105,28 @@ impl Listener {
     }
 }
 
-/// Ends listening while the connections that are there go on.
+/// A handle that ends listening while accepted connections go on. Owned by the server's shutdown.
 #[derive(Debug)]
 pub(crate) struct Latch(Socket);
 
 impl Latch {
-    /// From now on whoever connects is refused by the kernel, and another server may have the address. Nobody may be
-    /// accepting any more.
+    /// Stops listening: the kernel refuses new connections, and another server may bind the address. Accepting must
+    /// have been paused before.
     ///
     /// # Errors
-    /// If it is not listening.
+    /// If the socket is not listening.
     pub(crate) fn close(&self) -> io::Result<()> {
         self.0.shutdown(Shutdown::Both)
     }
 }
 
-/// Removes the socket's file when dropped.
+/// The file of a Unix socket, which is removed on drop.
 #[derive(Debug)]
 pub(crate) struct SocketFile(PathBuf);
 
 impl Drop for SocketFile {
     fn drop(&mut self) {
-        // Gone already is what is wanted.
+        // Ignored: the file may have been removed already.
         drop(fs::remove_file(&self.0));
     }
 }

@@ -1,4 +1,4 @@
-//! Connections: how they come in, what they speak, and what is read and written on them.
+//! Connections: listening, TLS, HTTP/1.1 and HTTP/2, and the counting of what is written.
 
 pub mod connection;
 pub mod listen;

@@ -1,11 +1,11 @@
-//! A warning at the start if the process may have fewer files open than there may be connections, each of which is one.
+//! A warning at the start if the limit of open files is too low for the limit of connections, each of which is a file.
 
 use std::fs;
 
-/// Files that are open beside connections: the log's, listeners, what the runtime needs.
+/// Number of open files reserved for other uses than connections: the log, listeners and the runtime.
 const OWN: u64 = 200;
 
-/// Says so if there may be more connections than files.
+/// Logs a warning if there may be more connections than the process may open files.
 pub(crate) fn warn_if_few(max_connections: usize) {
     let limits = fs::read_to_string("/proc/self/limits").unwrap_or_default();
     let Some(files) = allowed(&limits) else { return };
@@ -13,13 +13,13 @@ pub(crate) fn warn_if_few(max_connections: usize) {
         tracing::warn!(
             files,
             max_connections,
-            "the process may have fewer files open than there may be connections: raise it (ulimit -n, LimitNOFILE), or lower \
+            "the limit of open files is too low for the limit of connections: raise it (ulimit -n, LimitNOFILE), or lower \
              --max-connections"
         );
     }
 }
 
-/// The soft limit in `/proc/PID/limits`; `None` if there is none, or it is not said.
+/// Returns the soft limit of open files from the text of `/proc/PID/limits`; `None` if it is unlimited or absent.
 fn allowed(limits: &str) -> Option<u64> {
     let line = limits.lines().find_map(|line| line.strip_prefix("Max open files"))?;
     line.split_whitespace().next()?.parse().ok()

@@ -1,7 +1,8 @@
-//! Every connection of the server goes through a tap: it passes bytes on, counts what was written ([`Gauge`]), and reads on what a
-//! client still sends of a body that was refused.
+//! The tap, through which every connection of the server reads and writes. It counts the bytes that were written
+//! ([`Gauge`]), and reads and discards the rest of a refused body.
 //!
-//! Somebody may watch ([`Watch`]): the lab counts its visitors' bytes there, and breaks their connections. A push server works without.
+//! A [`Watch`] may look on: the lab counts its visitors' bytes with one, and injects their faults. A push server works
+//! without one.
 
 use std::{
     fmt, io,
@@ -20,26 +21,26 @@ use tokio::{
 
 use super::backlog::Gauge;
 
-/// A connection.
+/// A connection of the server, as HTTP sees it. Owned by its task; the streams on it share only its [`Gauge`].
 #[derive(Debug)]
 pub struct Tap<T: Socket> {
     io: T,
     gauge: Rc<Gauge>,
-    /// Until when the last answer may be on its way.
+    /// The deadline for the last answer to reach the client, once lingering has begun.
     ending: Option<Pin<Box<Sleep>>>,
-    /// Bytes that were thrown away meanwhile.
+    /// Bytes read and discarded while lingering.
     lingered: usize,
-    /// Whatever still comes.
+    /// The latest end of lingering, however much still arrives.
     lingers_until: Option<Instant>,
-    /// Nothing is written any more.
+    /// True once the writing side is shut down.
     is_shut: bool,
     watch: Box<dyn Watch>,
 }
 
-/// Whoever reads and writes a connection in the tap's place, to look at what passes. Each method is called as the method of
-/// [`AsyncRead`] or [`AsyncWrite`] with its name, and may do no less; what it does beside that is its own affair.
+/// An observer that reads and writes a connection on behalf of its tap. Each method has the contract of the method of
+/// [`AsyncRead`] or [`AsyncWrite`] with its name, and may do more, such as delay or count. Owned by the tap.
 pub trait Watch: fmt::Debug {
-    /// Reads.
+    /// Reads from the connection into `buf`.
     fn poll_read(
         &mut self,
         io: &mut dyn Socket,
@@ -49,7 +50,7 @@ pub trait Watch: fmt::Debug {
         Pin::new(io).poll_read(cx, buf)
     }
 
-    /// Writes; what it keeps for later counts as written.
+    /// Writes to the connection. Bytes that the watch keeps for later count as written.
     fn poll_write(
         &mut self,
         io: &mut dyn Socket,
@@ -59,34 +60,34 @@ pub trait Watch: fmt::Debug {
         Pin::new(io).poll_write(cx, bytes)
     }
 
-    /// Writes what it has kept; the tap flushes the connection.
+    /// Writes the bytes that the watch has kept. The tap flushes the connection afterwards.
     fn poll_flush(&mut self, _io: &mut dyn Socket, _cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         Poll::Ready(Ok(()))
     }
 }
 
-/// How long the answer to a request that is not read to its end has to reach the client, once nothing more comes of it.
+/// Time that the answer to a refused body has to reach the client, counted from the client's last byte.
 const LAST_ANSWER: Duration = Duration::from_secs(2);
-/// How long the rest may come at all,
+/// Longest time for which the rest of a refused body is read and discarded.
 const MAX_LINGER: Duration = Duration::from_secs(30);
-/// and how much of it.
+/// Most bytes of a refused body that are read and discarded.
 const MAX_LINGER_BYTES: usize = 64 << 20;
 
-/// What a tap needs of a connection beside reading and writing.
+/// A connection that a tap can read, write and reset.
 pub trait Socket: AsyncRead + AsyncWrite + Unpin {
-    /// Dropping it sends a TCP reset from now on, instead of an orderly end.
+    /// Makes a drop of the connection send a TCP reset instead of closing it in order.
     fn reset_on_drop(&self);
 }
 
 impl Socket for TcpStream {
     fn reset_on_drop(&self) {
-        // A socket that can't be told is closed in order; that is a cut too.
+        // A failure is ignored: the connection is then closed in order, which ends it as well.
         drop(self.set_zero_linger());
     }
 }
 
 impl<T: Socket> Tap<T> {
-    /// Taps a connection, watched from its first byte on.
+    /// Wraps a connection, which `watch` observes from its first byte on.
     pub fn new(io: T, watch: Box<dyn Watch>) -> Self {
         Self {
             io,
@@ -99,13 +100,13 @@ impl<T: Socket> Tap<T> {
         }
     }
 
-    /// What it has written, for the streams on it to look at.
+    /// Returns the count of written bytes, for the streams on this connection.
     pub fn gauge(&self) -> Rc<Gauge> {
         Rc::clone(&self.gauge)
     }
 
-    /// Reads on and throws away what a client still sends of a body that was refused, until it ends or has had its time:
-    /// closed before that, the connection would be reset, and the answer lost on its way (RFC 9112 9.6).
+    /// Reads and discards the rest of a refused body, until it ends or a limit is reached. If the connection were
+    /// closed before that, it would be reset, and the answer might be lost on its way (RFC 9112 9.6).
     fn linger(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         let mut scraps = [MaybeUninit::uninit(); 8 * 1024];
         while self.lingered < MAX_LINGER_BYTES {
@@ -113,7 +114,7 @@ impl<T: Socket> Tap<T> {
             match Pin::new(&mut self.io).poll_read(cx, &mut scraps) {
                 Poll::Ready(Ok(())) if !scraps.filled().is_empty() => {
                     self.lingered += scraps.filled().len();
-                    // It goes on: it may have its time anew, within that of all.
+                    // The client still sends, so the answer's time starts again, within the limit of all lingering.
                     let until = self.lingers_until.get_or_insert_with(|| Instant::now() + MAX_LINGER);
                     if let Some(ending) = &mut self.ending {
                         ending.as_mut().reset((Instant::now() + LAST_ANSWER).min(*until));

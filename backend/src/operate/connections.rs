@@ -1,23 +1,25 @@
-//! The list of who is held open, for the operator: `GET /v1/connections`, and `DELETE /v1/connections/{id}` to cut one.
+//! `GET /v1/connections` and `DELETE /v1/connections/{id}`: lets an operator list the streams, sockets and held polls,
+//! and close one.
 
 use actix_web::{HttpResponse, http::header, web};
 use fourways_shared::Code;
 
 use crate::{access::Grant, problem::Failure, worker::Worker};
 
-/// `GET /v1/connections`.
+/// `GET /v1/connections`: lists the open streams, sockets and held polls, the oldest first.
 ///
 /// # Errors
-/// 403 for who does not operate the server.
+/// 403 without the right to operate the server.
 pub async fn list(grant: Grant, worker: web::Data<Worker>) -> Result<HttpResponse, Failure> {
     grant.may_operate()?;
     Ok(HttpResponse::Ok().insert_header((header::CACHE_CONTROL, "no-store")).json(worker.roster.state()))
 }
 
-/// `DELETE /v1/connections/{id}`: it ends as when the server restarts, and its client comes back with its cursor.
+/// `DELETE /v1/connections/{id}`: closes a connection as a restart of the server would; its client reconnects and
+/// resumes from its cursor.
 ///
 /// # Errors
-/// 403 for who does not operate the server, 404 for a connection that is not there.
+/// 403 without the right to operate the server, 404 for an id that no open connection has.
 pub async fn cut(
     path: web::Path<String>,
     grant: Grant,
@@ -27,7 +29,7 @@ pub async fn cut(
     if !path.parse().is_ok_and(|id| worker.roster.cut(id)) {
         return Err(Failure::new(Code::NotFound, format!("there is no connection {path}")));
     }
-    // It looks when it is woken.
+    // A connection checks whether it is to close when it is woken.
     worker.tail.wake_all();
     Ok(HttpResponse::NoContent().insert_header((header::CACHE_CONTROL, "no-store")).finish())
 }

@@ -1,4 +1,5 @@
-//! Ending in order: nobody new, the held ones told when to come back, and not all at the same moment.
+//! Drain: an orderly shutdown that serves no new requests, and closes what is held with a time to reconnect at. The
+//! times are spread, so that the clients do not all reconnect at the same moment.
 
 use std::{
     sync::{
@@ -8,18 +9,20 @@ use std::{
     time::{Duration, Instant},
 };
 
+use fourways_log::engine::Tail;
 use tokio::sync::Notify;
 
-use crate::{access::limits::Usage, log::engine::Tail};
+use crate::access::limits::Usage;
 
-/// The soonest that a client is told to come back: a restart takes about so long.
+/// Shortest wait before a client reconnects: about the time that a restart takes.
 pub(crate) const SOONEST: Duration = Duration::from_secs(1);
-/// Clients are told to come back so many a second.
+/// Number of clients per second that are told to reconnect.
 const CLIENTS_PER_S: f64 = 1000.0;
-/// They are spread over this long at the least.
+/// Shortest time over which reconnecting clients are spread.
 const LEAST_SPREAD: Duration = Duration::from_secs(2);
 
-/// Whether the server is ending. One for the whole server.
+/// The state of the server's shutdown, and the times at which clients are told to reconnect. One for the whole server,
+/// shared by all workers by `Arc`. Atomics instead of a lock, because every stream reads the state on each poll.
 #[derive(Debug, Default)]
 pub struct Drain {
     is_on: AtomicBool,
@@ -29,12 +32,12 @@ pub struct Drain {
 }
 
 impl Drain {
-    /// The server is ending: nobody new is served.
+    /// True once the server drains: no new request is served.
     pub fn is_on(&self) -> bool {
         self.is_on.load(Ordering::Relaxed)
     }
 
-    /// Begins: whoever holds a stream, socket or poll is woken, and ends it.
+    /// Begins the drain: wakes all `held` streams, sockets and polls, which then close.
     pub fn begin(&self, tail: &Tail, held: usize) {
         self.spread(held);
         self.is_on.store(true, Ordering::SeqCst);
@@ -42,22 +45,22 @@ impl Drain {
         tail.wake_all();
     }
 
-    /// Waits until the server is ending.
+    /// Waits until the drain begins; returns at once if it has begun.
     pub async fn begun(&self) {
-        // Waits before it looks, so that it misses nothing in between.
+        // The wait is set up before the check, so that a drain that begins in between is not missed.
         let began = self.began.notified();
         if !self.is_on() {
             began.await;
         }
     }
 
-    /// From now on so many are told to come back.
+    /// Sets the time over which this number of clients is spread.
     pub(crate) fn spread(&self, clients: usize) {
         self.spread_ms.store(millis(spread_of(clients)), Ordering::Relaxed);
     }
 
-    /// How long the next client should wait before it comes back: spread evenly, however they happen to ask, by the
-    /// multiples of the golden ratio (a low-discrepancy sequence).
+    /// Returns how long the next client should wait before it reconnects. In whatever order clients ask, their waits
+    /// are spread evenly by the multiples of the golden ratio (a low-discrepancy sequence).
     pub fn retry(&self) -> Duration {
         const GOLDEN: u64 = 0x9E37_79B9_7F4A_7C15;
         let n = self.told.fetch_add(1, Ordering::Relaxed);
@@ -66,7 +69,7 @@ impl Drain {
         SOONEST + Duration::from_millis(jitter)
     }
 
-    /// Waits until nobody holds anything any more, until the deadline at most. How many still do.
+    /// Waits until no stream, socket or poll is held, or until the deadline. Returns how many are still held.
     pub async fn done(&self, usage: &Arc<Usage>, deadline: Instant) -> usize {
         loop {
             let held = usage.held();
@@ -78,7 +81,7 @@ impl Drain {
     }
 }
 
-/// Over how long so many come back.
+/// Returns the time over which this number of clients reconnects.
 #[expect(clippy::cast_precision_loss, reason = "connections of a process")]
 pub(crate) fn spread_of(clients: usize) -> Duration {
     Duration::from_secs_f64(clients as f64 / CLIENTS_PER_S).max(LEAST_SPREAD)

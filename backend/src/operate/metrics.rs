@@ -1,9 +1,10 @@
-//! `GET /metrics`: what a Prometheus server reads (`OpenMetrics` 1.0). Labels are techniques, reasons and limits; never topics,
-//! which have no bound.
+//! `GET /metrics`: the server's metrics for Prometheus (`OpenMetrics` 1.0). Labels are techniques, reasons and limits,
+//! but never topics, whose number has no bound.
 
 use std::{fmt, fs, sync::Arc};
 
 use actix_web::{HttpResponse, http::header, web};
+use fourways_log::engine::{BOUNDS_US, Reads, Tail, Times};
 use fourways_shared::{Code, Technique};
 use prometheus_client::{
     collector::Collector,
@@ -14,15 +15,14 @@ use prometheus_client::{
 
 use crate::{
     access::{Grant, limits::Usage},
-    log::engine::{BOUNDS_US, Reads, Tail, Times},
     problem::Failure,
     worker::Worker,
 };
 
-/// Everything, as text.
+/// Returns all metrics as text.
 ///
 /// # Errors
-/// 403 for who does not operate the server.
+/// 403 without the right to operate the server.
 pub async fn handle(grant: Grant, worker: web::Data<Worker>) -> Result<HttpResponse, Failure> {
     grant.may_operate()?;
     let mut registry = Registry::default();
@@ -47,21 +47,23 @@ struct Readings {
     drains: bool,
 }
 
-/// A number of each technique.
+/// A function that selects one counter from a technique's reads.
 type OfReads = fn(&Reads) -> u64;
 
 const COUNTERS: [(&str, &str, OfReads); 5] = [
     (
         "fourways_subscriptions",
-        "Subscriptions begun: polls, streams and topics subscribed to on sockets",
+        "Subscriptions begun: polls, streams, and subscribe commands on sockets",
         |reads| reads.begun,
     ),
     ("fourways_resumes", "Subscriptions begun with a cursor", |reads| reads.resumed),
     ("fourways_delivered_events", "Events given to connections", |reads| reads.events),
-    ("fourways_caught_up_events", "Of these, published before their subscription began", |reads| {
-        reads.caught_up
-    }),
-    ("fourways_empty_answers", "Polls that brought nothing", |reads| reads.empty),
+    (
+        "fourways_caught_up_events",
+        "Delivered events that were published before their subscription began",
+        |reads| reads.caught_up,
+    ),
+    ("fourways_empty_answers", "Polls that were answered without an event", |reads| reads.empty),
 ];
 
 const REASONS: [&str; 3] = ["epoch", "retention", "lag"];
@@ -84,7 +86,7 @@ impl Collector for Readings {
         }
         let mut family = encoder.encode_descriptor(
             "fourways_resets",
-            "Breaks that readers were told of",
+            "Resets that readers were sent",
             None,
             MetricType::Counter,
         )?;
@@ -103,7 +105,7 @@ impl Collector for Readings {
         for (technique, reads) in &reads {
             ConstGauge::new(reads.open).encode(family.encode_family(&label(*technique))?)?;
         }
-        let help = "From publish until an event was given to its connection; of each batch the newest";
+        let help = "Time from publish until the newest event of each batch was given to its connection";
         let mut family = encoder.encode_descriptor(
             "fourways_delivery_lag",
             help,
@@ -123,8 +125,12 @@ impl Readings {
     fn encode_log(&self, encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {
         let meters = self.tail.meters();
         for (name, help, times) in [
-            ("fourways_publish", "From a publish's arrival until it is acknowledged", meters.publish.read()),
-            ("fourways_fsync", "Each flush of the log to the disk", meters.fsync.read()),
+            (
+                "fourways_publish",
+                "Time from the arrival of a publish until it is acknowledged",
+                meters.publish.read(),
+            ),
+            ("fourways_fsync", "Time of each sync of the log to the disk", meters.fsync.read()),
         ] {
             histogram(
                 encoder.encode_descriptor(name, help, Some(&Unit::Seconds), MetricType::Histogram)?,
@@ -132,10 +138,10 @@ impl Readings {
             )?;
         }
         let offsets = [
-            ("fourways_log_head_offset", "The newest event's offset", self.tail.head()),
+            ("fourways_log_head_offset", "Offset of the newest event", self.tail.head()),
             (
                 "fourways_log_earliest_offset",
-                "The offset before the oldest event that is kept",
+                "Offset before the oldest event that is kept",
                 self.tail.earliest(),
             ),
         ];
@@ -152,7 +158,7 @@ impl Readings {
             ("fourways_held_polls", "Long polls held now", state.held_polls),
             (
                 "fourways_draining",
-                "1 while the server ends its connections to stop",
+                "1 while the server drains its connections before it stops",
                 usize::from(self.drains),
             ),
         ] {
@@ -160,7 +166,7 @@ impl Readings {
         }
         let mut family = encoder.encode_descriptor(
             "fourways_limited",
-            "Refused because of a limit",
+            "Requests, connections and publishes refused because of a limit",
             None,
             MetricType::Counter,
         )?;
@@ -187,7 +193,7 @@ fn histogram(mut encoder: MetricEncoder<'_>, times: Times) -> fmt::Result {
     encoder.encode_histogram::<NoLabels>(times.sum_us as f64 / 1e6, count, &buckets, None)
 }
 
-/// As Prometheus' own client libraries name them.
+/// Writes the metrics of the process, under the names that Prometheus' own client libraries use.
 fn encode_process(encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {
     let statm = fs::read_to_string("/proc/self/statm").unwrap_or_default();
     let resident =
@@ -197,7 +203,7 @@ fn encode_process(encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {
         gauge(encoder, "process_resident_memory_bytes", "Resident memory", bytes)?;
     }
     if let Ok(count) = files {
-        gauge(encoder, "process_open_fds", "Open files", count)?;
+        gauge(encoder, "process_open_fds", "Open file descriptors", count)?;
     }
     Ok(())
 }

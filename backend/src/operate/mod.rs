@@ -1,4 +1,5 @@
-//! For whoever operates the server: who reads, what is counted, and how it ends in order.
+//! Operation of the server: lists of connections, topics and subjects, metrics, traces, the delivery ledger, and an
+//! orderly shutdown.
 
 pub mod connections;
 pub mod ledger;

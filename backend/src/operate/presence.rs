@@ -1,8 +1,8 @@
-//! Who is on a topic: the subjects of tokens that hold a stream or socket on it. Where nobody is asked for a token, nobody
-//! has a name, and this costs nothing; how many read is told by `/v1/topics/{topic}` all the same.
+//! Presence: the subjects of the tokens that hold a stream or socket on a topic. On a server that asks nobody for a
+//! token, nobody has a name and presence costs nothing; `/v1/topics/{topic}` counts the subscribers in any case.
 //!
-//! Whoever wants to know of comings and goings subscribes to `presence.` and the topic: events named `join` and `leave`
-//! are published there, while somebody reads them.
+//! To follow joins and leaves, subscribe to `presence.` and the topic: events named `join` and `leave` are published
+//! there while the topic has a reader.
 
 use std::{
     collections::{BTreeMap, HashMap},
@@ -10,31 +10,30 @@ use std::{
 };
 
 use actix_web::{HttpResponse, http::header, web};
+use fourways_log::engine::{Append, Draft, Engine, Tail};
 use fourways_shared::{Code, Data, Filter, Topic};
 use serde::Serialize;
 use tokio::sync::mpsc;
 
-use crate::{
-    access::Grant,
-    log::engine::{Append, Draft, Engine, Tail},
-    problem::Failure,
-};
+use crate::{access::Grant, problem::Failure};
 
-/// Before a topic, the topic of its comings and goings.
+/// Prefix of a topic's name that makes it the topic of its joins and leaves.
 pub const PREFIX: &str = "presence.";
 
-/// Comings and goings that wait to be published. Of more at once some are not told; who is here is right all the same.
+/// Maximum number of joins and leaves that wait to be published. Beyond it some are not published; the list of subjects
+/// stays right.
 const MAX_UNTOLD: usize = 4096;
 
-/// Who is where. One for the whole server.
+/// The subjects on each topic. One for the whole server, shared by all workers by `Arc`. The mutex is held until a join
+/// or leave is queued, so that they are published in their order.
 pub struct Presence {
     tail: Arc<Tail>,
     news: mpsc::Sender<Append>,
-    /// By topic or pattern, as it was subscribed: each subject's connections.
+    /// Number of each subject's connections, by the topic or pattern that they subscribed to.
     here: Mutex<HashMap<Filter, BTreeMap<Box<str>, usize>>>,
 }
 
-/// Somebody who is here. Dropping it says that this connection has left.
+/// One connection's presence on its topics. Owned by the stream or socket; dropping it makes the connection leave.
 pub struct Here {
     presence: Arc<Presence>,
     subject: Box<str>,
@@ -54,24 +53,24 @@ struct Subject {
 }
 
 impl Presence {
-    /// Nobody is anywhere. The future publishes comings and goings for as long as it is polled.
+    /// Creates an empty list. The returned future publishes joins and leaves for as long as it is polled.
     pub fn new(engine: Arc<dyn Engine>) -> (Self, impl Future<Output = ()>) {
         let (news, mut told) = mpsc::channel::<Append>(MAX_UNTOLD);
         let tail = Arc::clone(engine.tail());
         let teller = async move {
             while let Some(append) = told.recv().await {
                 if let Err(error) = engine.append(append).await {
-                    tracing::warn!(%error, "a coming or going was not told");
+                    tracing::warn!(%error, "a join or leave could not be published");
                 }
             }
         };
         (Self { tail, news, here: Mutex::default() }, teller)
     }
 
-    /// A connection of this grant's subject holds these topics; `None` if it has no name.
+    /// Adds a connection of this grant's subject to these topics; `None` if the grant has no subject.
     pub fn enter(self: &Arc<Self>, grant: &Grant, topics: &[Filter]) -> Option<Here> {
         let subject = grant.subject.clone()?;
-        // Locked until it is told: told afterwards, a coming could be told after the going that followed it.
+        // Locked until the join is queued. Queued afterwards, a join could come after the leave that followed it.
         let mut here = self.here.lock().unwrap_or_else(PoisonError::into_inner);
         for topic in topics {
             let count = here.entry(topic.clone()).or_default().entry(subject.clone()).or_default();
@@ -100,10 +99,10 @@ impl Presence {
         }
     }
 
-    /// Has a coming or going published, where somebody reads of it. It waits for nothing.
+    /// Queues a join or leave to be published, if its topic has a reader. Never waits.
     fn tell(&self, topic: &Filter, subject: &str, what: &'static str) {
         let Some(topic) = topic.topic() else { return };
-        // A topic whose name has no room for more has no comings and goings.
+        // A topic whose name is too long for the prefix has no joins and leaves.
         let Ok(topic) = Topic::parse(&format!("{PREFIX}{topic}")) else { return };
         if !self.tail.is_read(&topic) {
             return;
@@ -112,7 +111,7 @@ impl Presence {
         let data = Data::json(&serde_json::json!({ "subject": subject }));
         let append = Append { topic, drafts: vec![Draft { name, data }], key: None };
         if self.news.try_send(append).is_err() {
-            tracing::warn!("too many come and go at once: a {what} was not told");
+            tracing::warn!("too many joins and leaves at once: a {what} was not published");
         }
     }
 
@@ -131,12 +130,12 @@ impl Presence {
 }
 
 impl Here {
-    /// It holds nothing any more.
+    /// True if the connection has left all its topics.
     pub fn is_empty(&self) -> bool {
         self.topics.is_empty()
     }
 
-    /// It does not hold this topic any more.
+    /// Leaves one topic, if the connection is on it.
     pub fn leave(&mut self, topic: &Filter) {
         if let Some(at) = self.topics.iter().position(|held| held == topic) {
             let topic = self.topics.swap_remove(at);
@@ -151,10 +150,10 @@ impl Drop for Here {
     }
 }
 
-/// `GET /v1/topics/{topic}/presence`: who holds a stream or socket on it, by name.
+/// `GET /v1/topics/{topic}/presence`: lists the subjects that hold a stream or socket on a topic.
 ///
 /// # Errors
-/// 400 if no topic can have that name, 403 if the token does not let its holder read it.
+/// 400 for a name that no topic can have, 403 for a topic that is not granted.
 pub async fn handle(
     path: web::Path<String>,
     grant: Grant,

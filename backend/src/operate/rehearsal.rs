@@ -1,5 +1,5 @@
-//! `POST /v1/rehearsal`: a deploy without one. Everybody is told to come back, spread out as when the server ends, and how they
-//! do come back is watched.
+//! `POST /v1/rehearsal`: rehearses a deploy without a restart. All streams and sockets are told to reconnect, spread
+//! over time as in a real drain, and the server measures how they do.
 
 use std::{
     sync::atomic::{AtomicBool, Ordering},
@@ -17,16 +17,17 @@ use crate::{
     worker::Worker,
 };
 
-/// How fine the curve is.
+/// Length of one step of the measured curve.
 const STEP: Duration = Duration::from_millis(250);
-/// How long it is watched after the last should have come: some try again after their own backoff.
+/// Time to go on measuring after the last client should have reconnected: some clients wait for their own backoff.
 const AFTER: Duration = Duration::from_secs(3);
 
-/// Whether one is on. One for the whole server.
+/// The lock that admits one rehearsal at a time. One for the whole server, shared by all workers; the flag is true
+/// while a rehearsal runs.
 #[derive(Debug, Default)]
 pub struct Stage(AtomicBool);
 
-/// It is free again, whatever became of the request.
+/// Releases the [`Stage`] when dropped, even if the request is cancelled.
 struct OnStage<'s>(&'s Stage);
 
 impl Drop for OnStage<'_> {
@@ -35,10 +36,10 @@ impl Drop for OnStage<'_> {
     }
 }
 
-/// Rehearses; the answer comes when everybody should be back.
+/// Rehearses a deploy, and answers once all clients should have reconnected.
 ///
 /// # Errors
-/// 403 for who does not operate the server, 503 while it ends or another one is on.
+/// 403 without the right to operate the server, 503 while the server drains or another rehearsal is running.
 pub async fn handle(
     grant: Grant,
     worker: web::Data<Worker>,
@@ -46,7 +47,10 @@ pub async fn handle(
 ) -> Result<HttpResponse, Failure> {
     grant.may_operate()?;
     if worker.drain.is_on() || stage.0.swap(true, Ordering::SeqCst) {
-        return Err(Failure::new(Code::Unavailable, "the server ends, or another rehearsal is on"));
+        return Err(Failure::new(
+            Code::Unavailable,
+            "the server is stopping, or another rehearsal is running",
+        ));
     }
     let _on_stage = OnStage(&stage);
     let rehearsal = rehearse(&worker).await;
@@ -78,14 +82,14 @@ async fn rehearse(worker: &Worker) -> Rehearsal {
     }
 }
 
-/// Streams and sockets that were opened since the start, and events that were given to those behind the head.
+/// Returns the number of streams and sockets opened since the start, and of the events that they caught up on.
 fn opened(worker: &Worker) -> (u64, u64) {
     let caught_up = [Technique::Sse, Technique::Websocket]
         .map(|technique| worker.tail.meters().reads(technique).caught_up);
     (worker.roster.streams_entered(), caught_up.iter().sum())
 }
 
-/// Spread evenly from the soonest on.
+/// Returns how many of the `told` clients should reconnect in a step, if they are spread evenly from [`SOONEST`] on.
 #[expect(clippy::cast_precision_loss, reason = "connections of a process")]
 fn expected(step: usize, told: usize, spread: Duration) -> f64 {
     let (from, until) = (SOONEST.as_secs_f64(), (SOONEST + spread).as_secs_f64());

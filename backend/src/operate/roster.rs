@@ -1,4 +1,4 @@
-//! Who is held open now, each with what it was given, and a way to end it.
+//! The list of the open streams, sockets and held polls, each with its figures and a way to close it.
 
 use std::{
     collections::BTreeMap,
@@ -19,19 +19,21 @@ use fourways_shared::{
 
 use crate::{access::Grant, operate::drain::Drain};
 
-/// Most connections in one answer.
+/// Maximum number of connections in one answer.
 const MAX_LISTED: usize = 1000;
-/// No event was given yet.
+/// The value of `lag_us` before the first event.
 const NONE: u64 = u64::MAX;
 
-/// Everybody. One for the whole server.
+/// All open streams, sockets and held polls. One for the whole server, shared by all workers by `Arc`. The mutex is
+/// taken to enter, leave and list connections; figures of one connection are atomics in its entry, so that an event
+/// takes no lock.
 #[derive(Debug, Default)]
 pub struct Roster {
-    /// By id: the oldest first.
+    /// Connections by id; ids count up, so the oldest comes first.
     entries: Mutex<BTreeMap<u64, Arc<Entry>>>,
     last: AtomicU64,
     streams: AtomicU64,
-    /// How often somebody was told to end.
+    /// Number of calls so far that told connections to close.
     cuts: AtomicU64,
 }
 
@@ -47,20 +49,21 @@ struct Entry {
     is_cut: AtomicBool,
 }
 
-/// A connection's own line in the list; it is taken out when this is dropped.
+/// A connection's own entry in the list. Owned by the stream, socket or held poll, the only one that writes its
+/// figures; dropping the seat removes the entry.
 #[derive(Debug)]
 pub struct Seat {
     roster: Arc<Roster>,
     id: u64,
     entry: Arc<Entry>,
-    /// The roster's count when the entry was last asked, and what it said: at each delivery the entry itself would be a
-    /// cache line more to wait for.
+    /// The roster's `cuts` when the entry was last read. Reading the entry itself at each delivery would cost one more
+    /// cache line.
     cuts: u64,
     is_cut: bool,
 }
 
 impl Roster {
-    /// Enters a connection.
+    /// Adds a connection to the list until the returned seat is dropped.
     pub fn enter(self: &Arc<Self>, technique: Technique, grant: &Grant, topics: &[Filter]) -> Seat {
         let entry = Arc::new(Entry {
             technique,
@@ -102,12 +105,13 @@ impl Roster {
         }
     }
 
-    /// Streams and sockets that were opened since the start.
+    /// Returns the number of streams and sockets that were opened since the start.
     pub(crate) fn streams_entered(&self) -> u64 {
         self.streams.load(Relaxed)
     }
 
-    /// Tells every stream and socket to end, and to come back spread out. How many there are.
+    /// Tells every stream and socket to close, and its client to reconnect, spread over time. Returns how many there
+    /// are. The caller must wake them.
     pub(crate) fn cut_streams(&self, drain: &Drain) -> usize {
         let entries = self.entries();
         let streams: Vec<_> = entries.values().filter(|entry| entry.technique.is_stream()).collect();
@@ -119,7 +123,7 @@ impl Roster {
         streams.len()
     }
 
-    /// Tells a connection to end; false if there is none of this id.
+    /// Tells a connection to close; false if no connection has this id. The caller must wake it.
     pub(super) fn cut(&self, id: u64) -> bool {
         let entry = self.entries().get(&id).cloned();
         entry.is_some_and(|entry| {
@@ -131,9 +135,10 @@ impl Roster {
 }
 
 impl Seat {
-    /// It was given events and bytes, the newest event this long after its publish.
+    /// Adds events and bytes to the connection's figures; `lag_us` is the time from the publish of the newest event to
+    /// now.
     pub(crate) fn gave(&mut self, events: usize, bytes: usize, lag_us: u64) {
-        // Nobody else writes them: no locked addition, which would wait for the cache.
+        // Only this seat writes the sums, so they need no locked addition, which would wait for the cache.
         let add = |sum: &AtomicU64, more: usize| sum.store(sum.load(Relaxed) + more as u64, Relaxed);
         add(&self.entry.bytes, bytes);
         if events > 0 {
@@ -142,12 +147,12 @@ impl Seat {
         }
     }
 
-    /// It reads other topics now.
+    /// Sets the topics that the connection reads now.
     pub(crate) fn reads(&self, topics: Vec<Filter>) {
         *self.entry.topics.lock().unwrap_or_else(PoisonError::into_inner) = topics;
     }
 
-    /// The operator has told it to end.
+    /// True once the connection has been told to close.
     pub(crate) fn is_cut(&mut self) -> bool {
         let cuts = self.roster.cuts.load(Acquire);
         if cuts != self.cuts {

@@ -1,17 +1,14 @@
-//! `GET /v1/topics` and `/v1/topics/{topic}`: what there is to read, and who reads it.
+//! `GET /v1/topics` and `/v1/topics/{topic}`: the topics of the log, with their events and the number of their
+//! subscribers.
 
 use actix_web::{HttpRequest, HttpResponse, http::header, web};
+use fourways_log::engine::{TopicPage, TopicState};
 use fourways_shared::{Code, Cursor, Technique, Topic};
 use serde::Serialize;
 
-use crate::{
-    access::Grant,
-    log::engine::{TopicPage, TopicState},
-    problem::Failure,
-    worker::Worker,
-};
+use crate::{access::Grant, problem::Failure, worker::Worker};
 
-/// Most topics in one answer.
+/// Maximum number of topics in one answer.
 const MAX_LISTED: usize = 1000;
 
 #[derive(Serialize)]
@@ -62,14 +59,14 @@ impl Item {
     }
 }
 
-/// Where a listing begins, and how much of it there is.
+/// The page of a listing that a request asks for.
 struct Query {
     after: Option<Topic>,
     limit: usize,
 }
 
 impl Query {
-    /// Reads the query; parameters that this version doesn't know are left alone.
+    /// Parses the query; parameters that this version does not know are ignored.
     fn parse(query: &str) -> Result<Self, Failure> {
         let mut parsed = Self { after: None, limit: MAX_LISTED };
         for (name, value) in form_urlencoded::parse(query.as_bytes()) {
@@ -93,11 +90,12 @@ impl Query {
     }
 }
 
-/// The head of the log, the place before its oldest event, and topics by name: of those that the token lets its holder
-/// read. `next` is there if there may be more: they come with it as `after`.
+/// `GET /v1/topics`: lists the topics that the grant lets the client read, by name, with the cursors of the log's head
+/// and of the position before its oldest event. `next` is present if there may be more topics: pass it as `after` to
+/// get them.
 ///
 /// # Errors
-/// 400 for an `after` that is no topic, or a `limit` out of range.
+/// 400 for an `after` that is not a topic, or a `limit` out of range.
 pub async fn list(
     request: HttpRequest,
     grant: Grant,
@@ -113,10 +111,10 @@ pub async fn list(
     Ok(HttpResponse::Ok().insert_header((header::CACHE_CONTROL, "no-store")).json(listing))
 }
 
-/// One topic; one that nobody knows is an empty one.
+/// `GET /v1/topics/{topic}`: describes one topic. A topic without events is an empty one, not an error.
 ///
 /// # Errors
-/// 400 if no topic can have that name, 403 if the token does not let its holder read it.
+/// 400 for a name that no topic can have, 403 for a topic that is not granted.
 pub async fn one(
     path: web::Path<String>,
     grant: Grant,

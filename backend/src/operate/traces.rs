@@ -1,7 +1,7 @@
-//! Traces for an OpenTelemetry collector: a span for each request, and within it one for each append.
+//! Traces for an OpenTelemetry collector: a span for each request, and within it a span for each append.
 //!
-//! A request's span ends with the head of its answer: a stream's would otherwise be open for hours, and no collector shows
-//! a span before it ends.
+//! A request's span ends with the head of its answer. The span of a stream would otherwise stay open for hours, and no
+//! collector shows a span before it ends.
 
 use std::str::FromStr;
 
@@ -22,26 +22,26 @@ use tracing::{Instrument as _, field::Empty};
 use tracing_opentelemetry::OpenTelemetrySpanExt as _;
 use tracing_subscriber::{Layer, filter::LevelFilter, filter::Targets, registry::LookupSpan};
 
-/// What spans are under, so that nothing else becomes one.
+/// The `tracing` target of all spans that are sent; nothing else is sent.
 pub(crate) const TARGET: &str = "fourways::traces";
 
-/// A collector that takes OTLP over HTTP.
+/// Address of a collector that accepts OTLP over HTTP.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Collector(String);
 
-/// Why it is no collector's address.
+/// The error for a text that is not the address of a collector.
 #[derive(Debug, thiserror::Error)]
-#[error("{0:?} is no address of a collector; one is http://127.0.0.1:4318")]
+#[error("{0:?} is not the address of a collector; allowed are http addresses, as in http://127.0.0.1:4318")]
 pub struct NoCollector(String);
 
 impl FromStr for Collector {
     type Err = NoCollector;
 
-    /// An address without a path gets the one that OTLP names (`/v1/traces`).
+    /// Parses an address; one without a path gets the path that OTLP defines (`/v1/traces`).
     fn from_str(text: &str) -> Result<Self, NoCollector> {
         let bad = || NoCollector(text.to_owned());
         let url = reqwest::Url::parse(text).map_err(|_| bad())?;
-        // This binary's own HTTP client has no TLS; a collector is a neighbour.
+        // The HTTP client of the exporter has no TLS; a collector is usually a neighbour.
         if url.scheme() != "http" || url.host().is_none() {
             return Err(bad());
         }
@@ -52,16 +52,18 @@ impl FromStr for Collector {
     }
 }
 
-/// Sends spans until it is dropped, which waits for what is still to be sent.
+/// The exporter of spans. Owned by `main`, which keeps it until the server has ended; dropping it waits until the
+/// remaining spans are sent.
 #[derive(Debug)]
 pub struct Traces(SdkTracerProvider);
 
 impl Traces {
-    /// To be called outside of a runtime: the exporter has a thread of its own. The share of traces that is kept is the
-    /// business of `OTEL_TRACES_SAMPLER` (OpenTelemetry environment variable specification): all of them by default.
+    /// Starts sending spans to a collector. Must be called outside of a runtime, because the exporter has a thread of
+    /// its own. `OTEL_TRACES_SAMPLER` (OpenTelemetry environment variable specification) sets the share of traces that
+    /// is sent; by default all are.
     ///
     /// # Errors
-    /// If the exporter can't be made.
+    /// If the exporter can't be built.
     pub fn to(collector: &Collector) -> anyhow::Result<Self> {
         fourways_client::tls::ready();
         let exporter = SpanExporter::builder()
@@ -73,7 +75,7 @@ impl Traces {
         Ok(Self(SdkTracerProvider::builder().with_batch_exporter(exporter).with_resource(resource).build()))
     }
 
-    /// What takes the spans from `tracing`.
+    /// Returns the layer that takes spans from `tracing`.
     pub fn layer<S>(&self) -> impl Layer<S> + use<S>
     where
         S: tracing::Subscriber + for<'a> LookupSpan<'a>,
@@ -89,13 +91,13 @@ impl Traces {
 impl Drop for Traces {
     fn drop(&mut self) {
         if let Err(error) = self.0.shutdown() {
-            tracing::warn!(%error, "the last traces were not sent");
+            tracing::warn!(%error, "the last traces could not be sent");
         }
     }
 }
 
-/// Gives a request its span (OpenTelemetry semantic conventions for HTTP servers), a child of the `traceparent` that it
-/// names (W3C Trace Context). No query is in it: a ticket may be.
+/// Wraps a request in a span (OpenTelemetry semantic conventions for HTTP servers), a child of the span that its
+/// `traceparent` names (W3C Trace Context). The span has no query, which may contain a ticket.
 pub(crate) async fn request(
     request: ServiceRequest,
     next: Next<impl MessageBody + 'static>,
@@ -118,7 +120,7 @@ pub(crate) async fn request(
         http.response.status_code = Empty,
     );
     let parent = TraceContextPropagator::new().extract(&Headers(request.headers()));
-    // Without a subscriber for it there is nothing to be a child.
+    // The span is disabled if no subscriber wants it; then it needs no parent.
     drop(span.set_parent(parent));
     let answered = next.call(request).instrument(span.clone()).await;
     let status = match &answered {

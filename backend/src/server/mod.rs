@@ -1,4 +1,4 @@
-//! Puts the parts together, and what runs beside them.
+//! Builds the server from its parts, and runs the background tasks beside it.
 
 mod parts;
 
@@ -23,6 +23,7 @@ use actix_web::{
     rt,
     web::Data,
 };
+use fourways_log::engine::{Engine, LagRule, Shard, Tail};
 use tokio::{
     net::{TcpStream, UnixStream},
     signal::unix::{SignalKind, signal},
@@ -34,7 +35,6 @@ use crate::{
     access::{self, hosts, limits::Usage, origin::Origins},
     config::{Config, Limits, Source},
     lab::{self, app::Files, features, sources, visitors::Visitors, watch},
-    log::engine::{Engine, LagRule, Shard, Tail},
     net::{
         body,
         connection::{self, Connection, accept},
@@ -49,7 +49,7 @@ use crate::{
     worker::Worker,
 };
 
-/// A server that is bound and not yet running.
+/// A server that is bound and not yet running. Owned by its caller; background tasks end when the server is dropped.
 pub struct Server {
     running: Running,
     addresses: Vec<SocketAddr>,
@@ -59,7 +59,8 @@ pub struct Server {
     _file: Option<SocketFile>,
 }
 
-/// What every connection passes on its way in.
+/// The entrance that each connection passes: it gets a permit, socket options, TLS and the lab's tap. Cheap to clone;
+/// each connection gets a clone.
 #[derive(Clone)]
 struct Door {
     acceptor: Option<TlsAcceptor>,
@@ -77,14 +78,14 @@ impl Door {
             connection::refuse(stream, self.acceptor.is_some()).await;
             return Err(io::Error::from(io::ErrorKind::ConnectionRefused).into());
         };
-        // A socket that refuses is slower, and works.
+        // A socket that refuses an option is slower, but works.
         drop(connection::prepare(&stream, self.limits.write_timeout, self.limits.heartbeat));
         let (stream, protocol) = accept(stream, place, self.acceptor, self.limits.head_timeout).await?;
         let watch = if protocol == Protocol::Http2 { watch::http2 } else { watch::http1 };
         Ok((Tap::new(stream, watch(self.visitors)), protocol, peer))
     }
 
-    /// TLS is the business of the proxy on the other side.
+    /// Lets in a connection to the Unix socket. TLS is left to the proxy on the other side.
     async fn enter_unix(self, stream: UnixStream) -> Result<Entered, DispatchError> {
         let Ok(place) = self.usage.connect(None) else {
             connection::refuse(stream, false).await;
@@ -98,7 +99,7 @@ impl Door {
     }
 }
 
-/// What ends in order.
+/// The parts that an orderly shutdown needs.
 struct Ending {
     engine: Arc<dyn Engine>,
     drain: Arc<Drain>,
@@ -108,7 +109,7 @@ struct Ending {
     within: Duration,
 }
 
-/// A task that ends with its owner.
+/// A background task that is aborted when its owner drops it.
 #[derive(Debug)]
 struct Owned(JoinHandle<()>);
 
@@ -119,11 +120,11 @@ impl Drop for Owned {
 }
 
 impl Server {
-    /// Opens the log, binds the port and builds everything. To be called inside an actix runtime.
+    /// Opens the log, binds the address and builds the server. Must be called inside an actix runtime.
     ///
     /// # Errors
-    /// If the log can't be opened, a key can't be read, the port can't be bound, the system has no randomness, or the
-    /// server would be open to strangers and nobody said that it should be.
+    /// If the log can't be opened, a key or certificate can't be read, the address can't be bound, the system has no
+    /// randomness, or the server would be open to other machines without `--open`.
     pub fn build(config: &Config) -> io::Result<Self> {
         let workers = config.workers();
         let gate = Arc::new(parts::gate(config)?);
@@ -181,12 +182,12 @@ impl Server {
             Listener::Unix(..) => Vec::new(),
         };
         let latch = listener.latch()?;
-        // Signals are this server's own business: connections end in order first.
+        // The server handles signals itself, because connections must close in order first.
         let builder = Running::build().workers(workers).shutdown_timeout(1).disable_signals();
         let stopping = builder.graceful_shutdown_signal();
         let terms = http2::Terms::of(&limits, &drain);
         let door = Door { acceptor, visitors: Arc::clone(&visitors), usage: Arc::clone(&usage), limits };
-        // Both kinds of listener, the same service: what is accepted has another type.
+        // A macro, because the two kinds of listener accept streams of different types for the same service.
         macro_rules! service {
             ($enter:ident) => {{
                 let (app, stopping, door, terms) =
@@ -199,7 +200,8 @@ impl Server {
                             let stopping = stopping.clone();
                             async move { stopping.notified().await }
                         })
-                        // A client that closed its side gets no more: a quiet stream would be held until the next heartbeat.
+                        // A client that closed its sending half has left; otherwise its quiet stream would be held
+                        // until the next heartbeat.
                         .h1_allow_half_closed(false)
                         .keep_alive(http2::IDLE)
                         .client_request_timeout(door.limits.head_timeout)
@@ -227,33 +229,35 @@ impl Server {
         Ok(Self { running, addresses, is_tls, beside, ending, _file: file })
     }
 
-    /// Whether a server could be built of this: every file that it names is read, and nothing is opened or bound.
+    /// Checks settings without starting a server: reads the key and certificate files, but opens no log and binds no
+    /// address.
     ///
     /// # Errors
-    /// As [`Self::build`].
+    /// The errors of [`Self::build`] that concern the settings and their files.
     pub fn check(config: &Config) -> io::Result<()> {
         parts::gate(config)?;
         tls::acceptor(config)?;
         Ok(())
     }
 
-    /// Where it listens.
+    /// Returns the addresses that the server listens on, with the port that was picked for port 0; none on a Unix
+    /// socket.
     pub fn addresses(&self) -> &[SocketAddr] {
         &self.addresses
     }
 
-    /// `http` or `https`.
+    /// Returns the scheme of the server's URLs: `http` or `https`.
     pub const fn scheme(&self) -> &'static str {
         if self.is_tls { "https" } else { "http" }
     }
 
-    /// Stops it from elsewhere, at once.
+    /// Returns a handle that stops the server from another task, at once.
     pub fn handle(&self) -> ServerHandle {
         self.running.handle()
     }
 
-    /// Runs until it is stopped by a signal or its handle. A signal ends connections in order first; a second one
-    /// doesn't wait for that.
+    /// Runs until a signal or the handle stops the server. After a signal, connections first close in order; a second
+    /// signal closes them at once.
     ///
     /// # Errors
     /// If accepting connections fails for good.
@@ -265,7 +269,7 @@ impl Server {
             told_to_stop().await;
             tokio::select! {
                 () = ending.run(&handle) => {}
-                () = told_to_stop() => tracing::warn!("told to stop again: connections are cut"),
+                () = told_to_stop() => tracing::warn!("told to stop again: connections are closed at once"),
             }
             handle.stop(true).await;
         };
@@ -274,7 +278,7 @@ impl Server {
             () = ends => running.await,
         };
         drop(beside);
-        // Nobody is served any more, so nobody waits for this thread.
+        // No client is served any more, so this thread may block until the log is closed.
         engine.close();
         outcome
     }
@@ -283,12 +287,12 @@ impl Server {
 impl Ending {
     async fn run(&self, handle: &ServerHandle) {
         let (began, held) = (Instant::now(), self.usage.held());
-        tracing::info!(held, "stopping: streams, sockets and held polls are told to come back");
-        // Whoever comes from now on is refused, which an EventSource takes for a failure of the network and tries again;
-        // any answer but 200 ends it for good (HTML Standard 9.2.3).
+        tracing::info!(held, "stopping: streams, sockets and held polls are told to reconnect");
+        // From now on connections are refused. An EventSource takes that for a failure of the network and tries again;
+        // any answer but 200 would end it for good (HTML Standard 9.2.3).
         handle.pause().await;
         if let Err(error) = self.latch.close() {
-            tracing::warn!(%error, "new connections can't be refused; they wait until the server has ended");
+            tracing::warn!(%error, "new connections can't be refused; they wait until the server has stopped");
         }
         self.drain.begin(&self.tail, held);
         let left = self.drain.done(&self.usage, began + self.within).await;
@@ -296,7 +300,7 @@ impl Ending {
     }
 }
 
-/// What publishes events of the server's own.
+/// Starts the tasks that publish the server's own events: the use cases, and the figures of this machine.
 fn publishers(config: &Config, engine: Arc<dyn Engine>) -> Vec<Owned> {
     let mut publishers = Vec::new();
     if config.has_use_cases() {
@@ -308,8 +312,8 @@ fn publishers(config: &Config, engine: Arc<dyn Engine>) -> Vec<Owned> {
     publishers
 }
 
-/// The shard of this worker's thread, whose relay runs from its first request for it on. More than `workers` would be a
-/// restarted one: it works too, without a relay of its own.
+/// Returns the shard of the current worker thread. The first call on a thread starts the shard's relay there. A thread
+/// beyond `workers` replaces one that has ended: it works too, but without a relay.
 fn shard(tail: &Arc<Tail>, next_worker: &AtomicUsize, workers: usize) -> Shard {
     thread_local! {
         static SHARD: Cell<Option<Shard>> = const { Cell::new(None) };
@@ -320,7 +324,7 @@ fn shard(tail: &Arc<Tail>, next_worker: &AtomicUsize, workers: usize) -> Shard {
     let worker = next_worker.fetch_add(1, Ordering::Relaxed);
     let shard = if worker < workers { Shard::of_worker(worker) } else { Shard::DIRECT };
     if shard != Shard::DIRECT {
-        // Ends with the worker's own runtime.
+        // The relay ends with the worker's own runtime.
         rt::spawn(Arc::clone(tail).relay(shard));
     }
     SHARD.set(Some(shard));
@@ -332,7 +336,7 @@ async fn told_to_stop() {
     let (Ok(mut terminate), Ok(mut interrupt)) =
         (signal(SignalKind::terminate()), signal(SignalKind::interrupt()))
     else {
-        // Without signals there is only the handle.
+        // Where signals can't be handled, only the handle stops the server.
         return std::future::pending().await;
     };
     tokio::select! {

@@ -1,4 +1,5 @@
-//! The log, the gate, the names and the housekeeping of a server, each made as its settings say.
+//! The parts of a server that depend on its settings: the gate, the host names and the log; and the sweep that keeps
+//! house.
 
 use std::{
     fmt::Display,
@@ -7,13 +8,13 @@ use std::{
     time::{Duration, Instant},
 };
 
+use fourways_log::engine::{DiskEngine, Engine, MemoryEngine, Tail};
 use fourways_shared::Epoch;
 
 use crate::{
     access::{Gate, hosts::Hosts, keys::Keys, limits::Usage},
     config::Config,
     lab::visitors::Visitors,
-    log::engine::{DiskEngine, Engine, MemoryEngine, Tail},
     net::listen::Listen,
     operate::ledger::Ledger,
 };
@@ -23,7 +24,7 @@ pub(super) fn gate(config: &Config) -> io::Result<Gate> {
     if sources.is_empty() {
         if !config.listen.is_local() && !config.access.open {
             let text = "without --token-key anybody could read and publish everything; give a key, listen on 127.0.0.1, \
-                 or say --open if that is what you want";
+                 or pass --open if that is what you want";
             return Err(io::Error::new(io::ErrorKind::PermissionDenied, text));
         }
         return Ok(Gate::new(None, config.access.open_operator));
@@ -31,15 +32,15 @@ pub(super) fn gate(config: &Config) -> io::Result<Gate> {
     Ok(Gate::new(Some(Keys::read(sources.clone())?), false))
 }
 
-/// Where nobody is asked for a token and only this machine is served, a name is all that tells a foreign page. A socket
-/// has no name, and no page reaches it.
+/// Returns the host names that the server answers to. They are restricted if the server has no keys and listens on a
+/// loopback address: then a name is all that gives a foreign page away. No page can reach a Unix socket.
 pub(super) fn hosts(config: &Config) -> Hosts {
     let is_guarded = config.access.token_key.is_empty()
         && matches!(config.listen, Listen::Tcp(address) if address.ip().is_loopback());
     if is_guarded { Hosts::local_and(&config.access.host) } else { Hosts::any() }
 }
 
-/// An error, and what could not be done because of it.
+/// Returns the error with `what`, the action that failed, before its text.
 pub(super) fn named(error: &io::Error, what: impl Display) -> io::Error {
     io::Error::new(error.kind(), format!("{what}: {error}"))
 }

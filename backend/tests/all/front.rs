@@ -1,5 +1,5 @@
-//! A front for tests that speak HTTP/1.1 in the clear: it hands what they say on over TLS, or as HTTP/2, and brings back the
-//! answer. So the same test says what holds on every way to the server.
+//! A front for tests that speak HTTP/1.1 in the clear: it passes their requests on over TLS, or as HTTP/2, and returns
+//! the answers. So the same test covers every way to the server.
 
 use std::{cell::Cell, net::SocketAddr, path::PathBuf, sync::Arc, thread::JoinHandle};
 
@@ -22,14 +22,14 @@ use tokio_rustls::{
     },
 };
 
-/// How a test reaches its servers.
+/// The way by which a test reaches its servers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Way {
-    /// As it is.
+    /// HTTP/1.1 in the clear, without a front.
     Plain,
     /// HTTP/1.1 over TLS.
     Tls,
-    /// HTTP/2, over TLS.
+    /// HTTP/2 over TLS.
     Http2,
 }
 
@@ -37,14 +37,14 @@ thread_local! {
     static WAY: Cell<Way> = const { Cell::new(Way::Plain) };
 }
 
-/// Runs a test with every server that it starts reached by this way.
+/// Runs a test that reaches every server it starts by this way.
 pub fn by(way: Way, test: impl FnOnce()) {
     WAY.set(way);
     test();
     WAY.set(Way::Plain);
 }
 
-/// That of the test of this thread.
+/// Returns the way of the test that runs on this thread.
 pub fn way() -> Way {
     WAY.get()
 }
@@ -61,18 +61,18 @@ impl Certificate {
         Self(folder)
     }
 
-    /// Where it lies.
+    /// Returns the path of the certificate.
     pub fn path(&self) -> PathBuf {
         self.0.path().join("cert.pem")
     }
 
-    /// Flags of `fourways serve` that use it.
+    /// Returns the flags of `fourways serve` that use the certificate.
     pub fn flags(&self) -> [String; 4] {
         let path = |name| self.0.path().join(name).to_str().unwrap().to_owned();
         ["--tls-cert".to_owned(), path("cert.pem"), "--tls-key".to_owned(), path("key.pem")]
     }
 
-    /// How a client trusts it that offers these protocols.
+    /// Returns the configuration of a client that trusts the certificate and offers these protocols.
     pub fn trust(&self, protocols: &[&str]) -> Arc<ClientConfig> {
         let mut roots = RootCertStore::empty();
         roots.add(CertificateDer::from_pem_file(self.path()).unwrap()).unwrap();
@@ -86,7 +86,7 @@ impl Certificate {
     }
 }
 
-/// Listens until it is dropped.
+/// A front before one server. It listens until it is dropped.
 pub struct Front {
     pub address: SocketAddr,
     ends: Option<oneshot::Sender<()>>,
@@ -94,7 +94,7 @@ pub struct Front {
 }
 
 impl Front {
-    /// Before a server with this certificate.
+    /// Starts a front before a server that has this certificate.
     pub fn of(server: SocketAddr, certificate: &Certificate, way: Way) -> Self {
         let connector =
             TlsConnector::from(certificate.trust(if way == Way::Http2 { &["h2"] } else { &["http/1.1"] }));
@@ -110,7 +110,7 @@ impl Front {
                     loop {
                         let (client, _) = listener.accept().await.unwrap();
                         let connector = connector.clone();
-                        // A client that goes away ends its own task alone.
+                        // A client that leaves ends only its own task.
                         clients.spawn(async move { drop(hand_on(client, server, connector, way).await) });
                     }
                 };
@@ -153,7 +153,7 @@ async fn hand_on(
     translate(client, send).await
 }
 
-/// One request after the other.
+/// Sends the requests of a client as HTTP/2, one after the other, until the client leaves.
 async fn translate(mut client: TcpStream, mut send: SendRequest<Bytes>) -> anyhow::Result<()> {
     let mut read = BytesMut::new();
     loop {
@@ -178,7 +178,7 @@ async fn translate(mut client: TcpStream, mut send: SendRequest<Bytes>) -> anyho
         }
         let answer = tokio::select! {
             answer = answer => answer?,
-            // Whoever leaves resets its stream: it is dropped.
+            // The client left. Dropping the stream resets it.
             _ = client.read_buf(&mut read) => return Ok(()),
         };
         if !bring_back(&mut client, answer, is_old, is_head).await? {
@@ -187,7 +187,7 @@ async fn translate(mut client: TcpStream, mut send: SendRequest<Bytes>) -> anyho
     }
 }
 
-/// The request as HTTP/2 has it, and the length of its body.
+/// Parses a head of HTTP/1.1 into a request for HTTP/2, and returns it with the length of its body.
 fn parse(head: &[u8]) -> anyhow::Result<(Request<()>, usize)> {
     let text = std::str::from_utf8(head)?;
     let mut lines = text.trim_end().lines();
@@ -201,7 +201,7 @@ fn parse(head: &[u8]) -> anyhow::Result<(Request<()>, usize)> {
     let length = field("content-length").map_or(Ok(0), |(_, length)| length.parse())?;
     let mut request = Request::builder().method(method).uri(format!("https://{host}{path}")).version(version);
     for (name, value) in fields {
-        // RFC 9113 8.2.2: those of the connection are not HTTP/2's.
+        // RFC 9113 8.2.2: HTTP/2 has no fields about the connection.
         if !["host", "connection", "upgrade", "keep-alive", "transfer-encoding"]
             .contains(&name.to_ascii_lowercase().as_str())
         {
@@ -211,7 +211,7 @@ fn parse(head: &[u8]) -> anyhow::Result<(Request<()>, usize)> {
     Ok((request.body(())?, length))
 }
 
-/// Writes an answer as HTTP/1.1 has it; whether another may follow.
+/// Writes an answer as HTTP/1.1. Returns false if no other can follow on the connection.
 async fn bring_back(
     client: &mut TcpStream,
     answer: Response<h2::RecvStream>,

@@ -1,8 +1,9 @@
-//! Everything that is promised of the server, in one test binary.
+//! Tests of everything that the server promises, in one test binary.
 //!
-//! `api` meets it over real sockets as its clients do; `log` holds the log to its laws, in memory and on the disk;
-//! `process` runs the `fourways` command, kills it, drains it and fills its disk. `server` is the harness of those that
-//! run the server inside the test, and `front` reaches it over TLS and HTTP/2; `testkit` has what all crates' tests share.
+//! `api` tests the server over real sockets, as its clients see it; `process` runs the `fourways` command, kills it,
+//! drains it and fills its disk. `server` is the harness for tests that run the server inside the test process, and
+//! `front` reaches it over TLS and HTTP/2. The crate `testkit` has the parts that the tests of all crates share; the
+//! log's own tests are in the crate `log`.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -13,9 +14,7 @@
 )]
 
 mod api;
-mod encodings;
 mod front;
-mod log;
 mod process;
 mod server;
 

@@ -1,4 +1,4 @@
-//! The real server inside the test process, on a free port.
+//! The test harness: the real server inside the test process, on a free port.
 
 use std::{
     net::{SocketAddr, TcpStream},
@@ -20,9 +20,9 @@ struct Flags {
     config: Config,
 }
 
-/// A running server; it stops when this is dropped.
+/// A running server. Dropping the value stops the server.
 pub struct Server {
-    /// Where it is reached, by the way of this test.
+    /// Address at which this test reaches the server: its own, or that of the front before it.
     pub address: SocketAddr,
     _front: Option<Front>,
     handle: actix_web::dev::ServerHandle,
@@ -34,18 +34,18 @@ impl Server {
         Self::with(&[])
     }
 
-    /// With these flags of `fourways serve`.
+    /// Starts a server with these flags of `fourways serve`.
     pub fn with(flags: &[&str]) -> Self {
         let address = "127.0.0.1:0";
         Self::on(address, flags)
     }
 
-    /// At an address that is known, as after a restart.
+    /// Starts a server at a known address, as after a restart.
     pub fn on(address: &str, flags: &[&str]) -> Self {
         Self::on_disk(address, &[&["--memory"], flags].concat())
     }
 
-    /// The same with its log in the folder that a flag names.
+    /// Starts a server at a known address, with its log in the folder that a flag names.
     pub fn on_disk(address: &str, flags: &[&str]) -> Self {
         let own = ["--source", "none", "--workers", "2", "--host", "fourways.test"];
         let way = front::way();
@@ -78,7 +78,7 @@ impl Server {
         Wire::of(stream)
     }
 
-    /// One request on a connection of its own.
+    /// Sends one request on a connection of its own.
     pub fn request(&self, head: &str, body: &[u8]) -> Answer {
         self.connect().request(head, body)
     }
@@ -87,7 +87,7 @@ impl Server {
         self.request(&format!("GET {path} HTTP/1.1"), b"")
     }
 
-    /// Publishes JSON and returns its cursor.
+    /// Publishes JSON and returns the event's cursor.
     pub fn publish(&self, topic: &str, json: &str) -> String {
         let head = format!("POST /v1/topics/{topic}/events HTTP/1.1\r\nContent-Type: application/json");
         let answer = self.request(&head, json.as_bytes());
@@ -99,7 +99,7 @@ impl Server {
         self.get(&format!("/v1/topics/{topic}")).json()["subscribers"].clone()
     }
 
-    /// Waits until so many read the topic by the technique.
+    /// Waits until `count` subscribers read the topic by the technique.
     #[track_caller]
     pub fn await_subscribers(&self, topic: &str, technique: &str, count: u64) {
         let began = Instant::now();
@@ -118,7 +118,7 @@ impl Drop for Server {
     fn drop(&mut self) {
         drop(self.handle.stop(false));
         if let Some(thread) = self.thread.take() {
-            // A server that panicked has failed the test already, by what it no longer answered.
+            // A server that panicked has failed the test already, by not answering.
             drop(thread.join());
         }
     }

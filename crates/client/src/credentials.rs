@@ -4,7 +4,7 @@ use std::{fs, path::PathBuf};
 
 use reqwest::header::{AUTHORIZATION, HeaderMap, HeaderName, HeaderValue};
 
-/// Header fields, and a token. Nothing by default.
+/// Header fields and a token; none by default. Cloned with the [`crate::Target`] that sends them.
 #[derive(Clone, Debug, Default)]
 pub struct Credentials {
     fields: HeaderMap,
@@ -16,7 +16,7 @@ enum Token {
     #[default]
     None,
     Fixed(HeaderValue),
-    /// Read anew for each request: whoever renews it writes it there.
+    /// A file that is read anew for each request, so that the token can be renewed in it.
     File(PathBuf),
 }
 
@@ -31,28 +31,28 @@ impl std::fmt::Debug for Token {
 }
 
 impl Credentials {
-    /// With a field more.
+    /// Adds a header field.
     #[must_use]
     pub fn field(mut self, name: HeaderName, value: HeaderValue) -> Self {
         self.fields.append(name, value);
         self
     }
 
-    /// With this token, as `Authorization: Bearer`; `None` if it can't be in a header.
+    /// Sets the token, which is sent as `Authorization: Bearer`; `None` if a header can't hold it.
     pub fn token(mut self, token: &str) -> Option<Self> {
         self.token = Token::Fixed(bearer(token)?);
         Some(self)
     }
 
-    /// With the token in this file, as it is whenever it is shown.
+    /// Sets the file that holds the token. The file is read for each request.
     #[must_use]
     pub fn token_file(mut self, path: PathBuf) -> Self {
         self.token = Token::File(path);
         self
     }
 
-    /// The header fields of one request. A token file that can't be read, or holds no token, adds none: the server says then what is
-    /// missing.
+    /// Returns the header fields of one request. A token file that can't be read, or holds no token, adds no field; the
+    /// server's refusal then says that a token is missing.
     pub fn fields(&self) -> HeaderMap {
         let mut fields = self.fields.clone();
         let token = match &self.token {
@@ -66,7 +66,7 @@ impl Credentials {
         fields
     }
 
-    /// A token that has ended may have been renewed since.
+    /// True if an expired token may have been renewed meanwhile, because it is in a file.
     pub(crate) const fn may_be_renewed(&self) -> bool {
         matches!(self.token, Token::File(_))
     }

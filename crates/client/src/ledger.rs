@@ -1,4 +1,4 @@
-//! Reporting to the server's delivery ledger.
+//! Reports of a reader to the server's delivery ledger.
 
 use std::time::Duration;
 
@@ -8,10 +8,11 @@ use reqwest::{Method, header::CONTENT_TYPE};
 use crate::{RequestError, Target, target};
 
 impl Target {
-    /// Tells the server what a reader holds; what all of its reports by that technique have come to.
+    /// Reports the events that a reader holds. Returns the reader's account for the report's technique, over all its
+    /// reports.
     ///
     /// # Errors
-    /// See [`RequestError`].
+    /// Any [`RequestError`].
     pub async fn report(&self, report: &Report) -> Result<Account, RequestError> {
         let body = serde_json::to_vec(report).map_err(|_| RequestError::Unreadable)?;
         let request = self

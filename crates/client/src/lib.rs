@@ -1,7 +1,8 @@
-//! The four techniques as native clients: the same rooms as the server's and the browser's, on the same resume
-//! machine ([`fourways_shared::session::Session`]).
+//! The four techniques as native clients: one module per technique, as in the server and in the browser, around the
+//! state machine that all clients resume by ([`fourways_shared::session::Session`]).
 //!
-//! Start at [`Subscriber`]: it opens, resumes and waits as the session says, and hands over what arrives.
+//! Start at [`Subscriber`]: it opens connections, resumes and waits as the session says, and hands over all that
+//! arrives.
 
 mod credentials;
 mod ledger;
@@ -24,41 +25,42 @@ pub use self::{
     target::{Refusal, RequestError, Target, TargetError},
 };
 
-/// What a subscriber is told, in the order in which it happened.
+/// Something that happened to a subscription. Arrivals come in the order in which they happened.
 #[derive(Clone, Debug)]
 pub enum Arrival {
     /// The server answered: a stream is open, or a poll came back.
     Opened,
-    /// An event that was not here before.
+    /// An event that has not been handed over before.
     Event(Event),
-    /// Continuity broke; what follows goes on from its cursor.
+    /// Continuity broke; the events that follow continue from the reset's cursor.
     Reset(Reset),
-    /// The server named a place without an event.
+    /// The server named a cursor without an event.
     Position(Cursor),
-    /// The connection failed or ended; the next try comes after the wait.
+    /// The connection failed or ended; the subscriber reconnects after the wait.
     Lost {
-        /// What happened.
+        /// Description of the failure, for people.
         detail: String,
-        /// How long until the next try; `None`: there is none, it would only fail again.
+        /// Time until the next attempt; `None` if there is none, because it would only fail again.
         wait: Option<Duration>,
     },
 }
 
-/// How one connection, or one poll, ended.
+/// The end of one connection, or of one poll.
 enum Ended {
-    /// As it should: ask again after the technique's own pause.
+    /// The server answered: poll again after the technique's own pause.
     Answered,
-    /// It was answered with as much as an answer carries: more is waiting.
+    /// The answer was full, and more events are pending: poll again at once.
     Full,
-    /// Not as it should.
+    /// The connection failed, was refused, or ended.
     Failed { advice: Advice, detail: String },
-    /// The sink wants no more.
+    /// The sink asked to stop.
     Stopped,
 }
 
 type Sink<'a> = dyn FnMut(Arrival) -> ControlFlow<()> + Send + 'a;
 
-/// A subscription by one technique that survives cuts, restarts and a change of technique.
+/// A subscription that survives broken connections, restarts of the server and a change of technique. Owned by its one
+/// caller; nothing is shared, and dropping the future of [`Self::run`] closes the connection.
 #[derive(Debug)]
 pub struct Subscriber {
     target: Target,
@@ -66,18 +68,19 @@ pub struct Subscriber {
 }
 
 impl Subscriber {
-    /// Nothing is opened yet. Without randomness from the system all clients jitter alike, which is no reason to fail.
+    /// Creates a subscriber without a connection. If the system has no randomness, all clients jitter alike, which is
+    /// no reason to fail.
     pub fn new(target: Target, after: After) -> Self {
         Self { target, session: Session::new(after, getrandom::u64().unwrap_or(1)) }
     }
 
-    /// The place up to which everything has been handed over.
+    /// Returns the cursor up to which all events have been handed over, if there is one yet.
     pub const fn cursor(&self) -> Option<Cursor> {
         self.session.cursor()
     }
 
-    /// Runs by this technique until the sink breaks or the server's refusal is final. Called again, by the same or
-    /// another technique, it goes on where it was.
+    /// Reads by this technique until the sink breaks or the server's refusal is final. A further call, by the same or
+    /// another technique, resumes from the cursor.
     pub async fn run(
         &mut self,
         technique: Technique,
@@ -92,7 +95,7 @@ impl Subscriber {
                 Technique::Websocket => websocket::attend(target, session, sink).await,
             };
             match ended {
-                // Pausing now would fall behind for ever at a high rate.
+                // With a pause here, a reader would lag further and further at a high rate.
                 Ended::Full => {}
                 Ended::Answered => {
                     if technique == Technique::ShortPoll {
@@ -113,7 +116,7 @@ impl Subscriber {
     }
 }
 
-/// Hands over an event unless it was here before.
+/// Hands over an event, unless it is a repeat.
 fn deliver(session: &mut Session, sink: &mut Sink<'_>, event: Event) -> ControlFlow<()> {
     if session.accept(event.cursor) { sink(Arrival::Event(event)) } else { ControlFlow::Continue(()) }
 }

@@ -1,4 +1,4 @@
-//! What an operator asks for.
+//! Requests of an operator.
 
 use std::time::Duration;
 
@@ -7,14 +7,15 @@ use reqwest::Method;
 
 use crate::{RequestError, Target, target};
 
-/// Longer than a rehearsal with a hundred thousand clients.
+/// Timeout of a rehearsal: longer than one with a hundred thousand clients.
 const LONGEST: Duration = Duration::from_mins(3);
 
 impl Target {
-    /// Has the server tell its streams and sockets to come back, and watches how they do.
+    /// Makes the server tell its streams and sockets to reconnect, and returns how they did once the server has
+    /// measured it.
     ///
     /// # Errors
-    /// See [`RequestError`].
+    /// Any [`RequestError`].
     pub async fn rehearse(&self) -> Result<Rehearsal, RequestError> {
         target::answer(self.ask(Method::POST, self.url("/v1/rehearsal")).timeout(LONGEST)).await
     }

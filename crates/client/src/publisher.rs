@@ -1,4 +1,4 @@
-//! Publishing from outside.
+//! Publishing over HTTP.
 
 use std::time::Duration;
 
@@ -8,7 +8,7 @@ use serde::de::DeserializeOwned;
 
 use crate::{RequestError, Target, target};
 
-/// Publishes to one topic.
+/// A publisher to one topic.
 #[derive(Clone, Debug)]
 pub struct Publisher {
     target: Target,
@@ -16,15 +16,16 @@ pub struct Publisher {
 }
 
 impl Publisher {
-    /// Nothing is opened yet.
+    /// Creates a publisher without a connection.
     pub const fn new(target: Target, topic: Topic) -> Self {
         Self { target, topic }
     }
 
-    /// Publishes JSON values, all or none; `lines` holds one on each line. `key` makes a repeat harmless.
+    /// Publishes the JSON values in `lines`, one per line, all or none. Returns their cursors. With the same `key`, a
+    /// repeat publishes nothing.
     ///
     /// # Errors
-    /// See [`RequestError`].
+    /// Any [`RequestError`].
     pub async fn publish_lines(&self, lines: String, key: &str) -> Result<Vec<Cursor>, RequestError> {
         #[derive(serde::Deserialize)]
         struct Answer {
@@ -34,10 +35,10 @@ impl Publisher {
         Ok(cursors)
     }
 
-    /// Publishes bytes as one event.
+    /// Publishes bytes as one event, and returns its cursor. With the same `key`, a repeat publishes nothing.
     ///
     /// # Errors
-    /// See [`RequestError`].
+    /// Any [`RequestError`].
     pub async fn publish_bytes(&self, bytes: Vec<u8>, key: &str) -> Result<Cursor, RequestError> {
         #[derive(serde::Deserialize)]
         struct Answer {

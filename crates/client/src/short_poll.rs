@@ -1,4 +1,4 @@
-//! Short polling: ask once; what there is now is the answer.
+//! Short polling: one request, which the server answers at once with the events that it has.
 
 use std::ops::ControlFlow;
 
@@ -19,7 +19,7 @@ pub(crate) async fn attend(target: &Target, session: &mut Session, sink: &mut Si
     answer(request, session, sink).await
 }
 
-/// What both polls do with an answer.
+/// Sends the request of a short or long poll, and hands over the events of its answer.
 pub(crate) async fn answer(
     request: reqwest::RequestBuilder,
     session: &mut Session,

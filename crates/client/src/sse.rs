@@ -1,4 +1,4 @@
-//! Server-Sent Events: one response that never ends.
+//! Server-Sent Events: one response that stays open and carries the events.
 
 use std::{ops::ControlFlow, time::Duration};
 
@@ -14,7 +14,8 @@ use tokio::time::timeout;
 
 use crate::{Arrival, Ended, Sink, Target, break_off, deliver, moved, target};
 
-/// A block longer than this is no event of ours: the server's limit for one is 1 MiB.
+/// Maximum length of a block of the stream, in bytes. The server's default limit for an event is 1 MiB, so a longer
+/// block is not from a Fourways server.
 const MAX_BLOCK_BYTES: usize = 8 << 20;
 
 pub(crate) async fn attend(target: &Target, session: &mut Session, sink: &mut Sink<'_>) -> Ended {
@@ -32,10 +33,10 @@ pub(crate) async fn attend(target: &Target, session: &mut Session, sink: &mut Si
         let body = response.bytes().await.unwrap_or_default();
         return target::refused(status, retry_after, &body);
     }
-    // A page to log in at, or a portal's, is no stream.
+    // A login page, or the page of a captive portal, is not a stream.
     let kind = response.headers().get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
     if !kind.starts_with("text/event-stream") {
-        return target::lost(format!("no event stream came, but {kind:?}"));
+        return target::lost(format!("the answer is not an event stream, but {kind:?}"));
     }
     if sink(Arrival::Opened).is_break() {
         return Ended::Stopped;
@@ -75,12 +76,12 @@ pub(crate) async fn attend(target: &Target, session: &mut Session, sink: &mut Si
             return Ended::Failed { advice: target.at_the_tokens_end(advice, status), detail };
         }
         if parser.held_bytes() > MAX_BLOCK_BYTES {
-            return target::lost("a block that does not end");
+            return target::lost("a block of the stream is too long");
         }
     }
 }
 
-/// What a heartbeat says beside its place.
+/// The data of a `heartbeat` event, without the cursor.
 #[derive(Deserialize)]
 struct Heartbeat {
     every_ms: u64,
@@ -114,7 +115,7 @@ fn take(
             *problem = serde_json::from_str(data).ok();
             ControlFlow::Continue(())
         }
-        // What can't be read is of a later version of the protocol: not for us.
+        // Data that can't be parsed belongs to a later version of the protocol, and is passed over.
         _ => serde_json::from_str::<Event>(data)
             .map_or(ControlFlow::Continue(()), |event| deliver(session, sink, event)),
     }

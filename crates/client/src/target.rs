@@ -1,4 +1,4 @@
-//! Where to, and what for.
+//! The server that a client talks to, and the topics that it reads there.
 
 use std::{sync::Arc, time::Duration};
 
@@ -14,7 +14,7 @@ use tokio_rustls::rustls::ClientConfig;
 
 use crate::{Credentials, Ended, tls};
 
-/// A server and what to read there.
+/// A server, and the topics to read there. Cheap to clone; all clones share one pool of HTTP connections.
 #[derive(Clone, Debug)]
 pub struct Target {
     http: reqwest::Client,
@@ -23,23 +23,23 @@ pub struct Target {
     base: Url,
     topics: Vec<Filter>,
     policy: EventPolicy,
-    /// Time between short polls.
+    /// Pause between two short polls.
     pub poll_interval: Duration,
-    /// How long the server may hold a long poll.
+    /// Time for which the server is asked to hold a long poll.
     pub hold: Duration,
-    /// What gives no sign of life for so long is taken for dead. A stream's own time, once the server has said it, goes before it:
-    /// see [`Target::dead_after`].
+    /// Silence after which a connection counts as dead. On a stream or socket, the time that follows from the server's
+    /// own heartbeat interval replaces this one, once the server has named the interval.
     pub silence: Duration,
 }
 
-/// What a server said that did not do what was asked. Nothing was done.
+/// A server's refusal of a request, which was not carried out.
 #[derive(Clone, Debug)]
 pub struct Refusal {
-    /// The status of its answer.
+    /// HTTP status of the answer.
     pub status: u16,
-    /// In its own words, or if it had none, by its status.
+    /// The reason, in the server's words, or else a sentence with the status.
     pub detail: String,
-    /// How long it wants to be left alone.
+    /// Time to wait before the next request, if the server named one.
     pub retry_after: Option<Duration>,
 }
 
@@ -51,31 +51,31 @@ impl Refusal {
         Self { status, detail, retry_after }
     }
 
-    /// What to do now.
+    /// Returns what a client should do now: try again after a wait, or stop.
     pub fn advice(&self) -> Advice {
         match self.status {
-            // A body is not sent to wherever somebody points at.
+            // Redirects are not followed: a body must not be sent to whatever address an answer names.
             300..=399 => Advice::Stop,
             status => Advice::of_status(status, self.retry_after),
         }
     }
 }
 
-/// Why a request got no answer that says yes.
+/// The error of a request that was not answered with success.
 #[derive(Debug, Error)]
 pub enum RequestError {
-    /// The server refused it.
+    /// The server refused the request.
     #[error("{}", .0.detail)]
     Refused(Box<Refusal>),
-    /// No answer; it may have been done, and a publish with the same key again would tell.
+    /// No answer came. The request may have been carried out; a publish can be repeated safely with the same key.
     #[error("the server can't be reached")]
     Unreachable(#[source] reqwest::Error),
-    /// An answer that is none.
+    /// The answer could not be parsed.
     #[error("the server's answer can't be read")]
     Unreadable,
 }
 
-/// Asks, and reads the answer.
+/// Sends a request, and parses its answer.
 pub(crate) async fn answer<T: DeserializeOwned>(request: RequestBuilder) -> Result<T, RequestError> {
     let response = request.send().await.map_err(RequestError::Unreachable)?;
     let (status, retry_after) = (response.status(), retry_after(&response));
@@ -86,16 +86,16 @@ pub(crate) async fn answer<T: DeserializeOwned>(request: RequestBuilder) -> Resu
     Err(RequestError::Refused(Box::new(Refusal::new(status.as_u16(), retry_after, &body))))
 }
 
-/// RFC 9110 10.2.3, in seconds.
+/// Returns the wait that a `Retry-After` in seconds asks for (RFC 9110 10.2.3).
 pub(crate) fn retry_after(response: &reqwest::Response) -> Option<Duration> {
     let seconds = response.headers().get(RETRY_AFTER)?.to_str().ok()?.parse().ok()?;
     Some(Duration::from_secs(seconds))
 }
 
-/// Why there is no such target.
+/// The error of a [`Target`] that can't be created.
 #[derive(Debug, Error)]
 pub enum TargetError {
-    /// Not `http://host[:port][/path]`, or the same with `https`.
+    /// The address is not of the form `http://host[:port][/path]`, or the same with `https`.
     #[error("server address {0:?} is not of the form http://host:port/path or https://host:port/path")]
     Address(String),
     /// The HTTP client could not be set up.
@@ -106,7 +106,7 @@ pub enum TargetError {
     Tls(#[source] tokio_rustls::rustls::Error),
 }
 
-/// What a server that answered had to say against it.
+/// Returns the end of a connection that the server refused.
 pub(crate) fn refused(status: u16, retry_after: Option<Duration>, body: &[u8]) -> Ended {
     let refusal = Refusal::new(status, retry_after, body);
     Ended::Failed { advice: refusal.advice(), detail: refusal.detail }
@@ -117,8 +117,10 @@ pub(crate) fn lost(error: impl std::fmt::Display) -> Ended {
 }
 
 impl Target {
+    /// Creates a target that reads these topics of the server at `base`.
+    ///
     /// # Errors
-    /// If the address is none.
+    /// If the address has the wrong form, or HTTP or TLS can't be set up.
     pub fn new(base: &str, topics: Vec<Topic>) -> Result<Self, TargetError> {
         let bad = || TargetError::Address(base.to_owned());
         let mut base = Url::parse(base).map_err(|_| bad())?;
@@ -134,7 +136,7 @@ impl Target {
             .connect_timeout(Duration::from_secs(10))
             .tcp_nodelay(true)
             .redirect(Policy::none())
-            // One's own proxy settings are for the web, and a proxy that buffers would break what is measured here.
+            // The user's proxy settings are for the web, and a proxy that buffers would spoil the measurements.
             .no_proxy();
         let mut secure = None;
         if base.scheme() == "https" {
@@ -155,30 +157,31 @@ impl Target {
         })
     }
 
-    /// Reads these topics and patterns instead.
+    /// Replaces the topics to read by these topics and patterns.
     #[must_use]
     pub fn with_filters(self, topics: Vec<Filter>) -> Self {
         Self { topics, ..self }
     }
 
-    /// Shows these with every request.
+    /// Sets the header fields and the token that are sent with every request.
     #[must_use]
     pub fn credentials(mut self, credentials: Credentials) -> Self {
         self.credentials = credentials;
         self
     }
 
-    /// A request that shows them.
+    /// Returns a request with the credentials.
     pub(crate) fn ask(&self, method: Method, url: Url) -> RequestBuilder {
         self.http.request(method, url).headers(self.credentials.fields())
     }
 
-    /// The header fields that are shown.
+    /// Returns the header fields of the credentials, for requests that are not made by [`Self::ask`].
     pub(crate) fn fields(&self) -> HeaderMap {
         self.credentials.fields()
     }
 
-    /// What to do when the token of a stream has ended.
+    /// Returns what to do when a stream ends with `status`: reconnect after an expired token that may have been
+    /// renewed, and otherwise follow the `advice`.
     pub(crate) fn at_the_tokens_end(&self, advice: Advice, status: u16) -> Advice {
         if status == 401 && self.credentials.may_be_renewed() {
             Advice::Retry(Duration::ZERO)
@@ -187,18 +190,18 @@ impl Target {
         }
     }
 
-    /// For connections that are no HTTP client's; `None`: in the clear.
+    /// Returns the TLS settings for connections that the HTTP client does not make; `None` without TLS.
     pub(crate) const fn tls(&self) -> Option<&Arc<ClientConfig>> {
         self.tls.as_ref()
     }
 
-    /// How long a stream may be silent whose server gives a sign of life so often.
+    /// Returns the silence after which a stream counts as dead, if its server sends a heartbeat every `interval_ms`.
     pub(crate) fn dead_after(interval_ms: u64) -> Duration {
-        // Heartbeats of milliseconds are late by more than that on any network.
+        // On any network, a heartbeat may be late by more than an interval of a few milliseconds.
         heartbeat::dead_after(Duration::from_millis(interval_ms)).max(Duration::from_secs(5))
     }
 
-    /// Only the newest event of each topic, of those that are pending.
+    /// Sets what to do with pending events: read all, or only the newest of each topic.
     #[must_use]
     pub const fn policy(mut self, policy: EventPolicy) -> Self {
         self.policy = policy;
@@ -229,7 +232,7 @@ impl Target {
         url
     }
 
-    /// Below the server's own path.
+    /// Returns the URL of a path below the path of the server's address.
     pub(crate) fn url(&self, path: &str) -> Url {
         let mut url = self.base.clone();
         let path = format!("{}{}", self.base.path(), path.trim_start_matches('/'));

@@ -1,17 +1,17 @@
-//! TLS to servers, by what the system trusts.
+//! TLS to servers whose certificates the system trusts.
 
 use std::sync::Arc;
 
 use tokio_rustls::rustls::{ClientConfig, Error, RootCertStore, crypto::ring};
 
-/// Trusts what the system trusts; `SSL_CERT_FILE` names other roots, as for curl. No protocol is offered: both sides speak
-/// HTTP/1.1 then (RFC 7301 3.2).
+/// Returns TLS settings with the system's root certificates; `SSL_CERT_FILE` names other roots, as for curl. No
+/// protocol is offered (ALPN), so both sides speak HTTP/1.1 (RFC 7301 3.2).
 ///
 /// # Errors
-/// If no version of TLS is there to be spoken.
+/// If the provider of cryptography supports no version of TLS.
 pub fn trusting_the_system() -> Result<ClientConfig, Error> {
     let mut roots = RootCertStore::empty();
-    // One that can't be read is one less to trust; without any the handshake says so.
+    // A root that can't be read is one less to trust. Without any root, the handshake fails.
     roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
     Ok(ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
         .with_safe_default_protocol_versions()?
@@ -19,9 +19,9 @@ pub fn trusting_the_system() -> Result<ClientConfig, Error> {
         .with_no_client_auth())
 }
 
-/// Has the HTTP clients of this process use the one provider of cryptography that is built in, whether they ever speak TLS or
-/// not: without it none can be made.
+/// Installs the built-in provider of cryptography for the HTTP clients of this process. No client can be created
+/// without a provider, even if it never uses TLS.
 pub fn ready() {
-    // Somebody was first, with the same.
+    // An error means that the same provider is installed already.
     drop(ring::default_provider().install_default());
 }

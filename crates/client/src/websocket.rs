@@ -1,4 +1,4 @@
-//! WebSocket: one connection, commands up, events down.
+//! WebSocket: one connection that carries commands to the server and events to the client.
 
 use std::{io, ops::ControlFlow, sync::Arc};
 
@@ -24,7 +24,7 @@ pub(crate) async fn attend(target: &Target, session: &mut Session, sink: &mut Si
     let scheme = if target.tls().is_some() { "wss" } else { "ws" };
     let address = (url.host_str().unwrap_or_default().to_owned(), url.port_or_known_default().unwrap_or(80));
     let request = url.set_scheme(scheme).ok().and_then(|()| url.as_str().into_client_request().ok());
-    let Some(mut request) = request else { return target::lost("the address can't be a WebSocket's") };
+    let Some(mut request) = request else { return target::lost("the address can't be used for a WebSocket") };
     request.headers_mut().extend(target.fields());
     let mut socket = match timeout(target.silence, connect(target, &address, request)).await {
         Err(_) => return target::lost("no answer"),
@@ -40,7 +40,7 @@ pub(crate) async fn attend(target: &Target, session: &mut Session, sink: &mut Si
     }
     let mut silence = target.silence;
     loop {
-        // tungstenite answers pings by itself while it is read.
+        // tungstenite answers pings by itself while the socket is read.
         let message = match timeout(silence, socket.next()).await {
             Err(_) => return target::lost("silence: no event and no ping"),
             Ok(None) => return target::lost("the connection ended"),
@@ -54,7 +54,7 @@ pub(crate) async fn attend(target: &Target, session: &mut Session, sink: &mut Si
                     silence = Target::dead_after(*heartbeat_ms);
                 }
                 if let Some(ended) = reply.and_then(|reply| take(reply, session, sink)) {
-                    // A goodbye that doesn't get through changes nothing: we are leaving.
+                    // The client leaves even if its close frame does not get through.
                     drop(timeout(std::time::Duration::from_secs(1), socket.close(None)).await);
                     return ended;
                 }
@@ -72,7 +72,7 @@ pub(crate) async fn attend(target: &Target, session: &mut Session, sink: &mut Si
     }
 }
 
-/// What a socket speaks over, inside TLS or not.
+/// The byte stream under a WebSocket, with or without TLS.
 trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
 impl<T: AsyncRead + AsyncWrite + Send + Unpin> Stream for T {}
 
@@ -91,7 +91,7 @@ async fn connect(
             Box::new(TlsConnector::from(Arc::clone(config)).connect(name, stream).await?)
         }
     };
-    // The default of 128 KiB for each connection is for bulk data; a load generator holds thousands.
+    // The default of 128 KiB per connection is meant for bulk data; a load generator holds thousands of connections.
     let config = WebSocketConfig::default().read_buffer_size(8 * 1024);
     Ok(client_async_with_config(request, stream, Some(config)).await?.0)
 }

@@ -1,6 +1,6 @@
-//! The step from replay to live, with every interleaving that the model checker chooses: nothing is lost, nothing comes
-//! twice, and nobody sleeps for ever. (Other servers got this race wrong by reading the history first and registering
-//! afterwards, or the other way round without comparing offsets.)
+//! The step from replay to live, in every interleaving that the model checker chooses: no event is lost or repeated,
+//! and no reader sleeps for ever. (Other servers got this race wrong by reading the history first and registering
+//! afterwards, or by registering first without comparing offsets.)
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -11,7 +11,7 @@
 
 use std::sync::Arc;
 
-use fourways_race::log::{
+use fourways_race::{
     engine::{Append, Draft, Engine, MemoryEngine, Retention, RetentionRule, Shard, Tail},
     subscription::Subscription,
 };
@@ -33,7 +33,7 @@ fn topics(names: &[&str]) -> Vec<Filter> {
     names.iter().map(|name| name.parse().unwrap()).collect()
 }
 
-/// Reads until `count` events have come, each once and in order.
+/// Reads until `count` events have come, and checks that each comes once and in order.
 async fn read(tail: &Arc<Tail>, names: &[&str], after: After, shard: Shard, count: usize) {
     let mut subscription = Subscription::new(tail, &topics(names), after, Policy::All, Technique::Sse, shard);
     let mut last = 0;
@@ -51,7 +51,7 @@ async fn read(tail: &Arc<Tail>, names: &[&str], after: After, shard: Shard, coun
     assert!(seen >= count);
 }
 
-/// Publishers on two topics, a reader of both that starts anywhere in between, and one of one topic.
+/// Runs a publisher on each of two topics, a reader of both topics and a reader of one, all in parallel.
 fn publish_and_read(shard: Shard) {
     let engine = Arc::new(engine(Retention::default()));
     let publishers: Vec<_> = ["a", "b"]
@@ -69,7 +69,7 @@ fn publish_and_read(shard: Shard) {
         .into_iter()
         .map(|(names, count)| {
             let tail = Arc::clone(engine.tail());
-            // If an event could be lost, or its wake-up, this would wait for ever: the checker reports a deadlock.
+            // A lost event or wake-up makes this thread wait for ever, which the checker reports as a deadlock.
             thread::spawn(move || future::block_on(read(&tail, names, After::Earliest, shard, count)))
         })
         .collect();
@@ -90,7 +90,7 @@ fn replay_to_live_loses_and_repeats_nothing_when_a_relay_wakes() {
         let engine = Arc::new(engine(Retention::default()));
         let shard = Shard::of_worker(0);
         let tail = Arc::clone(engine.tail());
-        // Relay and reader share a thread, as in a worker; the publisher has its own.
+        // The relay and the reader share a thread, as in a worker; each publisher has its own.
         let worker = thread::spawn(move || {
             future::block_on(async move {
                 let relay = future::spawn_local(Arc::clone(&tail).relay(shard));
@@ -122,7 +122,7 @@ fn replay_to_live_loses_and_repeats_nothing_when_a_relay_wakes() {
     shuttle::check_random(with_relay, ITERATIONS);
 }
 
-/// One event is there; one client after the other polls for a pattern while others come and go: each finds it.
+/// Publishes one event, then lets three clients poll for a pattern twice each, in parallel: every poll finds the event.
 fn poll_a_pattern() {
     let engine = Arc::new(engine(Retention::default()));
     future::block_on(engine.append(append("a"))).unwrap();

@@ -1,4 +1,4 @@
-//! A loopback address for each test, so that a port is never taken by a neighbour.
+//! A loopback address for each test, so that no other test takes its port.
 
 use std::{
     net::Ipv4Addr,
@@ -8,15 +8,14 @@ use std::{
 
 static TAKEN: AtomicU32 = AtomicU32::new(0);
 
-/// Returns an address of 127.0.0.0/8 that this process has not given out before and that other test processes are not
-/// given either.
+/// Returns an address of 127.0.0.0/8 that neither this process nor another test process has been given before.
 ///
-/// A port that a server leaves on 127.0.0.1 may be taken before the server comes back: by another test, or by the
-/// kernel for an outgoing connection. Connections to all of 127.0.0.0/8 start from 127.0.0.1 and listeners on port 0
-/// elsewhere stay there, so at an address of its own a test finds every port as it left it.
+/// A port that a server leaves on 127.0.0.1 may be taken before the server restarts: by another test, or by the kernel
+/// for an outgoing connection. Connections to any address of 127.0.0.0/8 start from 127.0.0.1, and listeners on port 0
+/// of other addresses stay there, so a test with its own address finds every port as the test left it.
 pub fn own_address() -> Ipv4Addr {
     let count = TAKEN.fetch_add(1, Ordering::Relaxed);
-    // 65,536 process numbers in a row, 254 addresses each; 127.0.x.y is left to everybody else.
+    // Each of 65,535 process ids in a row has 254 addresses of its own; 127.0.x.y is left to other programs.
     let (process, high) = (process::id() % 0xFFFF, count / 254);
     let [_, _, a, b] = (process + high * 7919).to_be_bytes();
     let low = u8::try_from(count % 254).unwrap_or_default() + 1;

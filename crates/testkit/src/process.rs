@@ -1,4 +1,4 @@
-//! The server, or another program that says where it listens, as a process of its own.
+//! The server, or another program that prints the address it listens on, as a separate process.
 
 use std::{
     collections::VecDeque,
@@ -14,13 +14,13 @@ use anyhow::{Context as _, bail, ensure};
 
 use crate::{DEADLINE, Reaper, own_address};
 
-/// What `fourways serve` logs before its address.
+/// The text that `fourways serve` logs before its address.
 const LISTENING: &str = "listening on ";
-/// Lines of standard error that are kept for a failed test's message.
+/// Number of lines of standard error that are kept for the message of a failed test.
 const KEPT_LINES: usize = 50;
 
-/// A running program that has said `listening on ADDRESS` on standard error. It is killed when this is dropped, with everything
-/// that it has started.
+/// A running program that has written `listening on ADDRESS` to standard error. Dropping the handle kills the program
+/// and everything that it has started.
 #[derive(Debug)]
 pub struct Process {
     child: Child,
@@ -29,29 +29,30 @@ pub struct Process {
 }
 
 impl Process {
-    /// Runs `serve` of this binary at an address and port that no other test has, with these flags more.
+    /// Runs `serve` of this binary with these flags, at an address and port that no other test has.
     ///
     /// # Errors
-    /// As [`Self::start`].
+    /// The errors of [`Self::start`].
     pub fn serve(binary: impl AsRef<OsStr>, flags: &[&str]) -> anyhow::Result<Self> {
         Self::serve_on(binary, &format!("{}:0", own_address()), flags)
     }
 
-    /// Runs `serve` of this binary at an address that is known, as after a restart.
+    /// Runs `serve` of this binary at a given address, as for a restart.
     ///
     /// # Errors
-    /// As [`Self::start`].
+    /// The errors of [`Self::start`].
     pub fn serve_on(binary: impl AsRef<OsStr>, address: &str, flags: &[&str]) -> anyhow::Result<Self> {
         let mut command = Command::new(binary);
         command.args(["serve", "--listen", address]).args(flags);
         Self::start(command)
     }
 
-    /// Runs a command, in a process group of its own, until it has said where it listens. Settings of a server in use
-    /// (`FOURWAYS_…` in the environment) do not reach it.
+    /// Starts a command in a process group of its own, and waits until it has printed its address. `FOURWAYS_…`
+    /// variables of the environment do not reach the command, unless the command itself sets them.
     ///
     /// # Errors
-    /// If the command can't be started, or ends or says nothing before the deadline; with what it has said.
+    /// If the command can't be started, ends, or prints no address before the deadline. The error includes its last
+    /// lines.
     pub fn start(mut command: Command) -> anyhow::Result<Self> {
         let settings = std::env::vars_os().map(|(name, _)| name);
         for name in settings.filter(|name| name.to_string_lossy().starts_with("FOURWAYS_")) {
@@ -67,12 +68,12 @@ impl Process {
         let said = Arc::new(Mutex::new(VecDeque::new()));
         let mut process = Self { child, address: String::new(), said: Arc::clone(&said) };
         let (sender, listens) = mpsc::channel();
-        // Ends with the program: the pipe is emptied until then, so that the program never blocks on it.
+        // The thread ends with the program. Until then it empties the pipe, so that the program never blocks on it.
         std::thread::spawn(move || {
             for line in lines.map_while(Result::ok) {
                 if let Some((_, listen)) = line.split_once(LISTENING) {
                     let address = listen.split_once("://").map_or(listen, |(_, address)| address);
-                    // Only the first is waited for.
+                    // Only the first address is waited for, so later sends fail.
                     drop(sender.send(address.trim().to_owned()));
                 }
                 let mut said = said.lock().unwrap_or_else(PoisonError::into_inner);
@@ -92,31 +93,31 @@ impl Process {
         Ok(process)
     }
 
-    /// The address that the program listens on, as in `127.0.0.1:8080`.
+    /// Returns the address that the program listens on, as in `127.0.0.1:8080`.
     pub fn address(&self) -> &str {
         &self.address
     }
 
-    /// The address as `http://127.0.0.1:8080`.
+    /// Returns the URL of the program's address, as in `http://127.0.0.1:8080`.
     pub fn url(&self) -> String {
         format!("http://{}", self.address)
     }
 
-    /// The process number.
+    /// Returns the process id.
     pub fn id(&self) -> u32 {
         self.child.id()
     }
 
-    /// The last lines that the program wrote to standard error.
+    /// Returns the last 50 lines that the program wrote to standard error.
     pub fn said(&self) -> String {
         let said = self.said.lock().unwrap_or_else(PoisonError::into_inner);
         said.iter().map(String::as_str).collect::<Vec<_>>().join("\n")
     }
 
-    /// Asks the program to end, by SIGTERM.
+    /// Asks the program to stop, by SIGTERM.
     ///
     /// # Errors
-    /// If it is gone already.
+    /// If the program has ended already.
     pub fn terminate(&self) -> anyhow::Result<()> {
         let status = Command::new("kill").args(["-TERM", &self.id().to_string()]).status()?;
         ensure!(status.success(), "the process is gone: {}", self.said());
@@ -126,7 +127,7 @@ impl Process {
     /// Waits until the program has ended by itself.
     ///
     /// # Errors
-    /// If it has not at the deadline.
+    /// If the program still runs at the deadline.
     pub fn ended(&mut self) -> anyhow::Result<ExitStatus> {
         let began = Instant::now();
         loop {
@@ -147,7 +148,7 @@ impl Process {
 impl Drop for Process {
     fn drop(&mut self) {
         Reaper::kill(self.child.id());
-        // Gone already is what is wanted.
+        // A process that is already gone is as good.
         drop(self.child.wait());
     }
 }

@@ -1,5 +1,5 @@
-//! Real proxies in front of a server: nginx, Caddy and `HAProxy` as `deploy/` configures them, but for addresses and
-//! certificate, and nginx as people first set it up.
+//! Real proxies in front of a server: nginx, Caddy and `HAProxy` with the files of `deploy/`, except for addresses and
+//! certificates, and nginx as people first set it up.
 
 use std::{
     fs,
@@ -13,22 +13,22 @@ use anyhow::{Context as _, bail, ensure};
 
 use crate::{DEADLINE, Reaper, own_address};
 
-/// Where every proxy listens, at an address of its own.
+/// Port of every proxy; each proxy has its own address.
 const PORT: u16 = 8443;
 
 /// The proxies that `deploy/` has a configuration for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
-    /// `deploy/nginx.conf`
+    /// nginx, with `deploy/nginx.conf`.
     Nginx,
-    /// `deploy/Caddyfile`
+    /// Caddy, with `deploy/Caddyfile`.
     Caddy,
-    /// `deploy/haproxy.cfg`
+    /// `HAProxy`, with `deploy/haproxy.cfg`.
     Haproxy,
 }
 
 impl Kind {
-    /// All of them.
+    /// Every kind of proxy.
     pub const ALL: [Self; 3] = [Self::Nginx, Self::Caddy, Self::Haproxy];
 }
 
@@ -43,7 +43,7 @@ const CARELESS: &str = "server {
     }
 }";
 
-/// A running proxy; it ends with the test.
+/// A running proxy. Dropping the handle kills the process.
 #[derive(Debug)]
 pub struct Proxy {
     process: Child,
@@ -53,10 +53,10 @@ pub struct Proxy {
 }
 
 impl Proxy {
-    /// Starts a proxy with TLS and HTTP/2 in front of a server's `127.0.0.1:port`.
+    /// Starts a proxy with TLS and HTTP/2 in front of the server at `127.0.0.1:port`.
     ///
     /// # Errors
-    /// If it can't be started.
+    /// If the proxy can't be started, or does not listen before the deadline.
     pub fn before(kind: Kind, server: &str) -> anyhow::Result<Self> {
         Self::start(kind, "https", |at, address| match kind {
             Kind::Nginx => tls_nginx(at, address, include_str!("../../../deploy/nginx.conf"), server),
@@ -65,19 +65,20 @@ impl Proxy {
         })
     }
 
-    /// Starts nginx as people first set it up, and told not to let an answer ask for no buffering.
+    /// Starts nginx as people first set it up, and with `proxy_ignore_headers X-Accel-Buffering`, so that answers can't
+    /// turn buffering off.
     ///
     /// # Errors
-    /// If it can't be started.
+    /// If the proxy can't be started, or does not listen before the deadline.
     pub fn careless(server: &str) -> anyhow::Result<Self> {
         Self::start(Kind::Nginx, "https", |at, address| tls_nginx(at, address, CARELESS, server))
     }
 
-    /// Starts nginx without TLS in front of a server's `127.0.0.1:port`. `location` and `http` are lines for those blocks;
-    /// paths in them are relative to a folder of the test's own.
+    /// Starts nginx without TLS in front of the server at `127.0.0.1:port`. `location` and `http` are lines for the
+    /// blocks of these names; paths in them are relative to the test's own folder.
     ///
     /// # Errors
-    /// If it can't be started.
+    /// If the proxy can't be started, or does not listen before the deadline.
     pub fn nginx(server: &str, location: &str, http: &str) -> anyhow::Result<Self> {
         Self::start(Kind::Nginx, "http", |at, address| {
             let server = format!(
@@ -119,7 +120,7 @@ impl Proxy {
         Ok(proxy)
     }
 
-    /// What the proxy has written to standard error, for a failed test's message.
+    /// Returns the proxy's output on standard error, for the message of a failed test.
     pub fn log(&self) -> String {
         fs::read_to_string(self.folder.path().join("log")).unwrap_or_default()
     }
@@ -128,12 +129,12 @@ impl Proxy {
 impl Drop for Proxy {
     fn drop(&mut self) {
         Reaper::kill(self.process.id());
-        // Gone already is what is wanted.
+        // A process that is already gone is as good.
         drop(self.process.wait());
     }
 }
 
-/// Replaces each of these places, which must be there.
+/// Replaces each of these texts. Every text must occur.
 fn filled(mut text: String, places: &[(&str, &str)]) -> anyhow::Result<String> {
     for (from, to) in places {
         ensure!(text.contains(from), "{from:?} is not in the configuration");
@@ -155,7 +156,8 @@ fn tls_nginx(at: &str, address: SocketAddr, conf: &str, server: &str) -> anyhow:
     nginx(at, &conf)
 }
 
-/// nginx with this `http` block; what it would put under /var is in the test's folder.
+/// Returns the command of an nginx with this `http` block. Files that nginx would put under `/var` go to the test's
+/// folder.
 fn nginx(at: &str, http: &str) -> anyhow::Result<Command> {
     let temporary = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"]
         .map(|name| format!("{name}_temp_path {name};\n"))
@@ -171,13 +173,13 @@ fn nginx(at: &str, http: &str) -> anyhow::Result<Command> {
 }
 
 fn caddy(at: &str, address: SocketAddr, server: &str) -> anyhow::Result<Command> {
-    // Without `bind` it would take the port on every address.
+    // Without `bind`, Caddy would take the port on every address.
     let site = format!("https://{address} {{\n\tbind {}\n\ttls {at}/cert.pem {at}/key.pem", address.ip());
     let conf = filled(
         include_str!("../../../deploy/Caddyfile").to_owned(),
         &[("push.example.com {", &site), ("127.0.0.1:8080", server)],
     )?;
-    // No port 80, and no door for its own administration.
+    // Caddy would otherwise listen on port 80, and offer its administration API.
     fs::write(format!("{at}/conf"), format!("{{\n\tadmin off\n\tauto_https disable_redirects\n}}\n{conf}"))?;
     let mut command = Command::new("caddy");
     command.args(["run", "--adapter", "caddyfile", "--config", &format!("{at}/conf")]);
@@ -190,7 +192,7 @@ fn haproxy(at: &str, address: SocketAddr, server: &str) -> anyhow::Result<Comman
         include_str!("../../../deploy/haproxy.cfg").to_owned(),
         &[
             ("bind :443", &format!("bind {address}")),
-            // A test may open fewer files.
+            // A test process may have fewer files open.
             ("maxconn 20000", "maxconn 200"),
             ("127.0.0.1:8080", server),
             ("/etc/ssl/private/push.example.com.both.pem", &format!("{at}/both.pem")),

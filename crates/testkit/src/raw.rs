@@ -1,4 +1,4 @@
-//! HTTP byte by byte, for tests that look at the wire. A test that fails prints what came.
+//! HTTP byte by byte, for tests that look at the wire. A test that fails prints the bytes that it received.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
 #![allow(
@@ -16,33 +16,33 @@ use serde_json::Value;
 
 use crate::DEADLINE;
 
-/// A raw connection that remembers what it has seen.
+/// A raw connection that remembers all bytes that it has received.
 #[derive(Debug)]
 pub struct Wire {
-    /// The socket.
+    /// The socket, for tests that read or write it directly.
     pub stream: TcpStream,
     seen: Vec<u8>,
     read: usize,
 }
 
-/// An HTTP answer with a `Content-Length`, or the head of one without.
+/// An HTTP answer: whole if it has a `Content-Length`, otherwise its head only.
 #[derive(Debug)]
 pub struct Answer {
-    /// The status code.
+    /// HTTP status code of the answer.
     pub status: u16,
-    /// The status line and all headers, as they came, with the empty line at the end.
+    /// The status line and all headers as received, with the empty line at the end.
     pub head: String,
-    /// The body; empty where its length is not given.
+    /// The body; empty if the answer does not give its length.
     pub body: Vec<u8>,
 }
 
 impl Answer {
-    /// The body as JSON.
+    /// Parses the body as JSON.
     pub fn json(&self) -> Value {
         serde_json::from_slice(&self.body).unwrap_or_else(|error| panic!("{error} in {self:?}"))
     }
 
-    /// The value of the first header of this name, whatever its case.
+    /// Returns the value of the first header of this name, whose case is ignored.
     pub fn header(&self, name: &str) -> Option<String> {
         let prefix = format!("{name}: ").to_lowercase();
         let mut lines = self.head.lines();
@@ -51,7 +51,7 @@ impl Answer {
             .map(|line| line[prefix.len()..].to_owned())
     }
 
-    /// The names of all headers in lower case, sorted, without `date`.
+    /// Returns the names of all headers in lower case, sorted, without `date`.
     pub fn header_names(&self) -> Vec<String> {
         let names = self.head.lines().skip(1).filter_map(|line| Some(line.split_once(':')?.0.to_lowercase()));
         let mut names: Vec<_> = names.filter(|name| name != "date").collect();
@@ -61,17 +61,17 @@ impl Answer {
 }
 
 impl Wire {
-    /// Speaks over this socket.
+    /// Wraps a connected socket.
     pub fn of(stream: TcpStream) -> Self {
         Self { stream, seen: Vec::new(), read: 0 }
     }
 
-    /// Writes these bytes.
+    /// Writes these bytes to the socket.
     pub fn send(&mut self, bytes: &[u8]) {
         self.stream.write_all(bytes).expect("the server reads");
     }
 
-    /// Reads up to and including the mark, from where the last call ended.
+    /// Reads up to and including the mark, from the end of the last read.
     #[track_caller]
     pub fn until(&mut self, mark: &[u8]) -> Vec<u8> {
         let began = Instant::now();
@@ -84,13 +84,13 @@ impl Wire {
                 self.read = end;
                 return found;
             }
-            // What has been looked at is not looked at again: a mark may begin in its last bytes at most.
+            // Bytes that were searched are not searched again, except the last ones, in which a mark may begin.
             looked_at = self.read.max((self.seen.len() + 1).saturating_sub(mark.len()));
             assert!(self.fill(began), "no {:?} in {:?}", String::from_utf8_lossy(mark), self.shown());
         }
     }
 
-    /// Reads this many bytes.
+    /// Reads exactly this many bytes.
     #[track_caller]
     pub fn exactly(&mut self, count: usize) -> Vec<u8> {
         let began = Instant::now();
@@ -102,7 +102,7 @@ impl Wire {
         found
     }
 
-    /// Reads what is left until the server closes.
+    /// Reads the rest until the server closes the connection.
     #[track_caller]
     pub fn rest(&mut self) -> Vec<u8> {
         let began = Instant::now();
@@ -111,7 +111,7 @@ impl Wire {
         self.seen[self.read..].to_vec()
     }
 
-    /// Reads a piece; false at the end of the stream.
+    /// Reads the bytes that arrive next; false at the end of the stream, or at the deadline.
     fn fill(&mut self, began: Instant) -> bool {
         let left = DEADLINE.saturating_sub(began.elapsed()).max(Duration::from_millis(1));
         self.stream.set_read_timeout(Some(left)).unwrap();
@@ -127,7 +127,7 @@ impl Wire {
         }
     }
 
-    /// The end of what has come.
+    /// Returns the last 4 KiB that were received, as text.
     fn shown(&self) -> String {
         String::from_utf8_lossy(&self.seen[self.seen.len().saturating_sub(4096)..]).into_owned()
     }
@@ -161,7 +161,7 @@ impl Wire {
         String::from_utf8(self.raw_chunk()).unwrap()
     }
 
-    /// As [`Self::chunk`], for a body that is not text.
+    /// Reads the next chunk of a chunked body that is not text.
     #[track_caller]
     pub fn raw_chunk(&mut self) -> Vec<u8> {
         let size = String::from_utf8(self.until(b"\r\n")).unwrap();

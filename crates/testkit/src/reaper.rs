@@ -1,4 +1,4 @@
-//! What a test has started ends with it, however the test ends.
+//! A clean-up of the processes and folders that tests leave behind, however the test process ends.
 
 use std::{
     io::Write as _,
@@ -8,9 +8,10 @@ use std::{
     sync::{LazyLock, Mutex, PoisonError},
 };
 
-/// A shell beside the test process. It is told of every process group and folder, and when its standard input ends,
-/// because the test process is gone, it kills the groups and removes the folders that are left. A program that starts
-/// others, as a browser's driver does, has them in its group.
+/// A shell beside the test process, one per process and shared by all its tests. The shell gets the name of every
+/// process group and folder on its standard input. When that input ends, because the test process is gone, the shell
+/// kills the groups and removes the folders that are left. A program that starts others, as a browser's driver does,
+/// has them in its group.
 #[derive(Debug)]
 pub struct Reaper(Mutex<Option<ChildStdin>>);
 
@@ -28,30 +29,30 @@ static REAPER: LazyLock<Reaper> = LazyLock::new(|| {
         .stdin(Stdio::piped())
         .stdout(Stdio::null())
         .stderr(Stdio::null())
-        // What kills the test's group must not kill who tidies up after it.
+        // A signal to the test's own group must not kill the shell that cleans up after it.
         .process_group(0)
         .spawn();
-    // Without bash a test that is killed leaves its processes; nothing else changes.
+    // Without bash, a test that is killed leaves its processes running; nothing else changes.
     Reaper(Mutex::new(shell.ok().and_then(|mut shell| shell.stdin.take())))
 });
 
 impl Reaper {
-    /// Has this process and its whole group killed if the test process ends before [`Self::kill`]. It must lead a group,
-    /// by `process_group(0)`.
+    /// Marks a process and its whole group to be killed if the test process ends before [`Self::kill`]. The process
+    /// must lead its group, by `process_group(0)`.
     pub fn watch(leader: u32) {
         REAPER.say(&format!("+ group {leader}"));
     }
 
-    /// Kills the group of a process that is watched. The process itself is still to be waited for.
+    /// Kills the group of a watched process. The caller must still wait for the process itself.
     pub fn kill(leader: u32) {
         let mut kill = Command::new("kill");
-        // Gone already is what is wanted.
+        // A group that is already gone is as good.
         drop(kill.args(["-KILL", "--", &format!("-{leader}")]).stderr(Stdio::null()).status());
-        // The number may soon be another's.
+        // The process id may soon belong to another process.
         REAPER.say(&format!("- group {leader}"));
     }
 
-    /// Has this folder removed when the test process ends.
+    /// Marks a folder to be removed when the test process ends.
     pub fn watch_folder(folder: &Path) {
         REAPER.say(&format!("+ folder {}", folder.display()));
     }
@@ -59,7 +60,7 @@ impl Reaper {
     fn say(&self, line: &str) {
         let mut input = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(input) = input.as_mut() {
-            // A shell that is gone can be told nothing.
+            // Nothing can be done if the shell is gone.
             drop(writeln!(input, "{line}"));
         }
     }

@@ -3,17 +3,17 @@
 use wasm_bindgen::JsCast as _;
 use web_sys::{CanvasRenderingContext2d, HtmlCanvasElement};
 
-/// A canvas that is ready to be drawn on, cleared.
+/// A cleared canvas that is ready to be drawn on.
 pub(crate) struct Surface {
     pub(crate) context: CanvasRenderingContext2d,
     pub(crate) width: f64,
     pub(crate) height: f64,
 }
 
-/// The colours that drawings use, read from the element's own style: a canvas knows no CSS variables.
+/// Colours for drawings, read from the computed style of an element, because a canvas knows no CSS variables.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Palette {
-    /// The technique's, where the element stands for one.
+    /// Colour of the technique, where the element stands for one.
     pub(crate) technique: String,
     pub(crate) text: String,
     pub(crate) caption: String,
@@ -24,7 +24,7 @@ pub(crate) struct Palette {
 }
 
 impl Surface {
-    /// Fits the canvas's pixels to its box and clears it; `None` while it has no box.
+    /// Fits the canvas's pixels to its box and clears the canvas; `None` while it has no box.
     pub(crate) fn begin(canvas: &HtmlCanvasElement) -> Option<Self> {
         let context: CanvasRenderingContext2d = canvas.get_context("2d").ok().flatten()?.dyn_into().ok()?;
         let (width, height) = (f64::from(canvas.client_width()), f64::from(canvas.client_height()));
@@ -52,10 +52,10 @@ impl Surface {
         self.context.stroke();
     }
 
-    /// From now on lines are dashed so; an empty pattern ends it.
+    /// Sets the dash pattern of the lines that follow; an empty pattern makes them solid.
     pub(crate) fn dash(&self, pattern: &[f64]) {
         let pattern: js_sys::Array = pattern.iter().copied().map(wasm_bindgen::JsValue::from_f64).collect();
-        // An array of numbers is what it takes.
+        // Fails only for something other than an array of numbers.
         drop(self.context.set_line_dash(&pattern));
     }
 
@@ -63,13 +63,13 @@ impl Surface {
         self.context.set_font("11px ui-monospace, \"SF Mono\", Menlo, \"DejaVu Sans Mono\", monospace");
         self.context.set_text_align(align);
         self.context.set_fill_style_str(colour);
-        // Text that can't be drawn has no way to be seen either.
+        // A failure to draw text could not be shown anywhere.
         drop(self.context.fill_text(text, x, y));
     }
 }
 
 impl Surface {
-    /// Text on a ground of its own, so that marks under it don't make it unreadable.
+    /// Draws text on a cleared background, so that marks beneath it do not make it unreadable.
     pub(crate) fn label(&self, text: &str, x: f64, y: f64, colour: &str) {
         // All characters of the drawing's font are 7 pixels wide.
         #[expect(clippy::cast_precision_loss, reason = "a word")]
@@ -80,16 +80,16 @@ impl Surface {
 }
 
 impl Surface {
-    /// A round spot.
+    /// Draws a filled circle.
     pub(crate) fn disc(&self, x: f64, y: f64, radius: f64, colour: &str) {
         self.context.begin_path();
-        // A circle of this radius is one that can be drawn.
+        // `arc` fails only for a negative radius.
         drop(self.context.arc(x, y, radius.max(0.0), 0.0, std::f64::consts::TAU));
         self.context.set_fill_style_str(colour);
         self.context.fill();
     }
 
-    /// A pointer whose tip is there.
+    /// Draws a pointer with its tip at the given position.
     pub(crate) fn arrow(&self, x: f64, y: f64, colour: &str) {
         self.context.begin_path();
         self.context.move_to(x, y);

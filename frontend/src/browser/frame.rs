@@ -1,4 +1,4 @@
-//! Once per animation frame, until dropped.
+//! A callback that runs once per animation frame, until its handle is dropped.
 
 use std::{cell::RefCell, rc::Rc};
 
@@ -6,7 +6,7 @@ use wasm_bindgen::{JsCast as _, closure::Closure};
 
 type Callback = Rc<RefCell<Option<Closure<dyn FnMut(f64)>>>>;
 
-/// Calls back on every frame. Dropping it ends the calls.
+/// Runs a callback on every animation frame. Dropping the handle ends the calls.
 pub(crate) struct Frames {
     callback: Callback,
     request: Rc<RefCell<Option<i32>>>,
@@ -34,10 +34,10 @@ fn ask(callback: &Closure<dyn FnMut(f64)>) -> Option<i32> {
 impl Drop for Frames {
     fn drop(&mut self) {
         if let (Some(window), Some(request)) = (web_sys::window(), self.request.borrow_mut().take()) {
-            // A frame that is gone already needs no cancelling.
+            // Cancelling a frame that has already run is no error.
             drop(window.cancel_animation_frame(request));
         }
-        // The closure goes with the last handle; when it is the one running now, it goes when it returns.
+        // The closure is freed with its last handle; if it is running now, it is freed when it returns.
         drop(Rc::clone(&self.callback));
     }
 }
@@ -53,7 +53,7 @@ mod tests {
 
     wasm_bindgen_test_configure!(run_in_browser);
 
-    /// Waits until it has been called more often than this.
+    /// Waits until `count` exceeds `than`.
     async fn above(count: &Cell<u32>, than: u32) {
         while count.get() <= than {
             timer::sleep(5.0).await;
@@ -68,7 +68,7 @@ mod tests {
         above(&count, 2).await;
         drop(frames);
         assert_eq!(Rc::strong_count(&count), 1, "the closure went with the handle");
-        // Another loop's frames show that time goes on while the dropped one's do not.
+        // The frames of another loop prove that time goes on while the dropped loop gets none.
         let (ended_at, other) = (count.get(), Rc::new(Cell::new(0)));
         let counted = Rc::clone(&other);
         let _others = Frames::start(move || counted.set(counted.get() + 1));

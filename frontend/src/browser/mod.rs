@@ -1,4 +1,4 @@
-//! Browser bindings that open no connection: the clock, frames, storage, drawing.
+//! Browser bindings that open no connections: clock, frames, storage, drawing.
 
 pub(crate) mod canvas;
 pub(crate) mod clock;

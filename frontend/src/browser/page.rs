@@ -1,22 +1,22 @@
-//! The page around the app: theme, address, preferences.
+//! The page around the app: theme, address, focus, storage, clipboard, downloads.
 
 use wasm_bindgen::JsCast as _;
 use wasm_bindgen_futures::JsFuture;
 
 const THEME_KEY: &str = "fourways-theme";
 
-/// `http://host:port` of this page.
+/// Returns the origin of this page, as in `http://host:port`.
 pub(crate) fn origin() -> String {
     web_sys::window().and_then(|window| window.location().origin().ok()).unwrap_or_default()
 }
 
-/// The theme in force: what was pinned, or what the system prefers.
+/// True if the dark theme is in force: pinned by the visitor, or else preferred by the system.
 pub(crate) fn is_dark() -> bool {
     let pinned = root().and_then(|root| root.get_attribute("data-theme"));
     pinned.map_or_else(|| matches("(prefers-color-scheme: dark)"), |theme| theme == "dark")
 }
 
-/// Pins the theme, and keeps it.
+/// Pins the theme and stores the choice.
 pub(crate) fn set_dark(dark: bool) {
     let theme = if dark { "dark" } else { "light" };
     if let Some(root) = root() {
@@ -26,14 +26,14 @@ pub(crate) fn set_dark(dark: bool) {
     keep(THEME_KEY, theme);
 }
 
-/// What is typed goes there.
+/// True if the element has the keyboard focus.
 pub(crate) fn has_focus(element: &web_sys::Element) -> bool {
     let active =
         web_sys::window().and_then(|window| window.document()).and_then(|document| document.active_element());
     active.is_some_and(|active| active == *element)
 }
 
-/// Keeps the end of a list in sight once what is being drawn is there, unless its reader has gone up in it.
+/// Scrolls a list to its end after the pending rendering, unless its reader has scrolled up.
 pub(crate) fn follow_end(id: &'static str) {
     const NEAR: i32 = 60;
     let is_near =
@@ -49,7 +49,8 @@ pub(crate) fn follow_end(id: &'static str) {
     }
 }
 
-/// Scrolls a list sideways, once what is being drawn is there, until the entry of its current page is in its middle.
+/// Scrolls a list sideways, after the pending rendering, until `entry` is in its middle. Both arguments are CSS
+/// selectors.
 pub(crate) fn centre(list: &'static str, entry: &'static str) {
     wasm_bindgen_futures::spawn_local(async move {
         super::timer::sleep(0.0).await;
@@ -62,7 +63,7 @@ pub(crate) fn centre(list: &'static str, entry: &'static str) {
     });
 }
 
-/// Moves the focus to the first element that a selector finds, once what is being drawn is there.
+/// Moves the focus to the first element that matches a CSS selector, after the pending rendering.
 pub(crate) fn focus(css: impl Into<String>) {
     let css = css.into();
     wasm_bindgen_futures::spawn_local(async move {
@@ -74,12 +75,12 @@ pub(crate) fn focus(css: impl Into<String>) {
         if !element.has_attribute("tabindex") {
             element.set_tab_index(-1);
         }
-        // Focus that can't be moved stays where it is.
+        // If the focus cannot be moved, it stays where it is.
         drop(element.focus());
     });
 }
 
-/// Where in its element a pointer is, each way from 0 to 1.
+/// Returns the position of the pointer in its element, from 0 to 1 in each direction.
 pub(crate) fn place_in(event: &web_sys::PointerEvent) -> Option<(f64, f64)> {
     let element = event.current_target()?.dyn_into::<web_sys::Element>().ok()?;
     let place = element.get_bounding_client_rect();
@@ -94,25 +95,25 @@ fn element(id: &str) -> Option<web_sys::Element> {
     web_sys::window()?.document()?.get_element_by_id(id)
 }
 
-/// What the browser's tab is called.
+/// Sets the title of the browser tab.
 pub(crate) fn set_title(title: &str) {
     if let Some(document) = web_sys::window().and_then(|window| window.document()) {
         document.set_title(title);
     }
 }
 
-/// The width of the page in pixels.
+/// Returns the width of the page in CSS pixels.
 pub(crate) fn width() -> f64 {
     let width = web_sys::window().and_then(|window| window.inner_width().ok()?.as_f64());
     width.unwrap_or(1440.0)
 }
 
-/// The query of this page's address.
+/// Returns the query of the page's address, with its question mark.
 pub(crate) fn query() -> String {
     web_sys::window().and_then(|window| window.location().search().ok()).unwrap_or_default()
 }
 
-/// Puts a query into the address bar, without a step in the history.
+/// Replaces the query in the address bar without adding an entry to the history.
 pub(crate) fn replace_query(query: &str) {
     let Some(window) = web_sys::window() else { return };
     let path = window.location().pathname().unwrap_or_default();
@@ -126,47 +127,47 @@ pub(crate) fn replace_query(query: &str) {
     }
 }
 
-/// What was kept under a name; `None` without storage.
+/// Returns the text stored under a key; `None` if there is none, or no storage.
 pub(crate) fn kept(key: &str) -> Option<String> {
     storage()?.get_item(key).ok()?
 }
 
-/// As [`kept`], but by this window alone, for as long as it is open; [`keep_here`] keeps it.
+/// Returns the text that [`keep_here`] stored under a key, for this window alone and while it is open.
 pub(crate) fn kept_here(key: &str) -> Option<String> {
     own_storage()?.get_item(key).ok()?
 }
 
-/// As [`keep`], but for this window alone.
+/// Stores a text under a key for this window alone. Without storage, or when it is full, nothing is stored.
 pub(crate) fn keep_here(key: &str, text: &str) {
     if let Some(storage) = own_storage() {
         drop(storage.set_item(key, text));
     }
 }
 
-/// Loads the page anew.
+/// Reloads the page from the server.
 pub(crate) fn reload() {
     if let Some(window) = web_sys::window() {
-        // What can't be loaded anew stays as it is.
+        // If the browser refuses, the page stays as it is.
         drop(window.location().reload());
     }
 }
 
-/// Keeps a text under a name for as long as the browser does; without storage, or when it is full, not at all.
+/// Stores a text under a key for all windows of this browser. Without storage, or when it is full, nothing is stored.
 pub(crate) fn keep(key: &str, text: &str) {
     if let Some(storage) = storage() {
         drop(storage.set_item(key, text));
     }
 }
 
-/// Forgets what was kept under a name.
+/// Removes the text stored under a key.
 pub(crate) fn forget(key: &str) {
     if let Some(storage) = storage() {
-        // What can't be removed is not there.
+        // Fails only if there is nothing to remove.
         drop(storage.remove_item(key));
     }
 }
 
-/// Everything that was kept under names that begin so; it is not kept any more.
+/// Removes and returns all texts stored under keys that begin with `prefix`.
 pub(crate) fn take_kept(prefix: &str) -> Vec<String> {
     let Some(storage) = storage() else { return Vec::new() };
     let names = (0..storage.length().unwrap_or_default()).filter_map(|at| storage.key(at).ok().flatten());
@@ -187,17 +188,17 @@ fn own_storage() -> Option<web_sys::Storage> {
     web_sys::window()?.session_storage().ok()?
 }
 
-/// A CSS variable of the page, such as `--text`, as it is now.
+/// Returns the current value of a CSS variable of the page, such as `--text`.
 pub(crate) fn token(name: &str) -> String {
     let style = root().and_then(|root| web_sys::window()?.get_computed_style(&root).ok()?);
     style.and_then(|style| style.get_property_value(name).ok()).unwrap_or_default()
 }
 
-/// What is found in the light theme, whichever is in force: for paper.
+/// Calls `look` under the light theme, whichever theme is in force, for output on paper.
 pub(crate) fn in_light<T>(look: impl FnOnce() -> T) -> T {
     let Some(root) = root() else { return look() };
     let pinned = root.get_attribute("data-theme");
-    // Nothing is drawn before this returns. Setting and removing a constant attribute can't fail.
+    // The browser draws nothing before this function returns. Setting and removing a constant attribute can't fail.
     drop(root.set_attribute("data-theme", "light"));
     let found = look();
     drop(match pinned {
@@ -207,7 +208,7 @@ pub(crate) fn in_light<T>(look: impl FnOnce() -> T) -> T {
     found
 }
 
-/// The protocol by which this server was last reached: `http/1.1`, `h2` (Resource Timing, `nextHopProtocol`).
+/// Returns the protocol of the newest recorded load, as in `http/1.1` or `h2` (Resource Timing, `nextHopProtocol`).
 pub(crate) fn protocol() -> String {
     let performance = web_sys::window().and_then(|window| window.performance());
     let entries = performance.map(|performance| performance.get_entries_by_type("resource"));
@@ -218,33 +219,33 @@ pub(crate) fn protocol() -> String {
         .unwrap_or_default()
 }
 
-/// What the browser calls itself.
+/// Returns the user agent string of the browser.
 pub(crate) fn browser() -> String {
     web_sys::window().and_then(|window| window.navigator().user_agent().ok()).unwrap_or_default()
 }
 
-/// Another tab is in front of this one.
+/// True while another tab is in front of this one.
 pub(crate) fn is_hidden() -> bool {
     web_sys::window().and_then(|window| window.document()).is_some_and(|document| document.hidden())
 }
 
-/// The visitor asked for less motion.
+/// True if the visitor's system asks for reduced motion.
 pub(crate) fn prefers_reduced_motion() -> bool {
     matches("(prefers-reduced-motion: reduce)")
 }
 
-/// Puts a text on the clipboard; false if the browser doesn't let us.
+/// Puts a text on the clipboard. Returns false if the browser does not allow it.
 pub(crate) async fn copy(text: &str) -> bool {
     let Some(window) = web_sys::window() else { return false };
     let clipboard = js_sys::Reflect::get(&window.navigator(), &"clipboard".into()).ok();
-    // Browsers offer no clipboard to pages that came over plain HTTP from another host.
+    // Browsers offer no clipboard to pages served over plain HTTP from another host.
     let Some(clipboard) = clipboard.and_then(|value| value.dyn_into::<web_sys::Clipboard>().ok()) else {
         return false;
     };
     JsFuture::from(clipboard.write_text(text)).await.is_ok()
 }
 
-/// Offers a text as a file.
+/// Offers a text as a download.
 pub(crate) fn save(name: &str, mime: &str, text: &str) {
     let parts = js_sys::Array::of1(&text.into());
     let options = web_sys::BlobPropertyBag::new();
@@ -254,7 +255,7 @@ pub(crate) fn save(name: &str, mime: &str, text: &str) {
     }
 }
 
-/// Offers bytes as a file.
+/// Offers a blob as a download.
 pub(crate) fn save_blob(name: &str, blob: &web_sys::Blob) {
     let Ok(address) = web_sys::Url::create_object_url_with_blob(blob) else { return };
     let document = web_sys::window().and_then(|window| window.document());
@@ -264,11 +265,11 @@ pub(crate) fn save_blob(name: &str, blob: &web_sys::Blob) {
         link.set_download(name);
         link.click();
     }
-    // What was clicked is being read already; an address that is gone needs no revoking.
+    // The browser is already reading the blob, and revoking an unknown address is no error.
     drop(web_sys::Url::revoke_object_url(&address));
 }
 
-/// A few random letters, so that two pages don't share what is theirs alone.
+/// Returns a random id of eight letters and digits, which keeps the topics and keys of two pages apart.
 pub(crate) fn random_id() -> String {
     const LETTERS: &[u8] = b"abcdefghijkmnpqrstuvwxyz23456789";
     #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "below 32")]
@@ -276,7 +277,8 @@ pub(crate) fn random_id() -> String {
     (0..8).map(|_| letter()).collect()
 }
 
-/// Random bytes that nobody can guess.
+/// Returns 16 random bytes that nobody can guess; in a browser without `crypto` they come from `Math.random` and can be
+/// guessed.
 pub(crate) fn random_bytes() -> [u8; 16] {
     let mut bytes = [0; 16];
     let crypto = web_sys::window().and_then(|window| window.crypto().ok());
@@ -289,7 +291,7 @@ pub(crate) fn random_bytes() -> [u8; 16] {
     bytes
 }
 
-/// A seed for jitter.
+/// Returns a random seed, for jitter and not for secrets.
 #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "any number will do")]
 pub(crate) fn random_seed() -> u64 {
     (js_sys::Math::random() * 9e15) as u64

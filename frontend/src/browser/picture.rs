@@ -1,12 +1,12 @@
-//! An SVG as a PNG, drawn by the browser.
+//! Rendering of an SVG to a PNG, by the browser.
 
 use wasm_bindgen::{JsCast as _, closure::Closure};
 use wasm_bindgen_futures::JsFuture;
 
-/// Twice the size on screen, for displays and printers with finer pixels.
+/// Size of the PNG relative to the screen, for displays and printers with finer pixels.
 const SCALE: f64 = 2.0;
 
-/// The picture as a PNG; `None` if the browser can't draw it.
+/// Renders an SVG as a PNG; `None` if the browser can't draw it.
 pub(crate) async fn png(svg: &str) -> Option<web_sys::Blob> {
     let image = web_sys::HtmlImageElement::new().ok()?;
     image.set_src(&format!("data:image/svg+xml;charset=utf-8,{}", js_sys::encode_uri_component(svg)));
@@ -26,7 +26,8 @@ pub(crate) async fn png(svg: &str) -> Option<web_sys::Blob> {
             // Resolving a promise of our own can't fail.
             drop(resolve.call1(&wasm_bindgen::JsValue::NULL, &blob));
         });
-        // A canvas without pixels calls back with null; one that can't call back leaves the promise, and that no one waits for long.
+        // A canvas without pixels calls back with null. If `to_blob` fails, the promise stays pending, and only a task
+        // that ends with its page waits for it.
         drop(canvas.to_blob(told.unchecked_ref()));
     });
     JsFuture::from(promise).await.ok()?.dyn_into().ok()

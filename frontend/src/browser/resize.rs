@@ -1,16 +1,18 @@
-//! An element's width, told whenever it changes, until dropped.
+//! The width of an element, reported whenever it changes, until dropped.
 
 use wasm_bindgen::{JsCast as _, closure::Closure};
 
-/// Tells an element's inner width in CSS pixels, at once and on every change. Dropping it ends that.
+/// Reports the inner width of an element in CSS pixels, at once and on every change. Dropping the handle ends the
+/// reports.
 pub(crate) struct Widths {
     observer: web_sys::ResizeObserver,
-    /// What the browser calls as long as the observer is connected.
+    /// Closure that the browser calls while the observer is connected.
     _callback: Closure<dyn FnMut()>,
 }
 
 impl Widths {
-    /// `element`'s height should not follow its width: a change made while the browser tells is told again, as an error.
+    /// Starts reporting the width of `element`, whose height should not follow its width: the browser reports a change
+    /// made during the callback again, as an error.
     pub(crate) fn follow(element: &web_sys::Element, tell: impl Fn(f64) + 'static) -> Option<Self> {
         let followed = element.clone();
         let callback = Closure::<dyn FnMut()>::new(move || tell(f64::from(followed.client_width())));

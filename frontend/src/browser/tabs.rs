@@ -3,14 +3,14 @@
 use wasm_bindgen::{JsCast as _, closure::Closure};
 use web_sys::{BroadcastChannel, MessageEvent};
 
-/// A channel between tabs; what a tab says it does not hear itself. Dropping it closes it.
+/// A channel between tabs. A tab does not receive its own messages. Dropping the handle closes the channel.
 pub(crate) struct Tabs {
     channel: BroadcastChannel,
     _on_message: Closure<dyn FnMut(MessageEvent)>,
 }
 
 impl Tabs {
-    /// Opens it; `None` in a browser without one.
+    /// Opens the channel; `None` in a browser without `BroadcastChannel`.
     pub(crate) fn open(name: &str, mut hear: impl FnMut(String) + 'static) -> Option<Self> {
         let channel = BroadcastChannel::new(name).ok()?;
         let on_message = Closure::new(move |event: MessageEvent| {
@@ -22,9 +22,9 @@ impl Tabs {
         Some(Self { channel, _on_message: on_message })
     }
 
-    /// Tells all others.
+    /// Sends a text to all other tabs.
     pub(crate) fn tell(&self, text: &str) {
-        // A text can be cloned, and a closed channel has nobody to hear it.
+        // A text can always be cloned, and a closed channel has no listeners.
         drop(self.channel.post_message(&text.into()));
     }
 }

@@ -1,7 +1,7 @@
-//! Tasks of a page: they end with it.
+//! Tasks that end with their page.
 //!
-//! A page's signals are gone when another page is there, and a task that reads one of them then ends the app with a panic.
-//! Tasks of the whole app, which outlive its pages, are spawned by `wasm_bindgen_futures` instead.
+//! The signals of a page are disposed when another page replaces it, and a task that then reads one panics and ends the
+//! app. Tasks of the whole app, which outlive its pages, are spawned by `wasm_bindgen_futures` instead.
 
 use std::{cell::Cell, future::poll_fn, pin::Pin, task::Poll};
 
@@ -9,12 +9,12 @@ thread_local! {
     static PAGE: Cell<u32> = const { Cell::new(0) };
 }
 
-/// Another page begins: tasks of the one before never run again.
+/// Begins another page: tasks of the previous page never run again.
 pub(crate) fn turn_page() {
     PAGE.set(PAGE.get().wrapping_add(1));
 }
 
-/// Runs a task for as long as the page is there.
+/// Spawns a task that ends when its page is replaced.
 pub(crate) fn spawn(task: impl Future<Output = ()> + 'static) {
     let page = PAGE.get();
     let mut task: Option<Pin<Box<dyn Future<Output = ()>>>> = Some(Box::pin(task));

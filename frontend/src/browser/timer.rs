@@ -1,8 +1,8 @@
-//! Waiting, in a task that its owner may end meanwhile.
+//! Waiting in a task whose owner may be gone meanwhile.
 
 use wasm_bindgen_futures::JsFuture;
 
-/// Resolves after so many milliseconds. Whoever waits looks again whether it is still wanted.
+/// Resolves after `ms` milliseconds. The caller must then check whether its work is still wanted.
 pub(crate) async fn sleep(ms: f64) {
     let promise = js_sys::Promise::new(&mut |resolve, _| {
         if let Some(window) = web_sys::window() {

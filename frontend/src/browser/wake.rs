@@ -1,11 +1,11 @@
-//! Waiting that somebody may cut short: whatever waits for its next attempt is woken when one that tried came through, when the
-//! network is back, and when the visitor says so.
+//! Waits that can be cut short: a stream that waits for its next attempt is woken when another stream's attempt
+//! succeeds, when the network is back, and when the visitor asks to retry now.
 
 use std::cell::Cell;
 
 use super::{clock, timer};
 
-/// How soon a call is heard.
+/// Interval at which a sleeper checks for a call, in milliseconds.
 const STEP_MS: f64 = 100.0;
 
 thread_local! {
@@ -17,7 +17,7 @@ pub(crate) fn call() {
     CALLS.set(CALLS.get().wrapping_add(1));
 }
 
-/// Resolves after so many milliseconds, or soon after the next [`call`].
+/// Resolves after `ms` milliseconds, or within a tenth of a second of the next [`call`].
 pub(crate) async fn sleep(ms: f64) {
     let (until_ms, heard) = (clock::now_ms() + ms, CALLS.get());
     loop {
@@ -45,7 +45,7 @@ mod tests {
             timer::sleep(5.0).await;
             call();
         });
-        // Eleven days, but for the call.
+        // Would take eleven days without the call.
         sleep(1e9).await;
         sleep(1.0).await;
     }

@@ -1,6 +1,11 @@
-//! The bytes of one unit of the wire: each part in its own colour, as text, as JSON, or in hexadecimal; and the command
-//! line that repeats it.
+//! The bytes of one wire unit: each part in its own colour, as text, as JSON, or in hexadecimal, with the `curl`
+//! command that repeats the request.
 
+use fourways_model::{
+    export::{curl::curl, hex, json},
+    format::{bytes, fixed},
+    wire::{Entry, Wire},
+};
 use fourways_shared::lab::{Class, Part, Unit};
 use leptos::prelude::*;
 
@@ -11,19 +16,14 @@ use super::{
 use crate::{
     browser::{page, task, timer},
     pages::streams::Streams,
-    state::{
-        export::{curl::curl, hex, json},
-        format::{bytes, fixed},
-        wire::{Entry, Wire},
-    },
 };
 
 const VIEWS: [&str; 4] = ["Parts", "JSON", "Text", "Hex"];
-/// Longer ones are cut: nobody reads them here, and a browser takes seconds to lay them out.
+/// Number of bytes shown of a text at most: nobody reads longer ones here, and a browser takes seconds to lay them out.
 const MAX_SHOWN: usize = 8 * 1024;
 const MAX_HEX_LINES: usize = 128;
 
-/// What is shown of an entry, made when it is chosen.
+/// Rendered views of one wire entry, computed when the entry is chosen.
 #[derive(Clone, Debug, PartialEq)]
 struct Shown {
     caption: String,
@@ -43,18 +43,18 @@ struct Span {
 
 #[component]
 pub(crate) fn Anatomy(
-    /// The page's.
+    /// Streams of the page; one of its techniques is watched.
     streams: Streams,
-    /// The chosen entry.
+    /// Sequence number of the chosen wire entry; `None` shows the newest entry.
     chosen: RwSignal<Option<u64>>,
-    /// When to look again.
+    /// Counter whose changes redraw the component.
     tick: RwSignal<u32>,
 ) -> impl IntoView {
     let view_at = RwSignal::new(0_usize);
     let copied = RwSignal::new("Copy as curl");
     let shown = Memo::new(move |_| {
         let seq = chosen.get();
-        // Without a choice the newest one that brought something.
+        // Without a choice, shows the newest entry that carries payload.
         let newest = |wire: &Wire| {
             wire.entries().rev().find(|entry| entry.bytes(Class::Payload) > 0).map(|entry| entry.seq)
         };
@@ -175,7 +175,7 @@ impl Shown {
     }
 }
 
-/// Bytes of a part for people: line ends are made visible, what is no text is hexadecimal.
+/// Formats the bytes of a part for reading: line ends are made visible, binary parts are shown in hexadecimal.
 fn show(part: Part, bytes: &[u8], is_masked: bool) -> String {
     let is_binary = matches!(part, Part::FrameHead | Part::Mask) || (is_masked && part != Part::StartLine);
     if is_binary {

@@ -1,19 +1,21 @@
-//! [`Change`] changes a signal's value on a copy, so that a closure which reads the same signal meanwhile reads the old value.
+//! [`Change`] updates the value of a signal on a copy, so a closure that reads the signal during the update sees the
+//! old value.
 //!
-//! `Update::update` locks the signal while its closure runs, and a closure that reads the same signal ends the app with a panic. Clippy refuses
-//! it everywhere (`clippy.toml`); this is what there is instead.
+//! `Update::update` locks the signal while its closure runs; a closure that reads the same signal then panics and ends
+//! the app. Clippy therefore forbids it everywhere (`clippy.toml`), and this trait takes its place.
 
 use leptos::prelude::{GetUntracked, Set};
 
-/// A signal that can be changed.
+/// A signal whose value can be changed through a copy.
 pub(crate) trait Change {
-    /// What it holds.
+    /// Type of the signal's value.
     type Value;
 
-    /// Changes the value and tells who reads it. False if the signal's page has gone, and nothing was changed.
+    /// Changes the value and notifies the signal's subscribers. Returns false, and changes nothing, if the signal was
+    /// disposed with its page.
     fn changed(&self, change: impl FnOnce(&mut Self::Value)) -> bool;
 
-    /// The same where it does not matter whether the page is still there.
+    /// Changes the value as [`Self::changed`] does, where it does not matter whether the page is still there.
     fn change(&self, change: impl FnOnce(&mut Self::Value)) {
         self.changed(change);
     }
@@ -25,7 +27,7 @@ impl<T, S: GetUntracked<Value = T> + Set<Value = T>> Change for S {
     fn changed(&self, change: impl FnOnce(&mut T)) -> bool {
         let Some(mut value) = self.try_get_untracked() else { return false };
         change(&mut value);
-        // A page that goes while its own code runs takes the value with it.
+        // If the page is left while its own code runs, the value is discarded with it.
         self.try_set(value).is_none()
     }
 }

@@ -1,8 +1,12 @@
-//! Charts: a card with its legend, the picture with a cursor, and the same figures as a table.
+//! Charts: a card with a legend, the drawing with a cursor, and the same figures as a table.
 //!
-//! What is drawn comes from `state/chart.rs`; here marks only become nodes. One component shows every kind of chart:
-//! the app then has one copy of what keeps it up to date.
+//! The geometry comes from `fourways_model::chart`; this module only turns marks into nodes. One component shows every
+//! kind of chart, so the app contains one copy of the code that keeps a chart up to date.
 
+use fourways_model::{
+    chart::{Chart, Frame, Group, Mark, Reading, Row, Table, number, toggle},
+    format::fixed,
+};
 use fourways_shared::Technique;
 use leptos::{
     ev::{KeyboardEvent, PointerEvent},
@@ -14,27 +18,21 @@ use super::{
     change::Change as _,
     dynamic::{part, text},
 };
-use crate::{
-    browser::resize::Widths,
-    state::{
-        chart::{Chart, Frame, Group, Mark, Reading, Row, Table, number, toggle},
-        format::fixed,
-    },
-};
+use crate::browser::resize::Widths;
 
-/// Who is not shown, by [`Technique::index`]. One signal for all charts of a page.
+/// Techniques that are switched off, by [`Technique::index`]. One signal is shared by all charts of a page.
 pub(crate) type Hidden = RwSignal<[bool; 4]>;
 
 #[component]
 pub(crate) fn ChartCard(
-    /// What it shows.
+    /// Heading of the card.
     title: &'static str,
-    /// How to read it, in one sentence.
+    /// One sentence on how to read the chart.
     about: &'static str,
-    /// The data. It is read on every move of the cursor: a memo or an `RwSignal`, not a derived signal.
+    /// The data, read on every move of the cursor: pass a memo or an `RwSignal`, not a derived signal.
     #[prop(into)]
     chart: Signal<Chart>,
-    /// The page's.
+    /// Techniques that are switched off, shared by the charts of the page.
     hidden: Hidden,
 ) -> impl IntoView {
     let is_table = RwSignal::new(false);
@@ -49,10 +47,10 @@ pub(crate) fn ChartCard(
     }
 }
 
-/// A button for each technique, with its stroke pattern.
+/// The legend: one button per technique, in its stroke pattern, that shows or hides the technique.
 #[component]
 pub(crate) fn Legend(
-    /// The page's.
+    /// Techniques that are switched off, shared by the charts of the page.
     hidden: Hidden,
 ) -> impl IntoView {
     let buttons = Technique::ALL.map(|technique| {
@@ -73,10 +71,10 @@ pub(crate) fn Legend(
     view! { <div class="chart-key" role="group" aria-label="Techniques shown">{buttons}</div> }
 }
 
-/// Shows figures instead of pictures.
+/// A button that switches between the drawing and the table of figures.
 #[component]
 pub(crate) fn TableSwitch(
-    /// Of one chart, or of several.
+    /// True while the table is shown; one switch may drive several charts.
     is_table: RwSignal<bool>,
 ) -> impl IntoView {
     view! {
@@ -86,17 +84,17 @@ pub(crate) fn TableSwitch(
     }
 }
 
-/// The chart alone, as wide as there is room.
+/// A chart without its card, as wide as its container.
 #[component]
 pub(crate) fn Figure(
-    /// What it shows, for those who don't see it.
+    /// Title of the chart, for screen readers.
     title: &'static str,
     /// The data, as in [`ChartCard`].
     #[prop(into)]
     chart: Signal<Chart>,
-    /// The page's.
+    /// Techniques that are switched off, shared by the charts of the page.
     hidden: Hidden,
-    /// Figures are wanted instead.
+    /// True while the table is shown instead of the drawing.
     is_table: Signal<bool>,
 ) -> impl IntoView {
     let ruler = NodeRef::<Div>::new();
@@ -105,7 +103,7 @@ pub(crate) fn Figure(
     Effect::new(move |_| {
         if let Some(ruler) = ruler.get() {
             let tell = move |now| {
-                // A page that has gone needs no width.
+                // Fails only after the page is gone and needs no width.
                 let _gone = width.try_set(now);
             };
             widths.set_value(Widths::follow(&ruler, tell));
@@ -114,7 +112,7 @@ pub(crate) fn Figure(
     let frame = move || Frame { width: width.get(), hidden: hidden.get() };
     let frame_now = move || Frame { width: width.get_untracked(), hidden: hidden.get_untracked() };
     let cursor = RwSignal::new(None::<usize>);
-    // A pointer's every move read out would be noise; a key's is what was asked for.
+    // Readings are announced for key presses only: announcing every pointer move would be noise.
     let by_key = RwSignal::new(false);
     let point = move |event: PointerEvent| {
         let (x, y) = (f64::from(event.offset_x()), f64::from(event.offset_y()));
@@ -125,7 +123,7 @@ pub(crate) fn Figure(
         }
     };
     let leave = move |event: PointerEvent| {
-        // A finger that is lifted leaves its reading.
+        // After a touch, the reading stays visible.
         if event.pointer_type() != "touch" {
             cursor.set(None);
         }
@@ -198,7 +196,7 @@ fn mark(mark: Mark) -> AnyView {
     }
 }
 
-/// What lies under the cursor, on the side of it where there is more room.
+/// Renders the reading under the cursor, on the side with more room.
 fn note(reading: Reading, width: f64) -> AnyView {
     let (side, away) =
         if reading.x * 2.0 > width { ("right", width - reading.x) } else { ("left", reading.x) };

@@ -1,22 +1,20 @@
-//! Code to paste, by language.
+//! Code samples to paste, one per language.
 
+use fourways_model::{
+    highlight::{Ink, highlight},
+    snippets::Snippet,
+};
 use leptos::prelude::*;
 
 use super::{
     dynamic::{part, text},
     segments::Segments,
 };
-use crate::{
-    browser::{page, task},
-    state::{
-        highlight::{Ink, highlight},
-        snippets::Snippet,
-    },
-};
+use crate::browser::{page, task};
 
 #[component]
 pub(crate) fn CodeCard(
-    /// One for each language; always the same number.
+    /// One snippet per language; the number of languages never changes.
     snippets: Signal<Vec<Snippet>>,
 ) -> impl IntoView {
     let chosen = RwSignal::new(1_usize);
@@ -46,7 +44,7 @@ pub(crate) fn CodeCard(
     }
 }
 
-/// Code, coloured a little.
+/// Renders code with light syntax colouring.
 pub(crate) fn inked(code: &str) -> AnyView {
     let piece = |(ink, words): (Ink, &str)| {
         let words = words.to_owned();

@@ -1,4 +1,4 @@
-//! A button for what can't be taken back or touches others: it asks again, in its own place.
+//! A button for actions that cannot be undone or that affect others: it asks for confirmation in place.
 
 use leptos::prelude::*;
 
@@ -7,24 +7,24 @@ use crate::browser::page;
 
 #[component]
 pub(crate) fn Confirm(
-    /// On the button.
+    /// Text on the button.
     #[prop(into)]
     label: Signal<String>,
-    /// What the button is called by those who don't see where it stands.
+    /// Accessible name of the button, for users who cannot see where it stands.
     #[prop(into)]
     name: String,
-    /// What is asked.
+    /// Text of the confirmation question.
     #[prop(into)]
     question: Signal<String>,
-    /// What the button that does it says.
+    /// Text on the confirming button.
     yes: &'static str,
-    /// Does it.
+    /// Called when the visitor confirms.
     #[prop(into)]
     run: Callback<()>,
-    /// Nothing can be asked now.
+    /// True while the action is not available.
     #[prop(optional, into)]
     disabled: Signal<bool>,
-    /// What tests find the button by; that of the answer has `-yes` behind it.
+    /// Test id of the button; the confirming button has the same id with `-yes` appended.
     #[prop(into)]
     testid: String,
 ) -> impl IntoView {
@@ -36,7 +36,7 @@ pub(crate) fn Confirm(
     part(move || {
         let (name, testid) = (name.clone(), testid.clone());
         if is_asked.get() {
-            // The button is made anew, and whoever uses the keyboard is where it was.
+            // Cancelling creates the button again; focusing it puts keyboard users back where they were.
             let back = testid.clone();
             view! {
                 <span class="confirm" role="group" aria-label=name>

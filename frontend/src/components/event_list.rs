@@ -1,23 +1,23 @@
-//! The newest events as text.
+//! A list of the newest events as text.
 
 use leptos::prelude::*;
 
 use super::dynamic::part;
-use crate::state::format::duration;
+use fourways_model::format::duration;
 
-/// A line of the list.
+/// One event of the list.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Line {
     pub(crate) offset: u64,
     pub(crate) topic: String,
     pub(crate) data: String,
-    /// `None`: it was replayed.
+    /// Milliseconds from publishing to delivery; `None` for a replayed event.
     pub(crate) latency_ms: Option<f64>,
 }
 
 #[component]
 pub(crate) fn EventList(
-    /// Newest first.
+    /// Events to show, newest first.
     lines: Signal<Vec<Line>>,
 ) -> impl IntoView {
     let is_empty = Memo::new(move |_| lines.with(Vec::is_empty));

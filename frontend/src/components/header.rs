@@ -1,5 +1,6 @@
-//! The top line: brand, connection, legend, theme.
+//! The top line of every page: brand, connection state, legend of the techniques, theme switch.
 
+use fourways_model::format::duration;
 use fourways_shared::Technique;
 use leptos::prelude::*;
 
@@ -8,13 +9,13 @@ use super::{
     dynamic::text,
     icon::{Glyph, Icon},
 };
-use crate::{browser::page, pages::health::State, state::format::duration};
+use crate::{browser::page, pages::health::State};
 
 #[component]
 pub(crate) fn Header(
-    /// Whether the server answers.
+    /// State of the connection to the server.
     health: RwSignal<State>,
-    /// Who is signed in, and the way in or out.
+    /// The sign-in state, with its button.
     children: Children,
 ) -> impl IntoView {
     let is_dark = RwSignal::new(page::is_dark());
@@ -60,7 +61,7 @@ pub(crate) fn Header(
             <span class="conn" data-state=text(shape) role="status">
                 <i aria-hidden="true"></i>
                 <span data-testid="connection">{text(word)}</span>
-                // Changes every few seconds: not for the status region to read out.
+                // Changes every few seconds, so the status region must not read it out.
                 <span class="mono muted" aria-hidden="true">{text(round_trip)}</span>
             </span>
             {children()}

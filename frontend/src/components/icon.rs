@@ -1,33 +1,33 @@
-//! Glyphs from the sprite in the page: a technique is never told by colour alone.
+//! Glyphs from the SVG sprite of the page. Every technique has a glyph, so techniques never differ by colour alone.
 
 use fourways_shared::Technique;
 use leptos::prelude::*;
 
 use super::dynamic::text;
 
-/// An icon by its name in the sprite; decoration only.
+/// An icon of the sprite, by name. Decoration only: hidden from screen readers.
 #[component]
 pub(crate) fn Icon(
-    /// Without the `i-`.
+    /// Name of the icon in the sprite, without its `i-` prefix.
     #[prop(into)]
     name: Signal<&'static str>,
 ) -> impl IntoView {
     view! { <svg class="icon" aria-hidden="true"><use href=text(move || format!("#i-{}", name.get())) /></svg> }
 }
 
-/// A technique's glyph; decoration only.
+/// The glyph of a technique. Decoration only: hidden from screen readers.
 #[component]
 pub(crate) fn Glyph(
-    /// Whose.
+    /// Technique whose glyph is drawn.
     technique: Technique,
 ) -> impl IntoView {
     view! { <svg class="g" aria-hidden="true"><use href=format!("#g-{}", technique.name()) /></svg> }
 }
 
-/// Glyph and name.
+/// The glyph of a technique, followed by its name.
 #[component]
 pub(crate) fn Name(
-    /// Whose.
+    /// Technique whose glyph is drawn.
     technique: Technique,
 ) -> impl IntoView {
     view! { <span class="name" data-technique=technique.name()><Glyph technique=technique />{technique.label()}</span> }

@@ -1,8 +1,15 @@
-//! The wire inspector: every unit of a technique's wire in a windowed table, newest first, and the bytes of the chosen.
+//! The wire inspector: every unit on the wire of a technique in a windowed table, newest first, and the bytes of the
+//! chosen unit.
 //!
-//! It follows until a row is chosen, the table is scrolled or it is paused; then it stands still and counts what is
-//! newer. Only the rows in sight exist.
+//! The table follows the stream until a row is chosen, the table is scrolled or the visitor holds it; then it stands
+//! still and counts newer units. Only the rows in sight exist in the page.
 
+use fourways_model::{
+    export::{har::har, ndjson::ndjson},
+    format::plural,
+    row::Row,
+    wire::{Filter, Kind},
+};
 use leptos::{ev::KeyboardEvent, prelude::*};
 
 use super::{
@@ -12,21 +19,12 @@ use super::{
     icon::Icon,
     segments::Segments,
 };
-use crate::{
-    browser::page,
-    pages::streams::Streams,
-    state::{
-        export::{har::har, ndjson::ndjson},
-        format::plural,
-        row::Row,
-        wire::{Filter, Kind},
-    },
-};
+use crate::{browser::page, pages::streams::Streams};
 
 const ROW_PX: f64 = 25.0;
-/// Rows above and below those in sight, so that scrolling meets no blank.
+/// Spare rows above and below the visible ones, so that scrolling shows no blank area.
 const SPARE: usize = 14;
-/// Rows are filled anew when so many have gone by; the spare ones stand in until then.
+/// Rows are refilled once this many have scrolled past; the spare rows cover the time until then.
 const STEP: usize = 10;
 const SHOWN: usize = 16;
 const PLACES: usize = SHOWN + 2 * SPARE;
@@ -34,11 +32,11 @@ const PLACES: usize = SHOWN + 2 * SPARE;
 #[component]
 #[expect(clippy::too_many_lines, reason = "most of it is the table itself")]
 pub(crate) fn Inspector(
-    /// The page's; one of its techniques is watched.
+    /// Streams of the page; one of its techniques is watched.
     streams: Streams,
-    /// When to look again.
+    /// Counter whose changes redraw the table.
     tick: RwSignal<u32>,
-    /// The chosen entry.
+    /// Sequence number of the chosen wire entry.
     chosen: RwSignal<Option<u64>>,
 ) -> impl IntoView {
     let filter = RwSignal::new(Filter::default());
@@ -58,7 +56,7 @@ pub(crate) fn Inspector(
             list.set_scroll_top(0);
         }
     };
-    // Chosen here or in the diagram: what is looked at must not run away.
+    // A row chosen here or in the diagram must not scroll out of view.
     Effect::new(move |_| {
         if chosen.get().is_some() {
             freeze();
@@ -132,11 +130,11 @@ pub(crate) fn Inspector(
     });
     let save = move |name: &'static str,
                      mime: &'static str,
-                     write: fn(&crate::state::wire::Wire, &str) -> String| {
+                     write: fn(&fourways_model::wire::Wire, &str) -> String| {
         let text = streams.watched(|_, wire, _| write(wire, &page::origin()));
         page::save(name, mime, &text.unwrap_or_default());
     };
-    // The rows stay, what is in them changes: making forty rows takes longer than a frame.
+    // The row elements stay and only their contents change: creating forty rows takes longer than a frame.
     let places = [(); PLACES].map(|()| RwSignal::new(None::<Row>));
     Effect::new(move |_| {
         look.with(|(.., rows)| {
@@ -148,7 +146,7 @@ pub(crate) fn Inspector(
         });
     });
     #[expect(clippy::cast_precision_loss, reason = "pixels")]
-    let gap = |rows: usize| format!("height:{}px", crate::state::format::fixed(rows as f64 * ROW_PX, 0));
+    let gap = |rows: usize| format!("height:{}px", fourways_model::format::fixed(rows as f64 * ROW_PX, 0));
     let above = move || look.with(|(from, ..)| gap(*from));
     let below = move || look.with(|(from, count, rows)| gap(count.saturating_sub(from + rows.len())));
     view! {
@@ -209,9 +207,9 @@ pub(crate) fn Inspector(
 
 #[component]
 fn WireRow(
-    /// What it shows; without, it is not there.
+    /// Contents of the row; the row is hidden while this is `None`.
     row: RwSignal<Option<Row>>,
-    /// The chosen entry.
+    /// Sequence number of the chosen wire entry.
     chosen: RwSignal<Option<u64>>,
 ) -> impl IntoView {
     let seq = move || row.with(|row| row.as_ref().map(|row| row.seq));

@@ -1,4 +1,5 @@
-//! What draws: data in, callbacks out; no connection, no storage.
+//! Components draw: data in, callbacks out. They open no connections, and only the theme switch in `header` stores
+//! anything.
 
 pub(crate) mod anatomy;
 pub(crate) mod change;

@@ -1,4 +1,4 @@
-//! The links to the app's pages.
+//! The links to the pages of the app.
 
 use fourways_shared::Technique;
 use leptos::prelude::*;
@@ -6,7 +6,7 @@ use leptos::prelude::*;
 use super::icon::Glyph;
 use crate::browser::page;
 
-/// Address, label and technique of every page, in order.
+/// Returns the address, label and technique of every page, in order.
 fn pages() -> Vec<(String, &'static str, Option<Technique>)> {
     let technique =
         |technique: Technique| (format!("/{}", technique.slug()), technique.label(), Some(technique));
@@ -22,7 +22,7 @@ fn pages() -> Vec<(String, &'static str, Option<Technique>)> {
 
 #[component]
 pub(crate) fn Nav(
-    /// Where the page is, without a slash at the end.
+    /// Path of the current page, without a trailing slash.
     path: Signal<String>,
 ) -> impl IntoView {
     Effect::new(move |_| {
@@ -36,7 +36,7 @@ pub(crate) fn Nav(
             let path = path.get();
             let is_below =
                 !target.is_empty() && path.strip_prefix(&target).is_some_and(|rest| rest.starts_with('/'));
-            // A use case is a page below the one that is linked.
+            // The page of a use case lies below the linked `/use-cases`.
             (path == target).then_some("page").or(is_below.then_some("true"))
         });
         view! {

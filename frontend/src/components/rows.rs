@@ -1,14 +1,14 @@
-//! Rows of a table that stay as they are while others come and go, so that the focus stays too.
+//! Table rows that stay in place while other rows come and go, so the keyboard focus stays too.
 
 use std::sync::Arc;
 
 use leptos::prelude::*;
 
-/// Makes the row of a key.
+/// Creates the row of a key.
 pub(crate) type Make = Arc<dyn Fn(String) -> AnyView + Send + Sync>;
 
-/// A row for each key; what changes within a row, the row follows itself. One type for all tables: each further one
-/// would be some kilobytes of the app.
+/// Renders one row per key; a row keeps its own contents up to date. All tables use this one function, because each
+/// further instance would add some kilobytes to the app.
 pub(crate) fn rows(keys: impl Fn() -> Vec<String> + Send + Sync + 'static, make: Make) -> AnyView {
     let keys = Memo::new(move |_| keys());
     let each: Signal<Vec<String>> = keys.into();

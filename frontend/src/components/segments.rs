@@ -1,4 +1,4 @@
-//! One choice of a few: a radio group with arrow keys (WAI-ARIA APG "radio group").
+//! A choice of one among a few: a radio group with arrow keys (WAI-ARIA APG "radio group").
 
 use fourways_shared::Technique;
 use leptos::{ev::KeyboardEvent, prelude::*};
@@ -8,16 +8,16 @@ use super::{dynamic::text, icon::Glyph};
 
 #[component]
 pub(crate) fn Segments(
-    /// What is chosen, for those who don't see it.
+    /// Accessible name of the group.
     label: &'static str,
-    /// The texts.
+    /// Texts of the choices, in order.
     choices: Vec<&'static str>,
-    /// They are the techniques, in order, and look like it.
+    /// True if the choices are the techniques in order; each then shows its glyph and colour.
     #[prop(optional)]
     techniques: bool,
-    /// The place of the chosen one.
+    /// Index of the chosen one.
     chosen: Signal<usize>,
-    /// Called with another place.
+    /// Called with the index of a choice that is clicked or reached by an arrow key.
     #[prop(into)]
     choose: Callback<usize>,
 ) -> impl IntoView {
@@ -36,7 +36,7 @@ pub(crate) fn Segments(
         #[expect(clippy::cast_possible_truncation, reason = "there are a few")]
         let button = buttons.and_then(|buttons| buttons.item(next as u32));
         if let Some(button) = button.and_then(|button| button.dyn_into::<web_sys::HtmlElement>().ok()) {
-            // Focus that can't be moved stays where it is.
+            // If the focus cannot be moved, it stays where it is.
             drop(button.focus());
         }
     };

@@ -1,18 +1,17 @@
-//! A technique's sequence diagram on canvas: publisher on top, server under it, client at the bottom, time to the right.
+//! The sequence diagram of a technique on a canvas: publisher at the top, server below it, client at the bottom, time
+//! running to the right.
 
+use fourways_model::{
+    axis::Axis,
+    feed::Feed,
+    format::duration,
+    lane::Lane,
+    record::{Link, Outcome},
+    sequence::{Way, WayKind, waits},
+};
 use fourways_shared::Technique;
 
-use crate::{
-    browser::canvas::{Palette, Surface},
-    state::{
-        axis::Axis,
-        feed::Feed,
-        format::duration,
-        lane::Lane,
-        record::{Link, Outcome},
-        sequence::{Way, WayKind, waits},
-    },
-};
+use crate::browser::canvas::{Palette, Surface};
 
 pub(crate) const HEIGHT: f64 = 272.0;
 const PUBLISHER: f64 = 14.0;
@@ -21,15 +20,15 @@ const CLIENT: f64 = 176.0;
 const LABELS: f64 = 190.0;
 const BEHIND_TOP: f64 = 206.0;
 const BEHIND: f64 = 248.0;
-/// A way of a few milliseconds must not look like none.
+/// Minimum horizontal extent of an arrow, in pixels, so that a transit of a few milliseconds is still visible.
 const MIN_SLANT: f64 = 9.0;
-/// Labels keep so far apart; above so many ways there are none.
+/// Minimum distance between labels, in pixels; with more arrows than `MAX_LABELLED` there are no labels.
 const LABEL_STEP: f64 = 34.0;
 const MAX_LABELLED: usize = 160;
-/// What is nearer to its neighbour than so many pixels can't be told from it, once there are many.
+/// Marks closer to their neighbour than this, in pixels, cannot be told apart and are skipped.
 const MIN_STEP: f64 = 3.0;
 
-/// A fault to be marked, by the server's clock.
+/// A fault to mark in the diagram, with times by the server's clock.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Shade {
     pub(crate) from_ms: f64,
@@ -37,19 +36,19 @@ pub(crate) struct Shade {
     pub(crate) name: &'static str,
 }
 
-/// What is drawn.
+/// Input of one drawing.
 pub(crate) struct Scene<'a> {
     pub(crate) lane: &'a Lane,
     pub(crate) feed: &'a Feed,
     pub(crate) ways: &'a [Way],
     pub(crate) shades: &'a [Shade],
     pub(crate) axis: Axis,
-    /// What the right edge is called.
+    /// Label of the right edge.
     pub(crate) end: &'a str,
     pub(crate) chosen: Option<u64>,
 }
 
-/// Draws it all.
+/// Draws the whole diagram.
 pub(crate) fn draw(surface: &Surface, palette: &Palette, scene: &Scene<'_>) {
     let axis = scene.axis;
     for (x, label) in axis.ticks() {
@@ -75,7 +74,7 @@ pub(crate) fn draw(surface: &Surface, palette: &Palette, scene: &Scene<'_>) {
     behind(surface, palette, scene);
 }
 
-/// Where a way begins and ends on the canvas: the server's end first.
+/// Returns both ends of a [`Way`] on the canvas, the server's end first.
 pub(crate) fn ends(way: &Way, axis: Axis) -> ((f64, f64), (f64, f64)) {
     let (server, client) = (axis.x(way.server_ms), axis.x(way.client_ms));
     match way.kind {
@@ -86,7 +85,7 @@ pub(crate) fn ends(way: &Way, axis: Axis) -> ((f64, f64), (f64, f64)) {
     }
 }
 
-/// The way under the pointer, if one is near.
+/// Returns the [`Way`] nearest to a point, if one is within nine pixels.
 pub(crate) fn hit(ways: &[Way], axis: Axis, x: f64, y: f64) -> Option<&Way> {
     let distance = |way: &Way| {
         let ((ax, ay), (bx, by)) = ends(way, axis);
@@ -106,7 +105,7 @@ fn draw_ways(surface: &Surface, palette: &Palette, scene: &Scene<'_>, kind: WayK
     let mut drawn = f64::INFINITY;
     for way in ways() {
         let (server, client) = ends(way, scene.axis);
-        // One that would lie on the one before can't be told from it, and costs as much to draw.
+        // An arrow that would lie on the previous one cannot be told apart, and would cost as much to draw.
         if client.0.max(server.0) < 0.0 || (is_dense && (drawn - client.0).abs() < MIN_STEP) {
             continue;
         }
@@ -143,7 +142,7 @@ const fn is_poll(technique: Technique) -> bool {
     matches!(technique, Technique::ShortPoll | Technique::LongPoll)
 }
 
-/// Adds a point to the path at the end of a way.
+/// Adds an arrowhead to the path, at the end of a way.
 fn arrow(surface: &Surface, (from, to): ((f64, f64), (f64, f64))) {
     let angle = (to.1 - from.1).atan2(to.0 - from.0);
     for turn in [2.7, -2.7] {
@@ -163,14 +162,14 @@ fn dots(surface: &Surface, palette: &Palette, scene: &Scene<'_>) {
         }
         drawn = x;
         context.move_to(x + 3.0, y);
-        // A radius that is not negative is all that an arc asks for.
+        // `arc` fails only for a negative radius.
         drop(context.arc(x, y, 3.0, 0.0, std::f64::consts::TAU));
     }
     context.set_fill_style_str(&palette.technique);
     context.fill();
 }
 
-/// What was refused or lost stops half-way, with a cross.
+/// Draws ways that were refused or lost: they stop half-way, with a cross.
 fn failures(surface: &Surface, palette: &Palette, scene: &Scene<'_>) {
     for way in scene.ways {
         let ((ax, ay), (bx, by)) = ends(way, scene.axis);
@@ -216,7 +215,7 @@ fn chosen(surface: &Surface, palette: &Palette, scene: &Scene<'_>) {
     }
 }
 
-/// Open connections are a tinted band between the lifelines.
+/// Draws open connections as tinted bands between the lifelines.
 fn bands(surface: &Surface, palette: &Palette, scene: &Scene<'_>) {
     if is_poll(scene.lane.technique) {
         return;
@@ -238,13 +237,13 @@ fn bands(surface: &Surface, palette: &Palette, scene: &Scene<'_>) {
     context.set_global_alpha(1.0);
 }
 
-/// What of a stretch of time is in the picture, at least two pixels wide; `None`: nothing.
+/// Returns the visible part of a span of time, at least two pixels wide; `None` if the span is out of the picture.
 fn seen(axis: Axis, from_ms: f64, until_ms: f64) -> Option<(f64, f64)> {
     let (from, until) = (axis.x(from_ms), axis.x(until_ms).max(axis.x(from_ms) + 2.0));
     (until > 0.0 && from < axis.width).then(|| (from.max(0.0), until.min(axis.width)))
 }
 
-/// Faults are hatched, with their name.
+/// Draws each fault as a hatched area with its name.
 fn shades(surface: &Surface, palette: &Palette, scene: &Scene<'_>) {
     for shade in scene.shades {
         let Some((from, until)) = seen(scene.axis, shade.from_ms, shade.until_ms) else { continue };
@@ -304,7 +303,7 @@ fn published(surface: &Surface, palette: &Palette, scene: &Scene<'_>) {
     surface.dash(&[]);
 }
 
-/// How far behind the client was: a triangle for each wait, one over the other.
+/// Draws how far the client lagged: one triangle per wait, one over the other.
 fn behind(surface: &Surface, palette: &Palette, scene: &Scene<'_>) {
     let context = &surface.context;
     let begin_ms = scene.axis.begin_ms();
@@ -314,7 +313,7 @@ fn behind(surface: &Surface, palette: &Palette, scene: &Scene<'_>) {
     context.begin_path();
     for (from, until) in waits(scene.lane, begin_ms) {
         let (a, b) = (scene.axis.x(from), scene.axis.x(until));
-        // Lower than a pixel is no area.
+        // A triangle lower than one pixel is invisible.
         if (until - from) * scale < 1.0 {
             continue;
         }

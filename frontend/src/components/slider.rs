@@ -1,36 +1,37 @@
-//! A number to slide, with its value beside the label.
+//! A slider over fixed stops, with its value beside the label.
 
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use leptos::prelude::*;
 
 use super::dynamic::text;
-use crate::state::format::fixed;
+use fourways_model::format::fixed;
 
-/// The number in the next slider's id.
+/// Number in the id of the next slider.
 static NEXT: AtomicU32 = AtomicU32::new(0);
 
 #[component]
 pub(crate) fn Slider(
-    /// What it is.
+    /// Text of the label.
     label: &'static str,
-    /// The positions, from left to right.
+    /// Values of the stops, from left to right.
     stops: &'static [f64],
-    /// Now.
+    /// Value that the slider shows while it is not dragged.
     value: Signal<f64>,
-    /// Called when it is let go at another.
+    /// Called with the new value when the slider is released at another stop.
     #[prop(into)]
     change: Callback<f64>,
-    /// The value with its unit.
+    /// Formats a value with its unit.
     show: fn(f64) -> String,
-    /// `change` is called while it slides too.
+    /// True if `change` is also called while the slider moves.
     #[prop(optional)]
     live: bool,
-    /// What tests find it by.
+    /// Test id of the slider.
     #[prop(optional)]
     testid: &'static str,
 ) -> impl IntoView {
-    // Beside the label, not in it: a label names the first thing in it that can have one, and an output can.
+    // The output stands beside the label, not in it: a label names the first labelable element in it, and an output is
+    // one.
     let id = format!("slider-{}", NEXT.fetch_add(1, Ordering::Relaxed));
     let place = move || stops.iter().position(|stop| *stop >= value.get()).unwrap_or(stops.len() - 1);
     let dragged = RwSignal::new(None::<usize>);

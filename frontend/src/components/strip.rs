@@ -1,28 +1,26 @@
-//! The lanes' pictures on the common axis: a line from published to delivered, a dot at delivery, what is on the wire
-//! below. Geometry comes from [`Axis`]; here it only becomes marks.
+//! Drawings of the lanes on the common axis: a line from publishing to delivery, a dot at delivery, and the wire below.
+//! The geometry comes from [`Axis`]; this module only draws marks.
 
+use fourways_model::{
+    axis::Axis,
+    feed::Feed,
+    lane::{Lane, Mark},
+    record::{Link, Outcome},
+};
 use fourways_shared::Technique;
 
-use crate::{
-    browser::canvas::{Palette, Surface},
-    state::{
-        axis::Axis,
-        feed::Feed,
-        lane::{Lane, Mark},
-        record::{Link, Outcome},
-    },
-};
+use crate::browser::canvas::{Palette, Surface};
 
-/// Above so many events in the window the numbers go first.
+/// With more events than this in the window, their numbers are left out.
 const MAX_LABELS: usize = 40;
-/// Above so many dots are drawn as ticks, and their rows taken from their offsets.
+/// With more dots than this, they are drawn as ticks, and their rows follow from the events' offsets.
 const DENSE: usize = 300;
-/// What is nearer to its neighbour than so many pixels can't be told from it.
+/// Marks closer to their neighbour than this, in pixels, cannot be told apart and are skipped.
 const MIN_STEP: f64 = 2.0;
 const ROWS: usize = 4;
 const WIRE_HEIGHT: f64 = 22.0;
 
-/// The publisher's row: a diamond for each event, and the axis' labels.
+/// Draws the publisher's row: a diamond for each event, and the labels of the axis.
 pub(crate) fn draw_feed(surface: &Surface, palette: &Palette, feed: &Feed, axis: Axis) {
     let y = 22.0;
     grid(surface, palette, axis, surface.height);
@@ -53,7 +51,7 @@ pub(crate) fn draw_feed(surface: &Surface, palette: &Palette, feed: &Feed, axis:
     surface.text("now", surface.width - 4.0, surface.height - 8.0, &palette.caption, "right");
 }
 
-/// A technique's row.
+/// Draws the row of a technique.
 pub(crate) fn draw_lane(surface: &Surface, palette: &Palette, lane: &Lane, feed: &Feed, axis: Axis) {
     grid(surface, palette, axis, surface.height);
     let area = surface.height - WIRE_HEIGHT;
@@ -62,7 +60,7 @@ pub(crate) fn draw_lane(surface: &Surface, palette: &Palette, lane: &Lane, feed:
     let recent = lane.marks.iter().rev().take_while(|mark| mark.delivered_ms >= axis.begin_ms());
     let count = recent.clone().count();
     let is_dense = count > DENSE;
-    // A mark that would lie on the one before it in its row is not drawn; only its way may be the longer one.
+    // A mark that would lie on the previous one in its row is not drawn; only its line may be the longer one.
     let mut newest: [Option<usize>; ROWS] = [None; ROWS];
     let mut marks: Vec<Spot<'_>> = Vec::new();
     for mark in recent {
@@ -88,7 +86,7 @@ pub(crate) fn draw_lane(surface: &Surface, palette: &Palette, lane: &Lane, feed:
         surface.dash(&[]);
         ring(surface, x, y, &palette.technique);
     }
-    // An empty slot where an event should have been; a second ring around one that came twice.
+    // A ring where an event was lost; a double ring where one was delivered twice.
     for (_, place) in feed.lost(lane, axis.begin_ms()).take(MAX_LABELS) {
         ring(surface, axis.x(place.published_ms), y_of(row_of(place.n)), &palette.danger);
     }
@@ -100,28 +98,28 @@ pub(crate) fn draw_lane(surface: &Surface, palette: &Palette, lane: &Lane, feed:
     draw_wire(surface, palette, lane, axis);
 }
 
-/// Events that come together lie below each other.
+/// Returns the row of the n-th event: events that arrive together lie below each other.
 fn row_of(n: u64) -> usize {
     usize::try_from(n % ROWS as u64).unwrap_or(0)
 }
 
-/// In the drawing's font, whose characters are all 7 pixels wide.
+/// Returns the width of a label in pixels: all characters of the drawing's font are 7 pixels wide.
 #[expect(clippy::cast_precision_loss, reason = "digits of a number")]
 fn width_of(label: &str) -> f64 {
     label.len() as f64 * 7.0
 }
 
-/// A mark and where it lies.
+/// A mark with its position on the canvas.
 struct Spot<'a> {
     mark: &'a Mark,
     row: usize,
     x: f64,
     y: f64,
-    /// Where its way begins.
+    /// X coordinate at which the mark's line begins.
     from: f64,
 }
 
-/// From published to delivered, all in one path: a stroke for each would cost more than the frame has.
+/// Draws the lines from publishing to delivery in one path: a stroke for each would cost more than a frame allows.
 fn draw_ways(surface: &Surface, palette: &Palette, marks: &[Spot<'_>]) {
     let context = &surface.context;
     context.begin_path();
@@ -146,7 +144,7 @@ fn draw_dots(surface: &Surface, palette: &Palette, marks: &[Spot<'_>], is_dense:
             context.rect(x - 1.0, y - 1.5, 2.0, 3.0);
         } else {
             context.move_to(x + 3.0, *y);
-            // A radius that is not negative is all that an arc asks for.
+            // `arc` fails only for a negative radius.
             drop(context.arc(*x, *y, 3.0, 0.0, std::f64::consts::TAU));
         }
     }
@@ -154,7 +152,7 @@ fn draw_dots(surface: &Surface, palette: &Palette, marks: &[Spot<'_>], is_dense:
     context.fill();
 }
 
-/// Rightmost first: a label must end before the next dot of its row begins.
+/// Draws the labels from right to left: a label must end before the next dot of its row begins.
 fn draw_labels(surface: &Surface, palette: &Palette, marks: &[Spot<'_>]) {
     let mut free_until = [f64::INFINITY; ROWS];
     for Spot { mark, row, x, y, .. } in marks {
@@ -166,7 +164,7 @@ fn draw_labels(surface: &Surface, palette: &Palette, marks: &[Spot<'_>]) {
     }
 }
 
-/// The bottom row: polls as ticks, held requests and open connections as bars, failures in red.
+/// Draws the bottom row: polls as ticks, held requests and open connections as bars, failures in red.
 fn draw_wire(surface: &Surface, palette: &Palette, lane: &Lane, axis: Axis) {
     let y = surface.height - WIRE_HEIGHT / 2.0;
     for span in lane.spans.iter().rev().take_while(|span| span.to_ms >= axis.begin_ms()) {
@@ -209,7 +207,7 @@ fn diamond(surface: &Surface, x: f64, y: f64) {
 fn ring(surface: &Surface, x: f64, y: f64, colour: &str) {
     let context = &surface.context;
     context.begin_path();
-    // A radius that is not negative is all that an arc asks for.
+    // `arc` fails only for a negative radius.
     drop(context.arc(x, y, 3.0, 0.0, std::f64::consts::TAU));
     context.set_stroke_style_str(colour);
     context.set_line_width(1.5);

@@ -1,5 +1,5 @@
-//! The lab's own channel with the server: wishes up, counts and wire records down. It is a WebSocket, so it takes none
-//! of the six connections that a browser opens to a host over HTTP/1.1, and no figure contains its traffic.
+//! The lab's own channel to the server: commands up, counts and wire records down. The channel is a WebSocket, so it
+//! uses none of the six connections that a browser opens to a host over HTTP/1.1, and no figure contains its traffic.
 
 use std::{cell::RefCell, rc::Rc, time::Duration};
 
@@ -13,7 +13,7 @@ use web_sys::{BinaryType, MessageEvent, WebSocket};
 
 use crate::browser::{page, wake};
 
-/// What the channel tells.
+/// A change of the channel's state, or a message from the server.
 pub(crate) enum Told {
     Open,
     Closed,
@@ -21,7 +21,8 @@ pub(crate) enum Told {
     Records(Vec<WireRecord>),
 }
 
-/// A channel that opens again when it was closed. Dropping it closes it for good.
+/// A channel that reconnects after it was closed. Its owner is the app's `Lab`; dropping the handle closes the channel
+/// for good.
 pub(crate) struct Channel(Rc<RefCell<State>>);
 
 struct State {
@@ -43,7 +44,7 @@ impl Drop for Socket {
         self.socket.set_onopen(None);
         self.socket.set_onmessage(None);
         self.socket.set_onclose(None);
-        // Closing what is closed is no error, and without a code none can be wrong.
+        // Closing a closed socket is no error, and without a close code none can be invalid.
         drop(self.socket.close());
     }
 }
@@ -64,7 +65,7 @@ impl Channel {
         Self(state)
     }
 
-    /// False if it is not open: the wish is not heard.
+    /// Sends a command to the server. Returns false, and sends nothing, while the channel is not open.
     pub(crate) fn tell(&self, command: &LabCommand) -> bool {
         let state = self.0.borrow();
         let Some(Socket { socket, .. }) = &state.socket else { return false };

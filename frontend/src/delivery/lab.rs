@@ -1,12 +1,13 @@
-//! What the lab asks the server beside the four streams: the time, and a feed to measure with.
+//! Requests of the lab beside the four streams: the server's time, a feed to measure with, logs and topics.
 
+use fourways_model::format::plain;
 use fourways_shared::{Cursor, Event, PollBody, Topic, decide::Past, measure::ClockSample};
 use gloo_net::http::Request;
 use serde::Deserialize;
 
-use crate::{browser::clock, state::format::plain};
+use crate::browser::clock;
 
-/// One question about the time.
+/// Asks the server for its time once; `None` without an answer.
 pub(crate) async fn clock_sample() -> Option<ClockSample> {
     #[derive(Deserialize)]
     struct Now {
@@ -23,7 +24,7 @@ pub(crate) async fn clock_sample() -> Option<ClockSample> {
     Some(ClockSample { sent_ms, server_ms: now as f64 / 1000.0, received_ms })
 }
 
-/// Whether the programs behind the use cases run on this server; `None` without an answer.
+/// Returns true if the server's part of the use cases runs; `None` without an answer.
 pub(crate) async fn has_use_cases() -> Option<bool> {
     #[derive(Deserialize)]
     struct About {
@@ -33,10 +34,10 @@ pub(crate) async fn has_use_cases() -> Option<bool> {
     Some(about.use_cases)
 }
 
-/// Starts, changes or prolongs this page's own feed.
+/// Starts, changes or prolongs the page's own feed. `rate` is in events per second.
 ///
 /// # Errors
-/// What the server said against it, or that there was no answer.
+/// The server's refusal as it was sent, or that there was no answer.
 pub(crate) async fn wish(topic: &Topic, rate: f64, bytes: u32, arrivals: &str) -> Result<(), String> {
     let body = format!("{{\"rate\":{},\"bytes\":{bytes},\"arrivals\":\"{arrivals}\"}}", plain(rate));
     let request =
@@ -45,17 +46,17 @@ pub(crate) async fn wish(topic: &Topic, rate: f64, bytes: u32, arrivals: &str) -
     if response.ok() { Ok(()) } else { Err(response.text().await.unwrap_or_default()) }
 }
 
-/// A topic's events after a place: offset, and when it was published by the server's clock in milliseconds.
+/// Returns the events of a topic after a cursor: offset, and publishing time by the server's clock in milliseconds.
 pub(crate) async fn log(topic: &Topic, after: Cursor) -> Option<Vec<(u64, f64)>> {
     read_all(topic, after.to_string()).await
 }
 
-/// All of a topic that is retained.
+/// Returns all retained events of a topic, in the form of [`log()`].
 pub(crate) async fn log_all(topic: &Topic) -> Option<Vec<(u64, f64)>> {
     read_all(topic, "earliest".to_owned()).await
 }
 
-/// The last thousand events of a topic: when, and how many bytes of JSON each has.
+/// Returns the last thousand events of a topic: publishing time, and bytes of JSON each.
 #[expect(clippy::cast_precision_loss, reason = "microseconds since 1970 have 51 bits until the year 2106")]
 pub(crate) async fn sizes(topic: &Topic) -> Option<Vec<Past>> {
     let address = format!("/v1/events?topic={topic}&last=1000");
@@ -67,16 +68,16 @@ pub(crate) async fn sizes(topic: &Topic) -> Option<Vec<Past>> {
     Some(body.events.iter().map(past).collect())
 }
 
-/// The status of a poll that asks to be held for so long; `None` if no answer came.
+/// Makes a poll that asks to be held for `seconds`, and returns the status of the answer; `None` if no answer came.
 pub(crate) async fn held(topic: &Topic, seconds: f64) -> Option<u16> {
     let address = format!("/v1/events?topic={topic}&wait={}", plain(seconds));
     let response = Request::get(&address).send().await.ok()?;
-    // The body too: a proxy may pass the head on and hold that back.
+    // The body is awaited too: a proxy may pass the head on and hold the body back.
     response.text().await.ok()?;
     Some(response.status())
 }
 
-/// More than the longest run at the highest rate publishes.
+/// Number of events read from a log at most: more than the longest run publishes at the highest rate.
 const MAX_LOG: usize = 400_000;
 
 #[expect(clippy::cast_precision_loss, reason = "microseconds since 1970 have 51 bits until the year 2106")]
@@ -94,9 +95,9 @@ async fn read_all(topic: &Topic, mut after: String) -> Option<Vec<(u64, f64)>> {
     }
 }
 
-/// The topics that there are, by name: so many as one asks for in a few pages.
+/// Returns the topics of the server by name: about a thousand at most, and as many as a few pages of the listing hold.
 pub(crate) async fn topics() -> Option<Vec<Topic>> {
-    /// A page may be empty, where a token reads few of many.
+    /// Number of pages read at most; a page may be empty where a token may read few of many topics.
     const PAGES: usize = 16;
     const ENOUGH: usize = 1000;
     #[derive(Deserialize)]

@@ -1,5 +1,6 @@
-//! The four techniques in the browser: the only room that opens connections. Same shape in each: `open(request, sink)`
-//! gives a handle, and dropping the handle closes everything it holds. None of the four knows another.
+//! The four techniques in the browser; the only module that opens connections. Each technique has the same shape:
+//! `open(request, sink)` returns a handle, and dropping the handle closes everything it holds. None of the four knows
+//! another.
 
 mod long_poll;
 mod poll;
@@ -22,35 +23,33 @@ use fourways_shared::{
     lab::{LabId, Tag},
 };
 
+use fourways_model::record::{Delivered, Note};
 use wasm_bindgen_futures::spawn_local;
 
-use crate::{
-    browser::wake,
-    state::record::{Delivered, Note},
-};
+use crate::browser::wake;
 
-/// Takes what a stream tells, in order, in the callback in which it happened.
+/// Receives the notes of a stream, in order, inside the browser callback in which each one happened.
 pub(crate) type Sink = Rc<dyn Fn(Note)>;
 
-/// What to read, and how.
+/// Topics to read, and how to read them.
 #[derive(Clone, Debug)]
 pub(crate) struct Request {
     pub(crate) topics: Vec<Topic>,
     pub(crate) after: After,
-    /// Time between a short poll's answer and the next.
+    /// Pause between the answer to a short poll and the next request, in milliseconds.
     pub(crate) poll_ms: f64,
-    /// How long a long poll may be held.
+    /// Longest time that the server may hold a long poll, in seconds.
     pub(crate) hold_s: f64,
-    /// Every event, or the newest of each topic.
+    /// Every event, or only the newest of each topic.
     pub(crate) policy: Policy,
-    /// Over WebSocket in CBOR; the other three carry text.
+    /// True for CBOR over WebSocket; the other three techniques carry text.
     pub(crate) is_binary: bool,
-    /// Whose requests they are, so that the server counts them and breaks them for this page alone.
-    /// Without it they are neither counted nor broken.
+    /// Label by which the server counts the requests, and breaks them, for this page alone. Unlabelled requests are
+    /// neither counted nor broken.
     pub(crate) label: Option<Label>,
 }
 
-/// The page's id, and the count of what it asked for by one technique. Copies count on.
+/// Id of the page, with a count of its requests by one technique. Clones share the count.
 #[derive(Clone, Debug)]
 pub(crate) struct Label {
     id: LabId,
@@ -69,12 +68,12 @@ impl Label {
 }
 
 impl Request {
-    /// `topic=a&topic=b`
+    /// Returns the topics as a query, as in `topic=a&topic=b`.
     pub(crate) fn query(&self) -> String {
         self.topics.iter().map(|topic| format!("topic={topic}")).collect::<Vec<_>>().join("&")
     }
 
-    /// Where to ask for what follows, and the number of the request.
+    /// Returns the address that reads the events after `after`, and the number of the request (0 without a label).
     fn address(&self, path: &str, after: After) -> (String, u32) {
         let begin = match after {
             After::Head => String::new(),
@@ -89,8 +88,8 @@ impl Request {
     }
 }
 
-/// Why the server does not open this stream, asked in the one way whose answer a page is told; `None` if that would open, or there
-/// is no answer.
+/// Returns the server's reason for refusing this stream, asked by a poll, because a page sees no answer to a failed
+/// stream. `None` if the stream would open, if the refusal may pass, or if there is no answer.
 async fn refusal(request: Request) -> Option<String> {
     let address = format!("/v1/events?{}&last=1", request.query());
     let response = gloo_net::http::Request::get(&address).send().await.ok()?;
@@ -102,7 +101,7 @@ async fn refusal(request: Request) -> Option<String> {
     Some(problem.map_or(status.to_string(), |problem| format!("{status} {}", problem.detail)))
 }
 
-/// Connects again after a wait, if the stream is still there and wanted.
+/// Reconnects after a wait, if the stream is still there and wanted.
 fn later<S: 'static>(
     stream: &Rc<RefCell<S>>,
     wait_ms: f64,
@@ -118,7 +117,7 @@ fn later<S: 'static>(
     });
 }
 
-/// An open stream. Dropping it closes it.
+/// An open stream. Dropping the handle closes the stream.
 pub(crate) enum Handle {
     ShortPoll { _handle: poll::Handle },
     LongPoll { _handle: poll::Handle, _held: Held },
@@ -130,7 +129,7 @@ thread_local! {
     static HELD: Cell<u32> = const { Cell::new(0) };
 }
 
-/// One of the connections that a browser counts.
+/// Counts one connection against the browser's limit for as long as this value lives.
 pub(crate) struct Held(());
 
 impl Held {
@@ -146,14 +145,14 @@ impl Drop for Held {
     }
 }
 
-/// How many connections this page holds over HTTP/1.1 for its streams and held polls.
+/// Returns the number of connections that this page holds over HTTP/1.1 for its streams and held polls.
 pub(crate) fn held() -> u32 {
     HELD.get()
 }
 
 impl Handle {
-    /// Publishes JSON over the stream's own connection. What becomes of it is told once; where the stream has no way up, or
-    /// is not open, at once.
+    /// Publishes JSON over the stream's own connection. `told` gets the outcome once; at once where the technique
+    /// cannot send, or the stream is not open.
     pub(crate) fn send(&self, topic: &Topic, json: &str, id: Option<EventId>, told: publish::Told) {
         match self {
             Self::Websocket { handle } => handle.send(topic, json, id, told),
@@ -162,7 +161,7 @@ impl Handle {
     }
 }
 
-/// Opens a stream by a technique; it resumes by itself until its handle is dropped.
+/// Opens a stream by a technique. The stream resumes by itself until its handle is dropped.
 pub(crate) fn open(technique: Technique, request: Request, sink: Sink) -> Handle {
     match technique {
         Technique::ShortPoll => Handle::ShortPoll { _handle: short_poll::open(request, sink) },
@@ -174,7 +173,7 @@ pub(crate) fn open(technique: Technique, request: Request, sink: Sink) -> Handle
     }
 }
 
-/// What an answer brought, checked against what was here before.
+/// Contents of an answer, with repeated events marked.
 #[derive(Default)]
 struct Taken {
     events: Vec<Delivered>,

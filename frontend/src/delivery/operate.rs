@@ -1,15 +1,15 @@
-//! What an operator asks the server, with the page's own cookie.
+//! Requests of an operator, made with the page's own cookie.
 
 use fourways_shared::{Event, PollBody, Problem, Topic, operate::Rehearsal};
 use gloo_net::http::{Request, RequestBuilder};
 use serde::de::DeserializeOwned;
 
-/// Why there is no answer.
+/// Reason why a request failed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Refused {
-    /// The server wants to know who asks, or somebody else to ask.
+    /// The server asks for a token, or for one with other rights (401 or 403).
     Stranger { status: u16, words: String },
-    /// Something else, in the server's words.
+    /// Any other failure, in words.
     Other(String),
 }
 
@@ -21,63 +21,63 @@ impl Refused {
     }
 }
 
-/// What is at an address.
+/// Fetches JSON from an address.
 ///
 /// # Errors
-/// As [`Refused`] says.
+/// See [`Refused`].
 pub(crate) async fn get<T: DeserializeOwned>(address: &str) -> Result<T, Refused> {
     let text = answer(Request::get(address), None).await?;
     serde_json::from_str(&text).map_err(|error| Refused::Other(error.to_string()))
 }
 
-/// The last events of a topic, newest last.
+/// Returns the last `count` events of a topic, newest last.
 ///
 /// # Errors
-/// As [`Refused`] says.
+/// See [`Refused`].
 pub(crate) async fn last(topic: &Topic, count: u32) -> Result<Vec<Event>, Refused> {
     let body: PollBody = get(&format!("/v1/events?topic={topic}&last={count}")).await?;
     Ok(body.events)
 }
 
-/// Publishes what was typed; the answer.
+/// Publishes JSON as it was typed, and returns the server's answer.
 ///
 /// # Errors
-/// As [`Refused`] says.
+/// See [`Refused`].
 pub(crate) async fn publish(topic: &str, json: &str) -> Result<String, Refused> {
     let request = Request::post(&format!("/v1/topics/{topic}/events"));
     answer(request.header("Content-Type", "application/json"), Some(json)).await
 }
 
-/// Ends a connection.
+/// Closes a connection by its id.
 ///
 /// # Errors
-/// As [`Refused`] says.
+/// See [`Refused`].
 pub(crate) async fn cut(id: u64) -> Result<(), Refused> {
     answer(Request::delete(&format!("/v1/connections/{id}")), None).await.map(drop)
 }
 
-/// Has everybody come back, and watches.
+/// Makes every subscriber reconnect, and returns what the server observed.
 ///
 /// # Errors
-/// As [`Refused`] says.
+/// See [`Refused`].
 pub(crate) async fn rehearse() -> Result<Rehearsal, Refused> {
     let text = answer(Request::post("/v1/rehearsal"), None).await?;
     serde_json::from_str(&text).map_err(|error| Refused::Other(error.to_string()))
 }
 
-/// Has the browser keep a token where no script reads it.
+/// Makes the server put a token into a cookie that no script can read.
 ///
 /// # Errors
-/// As [`Refused`] says.
+/// See [`Refused`].
 pub(crate) async fn sign_in(token: &str) -> Result<(), Refused> {
     let request = Request::post("/v1/session").header("Authorization", &format!("Bearer {token}"));
     answer(request, None).await.map(drop)
 }
 
-/// Whose token the browser keeps; `None` where the server asks nobody.
+/// Returns the subject of the token that the browser holds; `None` where the server asks for no token.
 ///
 /// # Errors
-/// As [`Refused`] says.
+/// See [`Refused`].
 pub(crate) async fn session() -> Result<Option<String>, Refused> {
     #[derive(serde::Deserialize)]
     struct Session {
@@ -87,10 +87,10 @@ pub(crate) async fn session() -> Result<Option<String>, Refused> {
     Ok(session.subject)
 }
 
-/// Has the browser forget the token.
+/// Makes the browser forget the token.
 ///
 /// # Errors
-/// As [`Refused`] says.
+/// See [`Refused`].
 pub(crate) async fn sign_out() -> Result<(), Refused> {
     answer(Request::delete("/v1/session"), None).await.map(drop)
 }

@@ -1,30 +1,28 @@
-//! What the two polls share: asking, reading the answer, and asking again.
+//! Code that the two polling techniques share: asking, reading the answer, and asking again.
 
 use std::{cell::Cell, rc::Rc, time::Duration};
 
+use fourways_model::format::plain;
+use fourways_model::record::{Delivered, Link, Note, Outcome, Record, head};
 use fourways_shared::{Advice, After, PollBody, Problem, Technique, lab::Part, session::Session};
 use wasm_bindgen::JsCast as _;
 use wasm_bindgen_futures::{JsFuture, spawn_local};
 use web_sys::{AbortController, RequestCache, RequestInit, Response};
 
 use super::{Request, Sink, Taken};
-use crate::{
-    browser::{clock, page, timer, wake},
-    state::format::plain,
-    state::record::{Delivered, Link, Note, Outcome, Record, head},
-};
+use crate::browser::{clock, page, timer, wake};
 
-/// How one technique polls.
+/// Parameters of one polling technique.
 #[derive(Clone, Copy)]
 pub(super) struct Manner {
     pub(super) technique: Technique,
-    /// What to add to the address.
+    /// Value of the `wait` parameter, in seconds; `None` for short polls.
     pub(super) wait_s: Option<f64>,
-    /// How long to pause after an answer.
+    /// Pause after an answer, in milliseconds.
     pub(super) pause_ms: f64,
 }
 
-/// A poll that goes on. Dropping it aborts the request that is out.
+/// A running poll loop. Dropping the handle aborts the request in flight.
 pub(crate) struct Handle {
     controller: Option<AbortController>,
     is_open: Rc<Cell<bool>>,
@@ -55,7 +53,7 @@ pub(super) fn open(manner: Manner, request: Request, sink: Sink) -> Handle {
             let pause_ms = poller.ask(&wanted).await;
             match pause_ms {
                 Some(ms) if wanted.get() => {
-                    // A pause between polls is the visitor's to set; one before another attempt may end sooner.
+                    // The visitor sets the pause between polls; only the wait before another attempt may be cut short.
                     if poller.session.attempt() > 0 {
                         wake::sleep(ms).await;
                     } else if ms > 0.0 {
@@ -77,7 +75,7 @@ struct Poller {
     controller: Option<AbortController>,
 }
 
-/// What an answer left behind.
+/// Events left at the server after an answer.
 enum Left {
     Nothing,
     More,
@@ -93,7 +91,8 @@ struct Answer {
 }
 
 impl Poller {
-    /// One request and its answer; how long to pause, `None` to stop.
+    /// Makes one request and handles its answer. Returns the pause before the next one, in milliseconds; `None` to
+    /// stop.
     async fn ask(&mut self, wanted: &Cell<bool>) -> Option<f64> {
         let after = self.session.after();
         let (mut address, n) = self.request.address("/v1/events", after);
@@ -110,7 +109,7 @@ impl Poller {
             None => Link::Opening,
         }));
         let answer = fetch(&address, tag.as_deref(), self.controller.as_ref()).await;
-        // The answer is whole now: what is done with it must not count.
+        // The answer is complete; the time to handle it must not count.
         let ended_ms = clock::now_ms();
         if !wanted.get() {
             return None;
@@ -135,7 +134,7 @@ impl Poller {
             wake::call();
         }
         match advice {
-            // More is waiting: pausing would fall behind for ever at a high rate.
+            // More events are waiting: with a pause, the lag would grow for ever at a high rate.
             Ok(Left::More) => Some(0.0),
             Ok(Left::Nothing) => {
                 if self.manner.pause_ms > 0.0 {
@@ -233,7 +232,7 @@ async fn fetch(
     })
 }
 
-/// The status line and headers as HTTP/1.1 writes them; same-origin answers hide none but cookies.
+/// Formats the status line and headers as HTTP/1.1 writes them; same-origin answers hide none but cookies.
 fn response_head(response: &Response) -> String {
     let mut head = format!("HTTP/1.1 {} {}\r\n", response.status(), response.status_text());
     let entries = js_sys::try_iter(&response.headers()).ok().flatten();

@@ -1,29 +1,32 @@
-//! Publishing: over plain HTTP, and what becomes of it.
+//! Publishing over plain HTTP, and the outcome of a publish.
 
 use fourways_shared::{EventId, Problem, Topic};
 use gloo_net::http::Request;
 use web_sys::AbortSignal;
 
-/// Longest that an answer may take. What took longer is sent again, and by its key kept once.
+/// Longest wait for an answer, in milliseconds. A slower publish is sent again, and its key keeps it from being stored
+/// twice.
 const PATIENCE_MS: u32 = 20_000;
 
-/// What became of something that was to be published.
+/// Outcome of a publish.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Sent {
-    /// The server holds it.
+    /// The server has stored the event.
     Kept,
-    /// The server won't have it, whoever asks how often; why.
+    /// The server refuses the event, however often it is sent; holds the reason.
     Refused(String),
-    /// Nobody knows; with its key it can be sent again and is kept once.
+    /// The outcome is unknown; with its key the event can be sent again and is stored once.
     Lost,
 }
 
-/// Is told what became of it.
+/// Called once with the outcome of a publish.
 pub(crate) type Told = Box<dyn FnOnce(Sent)>;
 
 impl Sent {
+    /// Converts the outcome into a result.
+    ///
     /// # Errors
-    /// Why the server does not hold it.
+    /// The reason why the server does not hold the event.
     pub(crate) fn kept(self) -> Result<(), String> {
         match self {
             Self::Kept => Ok(()),
@@ -33,17 +36,17 @@ impl Sent {
     }
 }
 
-/// Publishes a text.
+/// Publishes a text as a JSON string.
 pub(crate) async fn text(topic: &Topic, text: &str) -> Sent {
     json(topic, &serde_json::to_string(text).unwrap_or_default(), None).await
 }
 
-/// Publishes JSON.
+/// Publishes a JSON document, with an idempotency key if `id` is given.
 pub(crate) async fn json(topic: &Topic, json: &str, id: Option<&EventId>) -> Sent {
     send(topic, "application/json", json.into(), id).await
 }
 
-/// Publishes bytes.
+/// Publishes bytes, with an idempotency key.
 pub(crate) async fn bytes(topic: &Topic, bytes: &[u8], id: &EventId) -> Sent {
     let bytes = js_sys::Uint8Array::from(bytes);
     send(topic, "application/octet-stream", bytes.into(), Some(id)).await
@@ -61,7 +64,7 @@ async fn send(topic: &Topic, kind: &str, body: wasm_bindgen::JsValue, id: Option
     let Ok(response) = request.send().await else { return Sent::Lost };
     match response.status() {
         200..300 => Sent::Kept,
-        // Too many, no room, or not now: later.
+        // Timeouts, limits and server errors pass: the event may be sent again.
         408 | 425 | 429 | 500.. => Sent::Lost,
         _ => {
             let text = response.text().await.unwrap_or_default();

@@ -1,11 +1,13 @@
 //! Server-Sent Events in the browser: `EventSource`, and what it does not do by itself.
 //!
-//! It reconnects after a broken connection and sends `Last-Event-ID`. After an HTTP error it gives up for ever
-//! (HTML Standard 9.2.3, "fail the connection"): that is noticed here, and it is opened again from the last cursor. Nor does
-//! it notice a connection that is dead but not closed: the server is asked for heartbeats that a page can hear.
+//! `EventSource` reconnects after a broken connection and sends `Last-Event-ID`. After an HTTP error it gives up for
+//! ever (HTML Standard 9.2.3, "fail the connection"): this module notices that, and opens a new one from the last
+//! cursor. Nor does `EventSource` notice a connection that is dead but not closed, so the server is asked for
+//! heartbeats that a page can see.
 
 use std::{cell::RefCell, rc::Rc, time::Duration};
 
+use fourways_model::record::{Delivered, Link, Note, Outcome, Record, head};
 use fourways_shared::{Advice, Cursor, Event, Reset, Technique, heartbeat, lab::Part, session::Session};
 use serde::Deserialize;
 use wasm_bindgen::{JsCast as _, closure::Closure};
@@ -13,15 +15,12 @@ use wasm_bindgen_futures::spawn_local;
 use web_sys::{EventSource, MessageEvent};
 
 use super::{Request, Sink, Taken, later, refusal};
-use crate::{
-    browser::{clock, page, timer, wake},
-    state::record::{Delivered, Link, Note, Outcome, Record, head},
-};
+use crate::browser::{clock, page, timer, wake};
 
-/// How often it is looked whether a connection lives.
+/// Interval of the checks for a dead connection, in milliseconds.
 const LOOK_MS: f64 = 3000.0;
 
-/// A stream that goes on. Dropping it closes the connection.
+/// A stream that keeps reconnecting. Dropping the handle closes the connection.
 pub(crate) struct Handle(Rc<RefCell<Stream>>);
 
 impl Drop for Handle {
@@ -56,17 +55,17 @@ struct Stream {
     sink: Sink,
     session: Session,
     source: Option<Source>,
-    /// The request that is out.
+    /// Number of the current request.
     n: u32,
     heard_ms: f64,
-    /// How often the browser has tried by itself since it was last open.
+    /// Number of attempts that the browser has made by itself since the stream was last open.
     tries: u32,
-    /// As the server last said.
+    /// Heartbeat interval, as the server last announced it.
     heartbeat: Duration,
     is_wanted: bool,
 }
 
-/// An `EventSource` and the closures that it calls; they go together.
+/// An `EventSource` with the closures that it calls; they are freed together.
 struct Source {
     source: EventSource,
     address: String,
@@ -131,7 +130,7 @@ fn connect(stream: &Rc<RefCell<Stream>>) {
     });
 }
 
-/// `open` or `error`: what happened is told by the state that the source is in now.
+/// Handles an `open` or `error` event: the state of the source says what happened.
 fn changed(stream: &Rc<RefCell<Stream>>, at_ms: f64) {
     let mut this = stream.borrow_mut();
     let Some(state) = this.source.as_ref().map(|source| source.source.ready_state()) else { return };
@@ -156,7 +155,7 @@ fn changed(stream: &Rc<RefCell<Stream>>, at_ms: f64) {
             drop(this);
             sink(Note::Record(Box::new(record)));
             let why = "connection lost; the browser retries by itself".to_owned();
-            // The server's `retry:` says when; a page can't read it.
+            // The server's `retry:` sets the time of the next attempt; a page can't read it.
             sink(Note::Link(Link::Waiting { until_ms: None, attempt: tries, why }));
             hasten(stream, tries);
         }
@@ -167,7 +166,8 @@ fn changed(stream: &Rc<RefCell<Stream>>, at_ms: f64) {
     }
 }
 
-/// Tries at once when it is known to be worth it: an `EventSource` can't be told to.
+/// Replaces an `EventSource` that still waits to reconnect after [`LOOK_MS`], or sooner on a [`wake::call`]: nothing
+/// else ends the browser's own wait.
 fn hasten(stream: &Rc<RefCell<Stream>>, tries: u32) {
     let weak = Rc::downgrade(stream);
     spawn_local(async move {
@@ -184,7 +184,7 @@ fn hasten(stream: &Rc<RefCell<Stream>>, tries: u32) {
     });
 }
 
-/// What `EventSource` would not do: another one, from the last cursor, unless the server refuses it for good.
+/// Opens a new `EventSource` from the last cursor, after a wait, unless the server refuses the stream for good.
 fn open_again(stream: &Rc<RefCell<Stream>>, what: &str, at_ms: f64) {
     let (sink, record, wait, attempt) = {
         let mut this = stream.borrow_mut();
@@ -207,7 +207,7 @@ fn open_again(stream: &Rc<RefCell<Stream>>, what: &str, at_ms: f64) {
     });
 }
 
-/// Looks for life until the stream is dropped.
+/// Checks for a dead connection until the stream is dropped.
 fn watch(stream: &Rc<RefCell<Stream>>) {
     let weak = Rc::downgrade(stream);
     spawn_local(async move {
@@ -243,7 +243,7 @@ impl Stream {
     fn opened(&mut self, at_ms: f64) -> Record {
         let (address, asked_ms) =
             self.source.as_ref().map(|source| (source.address.clone(), source.asked_ms)).unwrap_or_default();
-        // EventSource shows no header, sent or received.
+        // `EventSource` shows no headers, sent or received.
         let request = format!("GET {address} HTTP/1.1\r\nAccept: text/event-stream\r\n\r\n");
         Record {
             code: 200,

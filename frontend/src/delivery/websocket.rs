@@ -1,8 +1,9 @@
-//! WebSocket in the browser. Everything that `EventSource` does by itself is done here by hand: reconnecting with full
-//! jitter, resuming from the cursor, and noticing a connection that is dead but not closed.
+//! WebSocket in the browser. Reconnecting with full jitter, resuming from the cursor, and noticing a connection that is
+//! dead but not closed are all done here by hand.
 
 use std::{cell::RefCell, collections::HashMap, rc::Rc, time::Duration};
 
+use fourways_model::record::{Delivered, Link, Note, Outcome, Record, Spans, head};
 use fourways_shared::{
     Advice, Command, Data, EventId, EventName, Ref, Reply, Technique, Topic, heartbeat, lab::Part,
     session::Session, wire::cbor,
@@ -17,19 +18,16 @@ use super::{
     publish::{Sent, Told},
     refusal,
 };
-use crate::{
-    browser::{clock, page, timer, wake},
-    state::record::{Delivered, Link, Note, Outcome, Record, Spans, head},
-};
+use crate::browser::{clock, page, timer, wake};
 
-/// How often it is looked whether a connection lives.
+/// Interval of the checks for a dead connection, in milliseconds.
 const LOOK_MS: f64 = 3000.0;
 
-/// A socket that goes on. Dropping it closes the connection.
+/// A socket that keeps reconnecting. Dropping the handle closes the connection.
 pub(crate) struct Handle(Rc<RefCell<Stream>>);
 
 impl Handle {
-    /// See [`super::Handle::send`].
+    /// Publishes JSON over the socket; see [`super::Handle::send`].
     pub(crate) fn send(&self, topic: &Topic, json: &str, id: Option<EventId>, told: Told) {
         let Ok(data) = serde_json::from_str(json).map(Data::Json) else {
             return told(Sent::Refused("what was to be said is no JSON".to_owned()));
@@ -82,20 +80,20 @@ struct Stream {
     sink: Sink,
     session: Session,
     socket: Option<Socket>,
-    /// The request that is out.
+    /// Number of the current request.
     n: u32,
     references: u64,
-    /// Publishes that are out, by their reference.
+    /// Callbacks of publishes without an answer yet, by reference.
     unanswered: HashMap<u64, Told>,
     heard_ms: f64,
-    /// The socket was opened, and has not ended.
+    /// True from the opening of the socket until its end.
     is_open: bool,
-    /// How often the server gives a sign of life, as it last said.
+    /// Heartbeat interval, as the server last announced it.
     heartbeat: Duration,
     is_wanted: bool,
 }
 
-/// A `WebSocket` and the closures that it calls; they go together.
+/// A `WebSocket` with the closures that it calls; they are freed together.
 struct Socket {
     socket: WebSocket,
     address: String,
@@ -110,7 +108,7 @@ impl Drop for Socket {
         self.socket.set_onopen(None);
         self.socket.set_onmessage(None);
         self.socket.set_onclose(None);
-        // Closing what is closed is no error, and without a code none can be wrong.
+        // Closing a closed socket is no error, and without a close code none can be invalid.
         drop(self.socket.close());
     }
 }
@@ -214,7 +212,7 @@ fn ended(stream: &Rc<RefCell<Stream>>, advice: Advice, why: &str, at_ms: f64) {
     if was_open {
         return later(stream, wait_ms, |stream| stream.is_wanted, connect);
     }
-    // No page is told why there was no upgrade: it asks another way.
+    // A page is not told why an upgrade failed, so the reason is asked for over plain HTTP.
     let (weak, request) = (Rc::downgrade(stream), stream.borrow().request.clone());
     spawn_local(async move {
         let why = refusal(request).await;
@@ -226,7 +224,7 @@ fn ended(stream: &Rc<RefCell<Stream>>, advice: Advice, why: &str, at_ms: f64) {
     });
 }
 
-/// Looks for life until the stream is dropped.
+/// Checks for a dead connection until the stream is dropped.
 fn watch(stream: &Rc<RefCell<Stream>>) {
     let weak = Rc::downgrade(stream);
     spawn_local(async move {
@@ -239,7 +237,7 @@ fn watch(stream: &Rc<RefCell<Stream>>) {
                 let is_open = this.socket.as_ref().is_some_and(|s| s.socket.ready_state() == WebSocket::OPEN);
                 (if is_open { now_ms - this.heard_ms } else { 0.0 }, this.heartbeat)
             };
-            // A browser shows no ping frames, so the app asks with a command.
+            // A browser does not show ping frames to the page, so the app sends a `ping` command.
             if silence_ms > 1000.0 * heartbeat::dead_after(heartbeat).as_secs_f64() {
                 ended(&stream, Advice::Retry(Duration::ZERO), "silence: the connection is dead", now_ms);
             } else if silence_ms > 1000.0 * heartbeat.as_secs_f64() {
@@ -249,7 +247,7 @@ fn watch(stream: &Rc<RefCell<Stream>>) {
     });
 }
 
-/// The reference that the answer will name; `None`: the connection isn't open.
+/// Sends a command and returns the reference that its answer will name; `None` if the connection is not open.
 fn send(stream: &Rc<RefCell<Stream>>, command: &Command) -> Option<u64> {
     let (sink, record, reference) = {
         let mut this = stream.borrow_mut();
@@ -275,7 +273,7 @@ fn send(stream: &Rc<RefCell<Stream>>, command: &Command) -> Option<u64> {
     Some(reference)
 }
 
-/// A message of the socket.
+/// A message sent or received on the socket.
 enum Message {
     Text(String),
     Binary(Vec<u8>),
@@ -298,7 +296,7 @@ impl Stream {
     fn opened(&mut self, at_ms: f64) -> Record {
         let (address, asked_ms) =
             self.socket.as_ref().map(|socket| (socket.address.clone(), socket.asked_ms)).unwrap_or_default();
-        // A page sees no header of an upgrade, sent or received.
+        // A page sees no headers of an upgrade, sent or received.
         let request = format!("GET {address} HTTP/1.1\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n");
         Record {
             code: 101,
@@ -309,7 +307,7 @@ impl Stream {
         }
     }
 
-    /// A record of the message, and who is to be told of an answer in it.
+    /// Returns a record of the message, and the callback to call if the message answers a publish.
     fn take(&mut self, message: Message, at_ms: f64) -> (Record, Option<(Told, Sent)>) {
         let reply = message.reply();
         let mut answered = None;
@@ -350,7 +348,8 @@ impl Stream {
     }
 }
 
-/// A frame as the server writes it (RFC 6455 5.2); a browser's has a mask too, which it does not tell.
+/// Rebuilds a frame as the server writes it (RFC 6455 5.2); a frame from the browser also has a mask, which the page
+/// cannot see.
 fn frame(message: Message, is_event: bool) -> Spans {
     let (first, bytes) = match message {
         Message::Text(text) => (0x81, text.into_bytes()),

@@ -1,8 +1,8 @@
-//! Which page the address names, kept by `leptos_router`'s history.
+//! The page that the address names, kept by `leptos_router`'s history.
 //!
-//! A few fixed addresses need no patterns, and the router's matching of patterns, with the asynchronous loading that
-//! comes with it, would be a tenth of the app: so its `Router` and `Routes` stay out, and its links, history and back
-//! button are used as they are.
+//! A few fixed addresses need no patterns. The router's pattern matching, with the asynchronous loading that comes with
+//! it, would be a tenth of the app, so its `Router` and `Routes` stay out; its links, history and back button are used
+//! as they are.
 
 use fourways_shared::Technique;
 use leptos::prelude::*;
@@ -22,18 +22,18 @@ use crate::{
     components::dynamic::part,
 };
 
-/// The address of the page, followed. Copies are the same.
+/// The address of the page, followed as it changes. Clones share the same history.
 #[derive(Clone)]
 pub(crate) struct Address {
     provider: Option<BrowserUrl>,
-    /// Without a slash at the end; the overview's is empty.
+    /// Path without a trailing slash; empty for the overview.
     pub(crate) path: Signal<String>,
 }
 
 impl Address {
     /// Follows clicks on links and the back button for as long as the calling owner lives.
     pub(crate) fn follow() -> Self {
-        // Without an address there is no page to be on; the overview is as good as any.
+        // Without an address there is no page to choose; the overview is as good as any.
         let provider = BrowserUrl::new().ok();
         if let Some(provider) = &provider {
             provider.init(None);
@@ -45,7 +45,7 @@ impl Address {
         Self { provider, path: Signal::derive(path) }
     }
 
-    /// The new page is there: the address bar may say so.
+    /// Tells the router that the new page is rendered, so that it may change the address bar.
     fn arrived(&self) {
         if let Some(provider) = &self.provider {
             provider.ready_to_complete();
@@ -53,10 +53,10 @@ impl Address {
     }
 }
 
-/// The page of the address.
+/// The page that the address names.
 #[component]
 pub(crate) fn Page(
-    /// The app's.
+    /// Address of the app.
     address: Address,
 ) -> impl IntoView {
     let path = Memo::new({
@@ -68,7 +68,7 @@ pub(crate) fn Page(
         let path = path.get();
         task::turn_page();
         address.arrived();
-        // Whoever follows a link by keyboard or hears the page read out is where the new page begins.
+        // Keyboard and screen reader users who follow a link go on at the beginning of the new page.
         if has_begun.get_value() {
             page::focus("#main h1");
         }

@@ -1,5 +1,6 @@
-//! The connections of this browser: counted over its tabs, shown when they run out, and given back by tabs that nobody looks at.
+//! The connections of this browser: counted over its tabs, shown when they run out, and given back by hidden tabs.
 
+use fourways_model::budget;
 use leptos::{ev, prelude::*};
 
 use super::health::Health;
@@ -11,14 +12,13 @@ use crate::{
         icon::Icon,
     },
     delivery,
-    state::budget,
 };
 
 const EVERY: std::time::Duration = std::time::Duration::from_secs(2);
-/// Asks the others to say what they hold.
+/// Message that asks the other tabs to report the connections they hold.
 const ASK: &str = "?";
 
-/// The app's view of them. Copies are the same.
+/// The app's view of the connections of the browser. Copies share one state, which lives as long as the app.
 #[derive(Clone, Copy)]
 pub(crate) struct Budget {
     known: RwSignal<budget::Budget>,
@@ -27,7 +27,7 @@ pub(crate) struct Budget {
 }
 
 impl Budget {
-    /// Counts for as long as the app lives.
+    /// Counts connections for as long as the app lives.
     pub(crate) fn watch(health: Health) -> Self {
         let this = Self {
             known: RwSignal::new(budget::Budget::default()),
@@ -37,7 +37,7 @@ impl Budget {
         let own = page::random_id();
         let said = StoredValue::new(0_u32);
         let tabs = StoredValue::new_local(None::<Tabs>);
-        // `tab held`, as in `k3x9 2`.
+        // Message format: id of the tab and connections held, as in `k3x9 2`.
         let say = {
             let own = own.clone();
             move |held: u32| {
@@ -60,7 +60,7 @@ impl Budget {
         let look = say.clone();
         let beat = set_interval_with_handle(move || look(delivery::held()), EVERY);
         let leave = window_event_listener(ev::Custom::<web_sys::Event>::new("pagehide"), move |_| say(0));
-        // It goes up to the window.
+        // This event bubbles up to the window.
         let turn =
             window_event_listener(ev::visibilitychange, move |_| this.is_hidden.set(page::is_hidden()));
         on_cleanup(move || {
@@ -73,26 +73,26 @@ impl Budget {
         this
     }
 
-    /// Nobody looks at this tab, and another waits for what it holds.
+    /// True if this tab is hidden and no connection is left, so that another tab waits for those that this one holds.
     pub(crate) fn is_wanted_elsewhere(self) -> bool {
         self.is_hidden.get() && self.is_shared_out() && self.known.with(budget::Budget::is_spent)
     }
 
-    /// Nobody looks at this tab.
+    /// True while this tab is hidden.
     pub(crate) fn is_hidden(self) -> bool {
         self.is_hidden.get()
     }
 
-    /// The connections are counted out: HTTP/2 has one for everything.
+    /// True if the number of connections is limited; HTTP/2 and HTTP/3 need one for everything.
     fn is_shared_out(self) -> bool {
         self.health.protocol.with(|protocol| protocol != "h2" && protocol != "h3")
     }
 }
 
-/// Under the header, while few or none are left.
+/// A banner under the header, shown while few or no connections are left.
 #[component]
 pub(crate) fn Notice(
-    /// The app's.
+    /// Budget of the app.
     budget: Budget,
 ) -> impl IntoView {
     let words =

@@ -1,5 +1,6 @@
-//! Whether the server answers, how far away it is, and what time it has.
+//! The health of the connection: whether the server answers, how far away it is, and what its clock says.
 
+use fourways_model::format::{duration, fixed};
 use fourways_shared::{
     backoff::Backoff,
     measure::{ClockOffset, ClockSample},
@@ -13,25 +14,25 @@ use crate::{
         icon::Icon,
     },
     delivery::lab,
-    state::format::{duration, fixed},
 };
 
-/// Samples kept for the clock's estimate; older ones drift away with the clocks.
+/// Number of samples kept for the clock's estimate; the clocks drift away from older ones.
 const SAMPLES: usize = 8;
 const EVERY_MS: f64 = 5_000.0;
 
-/// What the shell shows and every page measures with.
+/// State of the connection, which the shell shows and every page measures with. Copies share the signals, which live as
+/// long as the app.
 #[derive(Clone, Copy)]
 pub(crate) struct Health {
     pub(crate) state: RwSignal<State>,
     pub(crate) clock: RwSignal<ClockOffset>,
-    /// `http/1.1`, `h2`: what this server was last reached by; figures depend on it.
+    /// Protocol of the last request to this server, as in `http/1.1` or `h2`; the figures depend on it.
     pub(crate) protocol: RwSignal<String>,
 }
 
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum State {
-    /// No answer yet.
+    /// The server has not answered yet.
     Asking,
     Connected {
         round_trip_ms: f64,
@@ -43,7 +44,7 @@ pub(crate) enum State {
 }
 
 impl State {
-    /// `None` while the server does not answer.
+    /// Returns the last round trip, in milliseconds; `None` while the server does not answer.
     pub(crate) const fn round_trip_ms(&self) -> Option<f64> {
         match self {
             Self::Connected { round_trip_ms } => Some(*round_trip_ms),
@@ -59,7 +60,7 @@ impl Health {
     }
 }
 
-/// Asks for the time now and then, for as long as the app lives.
+/// Asks the server for its time every few seconds, for as long as the app lives.
 pub(crate) fn watch() -> Health {
     let health = Health {
         state: RwSignal::new(State::Asking),
@@ -80,7 +81,7 @@ pub(crate) fn watch() -> Health {
                 }
                 health.clock.set(ClockOffset::estimate(&samples).unwrap_or_default());
                 let round_trip_ms = sample.received_ms - sample.sent_ms;
-                // Whatever waits for the server need not wait longer.
+                // Streams that wait for the server need not wait any longer.
                 if matches!(health.state.get_untracked(), State::Reconnecting { .. }) {
                     wake::call();
                 }
@@ -89,7 +90,7 @@ pub(crate) fn watch() -> Health {
                 if health.protocol.with_untracked(|known| *known != protocol) {
                     health.protocol.set(protocol);
                 }
-                // A few at once in the beginning: one sample alone may have been unlucky.
+                // A few samples in quick succession at the beginning: a single one may have been unlucky.
                 timer::sleep(if samples.len() < 5 { 150.0 } else { EVERY_MS }).await;
             } else {
                 // Another server may answer next, with another clock.
@@ -104,10 +105,10 @@ pub(crate) fn watch() -> Health {
     health
 }
 
-/// Under the tabs while the server does not answer; the data stay on screen.
+/// A banner under the page links while the server does not answer; the data stay on screen.
 #[component]
 pub(crate) fn Banner(
-    /// The app's.
+    /// Health of the connection, shared by the whole app.
     health: Health,
 ) -> impl IntoView {
     let seconds = RwSignal::new(0.0_f64);

@@ -1,7 +1,8 @@
-//! What the server counts for this page and the faults that are on, kept as signals for as long as the app lives.
+//! The server's counts for this page and the faults that are on, kept as signals for as long as the app lives.
 
 use std::{cell::RefCell, rc::Rc};
 
+use fourways_model::{journey::Journey, tally::Tally};
 use fourways_shared::{
     Technique, Topic,
     account::Account,
@@ -14,36 +15,37 @@ use crate::{
     browser::{clock, page, timer},
     components::{change::Change as _, sequence::Shade},
     delivery::channel::{Channel, Told},
-    state::{journey::Journey, tally::Tally},
 };
 
-/// How long to wait for the server before going on without it.
+/// Longest wait for the server before going on without it, in milliseconds.
 const PATIENCE_MS: f64 = 1_500.0;
-/// Records that wait for a frame; a hidden tab gets none.
+/// Number of wire records kept until a frame takes them; a hidden tab gets no frames.
 const MAX_PENDING: usize = 20_000;
 const MAX_PAST: usize = 40;
 
-/// The page's visit to the server's lab. Copies are the same.
+/// The page's visit to the server's lab. The app owns it for as long as it lives; copies share the same visit.
 #[derive(Clone, Copy)]
 pub(crate) struct Lab {
     pub(crate) id: LabId,
     pub(crate) is_open: RwSignal<bool>,
-    /// In the order of [`Technique::ALL`], since they were last set to zero, over restarts of the server.
+    /// Counts by the server in the order of [`Technique::ALL`], since they were last set to zero, across restarts of
+    /// the server.
     pub(crate) counts: RwSignal<[Counts; 4]>,
     pub(crate) faults: RwSignal<Vec<Active>>,
-    /// Wire records that did not get here in time.
+    /// Number of wire records that were left out because the page did not take them in time.
     pub(crate) left_out: RwSignal<u64>,
-    /// What the server's ledger says of the run that reported last.
+    /// The account that the server's ledger gave last, with the run and the technique that it is of.
     pub(crate) account: RwSignal<Option<(u32, Technique, Account)>>,
-    /// What was told to the server over this connection, and what of it was carried out.
+    /// Number of commands sent over this connection, and number of those that the server has carried out.
     commands: RwSignal<(u64, u64)>,
-    /// A topic that only this page publishes to.
+    /// Topic that only this page publishes to.
     pub(crate) topic: StoredValue<Topic>,
-    /// The stream that goes from one technique's page to another's.
+    /// Journey of a stream that goes on from one technique's page to another's.
     pub(crate) journey: RwSignal<Option<Journey>>,
-    /// Faults that are over, and times of the page's own making, for drawing.
+    /// The last faults of the server, active or over, kept for drawing.
     past: StoredValue<Vec<Active>>,
     runs: StoredValue<u32>,
+    /// Spans of time in which the page itself broke a stream, kept for drawing.
     noted: StoredValue<Vec<(Technique, Shade)>>,
     inner: StoredValue<Inner, LocalStorage>,
 }
@@ -56,7 +58,7 @@ struct Inner {
 }
 
 impl Lab {
-    /// Opens the channel.
+    /// Opens the lab's channel to the server.
     pub(crate) fn open() -> Self {
         let records = Rc::new(RefCell::new(Vec::new()));
         let pending = Rc::clone(&records);
@@ -129,7 +131,8 @@ impl Lab {
         }
     }
 
-    /// The technique's faults, over or not, up to now by the server's clock.
+    /// Returns the faults of a technique, active or over, up to `now_ms` by the server's clock, with the spans that the
+    /// page has marked itself.
     #[expect(
         clippy::cast_precision_loss,
         reason = "microseconds since 1970 have 51 bits until the year 2106"
@@ -152,7 +155,7 @@ impl Lab {
         shades
     }
 
-    /// Marks a time of the page's own making.
+    /// Marks a span of time in which the page itself broke the stream.
     pub(crate) fn note(&self, technique: Technique, shade: Shade) {
         self.noted.update_value(|noted| {
             noted.push((technique, shade));
@@ -161,26 +164,27 @@ impl Lab {
         });
     }
 
-    /// When the server that answers now began to count for this page, in microseconds since 1970: another number is another server,
-    /// or one that has forgotten the page. `None` before it has said so, or after the page has gone.
+    /// Returns when the server that answers now began to count for this page, in microseconds since 1970: another
+    /// number is another server, or one that has forgotten the page. `None` before the server has said so, or after the
+    /// page is gone.
     pub(crate) fn since(&self) -> Option<u64> {
         self.inner.try_with_value(|inner| inner.tally.since()).flatten()
     }
 
-    /// What came since the last time.
+    /// Takes the wire records that came since the last call.
     pub(crate) fn take_records(&self) -> Vec<WireRecord> {
         self.inner
             .try_with_value(|inner| std::mem::take(&mut *inner.records.borrow_mut()))
             .unwrap_or_default()
     }
 
-    /// Has the server send wire records of this technique, or of none.
+    /// Makes the server send the wire records of this technique, or none.
     pub(crate) fn watch(&self, technique: Option<Technique>) {
         self.inner.update_value(|inner| inner.watched = technique);
         self.tell(&LabCommand::Watch(technique.into_iter().collect()));
     }
 
-    /// A number for a run of streams that the ledger has not seen from this page.
+    /// Returns a run number that the ledger has not seen from this page.
     pub(crate) fn next_run(&self) -> u32 {
         self.runs
             .try_update_value(|runs| {
@@ -190,7 +194,7 @@ impl Lab {
             .unwrap_or_default()
     }
 
-    /// False if the channel is closed.
+    /// Sends a command to the server. Returns false if the channel is closed.
     pub(crate) fn tell(&self, command: &LabCommand) -> bool {
         let tell = |inner: &Inner| inner.channel.as_ref().is_some_and(|channel| channel.tell(command));
         let is_told = self.inner.try_with_value(tell).unwrap_or(false);
@@ -203,7 +207,8 @@ impl Lab {
         is_told
     }
 
-    /// Counts these from zero again, as soon as the server is there. False if it is not there in time.
+    /// Sets the counts of these techniques to zero, as soon as the server is there. Returns false if it has not done so
+    /// in time.
     pub(crate) async fn zeroed(&self, techniques: &[Technique]) -> bool {
         let until_ms = clock::now_ms() + PATIENCE_MS;
         let mut wanted = None;

@@ -1,5 +1,6 @@
-//! Drawing on the common axis: the feed, and a lane for each technique, over one clock.
+//! Drawing on the common axis: the feed and one lane per technique, over one clock.
 
+use fourways_model::axis::Axis;
 use leptos::prelude::*;
 
 use super::{health::Health, streams::Streams};
@@ -14,15 +15,15 @@ use crate::{
         change::Change as _,
         strip::{draw_feed, draw_lane},
     },
-    state::axis::Axis,
 };
 
 pub(crate) const WINDOW_MS: f64 = 10_000.0;
 
-/// The feed's canvas, and one for each technique in order.
+/// Canvas of the feed, and one for each technique in order.
 pub(crate) type Canvases = [NodeRef<leptos::html::Canvas>; 5];
 
-/// Takes what came into the lanes and draws them on every frame, until dropped; counts `tick` on three times a second.
+/// Drains the streams into the lanes and draws the lanes on every frame, until dropped; counts `tick` on three times a
+/// second.
 pub(crate) fn frames(
     streams: Streams,
     health: Health,

@@ -1,4 +1,4 @@
-//! The pages: state in signals, streams they own, components put together.
+//! The pages: they hold the state in signals, own the streams, and put components together.
 
 pub(crate) mod address;
 pub(crate) mod budget;

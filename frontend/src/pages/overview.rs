@@ -1,5 +1,11 @@
 //! The overview: one feed, four subscribers, one clock.
 
+use fourways_model::{
+    feed::{Behind, Published},
+    format::{bytes, duration, duration_or_dash, duration_parts, fixed, plural},
+    lane::Lane,
+    record::Link,
+};
 use fourways_shared::{After, Technique, Topic};
 use leptos::prelude::*;
 
@@ -19,21 +25,15 @@ use crate::{
         segments::Segments,
     },
     delivery::{lab, publish},
-    state::{
-        feed::{Behind, Published},
-        format::{bytes, duration, duration_or_dash, duration_parts, fixed, plural},
-        lane::Lane,
-        record::Link,
-    },
 };
 
 const POLL_MS: f64 = 2_000.0;
 const HOLD_S: f64 = 20.0;
 const PAYLOAD_BYTES: u32 = 96;
-/// The feed is prolonged well before its lease of 30 s ends.
+/// Interval at which the feed is prolonged, in milliseconds: well before its lease of 30 s ends.
 const PROLONG_MS: f64 = 10_000.0;
 
-/// What a visitor may add to the feed, in events a second.
+/// Rates that a visitor may add to the feed, in events a second, with their labels.
 const RATES: [(f64, &str); 4] = [(0.0, "0/s"), (0.8, "0.8/s"), (4.0, "4/s"), (50.0, "50/s")];
 
 const WAYS: [&str; 4] = [
@@ -145,15 +145,15 @@ pub(crate) fn Overview() -> impl IntoView {
 
 #[component]
 fn LaneRow(
-    /// Whose.
+    /// Technique of the lane.
     technique: Technique,
-    /// The page's.
+    /// Streams of the page.
     streams: Streams,
-    /// The app's.
+    /// Health of the connection, shared by the whole app.
     health: Health,
-    /// When to look again.
+    /// Counter whose changes redraw the figures.
     tick: RwSignal<u32>,
-    /// Where the page draws it.
+    /// Canvas that the page draws the lane on.
     canvas: NodeRef<leptos::html::Canvas>,
 ) -> impl IntoView {
     let now_ms = move || clock::now_ms() + health.clock.get_untracked().offset_ms;
@@ -177,7 +177,7 @@ fn LaneRow(
             streams.lane(technique, read).unwrap_or_default()
         })
     };
-    // Counted at the server; while it can't tell, what the page can see.
+    // Bytes as the server counts them; without its counts, the bytes that the page can see.
     let spent = move || match streams.counts(technique) {
         Some(counts) => bytes(counts.total_up() + counts.total_down()),
         None => streams
@@ -213,7 +213,7 @@ fn link_word(streams: Streams, technique: Technique) -> String {
         Link::Idle | Link::Held { .. } => "up to date".to_owned(),
         other => other.words(),
     };
-    // A poll that is out for a moment is as fresh as the one before; one that gets no answer is not.
+    // A short poll in flight leaves the lane as fresh as it was; one without an answer for two intervals does not.
     let is_quick = |lane: &Lane| {
         let asked_ms = lane.records.back().map_or(0.0, |record| record.ended_ms);
         technique == Technique::ShortPoll
@@ -228,25 +228,25 @@ fn published_line(published: Published) -> impl IntoView {
     view! { <span>{format!("#{} {} {}", published.offset, published.topic, published.text)}</span> }
 }
 
-/// A topic that only this page publishes to.
+/// Returns a new topic that only this page publishes to.
 pub(crate) fn own_topic() -> Topic {
     let name = format!("lab.{}", page::random_id());
-    // Letters and digits of our own choosing; should that ever change, a topic shared with others still works.
+    // The name is made of valid characters; should that ever change, a topic shared with others still works.
     Topic::parse(&name)
         .or_else(|_| Topic::parse("lab"))
         .unwrap_or_else(|_| unreachable!("\"lab\" is a topic"))
 }
 
-/// Keeps the page's own feed at the wished rate while the page is there.
+/// Keeps the page's own feed at the chosen rate for as long as the page is there.
 pub(crate) fn keep_feed(topic: Topic, rate: RwSignal<f64>, payload_bytes: u32) {
     Effect::new(move |_| {
         let (topic, rate_now) = (topic.clone(), rate.get());
         task::spawn(async move {
             let mut first = true;
-            // Ends when the page has gone, or another rate is wished and another task keeps that.
+            // Ends when the page is gone, or when another rate is chosen, which has a task of its own.
             while (first || rate_now > 0.0) && rate.try_get_untracked() == Some(rate_now) {
                 first = false;
-                // The banner tells if the server is away; the next round asks again.
+                // If the server is away, the banner says so, and the next round asks again.
                 drop(lab::wish(&topic, rate_now, payload_bytes, "steady").await);
                 timer::sleep(PROLONG_MS).await;
             }
@@ -254,7 +254,7 @@ pub(crate) fn keep_feed(topic: Topic, rate: RwSignal<f64>, payload_bytes: u32) {
     });
 }
 
-/// Keeps all four open while somebody looks, or nobody else wants their connections.
+/// Keeps all four streams open while the tab is visible, or no other tab needs their connections.
 fn keep_streams(streams: Streams, own: Topic) {
     let budget = expect_context::<Budget>();
     let is_given_back = Memo::new(move |before| {
@@ -284,7 +284,7 @@ fn open_all(streams: Streams, own: Topic) {
     });
 }
 
-/// As [`open_all`], from where each was.
+/// Opens all four streams again, each from the cursor of its lane.
 fn resume_all(streams: Streams, own: &Topic) {
     let topics: Vec<_> = [Some(own.clone()), Topic::parse("host.cpu").ok()].into_iter().flatten().collect();
     for technique in Technique::ALL {
@@ -294,7 +294,8 @@ fn resume_all(streams: Streams, own: &Topic) {
     }
 }
 
-/// Pausing holds the picture; the streams go on, as they would in a page that is not looked at.
+/// Drains the streams when the picture is resumed. Pausing stops only the picture: the streams go on, as they would in
+/// a hidden tab.
 fn streams_follow(streams: Streams, is_paused: bool) {
     if !is_paused {
         streams.drain();

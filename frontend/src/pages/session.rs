@@ -1,4 +1,5 @@
-//! Who is signed in, and what of this server is there: asked when the app begins, and again now and then, because tokens end.
+//! The session: who is signed in, and whether the use cases run. Asked for when the app begins, and again every 30
+//! seconds, because tokens expire.
 
 use leptos::prelude::*;
 
@@ -13,31 +14,31 @@ use crate::{
 
 const EVERY_MS: f64 = 30_000.0;
 
-/// What the server says of whoever asks.
+/// The visitor, as the server knows them.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) enum Who {
-    /// It has not said yet.
+    /// The server has not answered yet.
     #[default]
     Unknown,
-    /// It asks nobody who they are.
+    /// The server asks for no token.
     Anybody,
-    /// It knows the token in the browser's cookie.
+    /// The token in the browser's cookie is valid; holds its subject.
     SignedIn(String),
-    /// It wants a token, and there is none, or one that is not valid any more.
+    /// The server asks for a token, and the browser has none that is still valid.
     Stranger,
 }
 
-/// The app's session. Copies are the same.
+/// The session of the app. Copies share the signals, which live as long as the app.
 #[derive(Clone, Copy)]
 pub(crate) struct Session {
     pub(crate) who: RwSignal<Who>,
-    /// `Some(false)`: the programs behind the use cases do not run on this server.
+    /// `Some(false)` if the server's part of the use cases does not run.
     pub(crate) use_cases: RwSignal<Option<bool>>,
     is_asked: RwSignal<bool>,
 }
 
 impl Session {
-    /// Asks for as long as the app lives.
+    /// Asks for the session now and then, for as long as the app lives.
     pub(crate) fn begin() -> Self {
         let session = Self {
             who: RwSignal::new(Who::Unknown),
@@ -66,10 +67,10 @@ impl Session {
     }
 }
 
-/// In the header: who is signed in, and the way in or out; nothing where the server asks nobody.
+/// The sign-in state in the header, with a button to sign in or out; nothing where the server asks for no token.
 #[component]
 pub(crate) fn SignedIn(
-    /// The app's.
+    /// Session of the app.
     session: Session,
 ) -> impl IntoView {
     let sign_out = move |_| {
@@ -94,10 +95,10 @@ pub(crate) fn SignedIn(
     })
 }
 
-/// Under the header: that a token is wanted, and where to put it.
+/// A banner under the header that a token is needed, and the form for it.
 #[component]
 pub(crate) fn Notice(
-    /// The app's.
+    /// Session of the app.
     session: Session,
 ) -> impl IntoView {
     let stranger = move || {
@@ -114,10 +115,10 @@ pub(crate) fn Notice(
     }
 }
 
-/// Opens the form to sign in with.
+/// A button that opens the sign-in form.
 #[component]
 pub(crate) fn SignInButton(
-    /// On the button.
+    /// Text on the button.
     words: &'static str,
 ) -> impl IntoView {
     let session = expect_context::<Session>();
@@ -128,7 +129,7 @@ pub(crate) fn SignInButton(
     view! { <button class="btn" data-testid="sign-in-open" on:click=open>{words}</button> }
 }
 
-/// Has the browser keep a token where no script reads it, and begins anew with it.
+/// The sign-in form: it has the server put a token into a cookie that no script can read, and reloads the page.
 #[component]
 fn SignIn() -> impl IntoView {
     let token = RwSignal::new(String::new());
@@ -138,7 +139,7 @@ fn SignIn() -> impl IntoView {
         let text = token.get_untracked();
         wasm_bindgen_futures::spawn_local(async move {
             match operate::sign_in(text.trim()).await {
-                // All streams begin anew with what the token grants.
+                // After the reload, all streams begin with the rights of the token.
                 Ok(()) => page::reload(),
                 Err(refused) => drop(said.try_set(refused.words().to_owned())),
             }

@@ -1,4 +1,4 @@
-//! The streams that a page owns: open connections, what they told, and the lanes made of it.
+//! The streams that a page owns: open connections, their notes, and the lanes made of them.
 //!
 //! Arrivals go from the browser's callback into a bounded buffer and from there into the lanes once per frame: signals
 //! conflate, so an event never travels through one.
@@ -8,6 +8,12 @@ use std::{
     rc::Rc,
 };
 
+use fourways_model::{
+    feed::Feed,
+    lane::Lane,
+    record::{Link, Note, Outcome},
+    wire::{Entry, Wire},
+};
 use fourways_shared::{
     After, Policy, Technique, Topic,
     account::Account,
@@ -17,20 +23,12 @@ use fourways_shared::{
 use leptos::prelude::*;
 
 use super::lab::Lab;
-use crate::{
-    delivery::{self, Handle, Label, Request, publish::Sent},
-    state::{
-        feed::Feed,
-        lane::Lane,
-        record::{Link, Note, Outcome},
-        wire::{Entry, Wire},
-    },
-};
+use crate::delivery::{self, Handle, Label, Request, publish::Sent};
 
-/// A hidden tab gets no frames: then the buffer is emptied when it is full.
+/// Number of notes buffered at most: a hidden tab gets no frames, so the buffer is drained when it is full.
 const MAX_PENDING: usize = 2000;
 
-/// A page's streams. Copies are the same; they close when the page goes.
+/// The streams of a page, which owns them: they close when it is left. Copies share the same streams.
 #[derive(Clone, Copy)]
 pub(crate) struct Streams {
     inner: StoredValue<Inner, LocalStorage>,
@@ -43,19 +41,19 @@ struct Inner {
     handles: [Option<Handle>; 4],
     labels: [Label; 4],
     twin: Option<Handle>,
-    /// The run that the ledger's reports are of.
+    /// Number of the run that the reports to the ledger are of.
     run: u32,
     topics: [Vec<Topic>; 4],
 }
 
-/// What to read, and how.
+/// Topics to read, and how to read them.
 #[derive(Clone, Debug)]
 pub(crate) struct Ask {
     pub(crate) topics: Vec<Topic>,
     pub(crate) after: After,
-    /// Time between a short poll's answer and the next.
+    /// Pause between the answer to a short poll and the next request, in milliseconds.
     pub(crate) poll_ms: f64,
-    /// How long a long poll may be held.
+    /// Longest time that the server may hold a long poll, in seconds.
     pub(crate) hold_s: f64,
 }
 
@@ -63,14 +61,14 @@ struct Told {
     pending: Vec<(Technique, Note)>,
     lanes: [Lane; 4],
     feed: Feed,
-    /// What an unlabelled stream told, which no fault touches.
+    /// Lane of an unlabelled stream, which no fault touches.
     twin: Option<Lane>,
-    /// Of the technique whose wire is looked at.
+    /// The watched technique, with the units of its wire.
     wire: Option<(Technique, Wire)>,
 }
 
 impl Streams {
-    /// None is open. With `watched`, the wire of that technique is kept.
+    /// Creates the streams without opening any. With `watched`, the wire of that technique is kept.
     pub(crate) fn new(clock: RwSignal<ClockOffset>, watched: Option<Technique>) -> Self {
         let lab = expect_context::<Lab>();
         lab.watch(watched);
@@ -92,23 +90,23 @@ impl Streams {
         Self { inner: StoredValue::new_local(inner), clock, lab }
     }
 
-    /// Counts from zero, here and at the server; resolves when that is done, or the server is not there in time.
+    /// Sets all counts to zero, here and at the server; resolves when that is done, or the server is not there in time.
     pub(crate) async fn fresh(self) {
         self.lab.zeroed(&Technique::ALL).await;
         self.clear();
     }
 
-    /// The page's visit.
+    /// Returns the page's visit to the server's lab.
     pub(crate) const fn lab(&self) -> Lab {
         self.lab
     }
 
-    /// What the server counted for a technique; `None` while it can't tell.
+    /// Returns the server's counts for a technique; `None` while its channel is closed.
     pub(crate) fn counts(&self, technique: Technique) -> Option<Counts> {
         self.lab.is_open.get().then(|| self.lab.counts.get()[technique.index()])
     }
 
-    /// Opens a stream in place of the technique's old one.
+    /// Opens a stream in place of the technique's previous one.
     pub(crate) fn open(&self, technique: Technique, ask: Ask) {
         let at = technique.index();
         let kept = self.inner.try_with_value(|inner| (Rc::clone(&inner.told), inner.labels[at].clone()));
@@ -137,10 +135,10 @@ impl Streams {
         self.inner.try_update_value(|inner| inner.handles[technique.index()] = Some(handle));
     }
 
-    /// Closes the technique's stream; its lane stays.
+    /// Closes the stream of a technique; its lane stays.
     pub(crate) fn close(&self, technique: Technique) {
         self.drain();
-        // Dropped outside of the update: closing calls nothing of ours, but need not be proved here.
+        // The handle is dropped outside of the update, so that closing it may call back.
         let handle = self.inner.try_update_value(|inner| inner.handles[technique.index()].take());
         drop(handle);
         self.inner.try_with_value(|inner| {
@@ -148,14 +146,14 @@ impl Streams {
         });
     }
 
-    /// Closes all four; the lanes stay.
+    /// Closes all four streams; the lanes stay.
     pub(crate) fn close_all(&self) {
         for technique in Technique::ALL {
             self.close(technique);
         }
     }
 
-    /// Begins all counting anew.
+    /// Begins all lanes, the feed and the wire anew, in a new run.
     pub(crate) fn clear(&self) {
         let run = self.lab.next_run();
         self.inner.try_update_value(|inner| inner.run = run);
@@ -169,7 +167,8 @@ impl Streams {
         drop(self.lab.take_records());
     }
 
-    /// Publishes a text over the technique's own connection; false if it has none that goes up, or it isn't open.
+    /// Publishes a text over the technique's own connection. Returns false if that connection can't send, or is not
+    /// open.
     pub(crate) fn publish(&self, technique: Technique, topic: &Topic, text: &str) -> bool {
         let is_out = Rc::new(Cell::new(true));
         let told = {
@@ -185,20 +184,20 @@ impl Streams {
         is_out.get()
     }
 
-    /// Takes what came since the last frame into the lanes.
+    /// Moves the notes that came since the last frame into the lanes.
     pub(crate) fn drain(&self) {
         let clock = self.clock.try_get_untracked().unwrap_or_default();
         self.inner.try_with_value(|inner| inner.told.borrow_mut().drain(clock, self.lab));
     }
 
-    /// What the server's ledger says of this run by this technique, as far as was told.
+    /// Returns the account that the server's ledger gives of this run by a technique, once there is one.
     pub(crate) fn account(&self, technique: Technique) -> Option<Account> {
         let (run, whose, account) = self.lab.account.get()?;
         let own = self.inner.try_with_value(|inner| inner.run)?;
         ((run, whose) == (own, technique)).then_some(account)
     }
 
-    /// Reports to the server's ledger what arrived by this technique since the last time.
+    /// Reports to the server's ledger the events that arrived by a technique since the last report.
     pub(crate) fn report(&self, technique: Technique) {
         if !self.lab.is_open.get_untracked() {
             return;
@@ -214,7 +213,7 @@ impl Streams {
         }
     }
 
-    /// Looks at the lanes and the feed; `None` after the page has gone.
+    /// Calls `look` with the lanes and the feed; returns `None` after the page is gone.
     pub(crate) fn view<T>(&self, look: impl FnOnce(&[Lane; 4], &Feed) -> T) -> Option<T> {
         self.inner.try_with_value(|inner| {
             let told = inner.told.borrow();
@@ -222,7 +221,7 @@ impl Streams {
         })
     }
 
-    /// Looks at one lane.
+    /// Calls `look` with the lane of a technique; returns `None` after the page is gone.
     pub(crate) fn lane<T>(&self, technique: Technique, look: impl FnOnce(&Lane) -> T) -> Option<T> {
         self.view(|lanes, _| look(&lanes[technique.index()]))
     }
@@ -246,25 +245,25 @@ impl Streams {
         self.inner.try_update_value(|inner| inner.twin = Some(handle));
     }
 
-    /// Looks at the twin.
+    /// Calls `look` with the lane of the twin; returns `None` without a twin.
     pub(crate) fn twin<T>(&self, look: impl FnOnce(&Lane) -> T) -> Option<T> {
         self.inner.try_with_value(|inner| inner.told.borrow().twin.as_ref().map(look)).flatten()
     }
 
-    /// Closes the twin, and forgets it.
+    /// Closes the twin and discards its lane.
     pub(crate) fn close_twin(&self) {
         let handle = self.inner.try_update_value(|inner| inner.twin.take());
         drop(handle);
         self.inner.try_with_value(|inner| inner.told.borrow_mut().twin = None);
     }
 
-    /// Looks at the wire, or changes what of it is shown.
+    /// Calls `look` with the wire of the watched technique; `look` may change its filter.
     pub(crate) fn wire<T>(&self, look: impl FnOnce(&mut Wire) -> T) -> Option<T> {
         let look = |inner: &Inner| inner.told.borrow_mut().wire.as_mut().map(|(_, wire)| look(wire));
         self.inner.try_with_value(look).flatten()
     }
 
-    /// Looks at the lane and the wire of the technique that is watched.
+    /// Calls `look` with the lane and the wire of the watched technique, and with the feed.
     pub(crate) fn watched<T>(&self, look: impl FnOnce(&Lane, &Wire, &Feed) -> T) -> Option<T> {
         let look = |inner: &Inner| {
             let told = inner.told.borrow();
@@ -283,7 +282,8 @@ impl Told {
             if let (Some((watched, wire)), Note::Record(record)) = (&mut self.wire, &note)
                 && *watched == technique
             {
-                // What the server tells better is not told twice; what failed it may never have seen.
+                // While the server reports its records, the page adds only failures, which the server may never have
+                // seen.
                 let is_failure = record.outcome == Outcome::Failed;
                 let entries = Entry::of_page(record, clock.offset_ms).into_iter();
                 entries

@@ -1,6 +1,6 @@
-//! The members that a command may have, read once for every encoding, before they are checked.
+//! The members that a command may have, read by the same code from every encoding, before they are checked.
 //!
-//! What no command has a use for is read over and not kept, so that a message costs no more memory than it has bytes.
+//! Members and values that no command can use are skipped, so that a message takes no more memory than it has bytes.
 
 use std::{fmt, marker::PhantomData};
 
@@ -9,10 +9,11 @@ use serde::{
     de::{Error, IgnoredAny, MapAccess, SeqAccess, Visitor},
 };
 
-/// Most topics in one command, and the most that a server can be told to allow on one connection.
+/// Number of topics and patterns in one command at most. A server may allow more on one connection, by several
+/// commands.
 pub const MAX_TOPICS: usize = 1024;
 
-/// The members of a command. `D`: how the encoding reads `data`.
+/// The members of a command, unchecked. `D` is the type that the encoding reads `data` as.
 pub(crate) struct Members<D> {
     pub(super) kind: Option<Member>,
     pub(super) topics: Option<Member>,
@@ -24,11 +25,11 @@ pub(crate) struct Members<D> {
     pub(super) name: Option<Member>,
     pub(super) id: Option<Member>,
     pub(super) reference: Option<Member>,
-    /// `"data":null` is a null; an absent member is none.
+    /// The data of a publish; `"data":null` is the value null, and an absent member is `None`.
     pub(crate) data: Option<D>,
 }
 
-/// A member's value, as far as some command has a use for it.
+/// The value of a member; a value that no command can use is [`Self::Other`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Member {
     Null,
@@ -38,13 +39,13 @@ pub(super) enum Member {
     Other,
 }
 
-/// A list, as far as it can be one of topics.
+/// A list, as far as it can be a list of topics.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum List {
     Texts(Vec<Box<str>>),
-    /// It has an item that is not a text.
+    /// An item is not a string.
     Mixed,
-    /// It has more than [`MAX_TOPICS`] items.
+    /// The list has more than [`MAX_TOPICS`] items.
     TooLong,
 }
 
@@ -106,7 +107,7 @@ impl<'de, D: Deserialize<'de>> Deserialize<'de> for Members<D> {
                         }
                     };
                     if slot.replace(map.next_value()?).is_some() {
-                        return Err(A::Error::custom(format_args!("{key} is there twice")));
+                        return Err(A::Error::custom(format_args!("{key} is given twice")));
                     }
                 }
                 Ok(members)
@@ -122,7 +123,7 @@ impl<'de> Deserialize<'de> for Member {
     }
 }
 
-/// An item of a list, or part of one: a list in it is no list of topics.
+/// An item of a list. A list inside it can't be a list of topics, so it is skipped.
 struct Item(Member);
 
 impl<'de> Deserialize<'de> for Item {
@@ -131,7 +132,7 @@ impl<'de> Deserialize<'de> for Item {
     }
 }
 
-/// Reads any value; lists are kept, or read over like everything else.
+/// Reads any value; keeps a list's strings only if `KEEPS_LISTS`, and otherwise skips the list.
 struct Any<const KEEPS_LISTS: bool>;
 
 impl<'de, const KEEPS_LISTS: bool> Visitor<'de> for Any<KEEPS_LISTS> {
@@ -205,7 +206,7 @@ impl<'de, const KEEPS_LISTS: bool> Visitor<'de> for Any<KEEPS_LISTS> {
                 _ => other = Some(List::Mixed),
             }
         }
-        // The rest of the message is read all the same: it may have a `ref` to answer to.
+        // The rest of the message is read nevertheless: it may contain the `ref` that the answer must echo.
         while items.next_element::<IgnoredAny>()?.is_some() {}
         Ok(Member::List(other.unwrap_or(List::Texts(texts))))
     }

@@ -1,4 +1,4 @@
-//! What a client says over a WebSocket.
+//! Commands: the messages that a client sends over a WebSocket.
 
 mod members;
 
@@ -14,14 +14,14 @@ use self::members::{List, Member};
 use crate::filter::FilterError;
 use crate::{After, Code, Data, EventId, EventName, Filter, Problem, Topic, wire::cbor};
 
-/// How a subscription treats events that pile up.
+/// The policy of a subscription for events that pile up.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Policy {
     /// Every event is delivered.
     #[default]
     All,
-    /// Conflation: of the events that are pending, only the newest of each topic.
+    /// Conflation: of the pending events, only the newest of each topic is delivered.
     Latest,
 }
 
@@ -37,63 +37,64 @@ impl std::str::FromStr for Policy {
     }
 }
 
-/// A client's name for a command, echoed by the reply: 1 to 64 bytes of anything.
+/// A client's name for a command, which the reply echoes: any text of 1 to [`MAX_REF_BYTES`] bytes.
 pub type Ref = Box<str>;
 
-/// The longest `ref`, in bytes.
+/// Length of the longest `ref`, in bytes.
 pub const MAX_REF_BYTES: usize = 64;
 
-/// A command, parsed.
+/// A command that was parsed and checked.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Command {
-    /// Deliver the events of these topics and patterns from now on.
+    /// Starts the delivery of the events of these topics and patterns.
     Subscribe {
-        /// At least one, none twice.
+        /// Topics and patterns: at least one, without duplicates.
         topics: Vec<Filter>,
-        /// Where to begin.
+        /// Place in the log at which delivery begins.
         after: After,
-        /// What to do with a backlog.
+        /// Policy for a backlog.
         policy: Policy,
     },
-    /// Stop delivering these topics.
+    /// Stops the delivery of these topics and patterns.
     Unsubscribe {
-        /// At least one, as they were subscribed.
+        /// Topics and patterns: at least one, each spelled as in its subscribe.
         topics: Vec<Filter>,
     },
-    /// Append an event.
+    /// Appends an event to the log.
     Publish {
-        /// Where to.
+        /// Topic of the event.
         topic: Topic,
-        /// What.
+        /// Data of the event.
         data: Data,
-        /// The event's name.
+        /// Name of the event.
         name: EventName,
-        /// Makes a repeat return the first answer.
+        /// Idempotency key: a repeat with the same key publishes nothing and gets the first answer.
         id: Option<EventId>,
     },
-    /// Go on by another token of the same subject.
+    /// Replaces the socket's token by another one of the same subject.
     Authorize {
-        /// As after `Authorization: Bearer`.
+        /// The token, as in the header `Authorization: Bearer`.
         token: Box<str>,
     },
-    /// Ask for a `pong`.
+    /// Asks for a `pong`.
     Ping,
 }
 
-/// A command that can't be carried out, and the `ref` that its error must echo.
+/// A command that was refused, and the `ref` that the error must echo.
 #[derive(Debug)]
 pub struct Refused {
-    /// The command's `ref`, where it could be read.
+    /// The command's `ref`, if it could be read.
     pub reference: Option<Ref>,
-    /// Why.
+    /// Reason for the refusal.
     pub problem: Problem,
 }
 
 impl Command {
-    /// Reads a text message.
+    /// Parses a text message.
     ///
     /// # Errors
-    /// Names the member at fault and what is allowed; the connection can go on.
+    /// If the message is not a valid command. The problem names the member at fault and what is allowed; the connection
+    /// can stay open.
     pub fn from_json(text: &str) -> Result<(Self, Option<Ref>), Refused> {
         let mut members: Members<Box<RawValue>> = serde_json::from_str(text).map_err(|error| Refused {
             reference: None,
@@ -109,17 +110,17 @@ impl Command {
         parse(&members, data)
     }
 
-    /// Reads a binary message.
+    /// Parses a binary message.
     ///
     /// # Errors
-    /// As [`Self::from_json`].
+    /// The same errors as [`Self::from_json`].
     pub fn from_cbor(bytes: &[u8]) -> Result<(Self, Option<Ref>), Refused> {
         let (members, data) = cbor::read_members(bytes)
             .map_err(|detail| Refused { reference: None, problem: Problem::new(Code::BadCommand, detail) })?;
         parse(&members, data)
     }
 
-    /// The text message that says this.
+    /// Returns the command as a text message.
     pub fn to_json(&self, reference: Option<&str>) -> String {
         let begin = |after: &After| match after {
             After::Head | After::Last(_) => None,
@@ -143,7 +144,7 @@ impl Command {
                 id: id.as_ref(),
                 data: Some(match data {
                     Data::Json(raw) | Data::Text(raw) => raw.clone(),
-                    // A text message has no bytes; the publisher of some says it in CBOR.
+                    // JSON has no bytes. A client that publishes bytes sends its commands in CBOR.
                     Data::Bytes(bytes) => match Data::text(&BASE64_STANDARD.encode(bytes)) {
                         Data::Json(raw) | Data::Text(raw) => raw,
                         Data::Bytes(_) => RawValue::NULL.to_owned(),
@@ -158,7 +159,7 @@ impl Command {
     }
 }
 
-/// The members of a command that is said.
+/// The JSON form of a command that is sent.
 #[derive(Serialize)]
 struct Said<'a> {
     #[serde(rename = "type")]
@@ -208,7 +209,7 @@ fn parse<D>(members: &Members<D>, data: Option<Data>) -> Result<(Command, Option
         None => None,
         Some(Member::Text(text)) if (1..=MAX_REF_BYTES).contains(&text.len()) => Some(text.clone()),
         Some(_) => {
-            let detail = format!("ref is not a text of 1 to {MAX_REF_BYTES} bytes");
+            let detail = format!("ref is not a string of 1 to {MAX_REF_BYTES} bytes");
             let problem = Problem::new(Code::BadCommand, detail).field("ref");
             return Err(Refused { reference: None, problem });
         }
@@ -245,7 +246,7 @@ fn body<D>(members: &Members<D>, data: Option<Data>) -> Result<Command, Problem>
         },
         Some("ping") => Command::Ping,
         other => {
-            let found = other.map_or("there is no type".to_owned(), |kind| format!("{kind:?} is no command"));
+            let found = other.map_or("there is no type".to_owned(), |kind| format!("unknown type {kind:?}"));
             let detail = format!("{found}; allowed are subscribe, unsubscribe, publish, authorize, ping");
             return Err(Problem::new(Code::BadCommand, detail).field("type"));
         }
@@ -256,7 +257,7 @@ fn text<'v>(value: Option<&'v Member>, field: &'static str) -> Result<Option<&'v
     match value {
         None | Some(Member::Null) => Ok(None),
         Some(Member::Text(text)) => Ok(Some(text)),
-        Some(_) => Err(Problem::new(Code::BadCommand, format!("{field} is not a text")).field(field)),
+        Some(_) => Err(Problem::new(Code::BadCommand, format!("{field} is not a string")).field(field)),
     }
 }
 
@@ -275,7 +276,7 @@ fn topics(value: Option<&Member>) -> Result<Vec<Filter>, Problem> {
     let texts = match value {
         Some(Member::List(List::Texts(texts))) => texts,
         Some(Member::List(List::Mixed)) => {
-            return Err(bad("topics has an item that is not a text".into()));
+            return Err(bad("topics has an item that is not a string".into()));
         }
         Some(Member::List(List::TooLong)) => {
             return Err(bad(format!("topics has more than {MAX_TOPICS} items")));
@@ -296,7 +297,7 @@ fn after(after: Option<&Member>, last: Option<&Member>) -> Result<After, Problem
         None | Some(Member::Null) => None,
         Some(value) => {
             let count = if let Member::Number(count) = value { u32::try_from(*count).ok() } else { None };
-            let bad = || Problem::new(Code::BadParameter, "last is not a whole number from 1").field("last");
+            let bad = || Problem::new(Code::BadParameter, "last is not a whole number above 0").field("last");
             Some(count.and_then(NonZeroU32::new).ok_or_else(bad)?)
         }
     };

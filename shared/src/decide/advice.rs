@@ -1,4 +1,4 @@
-//! Ranks the four techniques for somebody's answers, with every reason shown.
+//! The advice: the four techniques ranked for a set of answers, with every reason.
 
 use super::{
     Answers, Constants, Cost, Crossovers, Flip, Load, Source, cost::project, crossover::crossovers,
@@ -6,75 +6,76 @@ use super::{
 };
 use crate::Technique;
 
-/// Which technique to use, why, and what would change that.
+/// A recommendation for a set of answers, with its reasons and the changes that would overturn it.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Advice {
-    /// The best first.
+    /// The four techniques, the best first.
     pub ranking: [Ranked; 4],
-    /// The score of the first less that of the second; 0 or more.
+    /// Difference between the scores of the first and the second technique; 0 or more.
     pub margin: f64,
     /// The margin in words.
     pub strength: Strength,
-    /// What would change the winner, in the order of the questions.
+    /// Changes of one answer that would make another technique win, in the order of the questions.
     pub flips: Vec<Flip>,
-    /// Where costs cross, everything else as answered.
+    /// Points at which one technique becomes cheaper than another, everything else as answered.
     pub crossovers: Crossovers,
-    /// The answers in numbers, with what is assumed where nobody was asked.
+    /// The answers in numbers, with assumptions for the numbers that no question asks for.
     pub load: Load,
-    /// The cost of each technique under that load, by [`Technique::index`].
+    /// Cost of each technique under the load, by [`Technique::index`].
     pub costs: [Cost; 4],
 }
 
-/// One technique's place.
+/// One technique in a ranking.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Ranked {
-    /// Which.
+    /// The ranked technique.
     pub technique: Technique,
-    /// The sum of the reasons' weights; may be negative.
+    /// Sum of the reasons' weights; may be negative.
     pub score: f64,
-    /// It can't do what was asked, so it comes last whatever its score; one reason says why.
+    /// True if the technique can't meet the answers, so that it comes last whatever its score. One of the reasons
+    /// explains it.
     pub blocked: bool,
-    /// What blocks first, then by weight, from most for to most against.
+    /// Reasons that block come first, then the others by weight, from the strongest for to the strongest against.
     pub reasons: Vec<Reason>,
 }
 
 /// One sentence for or against a technique.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Reason {
-    /// Which way it weighs.
+    /// Direction of the reason.
     pub effect: Effect,
-    /// How much: above 0 speaks for, below 0 against; 0 where it blocks.
+    /// Weight of the reason: above 0 for the technique, below 0 against it, and 0 if it blocks.
     pub weight: f64,
-    /// Where it comes from.
+    /// Source of the reason.
     pub source: Source,
-    /// A sentence without its full stop.
+    /// The reason as a sentence without its full stop.
     pub text: String,
 }
 
-/// Which way a reason weighs.
+/// The direction in which a reason counts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Effect {
-    /// It speaks for the technique.
+    /// The reason speaks for the technique.
     For,
-    /// It speaks against it.
+    /// The reason speaks against the technique.
     Against,
-    /// It rules it out.
+    /// The reason rules the technique out.
     Blocks,
 }
 
-/// How sure the recommendation is.
+/// The confidence of a recommendation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Strength {
-    /// A margin above 2: no single minor reason changes it.
+    /// A margin above 2: no single minor reason overturns it.
     ClearChoice,
-    /// A margin above 0.8.
+    /// A margin above 0.8, up to 2.
     Recommended,
-    /// Less: the second does as well.
+    /// A margin of at most 0.8: the second technique does as well.
     CloseCall,
 }
 
 impl Strength {
-    /// In words, to begin a line with.
+    /// Returns the strength in words, as the start of a line.
     pub const fn words(self) -> &'static str {
         match self {
             Self::ClearChoice => "Clear choice",
@@ -93,13 +94,13 @@ impl Strength {
 }
 
 impl Advice {
-    /// The technique to use.
+    /// Returns the recommended technique, the first of the ranking.
     pub const fn winner(&self) -> Technique {
         self.ranking[0].technique
     }
 }
 
-/// The advice for these answers, by rules with a source and by the cost model with these constants.
+/// Ranks the techniques for these answers, by rules that each have a source and by the cost model with these constants.
 pub fn advise(answers: &Answers, constants: &Constants) -> Advice {
     let load = answers.load();
     let mut sheet = Sheet::told(answers, &load, constants);
@@ -189,7 +190,7 @@ mod tests {
     fn a_ranking_has_each_technique_once_from_best_to_worst() {
         for constants in [constants(), zeros()] {
             for (at, answers) in every_answer().into_iter().enumerate() {
-                // Flips are searched for each: every 13th keeps this fast, and 13 divides no number of options.
+                // Searching flips is slow, so only every 13th set is tried; 13 divides no number of options.
                 if at % 13 != 0 {
                     continue;
                 }

@@ -1,26 +1,26 @@
-//! A cost as a sentence, with its place among the four.
+//! A cost as a sentence that compares it with the cheapest of the four.
 
 use std::fmt;
 
 use super::numeral::{Bytes, Count};
 
-/// What is spent.
+/// The resource that an amount is of.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Kind {
     /// Bytes a second, both ways.
     Bandwidth,
-    /// Processor cores.
+    /// Number of processor cores.
     Processor,
     /// Bytes of memory.
     Memory,
 }
 
-/// How much one technique spends, for all clients together.
+/// The amount of a resource that one technique needs for all clients together.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Amount {
     pub(super) kind: Kind,
     pub(super) amount: f64,
-    /// What the technique that spends least does; above zero.
+    /// Amount that the cheapest technique needs; above zero.
     pub(super) least: f64,
     pub(super) clients: f64,
 }

@@ -1,25 +1,25 @@
-//! The eight answers, as a link carries them and as numbers.
+//! The eight answers, converted to and from a link's query, and to numbers.
 
 use super::{Binary, EventRate, Freshness, Http2, Load, Proxies, Question, SendRate, Sends};
 
-/// What somebody says about their own case.
+/// The answers of one person about their own case.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Answers {
-    /// Whether the client talks back.
+    /// Share of the time in which the client sends.
     pub sends: Sends,
-    /// How often, while it does.
+    /// Rate at which the client sends while it does.
     pub send_rate: SendRate,
-    /// How old data may be.
+    /// Age that data may have when a client gets it.
     pub freshness: Freshness,
-    /// How many events each client gets.
+    /// Rate of events to each client.
     pub event_rate: EventRate,
-    /// How many clients are there at once, 1 to [`Self::MAX_CLIENTS`].
+    /// Number of clients at once, 1 to [`Self::MAX_CLIENTS`].
     pub clients: u32,
-    /// Whether HTTP/2 reaches from end to end.
+    /// Support of HTTP/2 from end to end.
     pub http2: Http2,
-    /// How many sit behind proxies that nobody on the team controls.
+    /// Share of clients behind proxies that the team does not control.
     pub proxies: Proxies,
-    /// Whether events are bytes.
+    /// Kind of payload: text or bytes.
     pub binary: Binary,
 }
 
@@ -39,11 +39,11 @@ impl Default for Answers {
 }
 
 impl Answers {
-    /// The end of the scale of clients.
+    /// Number of clients at most: the upper end of the scale.
     pub const MAX_CLIENTS: u32 = 10_000_000;
 
-    /// The answers as the query of a link, without `?`. Every question is in it, so that a link means the same when a
-    /// default changes.
+    /// Returns the answers as the query of a link, without `?`. It contains every question, so that a link keeps its
+    /// meaning when a default changes.
     pub fn to_query(&self) -> String {
         let pair = |question: Question| {
             let option = self.chosen(question).and_then(|place| question.options().get(place));
@@ -53,8 +53,8 @@ impl Answers {
         Question::ALL.map(pair).join("&")
     }
 
-    /// The answers of a link, with or without `?`. Whatever it doesn't know it leaves at the default: a link may have
-    /// been cut, or be of another version. Of two answers to one question the last counts.
+    /// Parses the query of a link, with or without `?`. Anything unknown is left at the default, since a link may have
+    /// been cut off or come from another version. The last of several answers to one question wins.
     pub fn from_query(query: &str) -> Self {
         let pairs = query.trim_start_matches('?').split('&').filter_map(|pair| pair.split_once('='));
         let answers = pairs.fold(Self::default(), |answers: Self, (key, value)| {
@@ -73,7 +73,7 @@ impl Answers {
         answers.agreeing_with(Question::Sends)
     }
 
-    /// The answers in numbers.
+    /// Converts the answers to numbers, with assumptions where no question asks.
     pub fn load(&self) -> Load {
         Load {
             clients: self.clients.clamp(1, Self::MAX_CLIENTS),

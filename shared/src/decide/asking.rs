@@ -1,40 +1,42 @@
-//! How often each technique asks, from nothing but a load.
+//! The request rates of each technique, derived from the load alone.
 
 use super::Load;
 use crate::Technique;
 
-/// How often one client asks, and how long its connection is open.
+/// The request rates of one client, and the share of the time in which its connection is open.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Asking {
-    /// Requests a second that bring events, or open a stream or socket.
+    /// Requests a second that bring events, or that open a stream or socket.
     pub(super) full_per_s: f64,
     /// Requests a second that bring nothing.
     pub(super) empty_per_s: f64,
-    /// The share of the time, 0 to 1, in which its connection is open.
+    /// Share of the time, 0 to 1, in which the client's connection is open.
     pub(super) open: f64,
-    /// Heartbeats a second.
+    /// Heartbeats a second on the client's stream or socket.
     pub(super) beats_per_s: f64,
 }
 
-/// How long the server keeps a quiet connection open (`backend/src/server.rs`), in seconds.
+/// Time for which the server keeps an idle connection open (`backend/src/net/http2`), in seconds.
 pub(super) const KEEP_ALIVE_S: f64 = 75.0;
-/// The server's own, `--heartbeat`, in seconds.
+/// Default interval between the server's heartbeats (`--heartbeat`), in seconds.
 pub(super) const HEARTBEAT_S: f64 = 15.0;
-/// The least time that is taken as it is, in seconds: a division by less could overflow.
+/// Shortest time to divide by, in seconds: dividing by less could overflow, so a shorter time is raised to this one.
 const LEAST_S: f64 = 0.001;
 
 impl Asking {
-    /// - **Short polling** every T: 1/T requests a second. No event comes within T with probability e^(−λT), so
-    ///   e^(−λT)/T of them are empty. The others bring λT/(1 − e^(−λT)) events each, λ a second in all. Kept alive,
-    ///   the connection is open for 75 s of every T, or for all of it.
+    /// Derives the rates of one technique under a load, where λ is the number of events a second.
+    ///
+    /// - **Short polling** every T: 1/T requests a second. The probability of no event within T is e^(−λT), so
+    ///   e^(−λT)/T of the requests are empty. The others bring λT/(1 − e^(−λT)) events each, λ a second in all. The
+    ///   connection is kept alive for 75 s of every T, or for all of T if that is shorter.
     /// - **Long polling** held for at most H: a cycle ends with the next event or at H, whichever is first. Its mean
-    ///   is the integral of e^(−λt) from 0 to H, (1 − e^(−λH))/λ, so there are λ/(1 − e^(−λH)) requests a second
-    ///   (renewal theorem): between λ and λ + 1/H, and 1/H without events. A share of e^(−λH) is empty, which makes
-    ///   λ/(e^(λH) − 1) a second; the rest is λ, one event each. The round trip is left out. While an answer and the
-    ///   next request travel, further events gather and share an answer, so at rates near one a round trip this is an
+    ///   length is the integral of e^(−λt) from 0 to H, (1 − e^(−λH))/λ, so there are λ/(1 − e^(−λH)) requests a second
+    ///   (renewal theorem): between λ and λ + 1/H, and 1/H without events. A share of e^(−λH) is empty, which is
+    ///   λ/(e^(λH) − 1) a second; the remaining λ bring one event each. The round trip is left out. While an answer and
+    ///   the next request travel, more events gather and share an answer, so near one event per round trip this is an
     ///   upper bound.
-    /// - **SSE and WebSocket**: one opening in a lifetime, open all the time; as many heartbeats as whole intervals of
-    ///   them fit in.
+    /// - **SSE and WebSocket**: one opening per lifetime, and a connection that is always open. A lifetime has as many
+    ///   heartbeats as whole intervals fit into it.
     pub(super) fn of(technique: Technique, load: &Load) -> Self {
         let events = load.events_per_s;
         match technique {
@@ -50,7 +52,7 @@ impl Asking {
             }
             Technique::LongPoll => {
                 let hold = load.hold_s.max(LEAST_S);
-                // 0/0 without events; `min` then takes 1/H, which is the limit.
+                // Without events this is 0/0, which is NaN; `min` then returns 1/H, the limit.
                 let empty_per_s = (events / (events * hold).exp_m1()).min(1.0 / hold);
                 Self { full_per_s: events, empty_per_s, open: 1.0, beats_per_s: 0.0 }
             }
@@ -111,7 +113,7 @@ mod tests {
         }
     }
 
-    /// The formulas against the thing itself: polls that are played through, from a fixed seed.
+    /// Compares the formulas with a simulation of long polls from a fixed seed.
     #[test]
     fn the_formulas_agree_with_a_simulation() {
         let load = Load { events_per_s: 0.2, hold_s: 5.0, poll_s: 5.0, ..load() };
@@ -133,7 +135,7 @@ mod tests {
         let asks = Asking::of(Technique::LongPoll, &load);
         assert!((requests / (asks.full_per_s + asks.empty_per_s) - 1.0).abs() < 0.01, "{requests}: {asks:?}");
         assert!((share * requests / asks.empty_per_s - 1.0).abs() < 0.02, "{share}: {asks:?}");
-        // An interval without event has the same chance in a short poll of that interval.
+        // A short poll of the same interval is empty with the same probability.
         let asks = Asking::of(Technique::ShortPoll, &load);
         assert!((share / load.poll_s / asks.empty_per_s - 1.0).abs() < 0.02, "{share}: {asks:?}");
     }

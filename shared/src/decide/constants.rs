@@ -1,78 +1,84 @@
-//! What one machine measured, for the cost model to scale up.
+//! The constants that were measured on one machine, from which the cost model projects.
 
 use serde::{Deserialize, Serialize};
 
 use super::Rest;
 use crate::Technique;
 
-/// The measured constants of the four techniques. A command measures and writes them; nobody types them.
+/// The measured constants of the four techniques. `fourways-bench constants` measures and writes them; nobody types
+/// them.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Constants {
-    /// The day, as in `2026-08-30`.
+    /// Day of the measurement, as in `2026-08-30`.
     pub measured_on: String,
-    /// Processor, cores, system: one line for people.
+    /// Machine that was measured: processor, cores and system, as one line for people.
     pub machine: String,
-    /// What its processor loses by resting.
+    /// Cost of waking the machine's processor when it is idle.
     pub rest: Rest,
-    /// By [`Technique::index`].
+    /// Constants of each technique, by [`Technique::index`].
     pub techniques: [TechniqueConstants; 4],
 }
 
 impl Constants {
-    /// Those of one technique.
+    /// Returns the constants of one technique.
     pub const fn of(&self, technique: Technique) -> &TechniqueConstants {
         &self.techniques[technique.index()]
     }
 
-    /// The JSON around an event's payload: what a WebSocket frame has of it beside its own four bytes (RFC 6455 5.2, from
-    /// 126 bytes on).
+    /// Returns the bytes of JSON around an event's payload: the framing of an event on a WebSocket, less the four bytes
+    /// of the frame's head (RFC 6455 5.2, for 126 bytes and more).
     pub fn envelope_bytes(&self) -> f64 {
         (self.of(Technique::Websocket).framing_per_event_bytes - 4.0).max(0.0)
     }
 }
 
-/// What one technique costs. Every number is finite and not negative.
+/// The measured costs of one technique. Every number is finite and not negative.
 ///
-/// Bytes are those that HTTP and WebSocket write, with TLS, TCP and IP left out.
+/// Bytes are counted as HTTP and WebSocket write them, without TLS, TCP and IP.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct TechniqueConstants {
-    /// Request line and headers: of one poll that brings events; for SSE and WebSocket, of the opening.
+    /// Bytes of the request line and headers of a poll that brings events; for SSE and WebSocket, of the opening.
     pub request_up_bytes: f64,
-    /// Status line and headers of the answer to it, and what of the body is there once however many events it has.
+    /// Bytes of the answer to that request without its events: status line, headers, and the part of the body that
+    /// does not depend on the number of events.
     pub response_head_bytes: f64,
-    /// What one event takes beyond its payload: the JSON around it, chunk, SSE fields, frame header.
+    /// Bytes of one event beyond its payload: the JSON around it, chunk, SSE fields, frame head.
     pub framing_per_event_bytes: f64,
-    /// The whole request of a poll that brings nothing; 0 where nothing is polled.
+    /// Bytes of the whole request of a poll that brings nothing; 0 for streams and sockets.
     pub empty_up_bytes: f64,
-    /// The whole answer to it, `304` or `204`; 0 where nothing is polled.
+    /// Bytes of the whole answer to a poll that brings nothing (`304` or `204`); 0 for streams and sockets.
     pub empty_down_bytes: f64,
-    /// Heartbeats of one open connection, both ways together; 0 for polls.
+    /// Bytes a second of the heartbeats of one open connection, both ways together; 0 for polls.
     pub keepalive_bytes_per_s: f64,
-    /// Processor time of the server, in microseconds: of a request that brings events, without those; for SSE and
-    /// WebSocket, of the opening.
+    /// Processor time of the server for a request that brings events, without the events, in microseconds; for SSE and
+    /// WebSocket, for the opening.
     pub cpu_us_per_request: f64,
-    /// The same for each event delivered.
+    /// Processor time of the server for each event delivered, in microseconds.
     pub cpu_us_per_delivery: f64,
-    /// The same for a poll that brings nothing; 0 where nothing is polled.
+    /// Processor time of the server for a poll that brings nothing, in microseconds; 0 for streams and sockets.
     pub cpu_us_empty: f64,
-    /// What each event delivered takes more of a server that has rested; for long polling, each poll that brings
-    /// events. Several clients get an event together, so it is a rest for all of them.
+    /// Extra processor time for each event delivered by a server that was idle, in microseconds; for long polling, for
+    /// each poll that brings events. An event goes to several clients together, so one idle time affects all of them.
     pub cpu_us_cold: f64,
-    /// The same as `cpu_us_per_request` for one send of a client and its answer: a POST, or a message on a WebSocket.
+    /// Processor time of the server for one send of a client and its answer, in microseconds: a POST, or a message on a
+    /// WebSocket.
     pub cpu_us_per_send: f64,
-    /// The same for one heartbeat, and on a WebSocket the client's answer to it; 0 for polls.
+    /// Processor time of the server for one heartbeat, in microseconds, with the client's answer on a WebSocket; 0
+    /// for polls.
     pub cpu_us_per_beat: f64,
-    /// What a rest costs the opening of a stream or socket and its closing, as a multiple of what it costs a poll; 0 for
-    /// polls.
+    /// Cost of waking the server for opening and closing a stream or socket, as a multiple of the cost for a poll; 0
+    /// for polls.
     pub rest_per_opening: f64,
-    /// The same for a send.
+    /// Cost of waking the server for a send, as a multiple of the cost for a poll.
     pub rest_per_send: f64,
-    /// The same for a heartbeat. Each connection has its own time for it, so each wakes the server.
+    /// Cost of waking the server for a heartbeat, as a multiple of the cost for a poll. Each connection has its
+    /// heartbeat at its own time, so each heartbeat wakes the server.
     pub rest_per_beat: f64,
-    /// Memory of the server for one connection that has been in use for a while, is open and quiet. For short polling:
-    /// one that is kept alive between two polls. The kernel's part is not in it.
+    /// Memory of the server for one open connection that was used for a while and is now idle, in bytes and without the
+    /// kernel's part. For short polling, a connection that is kept alive between two polls.
     pub memory_per_held_connection_bytes: f64,
-    /// The same for the connection that sends go by; 0 where they need none of their own.
+    /// Memory of the server for the connection that carries a client's sends, in bytes; 0 if they need none of their
+    /// own.
     pub memory_per_sender_bytes: f64,
 }
 

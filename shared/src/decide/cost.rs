@@ -1,4 +1,4 @@
-//! What each technique costs a server under a load.
+//! The cost model: what each technique costs a server under a load.
 
 use super::{
     Constants,
@@ -10,73 +10,74 @@ use crate::Technique;
 /// A load in numbers. Every number is finite and not negative; times are above zero.
 ///
 /// Events come to each client as a Poisson process: independent of each other, at a steady mean rate. Bursts make
-/// polls cheaper than that, since more events share an answer.
+/// polls cheaper than the model says, since more events share an answer.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Load {
-    /// Clients at once.
+    /// Number of clients at once.
     pub clients: u32,
-    /// Events a second to each client; below, λ.
+    /// Events a second to each client; λ in the formulas.
     pub events_per_s: f64,
-    /// Bytes of one event or send, without anything around them.
+    /// Bytes of the payload of one event or send.
     pub payload_bytes: f64,
-    /// Time from one short poll to the next, in seconds; less than a millisecond counts as one.
+    /// Time from one short poll to the next, in seconds; less than a millisecond counts as a millisecond.
     pub poll_s: f64,
-    /// The longest that a long poll is held, in seconds; less than a millisecond counts as one.
+    /// Time for which a long poll is held at most, in seconds; less than a millisecond counts as a millisecond.
     pub hold_s: f64,
     /// Sends a second from each client.
     pub sends_per_s: f64,
-    /// How long a stream or socket stays open before it is opened again, in seconds; the same least.
+    /// Time for which a stream or socket stays open before it is opened again, in seconds; less than a millisecond
+    /// counts as a millisecond.
     pub lifetime_s: f64,
-    /// Payloads are bytes, which all but WebSocket carry as base64 inside JSON.
+    /// True if payloads are bytes, which all techniques but WebSocket carry as base64 inside JSON.
     pub binary: bool,
 }
 
 impl Load {
-    /// Assumed where nobody says: the events of the lab's default feed and of the cost table have about this size.
+    /// Assumed size of a payload: about that of the events in the lab's default feed and in the cost table.
     pub const PAYLOAD_BYTES: f64 = 100.0;
-    /// Assumed where nobody says: the server's own default, `--max-wait`.
+    /// Assumed hold time: the default of the server's `--max-wait`, in seconds.
     pub const HOLD_S: f64 = 25.0;
-    /// Assumed where nobody says: a page stays open, or a network stays the same, for half an hour.
+    /// Assumed lifetime: a page stays open, or a network stays the same, for half an hour, in seconds.
     pub const LIFETIME_S: f64 = 1800.0;
 }
 
-/// What one technique costs in all, for every client of the [`Load`] together, on average over time.
+/// The total cost of one technique for all clients of a [`Load`] together, averaged over time.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Cost {
-    /// Requests a second: polls, openings, and the POSTs that carry sends. A send on a socket is none.
+    /// Requests a second: polls, openings, and the POSTs that carry sends. A send on a socket is not a request.
     pub requests_per_s: f64,
-    /// From server to clients, with heartbeats.
+    /// Bytes a second from the server to clients, including heartbeats.
     pub down_bytes_per_s: f64,
-    /// From clients to server.
+    /// Bytes a second from clients to the server.
     pub up_bytes_per_s: f64,
-    /// Open connections, at work or not. A short poll's is kept alive until the next where that comes within 75 s:
-    /// then it is open all the time, and idle for nearly all of it.
+    /// Number of open connections, busy or idle. A short poll's connection is kept alive for 75 s, so with a shorter
+    /// interval it is always open, though idle nearly all of the time.
     pub held_connections: f64,
-    /// Memory of the server for those connections; the server itself and its log come on top.
+    /// Memory of the server for those connections, in bytes; the server itself and its log come on top.
     pub memory_bytes: f64,
-    /// Processor cores at work, of the kind that the constants were measured on.
+    /// Number of busy processor cores, of the kind that the constants were measured on.
     pub cores: f64,
 }
 
 impl Cost {
-    /// Both ways together, in bytes a second.
+    /// Returns the bytes a second of both directions together.
     pub fn bandwidth(&self) -> f64 {
         self.down_bytes_per_s + self.up_bytes_per_s
     }
 }
 
-/// The cost of each technique, by [`Technique::index`].
+/// Projects the cost of each technique under a load, by [`Technique::index`].
 ///
 /// For each client, with the rates of full and empty requests that `asking.rs` derives:
 ///
 /// - down = full · head + empty · empty answer + λ · (payload + framing) + heartbeats + sends · answer to a send
 /// - up = full · request + empty · empty request + sends · send
-/// - busy processor = full · request + empty · empty + λ · delivery + heartbeats · heartbeat + sends · send; what resting
-///   costs beside it is in [`super::Rest`]
+/// - busy processor = full · request + empty · empty + λ · delivery + heartbeats · heartbeat + sends · send; for the
+///   extra cost of waking from idle, see [`super::Rest`]
 ///
-/// All but the processor grow in proportion to the clients: what a server does once for an event (numbering, encoding)
-/// is left out, and so are the handshakes of TCP and TLS. An event goes to all clients at once, so it wakes the server
-/// once for all; polls, openings, heartbeats and sends come one by one.
+/// All costs but the processor's are proportional to the number of clients. The work that is done once for an event
+/// (numbering, encoding) is left out, and so are the handshakes of TCP and TLS. An event goes to all clients at once,
+/// so it wakes the server once for all of them; polls, openings, heartbeats and sends come one by one.
 pub fn project(load: &Load, constants: &Constants) -> [Cost; 4] {
     Technique::ALL.map(|technique| {
         let own = constants.of(technique);
@@ -97,7 +98,7 @@ pub fn project(load: &Load, constants: &Constants) -> [Cost; 4] {
             + events * own.cpu_us_per_delivery
             + asks.beats_per_s * own.cpu_us_per_beat
             + sends * own.cpu_us_per_send;
-        // Held polls that an event answered together ask again together, and end together.
+        // Held polls that one event answers together also ask again together, so none of them wakes the server alone.
         let (alone, weighted) = match (is_stream, is_long_poll) {
             (true, _) => (
                 asks.full_per_s + asks.beats_per_s,
@@ -109,7 +110,7 @@ pub fn project(load: &Load, constants: &Constants) -> [Cost; 4] {
         let cold = if is_stream { events } else { asks.full_per_s };
         let each_us = constants.rest.each_us(clients * (alone + sends));
         let rest_us = clients * ((weighted + sends * own.rest_per_send) * each_us + cold * own.cpu_us_cold);
-        // A send that needs a connection of its own keeps it open for as long as a poll does.
+        // A send that needs a connection of its own keeps it alive for as long as a poll does.
         let senders = if sends > 0.0 { (KEEP_ALIVE_S * sends).min(1.0) } else { 0.0 };
         let senders = if own.memory_per_sender_bytes > 0.0 { senders } else { 0.0 };
         Cost {
@@ -124,7 +125,7 @@ pub fn project(load: &Load, constants: &Constants) -> [Cost; 4] {
     })
 }
 
-/// What one send costs.
+/// The cost of one send.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Sending {
     requests: f64,
@@ -132,13 +133,13 @@ pub(super) struct Sending {
     down_bytes: f64,
 }
 
-/// A client masks its frames with four bytes (RFC 6455 5.3).
+/// Bytes of the mask that each frame of a client has (RFC 6455 5.3).
 const MASK_BYTES: f64 = 4.0;
 
 impl Sending {
-    /// On a WebSocket: a masked frame with as much around the payload as an event has, answered by one without
-    /// payload. Elsewhere: a POST, which is taken to need the bytes around it that a short poll needs, whatever the
-    /// technique of the events.
+    /// Returns the cost of a send beside events of this technique. On a WebSocket it is a masked frame with the framing
+    /// of an event, answered by a frame without payload. Otherwise it is a POST, assumed to have the head of a short
+    /// poll's request and answer, whichever technique delivers the events.
     pub(super) fn of(technique: Technique, load: &Load, constants: &Constants) -> Self {
         if technique == Technique::Websocket {
             let own = constants.of(technique);
@@ -157,13 +158,13 @@ impl Sending {
         }
     }
 
-    /// Both ways together.
+    /// Returns the bytes of the send and its answer together.
     pub(super) fn bytes(&self) -> f64 {
         self.up_bytes + self.down_bytes
     }
 }
 
-/// The bytes of a payload inside an event: base64 makes four of three (RFC 4648 4).
+/// Returns the bytes of a payload inside an event: base64 makes four bytes of three (RFC 4648 4).
 fn carried(technique: Technique, load: &Load) -> f64 {
     if load.binary && technique != Technique::Websocket {
         load.payload_bytes * 4.0 / 3.0
@@ -200,7 +201,7 @@ mod tests {
         ]
     }
 
-    /// Every load that answers can lead to, and the odd ones that a caller can make.
+    /// Returns every load that answers can lead to, and extreme ones that only a caller can make.
     fn loads() -> Vec<Load> {
         let mut loads: Vec<_> = every_answer().iter().map(Answers::load).collect();
         for time in [0.0, 1e-6, 0.1, 600.0, 1e9] {
@@ -252,7 +253,7 @@ mod tests {
         let measured = constants();
         let own = measured.of(Technique::ShortPoll);
         let load = Load { clients: 1, poll_s: 10.0, events_per_s: 10.0, ..load() };
-        // A hundred events an answer: as good as none is empty.
+        // With a hundred events an answer, next to no poll is empty.
         let down = own.response_head_bytes / 10.0 + 10.0 * (100.0 + own.framing_per_event_bytes);
         near(project(&load, &measured)[SHORT].down_bytes_per_s, down);
     }

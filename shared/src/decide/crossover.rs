@@ -1,25 +1,25 @@
-//! Where one technique becomes cheaper than another, everything else equal.
+//! Crossovers: the points at which one technique becomes cheaper than another, everything else equal.
 
 use super::{Constants, Cost, Load, cost::project, numeral::Rough};
 use crate::Technique;
 
-/// The points at which the order of two costs turns; `None` where it does not.
+/// The points at which the cheaper of two techniques changes; `None` if it does not.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Crossovers {
-    /// The interval between short polls, in seconds, above which they take less bandwidth than SSE.
+    /// Interval between short polls, in seconds, above which they take less bandwidth than SSE.
     pub poll_s_bandwidth: Option<f64>,
-    /// The interval between short polls, in seconds, above which they take less processor time than SSE.
+    /// Interval between short polls, in seconds, above which they take less processor time than SSE.
     pub poll_s_cpu: Option<f64>,
-    /// Sends a minute from each client above which WebSocket takes fewer bytes up than SSE with a POST for each send;
-    /// 0 where it does from the first.
+    /// Sends a minute from each client above which WebSocket takes fewer bytes up than SSE with a POST for each send; 0
+    /// if it always does.
     pub sends_per_min: Option<f64>,
 }
 
 impl Crossovers {
-    /// The intervals between short polls that are tried, in seconds.
+    /// Shortest and longest interval between short polls that is searched, in seconds.
     pub const POLL_S: [f64; 2] = [0.1, 600.0];
 
-    /// One sentence for each that exists.
+    /// Returns one sentence for each crossover that exists.
     pub fn sentences(&self) -> Vec<String> {
         let poll = |interval: Option<f64>, what: &str| {
             interval.map(|seconds| {
@@ -40,11 +40,11 @@ impl Crossovers {
     }
 }
 
-/// The crossovers under a load.
+/// Finds the crossovers under a load.
 ///
-/// Short polling's part that depends on the interval T is (e^(−λT) · empty + (1 − e^(−λT)) · full)/T. Both e^(−λT)/T
-/// and (1 − e^(−λT))/T fall as T grows, so it meets the cost of SSE, which does not depend on T, at most once: found
-/// by bisection. Bytes up are linear in the sends, so two points give that crossover.
+/// The cost of short polling depends on the interval T by (e^(−λT) · empty + (1 − e^(−λT)) · full)/T. Both e^(−λT)/T
+/// and (1 − e^(−λT))/T fall as T grows, so it crosses the cost of SSE, which does not depend on T, at most once, and
+/// bisection finds that point. Bytes up are linear in the sends, so two points give that crossover.
 pub fn crossovers(load: &Load, constants: &Constants) -> Crossovers {
     let poll_s = |measure: fn(&Cost) -> f64| {
         falls_below_zero(Crossovers::POLL_S, |poll_s| {
@@ -68,8 +68,8 @@ pub fn crossovers(load: &Load, constants: &Constants) -> Crossovers {
     }
 }
 
-/// The first place between two positive ones at which a falling function is not above zero; `None` where it never is,
-/// or is nowhere above. Bisected on a log scale to within a millionth.
+/// Returns the point between two positive numbers at which a falling function reaches zero. `None` if it is not above
+/// zero at the lower number, or still is at the higher one. Bisects on a log scale to within a millionth.
 fn falls_below_zero([mut low, mut high]: [f64; 2], falling: impl Fn(f64) -> f64) -> Option<f64> {
     let above = |place| falling(place) > 0.0;
     if !above(low) || above(high) {
@@ -126,7 +126,7 @@ mod tests {
     #[test]
     fn where_nothing_costs_anything_nothing_crosses() {
         let points = crossovers(&Answers::default().load(), &zeros());
-        // Every send still takes its payload, and a socket's the mask: nothing is saved.
+        // A send still takes its payload, and on a socket also the mask, so WebSocket saves nothing.
         assert_eq!(points, Crossovers::default());
         assert!(points.sentences().is_empty());
     }

@@ -1,8 +1,8 @@
-//! FIXTURES of the tests: invented numbers of a plausible size. Nothing outside the tests may use them.
+//! Fixtures: invented numbers of a plausible size. Only tests may use them.
 
 use super::{Answers, Constants, Question, Rest, TechniqueConstants};
 
-/// Invented constants.
+/// Returns invented constants.
 pub(super) fn constants() -> Constants {
     let short_poll = TechniqueConstants {
         request_up_bytes: 420.0,
@@ -73,12 +73,12 @@ pub(super) fn constants() -> Constants {
     }
 }
 
-/// Constants of which nothing was measured: the worst that a file can say without being refused.
+/// Returns constants that are all zero: the worst that a file can contain without being refused.
 pub(super) fn zeros() -> Constants {
     Constants { rest: Rest::default(), techniques: [TechniqueConstants::default(); 4], ..constants() }
 }
 
-/// Every combination of options, with the default number of clients.
+/// Returns every combination of options, with the default number of clients.
 pub(super) fn every_answer() -> Vec<Answers> {
     Question::ALL.into_iter().fold(vec![Answers::default()], |sets, question| {
         let places = question.options().len().max(1);
@@ -88,7 +88,7 @@ pub(super) fn every_answer() -> Vec<Answers> {
     })
 }
 
-/// Fails unless the numbers agree to nine digits.
+/// Panics unless the numbers agree to nine digits.
 #[track_caller]
 pub(super) fn near(found: f64, expected: f64) {
     assert!((found - expected).abs() <= 1e-9 * expected.abs(), "{found} instead of {expected}");

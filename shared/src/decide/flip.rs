@@ -1,4 +1,4 @@
-//! What would change the winner: one answer at a time, by asking again.
+//! Flips: the changes of a single answer that would make another technique win, found by scoring again.
 
 use super::{
     Answers, Constants, Load,
@@ -8,31 +8,31 @@ use super::{
 };
 use crate::Technique;
 
-/// One change that makes another technique win, everything else as answered.
+/// One change of an answer that makes another technique win, everything else as answered.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Flip {
-    /// What changes.
+    /// Question whose answer changes.
     pub question: Question,
-    /// To what.
+    /// The new answer, or the threshold that a number crosses.
     pub change: Change,
-    /// Who wins then.
+    /// Technique that wins after the change.
     pub winner: Technique,
 }
 
-/// How an answer changes.
+/// A change of one answer.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Change {
-    /// To this option.
+    /// The answer changes to this option.
     To(Choice),
-    /// To this number or a little more: clients; for [`Question::SendRate`] and [`Question::EventRate`], sends or
-    /// events a minute for each client.
+    /// The number changes to this one or slightly more. It counts clients, or for [`Question::SendRate`] and
+    /// [`Question::EventRate`] the sends or events a minute for each client.
     Above(f64),
-    /// To this number or a little less, in the same units.
+    /// The number changes to this one or slightly less, in the units of [`Self::Above`].
     Below(f64),
 }
 
 impl Flip {
-    /// One sentence without its full stop: `WebSocket above 21 sends a minute`.
+    /// Returns the flip as a sentence without its full stop: `WebSocket above 21 sends a minute`.
     pub fn sentence(&self) -> String {
         let winner = self.winner.label();
         let (word, number) = match self.change {
@@ -53,8 +53,8 @@ impl Flip {
     }
 }
 
-/// Every flip, in the order of the questions. For a number that is the nearest threshold each way; the options of the
-/// same question may flip too.
+/// Finds every flip, in the order of the questions. A number has at most one flip in each direction, at the nearest
+/// threshold; the options of the same question may flip as well.
 pub(super) fn flips(answers: &Answers, constants: &Constants) -> Vec<Flip> {
     let load = answers.load();
     let now = winner(answers, &load, constants);
@@ -86,7 +86,7 @@ fn winner(answers: &Answers, load: &Load, constants: &Constants) -> Technique {
     Sheet::counted(answers, load, constants).order()[0]
 }
 
-/// A number of the load that can be anything between two others. All are above zero.
+/// A number of the load that is varied between two limits. All three are above zero.
 struct Dial {
     now: f64,
     least: f64,
@@ -95,10 +95,11 @@ struct Dial {
 }
 
 impl Dial {
-    /// One send or event in a hundred minutes, to a hundred a second.
+    /// Limits of a rate: from one send or event in a hundred minutes to a hundred a second, by the minute.
     const A_MINUTE: [f64; 2] = [0.01, 6000.0];
 
-    /// `None` where the question is not about a number, or the number is zero: who never sends has no rate.
+    /// Returns the question's number; `None` if it has none, or if the number is zero, as for a client that never
+    /// sends.
     fn of(question: Question, load: &Load) -> Option<Self> {
         let [least, most] = Self::A_MINUTE;
         let dial = match question {
@@ -126,11 +127,11 @@ impl Dial {
     }
 }
 
-/// How many steps of equal ratio are tried on the way to an end before the place is narrowed down.
+/// Number of steps of equal ratio between the answer and a limit that are tried before a threshold is narrowed down.
 const STEPS: u32 = 64;
 
-/// The place nearest to `start`, on the way to `end`, from which another technique than `now` wins, and which.
-/// A stretch narrower than a step may be passed over.
+/// Returns the number nearest to `start`, towards `end`, at which another technique than `now` wins, and that
+/// technique. A range narrower than one step may be missed.
 fn threshold(
     start: f64,
     end: f64,
@@ -140,7 +141,7 @@ fn threshold(
     let place = |step: u32| start * (end / start).powf(f64::from(step) / f64::from(STEPS));
     let step = (1..=STEPS).find(|step| winner_at(place(*step)) != now)?;
     let (mut near, mut far) = (place(step - 1), place(step));
-    // 30 halvings of a step: finer than any number that is shown.
+    // Halving a step 30 times is more exact than any number that is shown.
     for _ in 0..30 {
         let middle = (near * far).sqrt();
         if winner_at(middle) == now { near = middle } else { far = middle }
@@ -169,7 +170,7 @@ mod tests {
     fn each_flip_makes_the_winner_it_names() {
         let constants = constants();
         let mut found = [0; 3];
-        // Every 7th keeps this fast, and 7 divides no number of options.
+        // Only every 7th set is tried, to keep this fast; 7 divides no number of options.
         for answers in every_answer().into_iter().step_by(7) {
             let advice = advise(&answers, &constants);
             for flip in &advice.flips {

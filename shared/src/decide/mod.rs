@@ -1,8 +1,9 @@
-//! Which technique to use: eight answers and measured constants become a recommendation with reasons and costs.
+//! The choice of a technique: eight answers and measured constants become a recommendation with reasons and costs.
 //!
-//! [`Answers`] is what people say, [`Load`] is the same in numbers, [`project`] is what each technique costs under it,
-//! [`advise`] ranks the four. A number in a sentence comes from [`Constants`], which a command measures, or from the
-//! answers. Judgement stands in `rules`, in the weights of `score` and in the margins of [`Strength`], nowhere else.
+//! [`Answers`] is what a person answers and [`Load`] the same in numbers; [`project`] computes the cost of each
+//! technique under a load, and [`advise`] ranks the four. A number in a sentence comes from [`Constants`], which a
+//! command measures, or from the answers. Judgement is only in `rules`, the weights of `score` and the margins of
+//! [`Strength`].
 
 mod advice;
 mod amount;

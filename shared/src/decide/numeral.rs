@@ -1,21 +1,22 @@
-//! Numbers inside sentences. Made from whole numbers: the standard library's exact printing of floating-point numbers
-//! would be a twentieth of the app.
+//! Numbers inside sentences. They are formatted from whole numbers, because the standard library's exact printing of
+//! floating-point numbers would be a twentieth of the app's size.
 
 use std::fmt::{self, Write as _};
 
-/// A number of about two digits, thousands grouped: `0.017`, `0.35`, `3.1`, `42`, `5,000`.
+/// A number with about two digits of precision below 100 and grouped thousands: `0.017`, `0.35`, `3.1`, `42`, `5,000`.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Count(pub(super) f64);
 
-/// The same, but of a large number only the first two digits: `43,000`. For thresholds, which claim no more.
+/// A threshold: like [`Count`], but a large number keeps only its first two digits (`43,000`), since a threshold is not
+/// known more exactly.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Rough(pub(super) f64);
 
-/// Bytes in decimal units, as networks count.
+/// A number of bytes in decimal units, as is usual for networks.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Bytes(pub(super) f64);
 
-/// How often something happens: by the second, or by the minute where that is less than once.
+/// A rate: per second, or per minute if it is less than one a second.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct PerSecond(pub(super) f64);
 

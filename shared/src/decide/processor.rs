@@ -1,49 +1,51 @@
-//! Processor time, from a server that sleeps between two requests to one that never does.
+//! Processor time, from a server that idles between two requests to one that never does.
 //!
-//! A processor that has slept takes longer for the same: it is woken, and its caches hold what others have left there.
-//! How much longer depends on how long it slept. So constants are measured busy, and what rest costs beside them:
+//! A processor that was idle takes longer for the same work: it has to wake up, and its caches hold other data by then.
+//! The extra time depends on the length of the idle time, called rest here. So the constants are measured on a busy
+//! server, and the cost of waking up is modelled beside them:
 //!
 //! - `busy` = Σ rate · busy cost, in cores
-//! - each poll after a rest of g = 1/(polls, sends, openings and heartbeats a second) costs W · (g / 1 ms)^k more, with k below 1: W
-//!   after a millisecond, ever less between requests that follow each other faster, and no more than after five
+//! - each poll after a rest of g = 1/(polls, sends, openings and heartbeats a second) costs W · (g / 1 ms)^k more, with
+//!   k below 1: W after a millisecond, less the faster requests follow each other, and never more than after 5 ms
 //! - a send, an opening or a heartbeat costs a multiple of that, which differs by technique
-//! - each delivery of an event that comes after a rest costs C more, which differs by technique
-//! - `rest` = Σ rate · multiple · W · (g / 1 ms)^k + deliveries · C: what resting costs if nothing ever found the server at work
-//! - of all that comes, a share of 1 − cores finds it at rest, so cores = busy + rest · (1 − cores), which is
-//!   (busy + rest)/(1 + rest); and `busy` alone from the first whole core on
+//! - each delivery of an event after a rest costs C more, which differs by technique
+//! - `rest` = Σ rate · multiple · W · (g / 1 ms)^k + deliveries · C: the cost of waking up if every request found the
+//!   server idle
+//! - a share of 1 − cores of all requests finds the server idle, so cores = busy + rest · (1 − cores), which is
+//!   (busy + rest)/(1 + rest); from one whole core on, cores = `busy`
 //!
-//! Both meet at one core, so the projection has no step.
+//! Both formulas give the same at one core, so the projection has no step.
 
 use serde::{Deserialize, Serialize};
 
-/// Rests are not measured longer than this, in milliseconds: what they cost more than it is not known.
+/// The longest rest that is measured, in milliseconds. The cost of a longer one is not known, and is taken as equal.
 const LONGEST_MS: f64 = 5.0;
 
-/// What a machine's processor loses by resting; measured, as every constant.
+/// The cost of waking a machine's processor from idle; measured, like every constant.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Rest {
-    /// W: what a wake-up after a millisecond of rest takes more, in microseconds.
+    /// W: extra processor time of a wake-up after a millisecond of rest, in microseconds.
     pub wake_up_us: f64,
-    /// k: how that grows with the rest; from 0, not at all, to below 1.
+    /// k: exponent of the growth with the rest, from 0 (no growth) to below 1.
     pub growth: f64,
 }
 
 impl Rest {
-    /// What each of so many wake-ups a second takes more, in microseconds.
+    /// Returns the extra processor time of each wake-up at this rate, in microseconds.
     pub fn each_us(&self, wake_ups_per_s: f64) -> f64 {
         let rest_ms = (1000.0 / wake_ups_per_s.max(f64::MIN_POSITIVE)).min(LONGEST_MS);
         self.wake_up_us * rest_ms.powf(self.growth)
     }
 
-    /// In hundredths: more digits would be noise.
+    /// Rounds both numbers to hundredths; more digits would be noise.
     #[must_use]
     pub fn rounded(self) -> Self {
         let round = |number: f64| (number * 100.0).round() / 100.0;
         Self { wake_up_us: round(self.wake_up_us), growth: round(self.growth) }
     }
 
-    /// The line through the logarithms of pairs of wake-ups a second and what each took more, in microseconds (least
-    /// squares). Nothing where fewer than two took more.
+    /// Fits a line by least squares to the logarithms of measured pairs: wake-ups a second, and the extra processor
+    /// time of each in microseconds. Returns the default, all zero, if fewer than two pairs have extra time.
     pub fn fit(measured: &[(f64, f64)]) -> Self {
         let shown = measured.iter().filter(|(rate, us)| *rate > 0.0 && *us > 0.0);
         let points: Vec<(f64, f64)> = shown.map(|(rate, us)| ((1000.0 / rate).ln(), us.ln())).collect();
@@ -60,8 +62,8 @@ impl Rest {
     }
 }
 
-/// The cores of a load that takes so much of a busy server's time, and so much more of one that always rested before;
-/// both in microseconds a second.
+/// Returns the cores that a load takes, from the processor time on a busy server and the extra time if every request
+/// found the server idle, both in microseconds a second.
 pub(super) fn cores(busy_us: f64, rest_us: f64) -> f64 {
     let (busy, rest) = (busy_us / 1e6, rest_us / 1e6);
     if busy >= 1.0 { busy } else { (busy + rest) / (1.0 + rest) }

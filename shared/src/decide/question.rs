@@ -1,39 +1,39 @@
-//! The questions, and what each answer means as a number.
+//! The eight questions, their options, and the numbers that the options stand for.
 
 use super::Answers;
 
 /// One of the eight questions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Question {
-    /// [`Sends`].
+    /// Does the client send? Answered by [`Sends`].
     Sends,
-    /// [`SendRate`]; without meaning where the client never sends.
+    /// The rate of sends, answered by [`SendRate`]; without meaning if the client never sends.
     SendRate,
-    /// [`Freshness`].
+    /// The freshness that the data must have, answered by [`Freshness`].
     Freshness,
-    /// [`EventRate`].
+    /// The rate of events to each client, answered by [`EventRate`].
     EventRate,
-    /// A number, [`Answers::clients`]; the only question without options.
+    /// The number of clients, [`Answers::clients`]; the only question without options.
     Clients,
-    /// [`Http2`].
+    /// The support of HTTP/2 from end to end, answered by [`Http2`].
     Http2,
-    /// [`Proxies`].
+    /// The share of clients behind foreign proxies, answered by [`Proxies`].
     Proxies,
-    /// [`Binary`].
+    /// The kind of payload, answered by [`Binary`].
     Binary,
 }
 
 /// One option of a question.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Choice {
-    /// In a link: letters and digits only.
+    /// Name of the option in a link: letters and digits only.
     pub code: &'static str,
-    /// As it is shown.
+    /// Text of the option on the page.
     pub label: &'static str,
 }
 
 impl Question {
-    /// All eight, in the order in which they are asked.
+    /// All eight questions, in the order in which they are asked.
     pub const ALL: [Self; 8] = [
         Self::Sends,
         Self::SendRate,
@@ -45,18 +45,19 @@ impl Question {
         Self::Binary,
     ];
 
-    /// The question as it is shown.
+    /// Returns the question as the page shows it.
     pub const fn label(self) -> &'static str {
         self.texts().1
     }
 
-    /// Its name in a link.
+    /// Returns the question's name in a link.
     pub const fn key(self) -> &'static str {
         self.texts().0
     }
 }
 
-/// Each entry: type, field of [`Answers`], key, question; then option, code, label.
+/// Declares the questions with options. Each entry is: type, field of [`Answers`], key, question; then for each option:
+/// variant, code, label.
 macro_rules! questions {
     ($(
         $(#[$doc:meta])*
@@ -72,15 +73,15 @@ macro_rules! questions {
             }
 
             impl $name {
-                /// Every answer, in the order in which they are shown.
+                /// Every option, in the order in which the page shows them.
                 pub const ALL: &'static [Self] = &[$(Self::$option),+];
 
-                /// The answer as it is shown.
+                /// Returns the option as the page shows it.
                 pub const fn label(self) -> &'static str {
                     match self { $(Self::$option => $label,)+ }
                 }
 
-                /// The answer in a link.
+                /// Returns the option's name in a link.
                 pub const fn code(self) -> &'static str {
                     match self { $(Self::$option => $code,)+ }
                 }
@@ -95,7 +96,7 @@ macro_rules! questions {
                 }
             }
 
-            /// What may be answered, in the order in which it is shown; empty for [`Self::Clients`].
+            /// Returns the question's options in the order in which the page shows them; none for [`Self::Clients`].
             pub const fn options(self) -> &'static [Choice] {
                 match self {
                     $(Self::$name => &[$(Choice { code: $code, label: $label }),+],)+
@@ -105,7 +106,7 @@ macro_rules! questions {
         }
 
         impl Answers {
-            /// The place of the answer in [`Question::options`]; `None` for [`Question::Clients`].
+            /// Returns the index of the answer in [`Question::options`]; `None` for [`Question::Clients`].
             pub const fn chosen(&self, question: Question) -> Option<usize> {
                 match question {
                     $(Question::$name => Some(self.$field as usize),)+
@@ -113,14 +114,15 @@ macro_rules! questions {
                 }
             }
 
-            /// The same answers, but to `question` the option at `place`; unchanged where there is none. An answer to another question
-            /// that contradicts it moves along: nobody sends all the time and rarely.
+            /// Returns these answers with the option at index `place` chosen for `question`; unchanged if there is no
+            /// such option. Another answer that contradicts the new one changes too: nobody sends both all the time
+            /// and rarely.
             #[must_use]
             pub fn with(self, question: Question, place: usize) -> Self {
                 self.with_only(question, place).agreeing_with(question)
             }
 
-            /// The same, whether the answers contradict each other then or not.
+            /// Like [`Self::with`], but keeps answers that contradict the new one.
             pub(super) fn with_only(mut self, question: Question, place: usize) -> Self {
                 match question {
                     $(Question::$name => {
@@ -137,82 +139,82 @@ macro_rules! questions {
 }
 
 questions! {
-    /// Whether the client talks back.
+    /// Share of the time in which the client sends.
     Sends, sends, "send", "Does the client send?" {
-        /// Events go one way.
+        /// Never: events go one way.
         Never, "no", "No";
         /// Now and then: a tenth of the time.
         #[default]
         Sometimes, "some", "Sometimes";
-        /// As long as the page is open.
+        /// For as long as the page is open.
         AllTheTime, "all", "All the time";
     }
-    /// How often a client sends while it does.
+    /// Rate at which a client sends, in the time in which it does.
     SendRate, send_rate, "often", "How often does it send?" {
         /// Once a minute.
         #[default]
         Rarely, "rare", "Rarely";
-        /// Once in three seconds.
+        /// Once every three seconds.
         EveryFewSeconds, "secs", "Every few s";
         /// Ten times a second: typing, dragging, playing.
         TenPerSecond, "ten", "10+/s";
     }
-    /// How old data may be when the client gets them.
+    /// Age that data may have when the client gets it.
     Freshness, freshness, "fresh", "How fresh must data be?" {
-        /// A tenth of a second.
+        /// At most a tenth of a second.
         Ms100, "100ms", "100 ms";
-        /// A second.
+        /// At most a second.
         #[default]
         S1, "1s", "1 s";
-        /// Ten seconds.
+        /// At most ten seconds.
         S10, "10s", "10 s";
-        /// A minute or more.
+        /// A minute or more; polled once a minute.
         Minutes, "min", "Minutes";
     }
-    /// How many events a client gets.
+    /// Rate of events to one client.
     EventRate, event_rate, "rate", "Event rate per client" {
-        /// One a minute.
+        /// One event a minute.
         PerMinute, "1m", "1/min";
-        /// One in five seconds.
+        /// One event every five seconds.
         #[default]
         PerFiveSeconds, "5s", "1 per 5 s";
-        /// One a second.
+        /// One event a second.
         PerSecond, "1s", "1/s";
-        /// Ten a second.
+        /// Ten events a second.
         TenPerSecond, "100ms", "10/s";
     }
-    /// Whether HTTP/2 (or 3) reaches from the browser to the server.
+    /// Support of HTTP/2 (or 3) on the whole path from the browser to the server.
     Http2, http2, "h2", "HTTP/2 end to end?" {
-        /// It does.
+        /// The whole path speaks HTTP/2 or 3.
         #[default]
         Yes, "yes", "Yes";
         /// Some part of the path speaks HTTP/1.1.
         No, "no", "No";
-        /// Nobody knows.
+        /// The path is not known.
         Unknown, "unsure", "Not sure";
     }
-    /// How many clients sit behind proxies, filters and antivirus that nobody on the team controls.
+    /// Share of clients behind proxies, filters and antivirus that the team does not control.
     Proxies, proxies, "proxy", "Corporate proxies in the path?" {
-        /// None.
+        /// No client is behind one.
         None, "none", "None";
-        /// A few.
+        /// A few clients are behind one.
         #[default]
         Some, "some", "Some";
-        /// Most.
+        /// Most clients are behind one.
         Many, "many", "Many";
     }
-    /// Whether events are bytes instead of text.
+    /// Kind of payload that events carry: text or bytes.
     Binary, binary, "bin", "Binary payloads?" {
-        /// Text or JSON.
+        /// Payloads are text or JSON.
         #[default]
         No, "no", "No";
-        /// Bytes.
+        /// Payloads are raw bytes.
         Yes, "yes", "Yes";
     }
 }
 
 impl Answers {
-    /// The answer to this question counts where two contradict each other.
+    /// Resolves a contradiction between two answers: the answer to this question stays, and the other one changes.
     pub(super) fn agreeing_with(mut self, question: Question) -> Self {
         if (self.sends, self.send_rate) == (Sends::AllTheTime, SendRate::Rarely) {
             if question == Question::SendRate {
@@ -226,7 +228,7 @@ impl Answers {
 }
 
 impl Sends {
-    /// The share of the time, 0 to 1, in which the client sends at its [`SendRate`].
+    /// Returns the share of the time, 0 to 1, in which the client sends at its [`SendRate`].
     pub const fn share(self) -> f64 {
         match self {
             Self::Never => 0.0,
@@ -237,7 +239,7 @@ impl Sends {
 }
 
 impl SendRate {
-    /// Sends a second while the client sends.
+    /// Returns the sends a second, in the time in which the client sends.
     pub const fn per_s(self) -> f64 {
         match self {
             Self::Rarely => 1.0 / 60.0,
@@ -248,7 +250,8 @@ impl SendRate {
 }
 
 impl Freshness {
-    /// The slowest short poll that keeps the promise, in seconds: an event waits at most one interval for its poll.
+    /// Returns the longest interval between short polls that keeps data this fresh, in seconds: an event waits at most
+    /// one interval for its poll.
     pub const fn poll_s(self) -> f64 {
         match self {
             Self::Ms100 => 0.1,
@@ -260,7 +263,7 @@ impl Freshness {
 }
 
 impl EventRate {
-    /// Events a second to each client.
+    /// Returns the events a second to each client.
     pub const fn per_s(self) -> f64 {
         match self {
             Self::PerMinute => 1.0 / 60.0,

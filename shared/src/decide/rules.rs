@@ -1,6 +1,7 @@
-//! What is known without measuring: standards, and what people met in the field.
+//! The rules that need no measurement: they come from standards, and from problems that people met in the field.
 //!
-//! The weights are judgement, on a scale where 2 decides and 0.5 tips. What a measurement can say stands in `score`.
+//! The weights are judgement, on a scale where 2 decides and 0.5 tips the balance. Whatever can be measured is in
+//! `score` instead.
 
 use super::{
     Answers, Binary, Freshness, Http2, Proxies, Sends,
@@ -8,7 +9,7 @@ use super::{
 };
 use crate::Technique::{self, LongPoll, ShortPoll, Sse, Websocket};
 
-/// What holds in some cases, and whom it helps or hurts.
+/// A rule: the answers that it applies to, and its effect on techniques as weight, sentence and source.
 pub(super) struct Rule {
     pub(super) applies: fn(&Answers) -> bool,
     pub(super) effects: &'static [(Technique, f64, &'static str, Source)],

@@ -1,6 +1,7 @@
-//! Adds up what speaks for and against each technique: the rules, and what the cost model says of these answers.
+//! Scoring: the sum of the reasons for and against each technique, from the rules and from the cost model.
 //!
-//! The same walk either tells its reasons or only counts, since a search for thresholds repeats it hundreds of times.
+//! The same pass either collects its reasons or only adds up, since a search for thresholds repeats it hundreds of
+//! times.
 
 use std::fmt;
 
@@ -15,53 +16,54 @@ use super::{
 };
 use crate::Technique::{self, LongPoll, ShortPoll, Sse, Websocket};
 
-/// A weight below this is noise: it counts for nothing and is not told.
+/// Smallest weight that counts. A smaller one is noise: it is neither added nor shown.
 const LEAST_WEIGHT: f64 = 0.1;
-/// Twice the bandwidth, or the processor time, weighs this much at [`Answers::MAX_CLIENTS`], and nothing for one client.
+/// Weight of twice the bandwidth or processor time with [`Answers::MAX_CLIENTS`] clients; with one client it is zero.
 const TWICE_THE_TRAFFIC: f64 = 0.4;
-/// Twice the memory is cheaper to bear.
+/// Weight of twice the memory, on the same scale; lower, because memory is cheaper.
 const TWICE_THE_MEMORY: f64 = 0.3;
-/// No one cost outweighs a rule that decides.
+/// Largest weight of one cost, so that none outweighs a rule that decides.
 const MOST_FOR_A_COST: f64 = 2.0;
-/// Doubling one request a second for each client weighs this much: batteries and logs feel it too.
+/// Weight against each doubling of 1 + requests a second of a client, which also costs battery and log space.
 const TWICE_THE_REQUESTS: f64 = 0.7;
-/// Speaks for a POST while sends are rare.
+/// Weight for techniques that send by POST, as long as sends are rare.
 const POST_COVERS: f64 = 1.0;
-/// Speaks for frames when sends are all that SSE's bytes are spent on, and as much against POSTs.
+/// Weight for frames, and against POSTs, if frames would save all of SSE's bytes.
 const FRAMES_COVER: f64 = 3.0;
-/// One send in ten seconds: at that rate what a send costs weighs half.
+/// Rate at which the cost of a send has half its weight: one send in ten seconds.
 const NOTICED_SENDS_PER_S: f64 = 0.1;
-/// One send a second: at that rate the order of sends weighs half.
+/// Rate at which the order of sends has half its weight: one send a second.
 const ORDERED_SENDS_PER_S: f64 = 1.0;
-/// All clients of the largest number coming back at once.
+/// Weight against techniques whose [`Answers::MAX_CLIENTS`] clients all reconnect at once after a restart.
 const HERD: f64 = 0.3;
-/// Costs below this are taken as this, so that ratios stay finite.
+/// Smallest cost: a lower one is raised to it, so that ratios stay finite.
 const TINY: f64 = 1e-9;
 
-/// Scores so far, by [`Technique::index`].
+/// The scores of the four techniques so far, by [`Technique::index`].
 #[derive(Debug)]
 pub(super) struct Sheet {
     pub(super) scores: [f64; 4],
     pub(super) blocked: [bool; 4],
-    /// `None` when it only counts.
+    /// Reasons of each technique; `None` if only scores are wanted.
     pub(super) reasons: Option<[Vec<Reason>; 4]>,
 }
 
-/// One of the amounts of a cost.
+/// A function that picks one number of a cost.
 type Measure = fn(&Cost) -> f64;
 
 impl Sheet {
-    /// Scores and their reasons.
+    /// Scores the techniques and collects the reasons.
     pub(super) fn told(answers: &Answers, load: &Load, constants: &Constants) -> Self {
         Self::filled(Some([const { Vec::new() }; 4]), answers, load, constants)
     }
 
-    /// Scores alone.
+    /// Scores the techniques without collecting reasons.
     pub(super) fn counted(answers: &Answers, load: &Load, constants: &Constants) -> Self {
         Self::filled(None, answers, load, constants)
     }
 
-    /// The best first; a blocked one comes last, and of equals the one that is listed first everywhere.
+    /// Returns the techniques from the best to the worst. Blocked ones come last, and equals keep the order of
+    /// [`Technique::ALL`].
     pub(super) fn order(&self) -> [Technique; 4] {
         let mut order = Technique::ALL;
         order.sort_by(|a, b| {
@@ -125,7 +127,7 @@ impl Sheet {
         }
     }
 
-    /// Asking again and again, events or not.
+    /// Adds the weight of polling: requests are made whether there are events or not.
     fn requests(&mut self, load: &Load) {
         for technique in [ShortPoll, LongPoll] {
             let asks = Asking::of(technique, load);
@@ -143,8 +145,8 @@ impl Sheet {
         }
     }
 
-    /// What the sends cost as frames and as POSTs. Two shares decide, both 0 to 1: that of SSE's bytes which frames
-    /// would save, and how often there is a send at all, since saving most of nearly nothing is no reason.
+    /// Adds the weight of the sends, as frames or as POSTs. Two factors decide, both 0 to 1: the share of SSE's bytes
+    /// that frames would save, and the rate of sends, since saving most of almost nothing is no reason.
     fn sends(&mut self, load: &Load, constants: &Constants, costs: &[Cost; 4]) {
         let sends = load.sends_per_s;
         if sends <= 0.0 {
@@ -185,8 +187,9 @@ impl Sheet {
         );
     }
 
-    /// Bandwidth, processor and memory, each against the mean of the four on a scale of doublings. They weigh by the
-    /// logarithm of the clients: with ten nobody cares.
+    /// Adds the weight of bandwidth, processor and memory, each compared with the geometric mean of the four on a scale
+    /// of doublings. The weight grows with the logarithm of the number of clients: with ten clients, cost hardly
+    /// matters.
     fn costs(&mut self, load: &Load, costs: &[Cost; 4]) {
         let clients = f64::from(load.clients.max(1));
         let stakes = clients.log10() / f64::from(Answers::MAX_CLIENTS).log10();

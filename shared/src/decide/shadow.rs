@@ -1,35 +1,36 @@
-//! Shadow cost: a recorded slice of a topic, replayed on paper through all four.
+//! Shadow cost: the cost of a recorded slice of a topic, computed for all four techniques.
 
 use super::{Constants, TechniqueConstants};
 use crate::Technique;
 
-/// An event as it was: when it was published, in seconds since any beginning, and how many bytes its JSON has.
+/// A recorded event: its time and its size.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Past {
-    /// Not before the one before it.
+    /// Time of publication, in seconds from any origin; not before that of the previous event.
     pub at_s: f64,
-    /// Its JSON, envelope and all, without what a technique puts around that.
+    /// Bytes of the event's JSON with its envelope, without the framing of a technique.
     pub bytes: f64,
 }
 
-/// What one technique would have cost one client over the slice.
+/// The cost that one technique would have had for one client over the slice.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Shadow {
-    /// Polls, or one opening.
+    /// Number of polls; 1, the opening, for streams and sockets.
     pub requests: u64,
-    /// Polls that would have brought nothing.
+    /// Number of polls that would have brought nothing.
     pub empty: u64,
-    /// Both ways.
+    /// Bytes of both directions together.
     pub bytes: f64,
-    /// From published to asked for, in seconds, in the mean; what the network takes comes on top.
+    /// Mean wait of an event from its publication to the poll that brings it, in seconds; the network's time comes on
+    /// top.
     pub mean_wait_s: f64,
-    /// The same, of the event that would have waited longest.
+    /// Wait of the event that would have waited longest, in seconds.
     pub longest_wait_s: f64,
 }
 
-/// What each technique would have cost, by [`Technique::index`]: for one client that was there from `from_s` to
-/// `until_s` and got every event between. Polls are asked from `from_s` on, every `poll_s` or held for `hold_s`; a held
-/// poll is answered with the first event, and asked again at once.
+/// Computes the cost of each technique, by [`Technique::index`], for one client that was connected from `from_s` to
+/// `until_s` and got every event in between. Polls begin at `from_s`: short ones come every `poll_s`; long ones are
+/// held for up to `hold_s`, answered with the first event, and repeated at once.
 pub fn shadow(
     events: &[Past],
     from_s: f64,
@@ -66,11 +67,11 @@ fn long_poll(events: &[Past], from_s: f64, until_s: f64, hold_s: f64, constants:
     while asked_s < until_s {
         let end_s = asked_s + hold_s;
         let answered_s = rest.first().map_or(end_s, |first| first.at_s.max(asked_s).min(end_s));
-        // Those of the same moment share the answer.
+        // Events of the same moment share an answer.
         let (due, later) = rest.split_at(rest.partition_point(|event| event.at_s <= answered_s));
         rest = later;
         ledger.answer(due, answered_s);
-        // Events of the very moment of asking must not hold it up for ever.
+        // Time may stand still for one round, if events were due already; `rest` is shorter then, so the loop ends.
         asked_s = answered_s;
     }
     ledger.done()
@@ -85,7 +86,7 @@ fn stream(events: &[Past], seconds: f64, technique: Technique, constants: &Const
     Shadow { requests: 1, bytes, ..Shadow::default() }
 }
 
-/// What a technique puts around an event's JSON. What was measured has the envelope in it.
+/// Returns the bytes of a technique's framing around an event's JSON. The measured constant includes the envelope.
 fn around(own: &TechniqueConstants, constants: &Constants) -> f64 {
     (own.framing_per_event_bytes - constants.envelope_bytes()).max(0.0)
 }
@@ -142,7 +143,7 @@ mod tests {
         assert_eq!((short_poll.requests, short_poll.empty), (5, 3));
         assert!((short_poll.mean_wait_s - (1.5 + 1.4 + 1.0) / 3.0).abs() < 1e-9);
         assert!((short_poll.longest_wait_s - 1.5).abs() < 1e-9);
-        // 0 to 0.5, to 0.6, empty to 4.6, to 7, empty to 11.
+        // Long polls: 0 to 0.5, to 0.6, empty to 4.6, to 7, empty to 11.
         assert_eq!((long_poll.requests, long_poll.empty), (5, 2));
         assert!(long_poll.longest_wait_s.abs() < 1e-9);
         assert_eq!((sse.requests, websocket.requests), (1, 1));
@@ -162,7 +163,7 @@ mod tests {
             let slice = vec![Past { at_s: 1.0, bytes: 200.0 }; count];
             shadow(&slice, 0.0, 2.0, 2.0, 20.0, &constants)[Technique::Websocket.index()].bytes
         };
-        // The event's JSON, and a frame head of four bytes.
+        // Each event takes its JSON and a frame head of four bytes.
         assert!((of(11) - of(1) - 10.0 * 204.0).abs() < 1e-6);
     }
 

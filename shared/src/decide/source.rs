@@ -1,13 +1,13 @@
-//! Where a reason comes from.
+//! The sources of reasons: standards, issue threads, measurements and the answers themselves.
 
-/// Where a reason comes from.
+/// The source of a reason.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Source {
-    /// A standard, or a thread in which people met the problem.
+    /// A standard, or an issue thread about the problem.
     Rule {
-        /// As in `HTML Standard 9.2.4` or `phoenix #6766`.
+        /// Name for people, as in `HTML Standard 9.2.4` or `phoenix #6766`.
         name: &'static str,
-        /// Its address.
+        /// Address of the standard's section or of the thread.
         url: &'static str,
     },
     /// The cost model with the measured constants; the number is in the sentence.
@@ -20,7 +20,7 @@ const fn rule(name: &'static str, url: &'static str) -> Source {
     Source::Rule { name, url }
 }
 
-// Standards.
+// Standards that reasons cite.
 pub(super) const SSE_INTRODUCTION: Source = rule(
     "HTML Standard 9.2.1",
     "https://html.spec.whatwg.org/multipage/server-sent-events.html#server-sent-events-intro",
@@ -56,7 +56,7 @@ pub(super) const STREAMS: Source = rule("RFC 9113 5", "https://www.rfc-editor.or
 pub(super) const HUNDRED_STREAMS: Source =
     rule("RFC 9113 6.5.2", "https://www.rfc-editor.org/rfc/rfc9113#section-6.5.2");
 
-// Threads.
+// Issue threads that reasons cite.
 pub(super) const SIX_CONNECTIONS: Source =
     rule("freenet-core #5213", "https://github.com/freenet/freenet-core/issues/5213");
 pub(super) const UPGRADE_CUT: Source =

@@ -1,45 +1,45 @@
-//! The chat: what was said is kept, who is here and types is not.
+//! The chat: its messages are kept; the lists of visitors who are present and typing are not.
 
 use serde::{Deserialize, Serialize};
 
 use super::topic;
 use crate::Topic;
 
-/// The rooms there are.
+/// The chat rooms.
 pub const ROOMS: [&str; 3] = ["lobby", "backend", "frontend"];
 
-/// Where a room's messages are.
+/// Returns the topic of a room's messages.
 pub fn messages(room: &str) -> Option<Topic> {
     topic(&["chat", room])
 }
 
-/// Where its people say that they are here.
+/// Returns the topic on which the pages in a room report that they are present.
 pub fn people(room: &str) -> Option<Topic> {
     topic(&["live", "chat", room])
 }
 
-/// What somebody said.
+/// One chat message.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Message {
-    /// The page that said it.
+    /// Public id of the page that sent the message.
     pub who: Box<str>,
-    /// What that person wants to be called.
+    /// Name that the visitor chose.
     pub name: Box<str>,
-    /// The words.
+    /// Text of the message.
     pub text: Box<str>,
 }
 
-/// Somebody is here; said every few seconds, and when it changes.
+/// A sign of presence in a room; a page publishes one every few seconds and whenever a field changes.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Here {
-    /// The page.
+    /// Public id of the page.
     pub who: Box<str>,
-    /// What that person wants to be called.
+    /// Name that the visitor chose.
     pub name: Box<str>,
-    /// Is writing.
+    /// True while the visitor is typing.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub types: bool,
-    /// Is going.
+    /// True if the page is leaving the room.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub goes: bool,
 }

@@ -1,26 +1,26 @@
-//! The server's own machine, as a dashboard shows it.
+//! The dashboard's figures of the machine that the server runs on.
 
 use serde::{Deserialize, Serialize};
 
 use super::topic;
 use crate::Topic;
 
-/// How often the figures are told, in times a second; each rate is a topic of its own.
+/// Rates at which the figures can be read, in events per second; each rate has its own topic.
 pub const RATES: [u32; 4] = [1, 2, 5, 10];
 
-/// Where the figures are that come so often.
+/// Returns the topic of the figures at one of [`RATES`].
 pub fn figures(rate: u32) -> Option<Topic> {
     topic(&["live", "host", &format!("{rate}hz")])
 }
 
-/// What was measured.
+/// One measurement of every tile.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Figures {
-    /// One for each tile, in the order of [`TILES`].
+    /// One value per tile, in the order and units of [`TILES`].
     pub values: [f64; TILES.len()],
 }
 
-/// What a tile shows: its name, its unit, and how many digits after the point.
+/// The tiles of the dashboard: name, unit, and number of digits after the decimal point.
 pub const TILES: [(&str, &str, u32); 12] = [
     ("CPU, all cores", "%", 1),
     ("CPU of this server", "%", 1),

@@ -1,7 +1,7 @@
-//! What the lab's nine features publish: the types of their events, and the topics that they are on.
+//! The events of the lab's nine use cases: their types, and the topics to which they are published.
 //!
-//! Below `feature.` events are kept as all others are; below `feature.live.` they are worth nothing a minute later, and a
-//! log on disk keeps them in memory alone.
+//! Events below `feature.` are kept like all others. Events below `feature.live.` are worth nothing a minute later, so
+//! a log on disk keeps them in memory only.
 
 pub mod chat;
 pub mod host;
@@ -19,17 +19,17 @@ use serde::{Serialize, de::DeserializeOwned};
 pub use self::plain::is_plain;
 use crate::{Data, Event, EventId, Topic};
 
-/// Everything of the features, and what of it is not worth a disk.
+/// Pattern of all topics of the use cases.
 pub const ALL: &str = "feature.>";
-/// See [`ALL`].
+/// Pattern of the topics whose events are kept in memory only.
 pub const LIVE: &str = "feature.live.>";
 
-/// A topic of the features; `None` if a part of the name can't be in one.
+/// Returns the topic `feature.` followed by `parts` joined with dots; `None` if a part can't be in a topic.
 pub fn topic(parts: &[&str]) -> Option<Topic> {
     Topic::parse(&format!("feature.{}", parts.join("."))).ok()
 }
 
-/// What an event says; `None` if somebody published something else.
+/// Parses the data of an event; `None` if it is something else, since anybody may publish on these topics.
 pub fn read<T: DeserializeOwned>(event: &Event) -> Option<T> {
     match &event.data {
         Data::Json(raw) | Data::Text(raw) => serde_json::from_str(raw.get()).ok(),
@@ -37,23 +37,23 @@ pub fn read<T: DeserializeOwned>(event: &Event) -> Option<T> {
     }
 }
 
-/// The server itself says it: nobody else can publish with such an id.
+/// True if the server itself published the event: clients can't publish with an id like that of the event.
 pub fn is_servers(event: &Event) -> bool {
     event.id.as_ref().is_some_and(EventId::is_servers)
 }
 
-/// What the server itself says; `None` for a stranger's word on the same topic.
+/// Parses the data of an event that the server itself published; `None` for an event of anybody else.
 pub fn read_servers<T: DeserializeOwned>(event: &Event) -> Option<T> {
     if is_servers(event) { read(event) } else { None }
 }
 
-/// What is published, as JSON.
+/// Encodes a message as JSON.
 pub fn write<T: Serialize>(said: &T) -> String {
-    // Numbers, texts and lists of them: nothing that JSON has no form for.
+    // A message holds numbers, texts and lists of them, which JSON can always express.
     serde_json::to_string(said).unwrap_or_default()
 }
 
-/// The part of a topic after `feature.`, `name` and a dot.
+/// Returns the part of a topic after `feature.`, `name` and a dot; `None` for a topic that does not begin with these.
 pub fn rest<'a>(topic: &'a Topic, name: &str) -> Option<&'a str> {
     topic.as_str().strip_prefix("feature.")?.strip_prefix(name)?.strip_prefix('.')
 }

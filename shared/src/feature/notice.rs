@@ -1,32 +1,33 @@
-//! The notification feed: one topic for each visitor, with what happened and how far it was read.
+//! The notification feed: one topic per visitor, with its notices and the marks of how far they were read.
 
 use serde::{Deserialize, Serialize};
 
 use super::topic;
 use crate::{Offset, Topic};
 
-/// Where a visitor's notices are.
+/// Returns the topic of a visitor's notices; `None` if the visitor's id can't be part of a topic.
 pub fn notices(visitor: &str) -> Option<Topic> {
     topic(&["notices", visitor])
 }
 
-/// Something to be told of, or told before.
+/// A message on a visitor's notices topic.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "type", rename_all = "snake_case")]
 pub enum Said {
-    /// Something happened.
+    /// From the server: something happened to the visitor's orders, uploads or trades. From the page: a note that the
+    /// visitor wrote.
     Notice {
-        /// What it is about: `order`, `upload`, `trade`, `note`.
+        /// Subject of the notice: `order`, `upload`, `trade` or `note`.
         about: Box<str>,
-        /// In words.
+        /// Text of the notice, ready to be shown.
         text: Box<str>,
-        /// The event that it is of, where it is of one.
+        /// Offset of the event that caused the notice; `None` for a note.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         of: Option<Offset>,
     },
-    /// Everything up to here was read, in some tab.
+    /// From the page: the visitor has read every notice up to this offset, in one of its tabs.
     Read {
-        /// The offset of the last notice that was seen.
+        /// Offset of the last notice that was read.
         through: Offset,
     },
 }

@@ -1,54 +1,56 @@
-//! An order and its life: what a visitor places, and what becomes of it.
+//! The life of an order: a visitor places it, and the shop pays, packs, ships and delivers it.
 
 use serde::{Deserialize, Serialize};
 
 use super::topic;
 use crate::{Offset, Topic};
 
-/// Where a visitor's orders are. The visitor's id is a secret that only its own pages know.
+/// Returns the topic of a visitor's orders; `None` if the visitor's id can't be part of a topic. The id is a secret
+/// that only the visitor's own pages know.
 pub fn orders(visitor: &str) -> Option<Topic> {
     topic(&["orders", visitor])
 }
 
-/// Somebody ordered, or something became of it. An order is named by the offset of the event that placed it.
+/// A message on a visitor's orders topic. The id of an order is the offset of the event that placed it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "type", rename_all = "snake_case")]
 pub enum Said {
-    /// A visitor wants this.
+    /// From the page: the visitor orders an item.
     Placed {
-        /// What.
+        /// Name of the item.
         item: Box<str>,
     },
-    /// The shop has come so far with it.
+    /// From the server: the order reached a step.
     Moved {
-        /// Which order.
+        /// Id of the order.
         order: Offset,
-        /// What was ordered.
+        /// Name of the ordered item.
         item: Box<str>,
-        /// How far.
+        /// Step that the order has reached.
         step: Step,
     },
 }
 
-/// How far an order is, in order.
+/// The steps of an order, in the order in which they happen.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Step {
-    /// The money is there.
+    /// The order is paid.
     Paid,
-    /// It is in its box.
+    /// The item is packed.
     Packed,
-    /// It is on its way.
+    /// The parcel is on its way.
     Shipped,
-    /// It is there.
+    /// The parcel has arrived.
     Delivered,
 }
 
 impl Step {
-    /// All of them, in order.
+    /// All steps, first to last.
     pub const ALL: [Self; 4] = [Self::Paid, Self::Packed, Self::Shipped, Self::Delivered];
 
-    /// How long after the order was placed, in seconds: a shop in a hurry, so that it can be watched.
+    /// Returns the time from placing the order to this step, in seconds. The shop is in a hurry, so that a visitor can
+    /// watch the whole life of an order.
     pub const fn after_s(self) -> u64 {
         match self {
             Self::Paid => 1,
@@ -58,7 +60,7 @@ impl Step {
         }
     }
 
-    /// In words.
+    /// Returns the step as a past participle, for texts and event ids.
     pub const fn words(self) -> &'static str {
         match self {
             Self::Paid => "paid",

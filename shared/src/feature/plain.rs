@@ -1,16 +1,17 @@
-//! Which updates of a text are no more than text. An update (`lib0` encoding, version 1) may hold values nested as deep as it
-//! is long, which whoever decodes it follows with as deep a stack: a stranger's must be looked at before.
+//! A check that an update of a document is nothing but text. An update (`lib0` encoding, version 1) may hold values
+//! nested as deep as the update is long, and the decoder recurses into them: an update from a stranger could overflow
+//! its stack, so each is checked before it is decoded.
 
 use std::collections::BTreeSet;
 
-/// True for an update whose blocks are text, deletions and gaps, and nothing else, with no count larger than it can hold.
-/// It says nothing of whether the update fits the text.
+/// True if the blocks of an update are text, deletions and gaps only, and no count is larger than the update can hold.
+/// Whether the update fits the document is not checked.
 pub fn is_plain(update: &[u8]) -> bool {
     let mut rest = Rest(update);
     scan(&mut rest).is_some() && rest.0.is_empty()
 }
 
-/// What one writer has written, in UTF-16 units: more than a log holds, and nothing that adds two of them overflows.
+/// Most UTF-16 code units that one writer may have written: more than a log holds, and a sum of two can't overflow.
 const MAX_CLOCK: u32 = 1 << 30;
 const GAP: u8 = 10;
 const COLLECTED: u8 = 0;
@@ -20,14 +21,14 @@ const HAS_ORIGIN: u8 = 0x80;
 const HAS_RIGHT_ORIGIN: u8 = 0x40;
 const KIND: u8 = 0x1F;
 
-/// What is not read yet.
+/// The bytes that are not parsed yet.
 struct Rest<'a>(&'a [u8]);
 
 fn scan(rest: &mut Rest<'_>) -> Option<()> {
     let mut writers = BTreeSet::new();
     for _ in 0..rest.count()? {
         let blocks = rest.count().filter(|blocks| *blocks > 0)?;
-        // Each once, and with something to say.
+        // Each writer appears once, with at least one block.
         writers.insert(rest.client()?).then_some(())?;
         let mut clock = rest.clock()?;
         for _ in 0..blocks {
@@ -35,7 +36,7 @@ fn scan(rest: &mut Rest<'_>) -> Option<()> {
             clock = Some(clock + length).filter(|clock| *clock <= MAX_CLOCK)?;
         }
     }
-    // What was deleted: for each writer, from where and how much.
+    // The deletions: for each writer the start and the length of every range.
     let mut writers = BTreeSet::new();
     for _ in 0..rest.count()? {
         writers.insert(rest.client()?).then_some(())?;
@@ -47,7 +48,7 @@ fn scan(rest: &mut Rest<'_>) -> Option<()> {
     Some(())
 }
 
-/// The length of a block, in UTF-16 units.
+/// Parses a block and returns its length, in UTF-16 code units.
 fn block(rest: &mut Rest<'_>) -> Option<u32> {
     let info = rest.byte()?;
     if matches!(info, GAP | COLLECTED) {
@@ -67,7 +68,7 @@ fn block(rest: &mut Rest<'_>) -> Option<u32> {
             rest.place()?;
         }
     }
-    // Any other bit or kind is of maps, types, documents or values.
+    // Any other bit or kind stands for maps, types, documents or values.
     match info & !(HAS_ORIGIN | HAS_RIGHT_ORIGIN) & (KIND | 0x20) {
         DELETED => rest.clock(),
         STRING => {
@@ -84,7 +85,7 @@ impl<'a> Rest<'a> {
         Some(*first)
     }
 
-    /// Seven bits a byte, the lowest first.
+    /// Parses an unsigned integer: seven bits per byte, the lowest first.
     fn number(&mut self) -> Option<u64> {
         let mut number = 0_u64;
         for shift in (0..63).step_by(7) {
@@ -97,7 +98,7 @@ impl<'a> Rest<'a> {
         None
     }
 
-    /// Who wrote: 53 bits, so that JavaScript's numbers hold them.
+    /// Parses the number of a writer: at most 53 bits, so that a JavaScript number can hold it.
     fn client(&mut self) -> Option<u64> {
         self.number().filter(|client| *client < 1 << 53)
     }
@@ -106,7 +107,7 @@ impl<'a> Rest<'a> {
         u32::try_from(self.number()?).ok().filter(|clock| *clock <= MAX_CLOCK)
     }
 
-    /// How many of something follow, each of a byte at least.
+    /// Parses the number of items that follow; each takes at least one byte.
     fn count(&mut self) -> Option<usize> {
         let count = usize::try_from(self.number()?).ok()?;
         (count <= self.0.len()).then_some(count)
@@ -129,7 +130,7 @@ impl<'a> Rest<'a> {
 mod tests {
     use super::*;
 
-    /// One writer, one block, with this information and content.
+    /// Returns an update of one writer with one block, made of this info byte and content.
     fn update(info: u8, content: &[u8]) -> Vec<u8> {
         [&[1, 1, 7, 0, info, 1, 4][..], b"text", content, &[0]].concat()
     }

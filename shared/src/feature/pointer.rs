@@ -1,61 +1,62 @@
-//! Pointers of everybody, and a game of catching with them.
+//! The pointers of all visitors, and a game in which they catch a ball.
 
 use serde::{Deserialize, Serialize};
 
 use super::topic;
 use crate::Topic;
 
-/// How often a page tells where its pointer is, in times a second.
+/// Rate at which a page publishes the position of its pointer, in events per second.
 pub const RATE: u32 = 30;
 
-/// How high the field is, as a share of its width.
+/// Height of the field, as a share of its width.
 pub const ASPECT: f64 = 0.45;
 
-/// How near a pointer must come to the ball, as a share of the field's width.
+/// Distance to the ball at which a pointer catches it, as a share of the field's width.
 pub const REACH: f64 = 0.035;
 
-/// Where pointers are told.
+/// Returns the topic of all pointers.
 pub fn pointers() -> Option<Topic> {
     topic(&["live", "pointers"])
 }
 
-/// Where the game is told.
+/// Returns the topic of the game, on which the server publishes who caught each ball.
 pub fn game() -> Option<Topic> {
     topic(&["game"])
 }
 
-/// A pointer.
+/// The position of one page's pointer.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Pointer {
-    /// The page.
+    /// Public id of the page.
     pub who: Box<str>,
-    /// What that person wants to be called.
+    /// Name that the visitor chose.
     pub name: Box<str>,
-    /// Across, 0 to 1.
+    /// Distance from the left edge, 0 to 1 of the field's width.
     pub x: f64,
-    /// Down, 0 to 1.
+    /// Distance from the top edge, 0 to 1 of the field's height.
     pub y: f64,
 }
 
-/// Somebody caught the ball. Who was first is who comes first in the log.
+/// A pointer caught the ball. The order of the log decides which pointer was first.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Caught {
-    /// Which ball, from 1.
+    /// Number of the ball, from 1.
     pub n: u32,
-    /// The page.
+    /// Public id of the page that caught the ball.
     pub who: Box<str>,
-    /// What that person wants to be called.
+    /// Name that the visitor chose.
     pub name: Box<str>,
 }
 
-/// Whether a pointer is at a ball. Both are shares of the field's width and height.
+/// True if a pointer is near enough to catch a ball. Both positions are shares of the field's width and height.
 pub fn reaches((x, y): (f64, f64), (ball_x, ball_y): (f64, f64)) -> bool {
     (x - ball_x).hypot((y - ball_y) * ASPECT) < REACH
 }
 
-/// Where a ball lies: the same for everybody, from its number alone.
+/// Returns the position of a ball, which follows from its number alone and so is the same on every page.
 pub fn ball(n: u32) -> (f64, f64) {
-    // The golden ratio's multiples never come near each other (a low-discrepancy sequence).
+    // 1/ρ and 1/ρ² of the plastic number ρ, the golden ratio's counterpart in two dimensions: a low-discrepancy
+    // sequence, in which successive balls never lie near each other.
     let place = |step: f64| 0.08 + 0.84 * (f64::from(n) * step).fract();
     (place(0.754_877_666_246_693), place(0.569_840_290_998_053))
 }

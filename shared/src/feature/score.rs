@@ -1,104 +1,104 @@
-//! A match, played again from the record of a real one.
+//! The live score of a match, replayed from the record of a real tournament.
 
 use serde::{Deserialize, Serialize};
 
 use super::topic;
 use crate::Topic;
 
-/// Where the match is told.
+/// Returns the topic of the match, on which the server publishes each [`Update`].
 pub fn told() -> Option<Topic> {
     topic(&["score"])
 }
 
-/// Where visitors say what should be played.
+/// Returns the topic on which visitors choose the next match.
 pub fn wishes() -> Option<Topic> {
     topic(&["score", "wishes"])
 }
 
-/// The speeds at which a match can be played, in minutes of it for each second.
+/// Speeds at which a match can be replayed, in minutes of the match per second.
 pub const SPEEDS: [u32; 4] = [1, 2, 5, 15];
 
-/// What should be played.
+/// A visitor's choice of the next match.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Wish {
-    /// Which match of the tournament, from 0.
+    /// Number of the match in the tournament, from 0.
     pub number: usize,
-    /// One of [`SPEEDS`].
+    /// Speed of the replay, one of [`SPEEDS`].
     pub speed: u32,
 }
 
-/// What changed, and everything that a late joiner has to know.
+/// A change of the match, with the whole state so that late subscribers need no earlier update.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Update {
-    /// What changed.
+    /// Kind of the change, with its details.
     pub change: Change,
-    /// How it stands now.
+    /// State of the match after the change.
     pub state: State,
 }
 
-/// What changed in the match.
+/// The kinds of change in a match.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "type", rename_all = "snake_case")]
 pub enum Change {
-    /// It begins.
+    /// The match begins.
     KickOff,
-    /// The clock went on.
+    /// A minute passed.
     Clock,
-    /// A goal.
+    /// A team scored.
     Goal {
-        /// For the first team or the second: 0 or 1.
+        /// Index of the team in [`State::teams`], 0 or 1.
         team: usize,
-        /// Whose.
+        /// Scorer and time of the goal.
         goal: Goal,
     },
     /// The first half is over.
     HalfTime,
-    /// It is over.
+    /// The match is over.
     FullTime,
 }
 
-/// How a match stands.
+/// The state of a match.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct State {
-    /// Which match of the tournament, from 0, and of how many.
+    /// Number of the match in the tournament, from 0.
     pub number: usize,
-    /// How many matches there are.
+    /// Number of matches in the tournament.
     pub of: usize,
-    /// Minutes of it for each second.
+    /// Speed of the replay, in minutes of the match per second.
     pub speed: u32,
-    /// The round, as in `Group A` or `Final`.
+    /// Round of the tournament, as in `Group A, Matchday 1` or `Final`.
     pub round: Box<str>,
-    /// The day on which it was played.
+    /// Day on which the match was played, as in `2022-11-20`.
     pub date: Box<str>,
-    /// Where.
+    /// Stadium and city in which the match was played.
     pub ground: Box<str>,
-    /// The two teams.
+    /// Names of the two teams.
     pub teams: [Box<str>; 2],
-    /// Their goals so far.
+    /// Goals of each team so far, in the order of `teams`.
     pub goals: [Vec<Goal>; 2],
-    /// Minutes played.
+    /// Minutes played, without added time.
     pub minute: u32,
-    /// It is over.
+    /// True once the match is over.
     pub is_over: bool,
-    /// Goals of the shoot-out, once it is over.
+    /// Result of the shoot-out in the order of `teams`, once the match is over; `None` if there was no shoot-out.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub shoot_out: Option<[u32; 2]>,
 }
 
-/// A goal.
+/// One goal of a match.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Goal {
-    /// Who shot it.
+    /// Name of the scorer.
     pub name: Box<str>,
-    /// In which minute.
+    /// Minute of the goal; the last minute of the half for a goal in added time.
     pub minute: u32,
-    /// Of so many minutes beyond the half's end.
+    /// Minute of added time in which the goal fell; 0 if it fell before.
     #[serde(default, rename = "offset", skip_serializing_if = "is_zero")]
     pub added: u32,
-    /// A penalty.
+    /// True if the goal was a penalty.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub penalty: bool,
-    /// Into the own goal.
+    /// True for an own goal.
     #[serde(default, rename = "owngoal", skip_serializing_if = "std::ops::Not::not")]
     pub own: bool,
 }

@@ -1,54 +1,54 @@
-//! One text that everybody writes.
+//! Collaborative editing: one text that all visitors write together.
 
 use serde::{Deserialize, Serialize};
 
 use super::topic;
 use crate::{Offset, Topic};
 
-/// Where what was written goes.
+/// Returns the topic of a document's edits.
 pub fn edits(document: &str) -> Option<Topic> {
     topic(&["text", document])
 }
 
-/// Where the whole text is put now and then.
+/// Returns the topic of a document's snapshots, which the server publishes from time to time.
 pub fn states(document: &str) -> Option<Topic> {
     topic(&["text", document, "state"])
 }
 
-/// The document that the page opens.
+/// Name of the document that the page opens.
 pub const DOCUMENT: &str = "minutes";
 
-/// Where carets are told.
+/// Returns the topic of the carets in a document.
 pub fn carets(document: &str) -> Option<Topic> {
     topic(&["live", "text", document])
 }
 
-/// The name of the text in its document.
+/// Name of the text inside its CRDT document.
 pub const TEXT: &str = "text";
 
-/// Something was written: an update of the document, in base64.
+/// One edit of a document.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Edit {
-    /// The update.
+    /// The edit as an update of the document (Yjs, `lib0` version 1), in base64.
     pub update: Box<str>,
 }
 
-/// The whole document, so that nobody has to read everything from the beginning.
+/// A snapshot of a document, so that a reader need not read every edit from the beginning.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct State {
-    /// All edits up to here are in it.
+    /// Offset of the last edit that the snapshot contains; it contains every earlier one too.
     pub through: Offset,
-    /// The document as one update, in base64.
+    /// The whole document as one update, in base64.
     pub update: Box<str>,
 }
 
-/// Where somebody writes.
+/// The caret of one page in a document.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Caret {
-    /// The page.
+    /// Public id of the page.
     pub who: Box<str>,
-    /// What that person wants to be called.
+    /// Name that the visitor chose.
     pub name: Box<str>,
-    /// Characters before it (in UTF-16, as browsers count).
+    /// Number of UTF-16 code units before the caret, the way browsers count.
     pub at: u32,
 }

@@ -1,106 +1,106 @@
-//! An exchange: prices of the past played again, and people's own orders against them.
+//! An exchange: historical prices are replayed, and visitors place orders against them.
 
 use serde::{Deserialize, Serialize};
 
 use super::topic;
 use crate::{Offset, Topic};
 
-/// What is traded.
+/// Symbols that are traded.
 pub const SYMBOLS: [&str; 4] = ["aapl", "goog", "ibm", "msft"];
 
-/// Prices a second, all symbols together, that can be played.
+/// Rates at which prices can be read, in prices per second over all symbols together; each rate has its own topics.
 pub const RATES: [u32; 4] = [4, 20, 80, 200];
 
-/// Where a symbol's prices are that are played so fast.
+/// Returns the topic of a symbol's prices at one of [`RATES`].
 pub fn quotes(symbol: &str, rate: u32) -> Option<Topic> {
     topic(&["live", "quotes", &rate.to_string(), symbol])
 }
 
-/// How often a symbol's price moves, in times a second; slower topics tell every so-many-th.
+/// Steps of the market per second: a symbol's price moves once in each. Topics of slower rates carry every Nth price.
 pub const STEPS_PER_S: u64 = 50;
 
-/// Where what everybody wants of a symbol is told, without names.
+/// Returns the topic of a symbol's order book, which names no visitor.
 pub fn book(symbol: &str) -> Option<Topic> {
     topic(&["live", "book", symbol])
 }
 
-/// Where a visitor's own orders are.
+/// Returns the topic of a visitor's own trade orders; `None` if the visitor's id can't be part of a topic.
 pub fn orders(visitor: &str) -> Option<Topic> {
     topic(&["trades", visitor])
 }
 
-/// A price.
+/// One price of a symbol.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Quote {
-    /// In cents.
+    /// The price, in cents.
     pub cents: u64,
-    /// The day that it is of.
+    /// Day of the record that the price is from, as in `2004-08-19`.
     pub day: Box<str>,
-    /// How many came before it.
+    /// Number of the market's step, counted from the Unix epoch.
     pub n: u64,
 }
 
-/// Buy or sell.
+/// The side of an order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Side {
-    /// At most for the price.
+    /// Buy at the limit price or lower.
     Buy,
-    /// At least for the price.
+    /// Sell at the limit price or higher.
     Sell,
 }
 
-/// What is said of a visitor's orders. An order is named by the offset of the event that placed it.
+/// A message on a visitor's trade orders topic. The id of an order is the offset of the event that placed it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "type", rename_all = "snake_case")]
 pub enum Said {
-    /// The visitor: buy or sell.
+    /// From the visitor: a new order.
     Place {
-        /// What.
+        /// Symbol to trade, one of [`SYMBOLS`].
         symbol: Box<str>,
-        /// Which way.
+        /// Side of the order.
         side: Side,
-        /// The limit, in cents.
+        /// Limit price per share, in cents.
         cents: u64,
-        /// How many.
+        /// Number of shares.
         quantity: u32,
     },
-    /// The visitor: not any more.
+    /// From the visitor: a request to cancel an order.
     Cancel {
-        /// Which.
+        /// Id of the order.
         order: Offset,
     },
-    /// The exchange: it rests in the book.
+    /// From the exchange: the order is in the book.
     Accepted {
-        /// Which.
+        /// Id of the order.
         order: Offset,
     },
-    /// The exchange: it won't.
+    /// From the exchange: the order was refused.
     Rejected {
-        /// Which.
+        /// Id of the order.
         order: Offset,
-        /// Why.
+        /// Reason for the refusal, ready to be shown.
         why: Box<str>,
     },
-    /// The exchange: done, all of it.
+    /// From the exchange: the whole order was filled.
     Filled {
-        /// Which.
+        /// Id of the order.
         order: Offset,
-        /// At this price, in cents.
+        /// Price per share, in cents.
         cents: u64,
     },
-    /// The exchange: taken out of the book.
+    /// From the exchange: the order was removed from the book.
     Cancelled {
-        /// Which.
+        /// Id of the order.
         order: Offset,
     },
 }
 
-/// What everybody wants of a symbol: for each price, how many, the best first.
+/// The order book of a symbol. Each entry is a price in cents and the number of shares at that price, best price first.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Book {
-    /// Who buys.
+    /// Buy orders, highest price first.
     pub bids: Vec<(u64, u64)>,
-    /// Who sells.
+    /// Sell orders, lowest price first.
     pub asks: Vec<(u64, u64)>,
 }

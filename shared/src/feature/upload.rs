@@ -1,75 +1,75 @@
-//! A file on its way in, and what the server makes of it.
+//! A file upload: the file arrives in pieces, then the server hashes, packs and indexes it.
 
 use serde::{Deserialize, Serialize};
 
 use super::topic;
 use crate::Topic;
 
-/// The largest file, and the pieces that it comes in.
+/// Size of the largest file that the server accepts, in bytes.
 pub const MAX_BYTES: u64 = 16 << 20;
-/// See [`MAX_BYTES`].
+/// Size of the pieces in which a page sends a file, in bytes; the last piece may be smaller.
 pub const PIECE_BYTES: usize = 128 * 1024;
 
-/// Where a visitor's job is told of. The job's id is random.
+/// Returns the topic of a visitor's upload job, whose id is random; `None` if either id can't be part of a topic.
 pub fn job(visitor: &str, job: &str) -> Option<Topic> {
     topic(&["uploads", visitor, job])
 }
 
-/// Where its pieces go, as bytes.
+/// Returns the topic to which a page publishes the pieces of a job's file, as bytes; `None` as for [`job`].
 pub fn pieces(visitor: &str, job: &str) -> Option<Topic> {
     topic(&["pieces", visitor, job])
 }
 
-/// What is said of a job.
+/// A message on the topic of an upload job.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "type", rename_all = "snake_case")]
 pub enum Said {
-    /// The page: a file comes.
+    /// From the page: the pieces of a file will follow.
     Begun {
-        /// Its name.
+        /// Name of the file.
         name: Box<str>,
-        /// Its size.
+        /// Size of the file, in bytes; at most [`MAX_BYTES`].
         bytes: u64,
     },
-    /// The page: it is not wanted any more.
+    /// From the page: the visitor cancelled the job.
     Cancelled,
-    /// The server: so far.
+    /// From the server: the progress of the current step.
     Step {
-        /// What is being done.
+        /// The current step.
         step: Step,
-        /// How much of it.
+        /// Bytes that the step has processed.
         done: u64,
-        /// Of how much.
+        /// Size of the file, in bytes.
         of: u64,
     },
-    /// The server: finished.
+    /// From the server: the job is finished, with its results.
     Done(Found),
-    /// The server: it won't.
+    /// From the server: the file was refused.
     Refused {
-        /// Why.
+        /// Reason for the refusal, ready to be shown.
         why: Box<str>,
     },
 }
 
-/// What is done with a file, in order.
+/// The steps of an upload job, in the order in which they happen.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Step {
-    /// Its pieces come in.
+    /// The pieces of the file arrive.
     Receive,
-    /// SHA-256 of it.
+    /// The SHA-256 of the file is computed.
     Hash,
-    /// How small it gets.
+    /// The file is compressed, to measure its packed size.
     Pack,
-    /// Its words are counted.
+    /// The lines and words of the file are counted.
     Index,
 }
 
 impl Step {
-    /// All of them, in order.
+    /// All steps, first to last.
     pub const ALL: [Self; 4] = [Self::Receive, Self::Hash, Self::Pack, Self::Index];
 
-    /// In words.
+    /// Returns the label of the step, for people.
     pub const fn words(self) -> &'static str {
         match self {
             Self::Receive => "Receive",
@@ -80,17 +80,17 @@ impl Step {
     }
 }
 
-/// What the server found in a file.
+/// The results of an upload job.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Found {
-    /// In hexadecimal.
+    /// SHA-256 of the file, in hexadecimal.
     pub sha256: Box<str>,
-    /// Packed at the best level.
+    /// Size of the file after deflate at the best level, in bytes.
     pub packed_bytes: u64,
-    /// Lines in it.
+    /// Number of line ends in the file.
     pub lines: u64,
-    /// Words in it.
+    /// Number of words in the file.
     pub words: u64,
-    /// The commonest, with how often.
+    /// The most common words in lower case with their counts, most common first.
     pub commonest: Vec<(Box<str>, u64)>,
 }

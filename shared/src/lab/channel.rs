@@ -1,80 +1,82 @@
-//! The lab's own WebSocket, `GET /v1/lab/ws?lab=id`: the page's wishes up, what the server counted down.
+//! The messages of the lab's own WebSocket, `GET /v1/lab/ws?lab=id`: commands from the page, counts from the server.
 //!
-//! News are JSON in text messages; wire records are binary messages ([`super::write_records`]).
+//! Commands and news are JSON in text messages; wire records are binary messages ([`super::write_records`]).
 
 use serde::{Deserialize, Serialize};
 
 use super::{Counts, Fault};
 use crate::{Cursor, Technique, Topic, account::Account};
 
-/// What a page may ask for.
+/// A command of a page to the server.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum LabCommand {
-    /// Send wire records of these techniques, and of no others.
+    /// Asks for wire records of these techniques, and of no others.
     Watch(Vec<Technique>),
-    /// Begin a fault on these techniques, in place of the one that each may have.
+    /// Begins a fault on these techniques, in place of any that is active.
     Fault {
-        /// Whose connections.
+        /// Techniques whose connections the fault affects.
         techniques: Vec<Technique>,
-        /// What happens to them.
+        /// Fault to begin, with its duration.
         fault: Fault,
     },
-    /// End whatever fault these techniques have.
+    /// Ends any fault on these techniques.
     Heal(Vec<Technique>),
-    /// Count these techniques from zero again.
+    /// Resets the counts of these techniques to zero.
     Zero(Vec<Technique>),
-    /// A report for the delivery ledger, as [`crate::account::Report`]; in the name of this page and this run of it.
+    /// Reports to the delivery ledger, like [`crate::account::Report`]; the reader is this run of this page.
     Held {
-        /// Which of the page's runs: each begins its accounts anew.
+        /// Number of the page's run; each run begins its accounts anew.
         run: u32,
-        /// By which technique the events came.
+        /// Technique by which the events arrived.
         technique: Technique,
-        /// What was subscribed.
+        /// Topics of the subscription.
         topics: Vec<Topic>,
-        /// Where the stretch begins.
+        /// Cursor after which the reported stretch of the log begins.
         after: Cursor,
-        /// Where it ends.
+        /// Cursor at which the reported stretch ends, inclusive.
         through: Cursor,
-        /// What arrived, in that order.
+        /// Offsets of the events that arrived, in the order of arrival.
         held: Vec<u64>,
     },
 }
 
-/// How things stand with the page's own streams; told when something changed, and after each command.
+/// The state of the page's own streams. The server sends it when something changed, and after each command.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LabNews {
     /// The server's clock, µs since the Unix epoch.
     pub now: u64,
-    /// When this server began to count for the page, µs since the Unix epoch: another number is another count, from zero.
+    /// Time when the server began to count for the page, µs since the Unix epoch. A different value means that the
+    /// counts began again at zero.
     #[serde(default)]
     pub since: u64,
-    /// Bytes since the first request, in the order of [`Technique::ALL`].
+    /// Counts of each technique since its first request or the last [`LabCommand::Zero`], in the order of
+    /// [`Technique::ALL`].
     pub counts: [Counts; 4],
-    /// The faults that are on.
+    /// The active faults.
     pub faults: Vec<Active>,
-    /// Commands of this connection that were carried out or refused; what is told with it is from after the last.
+    /// Number of commands of this connection that were carried out or refused; all other fields are from after these.
     pub commands: u64,
-    /// Wire records that were left out because the page did not take them in time.
+    /// Number of wire records that were left out because the page did not read them in time.
     pub left_out: u64,
-    /// What the reports of a run by a technique have come to; of the run that reported last.
+    /// Account of the run and technique that reported last.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub account: Option<(u32, Technique, Account)>,
-    /// Why the last command was not carried out.
+    /// Reason why the last command was not carried out.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub refused: Option<String>,
 }
 
-/// A fault that is on.
+/// An active fault.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Active {
-    /// Whose connections.
+    /// Technique whose connections the fault affects.
     pub technique: Technique,
-    /// What happens to them.
+    /// Kind, duration and parameters of the fault.
     pub fault: Fault,
-    /// When it began, µs since the Unix epoch.
+    /// Time when the fault began, µs since the Unix epoch.
     pub from: u64,
-    /// When it ends by itself, µs since the Unix epoch.
+    /// Time when the fault ends by itself, µs since the Unix epoch.
     pub until: u64,
 }
 

@@ -1,55 +1,55 @@
-//! What can be done to a page's own connections, and ends by itself.
+//! The faults that a page can inflict on its own connections; each ends by itself.
 
 use serde::{Deserialize, Serialize};
 
-/// What goes wrong.
+/// The kinds of fault.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum FaultKind {
-    /// Cut now with a TCP reset; whoever comes again is served.
+    /// Cuts all connections at once with a TCP reset; a client that reconnects is served.
     Drop,
-    /// Nothing moves, either way; what was sent meanwhile arrives afterwards.
+    /// Stops all bytes in both directions; those that were sent meanwhile arrive afterwards.
     Stall,
-    /// Everything takes longer, by `delay_ms` and up to `jitter_ms` more, either way; the order is kept.
+    /// Delays all bytes in both directions by `delay_ms` plus up to `jitter_ms`, and keeps their order.
     Delay,
-    /// At most `bytes_per_s` each way.
+    /// Limits each direction to `bytes_per_s`.
     Bandwidth,
-    /// An answer that is not whole is held back until `buffer_bytes` have come together.
+    /// Holds an unfinished answer back until `buffer_bytes` have accumulated. A WebSocket is not affected.
     Buffer,
-    /// New requests are answered with `503`; what is open goes on.
+    /// Answers new requests with `503`; open ones continue.
     Refuse,
-    /// Everything that is open is cut, and whoever comes again is cut too until it is over.
+    /// Cuts all connections, and every new one too until the fault ends.
     Restart,
 }
 
 impl FaultKind {
-    /// All, in the order in which they are listed.
+    /// All kinds, in the order in which the page lists them.
     pub const ALL: [Self; 7] =
         [Self::Drop, Self::Stall, Self::Delay, Self::Bandwidth, Self::Buffer, Self::Refuse, Self::Restart];
 
-    /// The name on the wire and in the page.
+    /// Returns the name of the kind on the wire and on the page.
     pub const fn name(self) -> &'static str {
         ["drop", "stall", "delay", "bandwidth", "buffer", "refuse", "restart"][self as usize]
     }
 }
 
-/// A fault, its measure and its time.
+/// A fault: its kind, its duration and its parameters.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Fault {
-    /// What goes wrong.
+    /// Kind of the fault, which decides which of the parameters apply.
     pub kind: FaultKind,
-    /// How long; at most [`Fault::MAX_MS`]. A drop takes no time.
+    /// Duration in milliseconds, at most [`Fault::MAX_MS`]; 0 is allowed for [`FaultKind::Drop`] only.
     pub ms: u32,
-    /// Of `delay`: milliseconds each way.
+    /// For [`FaultKind::Delay`]: delay in each direction, in milliseconds.
     #[serde(default = "delay_ms")]
     pub delay_ms: u32,
-    /// Of `delay`: up to so many milliseconds more.
+    /// For [`FaultKind::Delay`]: upper bound of the random extra delay, in milliseconds.
     #[serde(default)]
     pub jitter_ms: u32,
-    /// Of `bandwidth`: bytes a second each way.
+    /// For [`FaultKind::Bandwidth`]: bytes per second in each direction.
     #[serde(default = "bytes_per_s")]
     pub bytes_per_s: u32,
-    /// Of `buffer`: bytes that come together.
+    /// For [`FaultKind::Buffer`]: number of bytes that are held back before any is passed on.
     #[serde(default = "buffer_bytes")]
     pub buffer_bytes: u32,
 }
@@ -62,16 +62,17 @@ const fn bytes_per_s() -> u32 {
     2_000
 }
 
-/// nginx's `proxy_buffer_size` on most machines: what it fills before it passes anything on.
+/// The default of nginx's `proxy_buffer_size` on most machines: nginx fills a buffer of this size before it passes any
+/// byte on.
 const fn buffer_bytes() -> u32 {
     4_096
 }
 
 impl Fault {
-    /// Longest time of a fault.
+    /// Longest duration of a fault, in milliseconds.
     pub const MAX_MS: u32 = 60_000;
 
-    /// Of this kind for so long, with the usual measures.
+    /// Creates a fault of this kind and duration with the default parameters.
     pub const fn new(kind: FaultKind, ms: u32) -> Self {
         Self {
             kind,
@@ -83,7 +84,10 @@ impl Fault {
         }
     }
 
-    /// What is wrong with its measures, if anything.
+    /// Checks the duration and the parameters.
+    ///
+    /// # Errors
+    /// Names the first value that is out of its range, and the range.
     pub fn check(&self) -> Result<(), String> {
         let within = |name: &str, value: u32, least: u32, most: u32| {
             let is_within = (least..=most).contains(&value);

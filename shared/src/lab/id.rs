@@ -1,11 +1,11 @@
-//! Who a page is to the lab: a random id that only this page knows.
+//! The identity of a page in the lab: a random id that only this page knows.
 
 use std::{fmt, str::FromStr};
 
 use serde::{Deserialize, Serialize};
 
-/// A page's id: 16 characters of `a-z 2-9` without the ones that look alike, 80 random bits. Whoever knows it can break
-/// the page's streams, so it is in no link, no log and no list.
+/// The id of a page: 16 characters of `a-z 2-9` without those that look alike, which hold 80 random bits. Anybody who
+/// knows the id can break the page's streams, so it appears in no link, no log and no list.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct LabId([u8; Self::LENGTH]);
@@ -14,18 +14,18 @@ impl LabId {
     const LENGTH: usize = 16;
     const LETTERS: &[u8; 32] = b"abcdefghijkmnpqrstuvwxyz23456789";
 
-    /// An id of these bytes; the five low bits of each count.
+    /// Creates an id from random bytes, of which the five low bits each count.
     pub fn from_random(bytes: [u8; 16]) -> Self {
         Self(bytes.map(|byte| Self::LETTERS[usize::from(byte & 31)]))
     }
 
-    /// The text, as it stands in an address.
+    /// Returns the id as it appears in the query of an address.
     pub fn as_str(&self) -> &str {
         std::str::from_utf8(&self.0).unwrap_or_default()
     }
 }
 
-/// Not the text: an id in a log could be used by who reads it.
+/// Hides the text: anybody who reads an id in a log could use it.
 impl fmt::Debug for LabId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("LabId(…)")
@@ -55,13 +55,12 @@ impl FromStr for LabId {
     }
 }
 
-/// What a page puts into the address of each of its streams, as `lab=id.n`: whose it is, and which of the technique's
-/// requests.
+/// The tag that a page puts into the address of each of its requests, as `lab=id.n`: its id, and the request's number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Tag {
-    /// The page.
+    /// Id of the page.
     pub id: LabId,
-    /// Counted by the page, for each technique from 1.
+    /// Number of the request; the page counts each technique from 1.
     pub n: u32,
 }
 
@@ -80,7 +79,7 @@ impl FromStr for Tag {
     }
 }
 
-/// It is no id of a page.
+/// The text is not the id of a page, or not a tag.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct TagError;
 

@@ -1,5 +1,5 @@
-//! What the lab's page and the server say to each other beside the four streams: who the page is, what was on the wire,
-//! and which faults it wants for itself.
+//! The protocol between a page of the lab and the server, beside the four techniques: the id of the page, the records
+//! of what was on the wire, and the faults that the page wants for its own connections.
 
 mod channel;
 mod fault;

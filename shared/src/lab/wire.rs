@@ -1,4 +1,4 @@
-//! What was on the wire, part by part, as the server read and wrote it.
+//! The bytes on the wire as the server read and wrote them, split into parts.
 
 use std::fmt;
 
@@ -6,43 +6,43 @@ use serde::{Deserialize, Serialize};
 
 use crate::Technique;
 
-/// What some bytes of the wire are.
+/// The kinds of bytes on the wire.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "u8", into = "u8")]
 pub enum Part {
-    /// Request line or status line (RFC 9112 3, 4).
+    /// The request line or status line (RFC 9112 3, 4).
     StartLine,
-    /// Header fields and the empty line after them.
+    /// The header fields and the empty line after them.
     Headers,
-    /// A chunk's size and the line ends around it (RFC 9112 7.1).
+    /// The size of a chunk and the line ends around it (RFC 9112 7.1).
     Chunk,
     /// Names, colons and line ends of an event stream; lines other than `data` whole (HTML Standard 9.2.5).
     Field,
-    /// What a poll's body wraps around its events.
+    /// The JSON of a poll's body around its events.
     Wrapper,
-    /// A frame's two to ten bytes (RFC 6455 5.2).
+    /// The head of a frame: two to ten bytes (RFC 6455 5.2), or nine with HTTP/2 (RFC 9113 4.1).
     FrameHead,
-    /// The four bytes that a client's payload is masked with (RFC 6455 5.3).
+    /// The four bytes that mask a client's payload (RFC 6455 5.3).
     Mask,
-    /// Payload of a frame that carries no event: replies, commands, pings.
+    /// The payload of a frame without an event: replies, commands, pings.
     Control,
-    /// An event, as all four carry it.
+    /// An event, in the form that all four techniques carry.
     Payload,
 }
 
-/// What figures are split by.
+/// The classes into which all figures are split.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Class {
-    /// HTTP's lines.
+    /// Start lines and header fields of HTTP.
     Headers,
-    /// What carries an event inside a stream or body.
+    /// The bytes that frame events inside a stream or body.
     Framing,
-    /// Events.
+    /// The events themselves.
     Payload,
 }
 
 impl Part {
-    /// All, by their number.
+    /// All parts, indexed by their number on the wire.
     pub const ALL: [Self; 9] = [
         Self::StartLine,
         Self::Headers,
@@ -55,7 +55,7 @@ impl Part {
         Self::Payload,
     ];
 
-    /// What it counts as.
+    /// Returns the class as which the part is counted.
     pub const fn class(self) -> Class {
         match self {
             Self::StartLine | Self::Headers => Class::Headers,
@@ -64,7 +64,7 @@ impl Part {
         }
     }
 
-    /// For people.
+    /// Returns the label of the part, for people.
     pub const fn label(self) -> &'static str {
         [
             "start line",
@@ -94,69 +94,69 @@ impl TryFrom<u8> for Part {
     }
 }
 
-/// What a record is one of.
+/// The kinds of unit; each wire record holds one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Unit {
-    /// A request's head.
+    /// The head of a request.
     Request,
-    /// A response's head.
+    /// The head of a response.
     Response,
-    /// A response's whole body.
+    /// The whole body of a response.
     Body,
-    /// A block of an event stream that brings data.
+    /// A block of an event stream with an event.
     Event,
-    /// A block without an event: a heartbeat with its place, a comment.
+    /// A block of an event stream without an event: a comment, or a heartbeat with its cursor.
     Comment,
-    /// A chunk that ends the answer.
+    /// The last chunk of a response, with its trailer.
     End,
     /// A WebSocket frame.
     Frame,
-    /// The connection was cut by a fault.
+    /// A fault cut the connection here.
     Cut,
 }
 
-/// One unit of the wire.
+/// One unit on the wire, as the server sends it to the page that owns the stream.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct WireRecord {
-    /// Whose stream.
+    /// Technique of the stream.
     #[serde(rename = "t")]
     pub technique: Technique,
-    /// Which of the technique's requests, by the page's own count.
+    /// Number of the request among those of the technique, counted by the page.
     pub n: u32,
-    /// The connection's number; the server counts all.
+    /// Number of the connection, counted by the server over all visitors.
     #[serde(rename = "c")]
     pub connection: u32,
-    /// From the page to the server.
+    /// True if the unit went from the page to the server.
     pub up: bool,
-    /// What it is.
+    /// Kind of the unit.
     #[serde(rename = "u")]
     pub unit: Unit,
-    /// A response's status; a frame's opcode; otherwise 0.
+    /// Status of a response, or opcode of a frame; otherwise 0.
     #[serde(rename = "s")]
     pub code: u16,
-    /// When the server read its last byte or wrote its first, µs since the Unix epoch.
+    /// Time when the server read or wrote the unit's first part, µs since the Unix epoch.
     #[serde(rename = "at")]
     pub at_us: u64,
-    /// Its parts in order, with their lengths in bytes.
+    /// Parts of the unit in order, with their lengths in bytes.
     #[serde(rename = "p")]
     pub parts: Vec<(Part, u32)>,
-    /// The head in words, where its bytes are compressed (HPACK, RFC 7541).
+    /// Text of a head whose bytes are compressed (HPACK, RFC 7541).
     #[serde(rename = "h", default, skip_serializing_if = "Option::is_none")]
     pub decoded: Option<String>,
-    /// Its bytes; the first [`WireRecord::MAX_RAW`] of them.
+    /// The first [`WireRecord::MAX_RAW`] bytes of the unit.
     #[serde(skip)]
     pub raw: Vec<u8>,
-    /// How many of its bytes are in `raw`.
+    /// Length of `raw` in the binary message; set by [`write_records`].
     #[serde(rename = "l")]
     kept: u32,
 }
 
 impl WireRecord {
-    /// What is beyond is counted, not kept.
+    /// Number of bytes of a unit that are kept; the rest is counted only.
     pub const MAX_RAW: usize = 16 * 1024;
 
-    /// Without bytes yet.
+    /// Creates a record without bytes.
     pub const fn new(technique: Technique, n: u32, connection: u32, up: bool) -> Self {
         Self {
             technique,
@@ -173,7 +173,7 @@ impl WireRecord {
         }
     }
 
-    /// Appends bytes.
+    /// Appends bytes of a part; those of the last part extend it.
     pub fn push(&mut self, part: Part, bytes: &[u8]) {
         let length = u32::try_from(bytes.len()).unwrap_or(u32::MAX);
         match self.parts.last_mut() {
@@ -184,7 +184,7 @@ impl WireRecord {
         self.raw.extend_from_slice(&bytes[..bytes.len().min(room)]);
     }
 
-    /// Bytes of this class.
+    /// Returns the number of bytes of a class.
     pub fn bytes(&self, class: Class) -> u64 {
         self.parts
             .iter()
@@ -194,19 +194,19 @@ impl WireRecord {
     }
 }
 
-/// Bytes in one direction.
+/// Numbers of bytes in one direction, by class.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Split {
-    /// HTTP's lines.
+    /// Bytes of [`Class::Headers`].
     pub headers: u64,
-    /// Chunks, fields, frames, wrappers.
+    /// Bytes of [`Class::Framing`].
     pub framing: u64,
-    /// Events.
+    /// Bytes of [`Class::Payload`].
     pub payload: u64,
 }
 
 impl Split {
-    /// Adds bytes of this class.
+    /// Adds bytes to a class.
     pub const fn add(&mut self, class: Class, bytes: u64) {
         match class {
             Class::Headers => self.headers += bytes,
@@ -215,7 +215,7 @@ impl Split {
         }
     }
 
-    /// Both together.
+    /// Returns the sum of two splits.
     #[must_use]
     pub const fn plus(self, more: Self) -> Self {
         Self {
@@ -225,38 +225,38 @@ impl Split {
         }
     }
 
-    /// All of them.
+    /// Returns the number of bytes of all classes.
     pub const fn total(&self) -> u64 {
         self.headers + self.framing + self.payload
     }
 }
 
-/// What one technique of one page came to, in bytes above TCP, as the server read and wrote them.
+/// The counts of one technique of one page. Bytes are those above TCP, as the server read and wrote them.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Counts {
-    /// Requests whose first line was read.
+    /// Number of requests whose first line was read.
     pub requests: u64,
-    /// Polls that were answered without an event.
+    /// Number of polls that were answered without an event.
     pub empty: u64,
-    /// Connections that carried them.
+    /// Number of connections that carried the requests; one of HTTP/2 counts for the technique of its first request.
     pub connections: u64,
-    /// To the server, without those of empty polls.
+    /// Bytes to the server, without those of empty polls.
     pub up: Split,
-    /// To the page, without those of empty polls.
+    /// Bytes to the page, without those of empty polls.
     pub down: Split,
-    /// To the server, of polls that brought nothing.
+    /// Bytes to the server of polls that returned no event.
     pub empty_up: u64,
-    /// To the page, of polls that brought nothing.
+    /// Bytes to the page of polls that returned no event.
     pub empty_down: u64,
 }
 
 impl Counts {
-    /// All bytes to the server.
+    /// Returns the number of all bytes to the server.
     pub const fn total_up(&self) -> u64 {
         self.up.total() + self.empty_up
     }
 
-    /// Both together.
+    /// Returns the sum of two counts.
     #[must_use]
     pub const fn plus(self, more: Self) -> Self {
         Self {
@@ -270,13 +270,13 @@ impl Counts {
         }
     }
 
-    /// All bytes to the page.
+    /// Returns the number of all bytes to the page.
     pub const fn total_down(&self) -> u64 {
         self.down.total() + self.empty_down
     }
 }
 
-/// Records as one binary message: a line of JSON that says what they are, then the bytes of all, one after the other.
+/// Encodes records as one binary message: a line of JSON that describes them, then the bytes of all in the same order.
 pub fn write_records(records: &mut [WireRecord]) -> Vec<u8> {
     for record in &mut *records {
         record.kept = u32::try_from(record.raw.len()).unwrap_or(u32::MAX);
@@ -289,10 +289,10 @@ pub fn write_records(records: &mut [WireRecord]) -> Vec<u8> {
     message
 }
 
-/// Reads what [`write_records`] wrote.
+/// Parses a message of [`write_records`].
 ///
 /// # Errors
-/// If it is something else.
+/// If the message is anything else.
 pub fn read_records(message: &[u8]) -> Result<Vec<WireRecord>, RecordsError> {
     let end = message.iter().position(|byte| *byte == b'\n').ok_or(RecordsError)?;
     let (line, mut rest) = (&message[..end], &message[end + 1..]);
@@ -305,13 +305,13 @@ pub fn read_records(message: &[u8]) -> Result<Vec<WireRecord>, RecordsError> {
     Ok(records)
 }
 
-/// A message is no list of wire records.
+/// The message is not a list of wire records.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RecordsError;
 
 impl fmt::Display for RecordsError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("the message is no list of wire records")
+        f.write_str("the message is not a list of wire records")
     }
 }
 

@@ -1,13 +1,13 @@
-//! The difference between the server's clock and ours, as NTP estimates it (RFC 5905, section 8).
+//! The difference between the server's clock and the client's own, estimated as in NTP (RFC 5905, section 8).
 
-/// One question and answer about the time, in milliseconds.
+/// One request for the server's time and its answer, in milliseconds.
 #[derive(Clone, Copy, Debug)]
 pub struct ClockSample {
-    /// Our clock when we asked.
+    /// Client's clock when the request was sent.
     pub sent_ms: f64,
-    /// The server's clock when it answered.
+    /// Server's clock when it answered.
     pub server_ms: f64,
-    /// Our clock when the answer came.
+    /// Client's clock when the answer arrived.
     pub received_ms: f64,
 }
 
@@ -17,24 +17,26 @@ impl ClockSample {
     }
 }
 
-/// The estimate: from the sample with the smallest round trip, since its error can be at most half of that.
+/// The estimated offset. It comes from the sample with the shortest round trip, because the error is at most half of
+/// that.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct ClockOffset {
-    /// What to add to our clock to get the server's.
+    /// Milliseconds to add to the client's clock to get the server's.
     pub offset_ms: f64,
-    /// The true offset is at most this far away, whatever the asymmetry of the path.
+    /// Largest possible error of the offset in milliseconds, however asymmetric the path is.
     pub error_ms: f64,
 }
 
 impl ClockOffset {
-    /// The estimate from these samples; `None` without any.
+    /// Estimates the offset from samples; `None` if there are none.
     pub fn estimate(samples: &[ClockSample]) -> Option<Self> {
         let best = samples.iter().min_by(|a, b| a.round_trip_ms().total_cmp(&b.round_trip_ms()))?;
         let half = best.round_trip_ms() / 2.0;
         Some(Self { offset_ms: best.server_ms - (best.sent_ms + half), error_ms: half })
     }
 
-    /// One way from a server's instant to ours, in milliseconds; never negative, since no answer precedes its question.
+    /// Returns the milliseconds from a time by the server's clock to one by the client's. Never negative: an event
+    /// can't arrive before it was published, so a negative value is an error of the estimate.
     pub fn latency_ms(&self, server_ms: f64, ours_ms: f64) -> f64 {
         (ours_ms + self.offset_ms - server_ms).max(0.0)
     }

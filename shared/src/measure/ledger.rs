@@ -1,25 +1,25 @@
-//! Counts what a stream delivered, repeated and broke, from cursors alone.
+//! Counts of delivered, repeated and missed events, derived from cursors alone.
 
 use crate::{Cursor, Reset};
 
-/// What one technique delivered of one subscription.
+/// The delivery record of one subscription by one technique.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Ledger {
-    /// Events that arrived for the first time.
+    /// Number of events that arrived for the first time and in order.
     pub delivered: u64,
-    /// Events that arrived again.
+    /// Number of times that the newest event arrived again.
     pub repeated: u64,
-    /// Events that arrived after a later one.
+    /// Number of events that arrived after a later one.
     pub disordered: u64,
-    /// Explicit breaks.
+    /// Number of resets, the explicit breaks in continuity.
     pub resets: u64,
-    /// Events that the breaks said are gone, where they said.
+    /// Number of missed events that the resets named; a reset that names none adds 0.
     pub missed: u64,
     last: Option<Cursor>,
 }
 
 impl Ledger {
-    /// An event arrived, whether it is shown or not.
+    /// Counts the arrival of an event, whether it is shown or not.
     pub fn arrived(&mut self, cursor: Cursor) {
         match self.last {
             Some(last) if last.epoch == cursor.epoch && cursor.offset == last.offset => self.repeated += 1,
@@ -31,7 +31,7 @@ impl Ledger {
         }
     }
 
-    /// The server said that continuity broke.
+    /// Counts a reset, and continues from its cursor.
     pub fn reset(&mut self, reset: &Reset) {
         self.resets += 1;
         self.missed += reset.missed.unwrap_or(0);

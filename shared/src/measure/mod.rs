@@ -1,4 +1,4 @@
-//! What the lab and the load generator compute from what they saw. Pure: time is an argument.
+//! Measurements that the lab and the load generator compute from what they received. Pure: time is an argument.
 
 mod clock_offset;
 mod ledger;

@@ -1,8 +1,8 @@
-//! Percentiles of times, from an HDR histogram.
+//! Percentiles of durations, from an HDR histogram.
 
 use hdrhistogram::Histogram;
 
-/// Times up to an hour, to three significant digits, in bounded memory.
+/// The distribution of durations of up to an hour, with three significant digits, in bounded memory.
 #[derive(Clone, Debug)]
 pub struct Percentiles {
     micros: Option<Histogram<u64>>,
@@ -16,7 +16,7 @@ impl Default for Percentiles {
 }
 
 impl Percentiles {
-    /// Adds a time in milliseconds.
+    /// Adds a duration in milliseconds; below 1 µs it counts as 1 µs, and above an hour as an hour.
     #[expect(
         clippy::cast_possible_truncation,
         clippy::cast_sign_loss,
@@ -28,12 +28,13 @@ impl Percentiles {
         }
     }
 
-    /// How many times there are.
+    /// Returns the number of durations that were added.
     pub fn count(&self) -> u64 {
         self.micros.as_ref().map_or(0, Histogram::len)
     }
 
-    /// The time that a share of `quantile` (0 to 1) stays at or below, in milliseconds; `None` without any.
+    /// Returns the quantile (0 to 1) in milliseconds: the duration that this share stays at or below. `None` if there
+    /// are none.
     #[expect(clippy::cast_precision_loss, reason = "at most 3.6e9")]
     pub fn quantile_ms(&self, quantile: f64) -> Option<f64> {
         let micros = self.micros.as_ref().filter(|micros| !micros.is_empty())?;

@@ -1,4 +1,4 @@
-//! Bytes to types and back: what the server encodes, clients and tests decode.
+//! Encodings of the wire, in both directions: the server encodes what clients and tests decode.
 
 pub mod cbor;
 pub mod sse;

@@ -1,4 +1,4 @@
-//! Server-Sent Events (HTML Standard 9.2): blocks of `field: value` lines, ended by an empty one.
+//! Server-Sent Events (HTML Standard 9.2): blocks of `field: value` lines, each ended by an empty line.
 
 use base64::{Engine as _, prelude::BASE64_STANDARD};
 
@@ -6,15 +6,15 @@ use crate::{Cursor, Data, Event, EventName};
 
 /// Appends one event's block: `id`, `event`, and a `data` line for each line of `data`.
 ///
-/// A name can't hold a line break and a cursor is letters and digits, so no publisher can forge a field; line breaks
-/// in the data start a new `data:` line, and the parser puts them back as LF (9.2.6).
+/// An event name has no line break and a cursor has only letters, digits and a hyphen, so no publisher can forge a
+/// field. A line break in the data starts a new `data:` line, which the parser turns back into LF (9.2.6).
 pub fn write_event(out: &mut Vec<u8>, cursor: Cursor, name: &EventName, data: &str) {
     push(out, &["id: ", &cursor.to_string(), "\nevent: ", name.as_str(), "\n"]);
     write_data(out, data);
 }
 
-/// Appends what was published alone, for readers that take `data` as it is (`data=raw`): the JSON text, the text, or the bytes in
-/// base64. The usual name is not written: it is what no name means (9.2.6).
+/// Appends an event's block with the published data alone, for subscribers that want no envelope (`data=raw`): the
+/// JSON, the plain text, or the bytes in base64. The default name is left out: a block without a name has it (9.2.6).
 pub fn write_raw(out: &mut Vec<u8>, event: &Event) {
     push(out, &["id: ", &event.cursor.to_string(), "\n"]);
     if event.name != EventName::DEFAULT {
@@ -22,29 +22,32 @@ pub fn write_raw(out: &mut Vec<u8>, event: &Event) {
     }
     match &event.data {
         Data::Json(raw) => write_data(out, raw.get()),
-        // It is the text of a JSON string.
+        // The raw value is a JSON string; the subscriber gets the text in it.
         Data::Text(raw) => write_data(out, &serde_json::from_str::<String>(raw.get()).unwrap_or_default()),
         Data::Bytes(bytes) => write_data(out, &BASE64_STANDARD.encode(bytes)),
     }
 }
 
-/// Appends a reset. It names its place in the same block, so that a client has both or neither.
+/// Appends a reset. The block carries its cursor as `id`, so that a client gets both or neither.
 pub fn write_reset(out: &mut Vec<u8>, cursor: Cursor, data: &str) {
     push(out, &["id: ", &cursor.to_string(), "\nevent: reset\n"]);
     write_data(out, data);
 }
 
-/// Appends why the stream ends. It moves no place: a client comes back with the one it has.
+/// Appends the problem that ends the stream. The block has no `id`, so a client reconnects with the cursor it has.
 pub fn write_problem(out: &mut Vec<u8>, data: &str) {
     push(out, &["event: problem\n"]);
     write_data(out, data);
 }
 
-/// Says where the stream is, so that a client that is cut off before its first event resumes too, and after how long the next sign
-/// of life is due at the latest; with `retry_ms`, how long to wait before a reconnect. Without a cursor no place is moved.
+/// Returns a heartbeat block. A stream begins with one, and ends with one when the server closes it to restart.
 ///
-/// An `id` alone would do for a browser, which dispatches no event without data (9.2.6); many other readers hand it on as a message
-/// with empty data. A name of its own keeps it from `onmessage`, and its data are JSON as everything else that is said here.
+/// The cursor lets a client resume that is cut off before its first event; without one the client's cursor stays as it
+/// is. `every_ms` is the time until the next heartbeat at the latest, and `retry_ms` the wait before a reconnect.
+///
+/// An `id` alone would be enough for browsers, which dispatch no event without data (9.2.6), but many other clients
+/// hand it on as a message with empty data. The name `heartbeat` keeps the block away from `onmessage`, and its data
+/// is JSON like that of the protocol's other blocks.
 pub fn heartbeat(cursor: Option<Cursor>, every_ms: u64, retry_ms: Option<u64>) -> Vec<u8> {
     let retry = retry_ms.map(|ms| format!("retry: {ms}\n")).unwrap_or_default();
     let (id, member) = cursor
@@ -56,8 +59,8 @@ pub fn heartbeat(cursor: Option<Cursor>, every_ms: u64, retry_ms: Option<u64>) -
     .into_bytes()
 }
 
-/// A sign of life that no reader is told of, where there is nothing to say. No empty line follows: it would end a block, and some
-/// readers hand on a block of nothing as a message of nothing.
+/// A heartbeat that no subscriber sees: a comment, sent when the cursor has not moved. No empty line follows, because
+/// it would end a block, and some clients hand on an empty block as an empty message.
 pub const COMMENT: &[u8] = b": heartbeat\n";
 
 fn write_data(out: &mut Vec<u8>, data: &str) {
@@ -79,20 +82,20 @@ fn push(out: &mut Vec<u8>, parts: &[&str]) {
     }
 }
 
-/// One block, as a parser that follows 9.2.6 understands it.
+/// One block, as a parser that follows 9.2.6 reads it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Block {
-    /// The last event id after this block, if one was ever set.
+    /// The stream's last event id after this block; empty if none was set yet.
     pub last_event_id: String,
-    /// The event's type; empty means `message`.
+    /// Name (type) of the event; empty means `message`.
     pub name: String,
-    /// The data, lines joined by LF; `None`: nothing is dispatched.
+    /// Lines of data, joined by LF; `None` if the block dispatches no event.
     pub data: Option<String>,
-    /// The server's wish for the time before a reconnect, in milliseconds.
+    /// Time before a reconnect that the server asks for, in milliseconds.
     pub retry_ms: Option<u64>,
 }
 
-/// Reads a stream in whatever pieces it arrives.
+/// An incremental parser, which reads a stream in pieces of any size.
 #[derive(Debug, Default)]
 pub struct Parser {
     line: Vec<u8>,
@@ -104,7 +107,8 @@ pub struct Parser {
 }
 
 impl Parser {
-    /// Takes a piece and calls `sink` for every block that it ends; comments alone make none.
+    /// Parses the next piece of the stream and calls `sink` for every block that it completes. Comments alone make no
+    /// block.
     pub fn push(&mut self, piece: &[u8], mut sink: impl FnMut(Block)) {
         for &byte in piece {
             if std::mem::take(&mut self.after_cr) && byte == b'\n' {
@@ -123,7 +127,7 @@ impl Parser {
         }
     }
 
-    /// How many bytes of an unfinished line and block are held.
+    /// Returns the number of bytes held of an unfinished line and block.
     pub fn held_bytes(&self) -> usize {
         self.line.len() + self.data.len()
     }

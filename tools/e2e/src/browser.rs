@@ -1,4 +1,4 @@
-//! A page of Chromium for each test, through chromedriver.
+//! A page of Chromium for each test, driven by chromedriver.
 
 use std::time::Duration;
 
@@ -10,20 +10,20 @@ use crate::{
     session::{Kind, Session},
 };
 
-/// Between two looks at a page: each is a message to the browser, and many tests look at once.
+/// Pause between two looks at a page: each is a message to the browser, and many tests look at once.
 pub(crate) const PAUSE: Duration = Duration::from_millis(100);
 
 /// A window of its own for each test, in a Chromium that tests use one after the other.
 #[derive(Debug)]
 pub struct Browser {
-    /// The session, for what has no method here.
+    /// The `WebDriver` session, for calls that have no method here.
     pub driver: WebDriver,
     session: Session,
     base: String,
 }
 
 impl Browser {
-    /// Opens a window of this width. `base` is the server's address, as in `http://127.0.0.1:8080`.
+    /// Opens a window of this width, in pixels. `base` is the server's address, as in `http://127.0.0.1:8080`.
     ///
     /// # Errors
     /// If the browser can't be started.
@@ -31,7 +31,7 @@ impl Browser {
         Self::of(Kind::Light, base, width).await
     }
 
-    /// The same in a Chromium whose tabs can be hidden, for [`Self::while_hidden`].
+    /// Opens a window in a Chromium whose tabs can be hidden, for [`Self::while_hidden`].
     ///
     /// # Errors
     /// If the browser can't be started.
@@ -47,7 +47,7 @@ impl Browser {
     /// Opens a page of the lab.
     ///
     /// # Errors
-    /// If the browser can't.
+    /// If the page does not open.
     pub async fn go(&self, path: &str) -> anyhow::Result<()> {
         self.driver
             .goto(format!("{}{path}", self.base))
@@ -55,10 +55,10 @@ impl Browser {
             .with_context(|| format!("{path} does not open"))
     }
 
-    /// The element, as soon as it is there.
+    /// Returns the element that a selector finds, as soon as it is there.
     ///
     /// # Errors
-    /// If it is not at the deadline.
+    /// If the element is not there at the deadline.
     pub async fn find(&self, css: &str) -> anyhow::Result<WebElement> {
         let looking = async {
             loop {
@@ -71,10 +71,10 @@ impl Browser {
         tokio::time::timeout(DEADLINE, looking).await.with_context(|| format!("{css} is not on the page"))
     }
 
-    /// Waits until no element is like this.
+    /// Waits until a selector finds no element.
     ///
     /// # Errors
-    /// If one still is at the deadline.
+    /// If an element is still there at the deadline.
     pub async fn gone(&self, css: &str) -> anyhow::Result<()> {
         let looking = async {
             while self.driver.find(By::Css(css)).await.is_ok() {
@@ -84,14 +84,14 @@ impl Browser {
         tokio::time::timeout(DEADLINE, looking).await.with_context(|| format!("{css} is still on the page"))
     }
 
-    /// The element's text, as soon as it is what is wanted.
+    /// Returns the text of an element, as soon as `wanted` accepts it.
     ///
     /// # Errors
-    /// What it was at the deadline.
+    /// The text at the deadline.
     pub async fn text_when(&self, css: &str, wanted: impl Fn(&str) -> bool) -> anyhow::Result<String> {
         let began = std::time::Instant::now();
         loop {
-            // An element may be made anew between the two calls.
+            // The element may be replaced between the two calls.
             let Ok(text) = self.find(css).await?.text().await else { continue };
             if wanted(&text) {
                 return Ok(text);
@@ -103,20 +103,20 @@ impl Browser {
         }
     }
 
-    /// Waits until a counter has passed a number.
+    /// Waits until a counter exceeds `than`, and returns its value.
     ///
     /// # Errors
-    /// What it was at the deadline.
+    /// The text of the counter at the deadline.
     pub async fn count_above(&self, css: &str, than: u64) -> anyhow::Result<u64> {
         let number = |text: &str| text.trim().parse::<u64>().ok();
         let text = self.text_when(css, |text| number(text).is_some_and(|count| count > than)).await?;
         number(&text).context("a number")
     }
 
-    /// Errors that the page has written to its console.
+    /// Returns the errors that the page has written to its console.
     ///
     /// # Errors
-    /// If the browser can't tell.
+    /// If the browser does not report them.
     pub async fn console_errors(&self) -> anyhow::Result<Vec<String>> {
         let entries = self.driver.browser_log().await?;
         let severe =
@@ -124,7 +124,7 @@ impl Browser {
         Ok(severe.map(|entry| entry.message).collect())
     }
 
-    /// Ends the browser, for a test that needs one that nobody has used.
+    /// Ends the browser instead of leaving it to the next test.
     ///
     /// # Errors
     /// If the session was lost.
@@ -133,12 +133,12 @@ impl Browser {
         Ok(())
     }
 
-    /// Leaves the browser to the next test. One that is dropped instead, by a test that failed, is killed.
+    /// Leaves the browser to the next test. A browser that is dropped instead, by a test that failed, is killed.
     ///
     /// # Errors
     /// If the session was lost.
     pub async fn close(self) -> anyhow::Result<()> {
-        // The page stops, and with it all that it holds open.
+        // The page stops, and closes everything that it holds open.
         self.driver.goto("about:blank").await?;
         self.session.leave();
         Ok(())

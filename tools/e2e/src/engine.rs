@@ -1,4 +1,5 @@
-//! Firefox and `WebKit`, each through its own driver, where they are on the machine. Chromium is [`crate::Browser`]'s.
+//! Firefox and `WebKit`, each through its own driver, where they are installed. Chromium is driven by
+//! [`crate::Browser`].
 
 use std::{
     net::{TcpListener, TcpStream},
@@ -15,20 +16,20 @@ use thirtyfour::{By, Capabilities, WebDriver, WindowHandle};
 
 use crate::DEADLINE;
 
-/// What draws and runs a page.
+/// A browser engine other than Chromium's.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Engine {
-    /// Of Firefox.
+    /// The engine of Firefox.
     Gecko,
-    /// Of Safari, as its GTK port has it.
+    /// The engine of Safari, in its GTK port.
     WebKit,
 }
 
 impl Engine {
-    /// Both.
+    /// Every engine, in the order of the enum.
     pub const ALL: [Self; 2] = [Self::Gecko, Self::WebKit];
 
-    /// Whether the browser, its driver and what they need are there.
+    /// True if the browser, its driver and the programs that these need are installed.
     pub fn is_there(self) -> bool {
         self.programs().iter().all(|program| find(program).is_some())
             && (self == Self::Gecko || minibrowser().is_some())
@@ -42,13 +43,13 @@ impl Engine {
     }
 }
 
-/// A program on the path.
+/// Returns the file of a program that is on the path.
 fn find(program: &str) -> Option<PathBuf> {
     let path = std::env::var_os("PATH")?;
     std::env::split_paths(&path).map(|folder| folder.join(program)).find(|file| file.is_file())
 }
 
-/// The browser that `WebKit`'s driver runs; its folder has the processor's and the version's name.
+/// Returns the browser that `WebKit`'s driver runs; its folder has the processor's and the version's name.
 fn minibrowser() -> Option<PathBuf> {
     let libraries = std::fs::read_dir("/usr/lib").ok()?.flatten().map(|entry| entry.path());
     let folders = libraries.filter_map(|folder| std::fs::read_dir(folder).ok()).flatten().flatten();
@@ -60,10 +61,10 @@ fn minibrowser() -> Option<PathBuf> {
     webkits.pop()
 }
 
-/// A browser of that engine with one window. It is killed when this is dropped.
+/// A browser of an [`Engine`] with one window. The browser is killed when this value is dropped.
 #[derive(Debug)]
 pub struct Foreign {
-    /// The session.
+    /// The `WebDriver` session of the browser.
     pub driver: WebDriver,
     _processes: Vec<Killed>,
     _folder: tempfile::TempDir,
@@ -75,16 +76,16 @@ struct Killed(Child);
 impl Drop for Killed {
     fn drop(&mut self) {
         Reaper::kill(self.0.id());
-        // Gone already is what is wanted.
+        // A process that is gone already is no error.
         drop(self.0.wait());
     }
 }
 
 impl Foreign {
-    /// Starts it.
+    /// Starts the browser with its driver.
     ///
     /// # Errors
-    /// If it can't be started.
+    /// If one of them can't be started.
     pub async fn start(engine: Engine) -> anyhow::Result<Self> {
         let folder = tempfile::tempdir()?;
         Reaper::watch_folder(folder.path());
@@ -101,7 +102,7 @@ impl Foreign {
             Reaper::watch(child.id());
             anyhow::Ok(Killed(child))
         };
-        // Free a moment ago: neither driver tells the port that it has chosen.
+        // This port was free a moment ago: neither driver reports a port of its own choice.
         let port = TcpListener::bind(("127.0.0.1", 0))?.local_addr()?.port();
         let (processes, capabilities) = match engine {
             Engine::Gecko => {
@@ -129,7 +130,7 @@ impl Foreign {
                     "tcp",
                 ]))?;
                 let mut driver = Command::new("WebKitWebDriver");
-                // Its sandbox asks for what containers don't give.
+                // WebKit's sandbox asks for rights that containers don't give.
                 driver.env("DISPLAY", &display).env("WEBKIT_DISABLE_SANDBOX_THIS_IS_DANGEROUS", "1");
                 let driver = run(driver.args([&format!("--port={port}"), "--host=127.0.0.1"]))?;
                 let options = json!({
@@ -151,10 +152,10 @@ impl Foreign {
         Ok(Self { driver: driver.context("no browser session")?, _processes: processes, _folder: folder })
     }
 
-    /// What a script returns, which may be a promise's.
+    /// Runs a script and returns its value, or the value of its promise.
     ///
     /// # Errors
-    /// If the page has thrown.
+    /// If the script throws.
     pub async fn ask(&self, script: &str) -> anyhow::Result<Value> {
         let script = format!(
             "const done = arguments[arguments.length - 1];
@@ -165,10 +166,10 @@ impl Foreign {
         Ok(said["value"].take())
     }
 
-    /// What it returns, as soon as that is what is wanted.
+    /// Returns the value of a script, as soon as `wanted` accepts it.
     ///
     /// # Errors
-    /// What it was at the deadline.
+    /// The value at the deadline.
     pub async fn ask_when(&self, script: &str, wanted: impl Fn(&Value) -> bool) -> anyhow::Result<Value> {
         let began = Instant::now();
         loop {
@@ -181,10 +182,10 @@ impl Foreign {
         }
     }
 
-    /// Waits until something is on the page.
+    /// Waits until a selector finds an element.
     ///
     /// # Errors
-    /// If it is not at the deadline.
+    /// If the element is not there at the deadline.
     pub async fn find(&self, css: &str) -> anyhow::Result<()> {
         let began = Instant::now();
         while self.driver.find(By::Css(css)).await.is_err() {
@@ -194,15 +195,15 @@ impl Foreign {
         Ok(())
     }
 
-    /// Goes to that window.
+    /// Switches to another window.
     ///
     /// # Errors
-    /// If it is gone.
+    /// If the window is gone.
     pub async fn switch(&self, window: &WindowHandle) -> anyhow::Result<()> {
         Ok(self.driver.switch_to_window(window.clone()).await?)
     }
 
-    /// Ends it.
+    /// Ends the browser's session.
     ///
     /// # Errors
     /// If the session was lost.

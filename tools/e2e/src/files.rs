@@ -1,4 +1,4 @@
-//! Files that a page offers and takes, without a folder: the page's own blobs are read where they are made.
+//! Files that a page offers and takes, without a download folder: the page's own blobs are read where they are made.
 
 use std::time::{Duration, Instant};
 
@@ -6,7 +6,7 @@ use anyhow::bail;
 
 use crate::{Browser, DEADLINE};
 
-/// Remembers each blob by the name that its link gives it, instead of saving it.
+/// Script that keeps each offered blob by the name of its download, instead of saving it.
 const KEEP: &str = "
 window.files = {};
 const blobs = new Map(), create = URL.createObjectURL;
@@ -19,7 +19,7 @@ HTMLAnchorElement.prototype.click = function () {
 };";
 
 impl Browser {
-    /// From now on files that the page offers are kept for [`Self::file`]; until the page is loaded again.
+    /// Makes the page keep the files that it offers, for [`Self::file`], until the page is loaded again.
     ///
     /// # Errors
     /// If the page can't run the script.
@@ -28,17 +28,17 @@ impl Browser {
         Ok(())
     }
 
-    /// A file that the page has offered, as soon as it has. Text is read as UTF-8 where it is.
+    /// Returns a file that the page offers, as soon as it has. Bytes that are UTF-8 are returned as that text.
     ///
     /// # Errors
-    /// If it has not at the deadline.
+    /// If the page has not offered the file at the deadline.
     pub async fn file(&self, name: &str) -> anyhow::Result<String> {
         let began = Instant::now();
         loop {
             let script = "return window.files[arguments[0]] ?? null";
             let found = self.driver.execute(script, vec![name.into()]).await?;
             if let Some(text) = found.json().as_str() {
-                // One character a byte, as it was decoded.
+                // The script returns one character per byte.
                 let bytes: Vec<u8> =
                     text.chars().map(|c| u8::try_from(u32::from(c)).unwrap_or(b'?')).collect();
                 return Ok(String::from_utf8(bytes).unwrap_or_else(|_| text.to_owned()));

@@ -1,7 +1,8 @@
 //! The lab and its clients, from outside: a real server, a real Chromium, real Node clients.
 //!
-//! `cargo xtask test` sets what they need: `FOURWAYS_BINARY` names the server, `FOURWAYS_APP` the folder of the app where
-//! that has none built in, `FOURWAYS_AXE` the script of axe-core, `FOURWAYS_SCHEMATHESIS` the program of that name.
+//! `cargo xtask test` sets the environment: `FOURWAYS_BINARY` names the server, `FOURWAYS_APP` the folder of the app
+//! where the server has none built in, `FOURWAYS_AXE` the script of axe-core, `FOURWAYS_SCHEMATHESIS` the program of
+//! that name.
 
 mod browser;
 mod engine;
@@ -28,7 +29,7 @@ use std::sync::LazyLock;
 pub use fourways_testkit::{DEADLINE, Kind, Proxy, own_address};
 use tokio::runtime::{Builder, Runtime};
 
-/// One for all tests: connections to a driver outlive the test that has opened them.
+/// The runtime of all tests: connections to a driver outlive the test that has opened them.
 #[expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 static RUNTIME: LazyLock<Runtime> =
     LazyLock::new(|| Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap());
@@ -36,15 +37,16 @@ static RUNTIME: LazyLock<Runtime> =
 /// Runs a test to its end.
 ///
 /// # Panics
-/// With what the test found wrong.
+/// If the test fails.
 #[expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 pub fn run(test: impl AsyncFnOnce() -> anyhow::Result<()>) {
     ready();
     RUNTIME.block_on(test()).unwrap();
 }
 
-/// To be called before the first HTTP client is made: what they have built in of TLS has no cryptography of its own.
+/// Installs the cryptography for TLS, which the HTTP clients are built without. Must be called before the first of them
+/// is made.
 pub fn ready() {
-    // Somebody was first, with the same.
+    // Fails only if the same provider is installed already.
     drop(tokio_rustls::rustls::crypto::ring::default_provider().install_default());
 }

@@ -1,4 +1,4 @@
-//! A proxy that does to streams what bad ones do.
+//! A proxy that mistreats streams as bad proxies do.
 
 use std::{
     io::{Read as _, Write as _},
@@ -13,23 +13,24 @@ use std::{
 
 use anyhow::Context as _;
 
-/// What is done.
+/// The way in which a [`Meddler`] mistreats connections.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Fault {
-    /// Upgrades are refused with 403.
+    /// Refuses upgrades with 403.
     BlocksUpgrades,
-    /// Upgrades pass; what was upgraded is cut after a moment.
+    /// Passes upgrades, and closes an upgraded connection after a moment.
     CutsUpgraded,
-    /// Upgrades are refused, and bytes of an event stream never go on.
+    /// Refuses upgrades, and never passes on the bytes of an event stream.
     BuffersStreams,
-    /// Nothing, until it dies: from then on nothing passes on the connections that it had, and none of them ends.
+    /// Passes everything until [`Meddler::die`]: from then on nothing passes on the connections that are open, and none
+    /// of them ends.
     Dies,
 }
 
-/// Runs until it is dropped.
+/// A proxy that mistreats connections. It runs until this value is dropped.
 #[derive(Debug)]
 pub struct Meddler {
-    /// `http://127.0.0.1:port`
+    /// Address of the proxy, as in `http://127.0.0.1:port`.
     pub url: String,
     address: SocketAddr,
     meddles: Arc<AtomicBool>,
@@ -38,11 +39,11 @@ pub struct Meddler {
     thread: Option<JoinHandle<()>>,
 }
 
-/// How long an upgraded connection lives.
+/// Time that an upgraded connection lives.
 const MOMENT: Duration = Duration::from_millis(300);
 
 impl Meddler {
-    /// In front of a server's `127.0.0.1:port`.
+    /// Starts a proxy in front of a server, which is given as `127.0.0.1:port`.
     ///
     /// # Errors
     /// If there is no free port.
@@ -59,19 +60,19 @@ impl Meddler {
                     return;
                 }
                 let (is_on, deaths) = (Arc::clone(&is_on), Arc::clone(&dies));
-                // Each ends with its connection, at the latest with the server's.
+                // Each thread ends with its connection, at the latest with the server's.
                 std::thread::spawn(move || pass(&client, server, fault, (&is_on, &deaths)));
             }
         });
         Ok(Self { url: format!("http://{address}"), address, meddles, deaths, ends, thread: Some(thread) })
     }
 
-    /// Every connection that it has goes silent; new ones pass.
+    /// Silences every connection that is open; new ones pass.
     pub fn die(&self) {
         self.deaths.fetch_add(1, Ordering::SeqCst);
     }
 
-    /// From now on it is a good proxy.
+    /// Turns the proxy into a good one, for connections that are opened from now on.
     pub fn reform(&self) {
         self.meddles.store(false, Ordering::SeqCst);
     }
@@ -80,7 +81,7 @@ impl Meddler {
 impl Drop for Meddler {
     fn drop(&mut self) {
         self.ends.store(true, Ordering::SeqCst);
-        // Wakes the one that accepts.
+        // Wakes the thread that accepts connections.
         drop(TcpStream::connect(self.address));
         if let Some(thread) = self.thread.take() {
             drop(thread.join());
@@ -104,7 +105,7 @@ fn pass(client: &TcpStream, server: SocketAddr, fault: Fault, (is_on, deaths): (
                 let refuses = matches!(fault, Fault::BlocksUpgrades | Fault::BuffersStreams);
                 if meddles && upgrades && refuses {
                     let refusal = b"HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\nConnection: close\r\n\r\n";
-                    // Whoever is gone needs no answer.
+                    // A client that is gone needs no answer.
                     drop(from.write_all(refusal));
                     break;
                 }

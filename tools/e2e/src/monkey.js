@@ -1,5 +1,6 @@
-// Does to the page whatever anybody could: clicks, types nonsense, presses keys, drags on pictures. The same seed does the same, as far
-// as the page is the same. Calls back with how much it did and what went wrong. SEED and MS are filled in.
+// Does to the page whatever a visitor could: clicks, types nonsense, presses keys, drags on pictures. The same seed
+// does the same, as far as the page is the same. Calls back with the number of steps and the findings. SEED and MS are
+// replaced.
 const done = arguments[arguments.length - 1];
 let state = (SEED * 2654435761 | 0) || 1;
 const next = () => {
@@ -12,7 +13,7 @@ const of = list => list[Math.floor(next() * list.length)];
 const WORDS = ['', ' ', '0', '-1', '1', '2.5', '1e3', '1e309', '-1e-309', '99999999999999999999', 'NaN', 'null', 'true', '0x10', '1,5', '٣٤', '한국어', 'שלום',
   '<b>x</b><script>x</' + 'script>', '"\'`\\', '{"a":1}', '[[[[', '../..', '%00', '\u0000', '\u202e', '🙂👩‍👩‍👧', 'e\u0301', 'a'.repeat(5000), 'orders.>', '*.*', '>', 'lab.x', 'host.cpu'];
 const KEYS = ['ArrowUp', 'ArrowDown', 'ArrowLeft', 'ArrowRight', 'Home', 'End', 'PageUp', 'PageDown', 'Enter', ' ', 'Escape', 'Tab', 'Backspace', 'Delete', 'a', 'Z'];
-// What it was already given is not what it did now.
+// Steps and findings add up over the rounds on one page.
 window.monkey ??= { steps: 0, wrong: [], at: {} };
 const { monkey } = window;
 const wrong = what => monkey.wrong.length < 20 && monkey.wrong.push(`${what}, after ${monkey.last}`);
@@ -22,7 +23,7 @@ if (!monkey.listens) {
   addEventListener('unhandledrejection', event => wrong(`rejection: ${event.reason}`));
 }
 
-/** Whatever can be used; not what leaves the app or asks for a file. */
+/** Everything that can be used, except what leaves the app or asks for a file. */
 const controls = () => [...document.querySelectorAll('a[href], button, input, select, textarea, canvas, svg[tabindex], [role=radio], [tabindex="0"]')].filter(one => {
   if (one.disabled || one.type === 'file' || one.closest('#crash') || one.closest('[inert]')) return false;
   if (one.matches('a') && (one.origin !== location.origin || one.target || one.download)) return false;
@@ -67,7 +68,7 @@ function act() {
     one.selectedIndex = Math.floor(next() * one.options.length);
     one.dispatchEvent(new Event('change', { bubbles: true }));
   } else if (one.matches('a') && what < 0.8) {
-    // It stays for a while where it is.
+    // Most links are only focused, so that the monkey stays on its page for a while.
     one.focus();
   } else {
     one.focus();

@@ -1,4 +1,4 @@
-//! A monkey on a page: whatever can be clicked, typed or pressed, in an order of chance.
+//! A monkey on a page: it clicks, types and presses everything that can be used, at random.
 
 use std::time::{Duration, Instant};
 
@@ -8,15 +8,15 @@ use serde_json::{Value, json};
 use crate::Browser;
 
 const SCRIPT: &str = include_str!("monkey.js");
-/// As long as a script may run before the driver gives up.
+/// Time that the script runs in one round, well below the driver's limit for scripts.
 const ROUND: Duration = Duration::from_secs(5);
-/// What is there before, and must be there after: a run that is kept, and that the page was not loaded again.
+/// Storage key that is set before and must still be there after: the monkey must not lose what was stored.
 const KEPT: &str = "fourways-monkey";
 
-/// Lets it loose on a page for so long; how much it did.
+/// Lets the monkey loose on a page for `lasts`, and returns the number of its steps.
 ///
 /// # Errors
-/// What went wrong: a panic, an error on the console, a page that is not to be left any more, something that was kept and is lost.
+/// The finding: a panic, an error on the console, a page that can't be left any more, or stored data that is lost.
 pub async fn monkey(browser: &Browser, page: &str, seed: u32, lasts: Duration) -> anyhow::Result<u64> {
     browser.go(page).await?;
     browser.find("h1").await?;
@@ -45,7 +45,7 @@ pub async fn monkey(browser: &Browser, page: &str, seed: u32, lasts: Duration) -
     ensure!(is_kept == json!("1"), "{page}, seed {seed}: what was kept is lost");
     let crashed = browser.ask("return !document.getElementById('crash').hidden;", &[]).await?;
     ensure!(crashed == Value::Bool(false), "{page}, seed {seed}: the app says that it has crashed");
-    // It can still be left, and the next page works.
+    // The page can still be left, and the next page works.
     for (link, heading) in
         [("/decide", "Which one should you use?"), ("/", "Four ways to get fresh data to a client")]
     {
@@ -60,7 +60,7 @@ pub async fn monkey(browser: &Browser, page: &str, seed: u32, lasts: Duration) -
             .await
             .with_context(|| format!("{page}, seed {seed}: it can't be left"))?;
     }
-    // What the server refuses, and connections that end, the browser writes there by itself.
+    // The browser itself logs requests that are refused and connections that end.
     let errors: Vec<String> = browser.console_errors().await?;
     let errors: Vec<_> = errors
         .into_iter()

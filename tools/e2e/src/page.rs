@@ -8,7 +8,7 @@ use thirtyfour::{By, Key, WebElement};
 
 use crate::{Browser, DEADLINE, browser::PAUSE};
 
-/// The address of every page. `/nowhere` is the one for addresses that lead nowhere.
+/// The address of every page. `/nowhere` stands for addresses that lead nowhere.
 pub const PAGES: [&str; 20] = [
     "/",
     "/short-polling",
@@ -32,7 +32,7 @@ pub const PAGES: [&str; 20] = [
     "/nowhere",
 ];
 
-/// The four by name, and where their pages are.
+/// The four techniques: name, and address of the page.
 pub const TECHNIQUES: [(&str, &str); 4] = [
     ("short_poll", "/short-polling"),
     ("long_poll", "/long-polling"),
@@ -40,39 +40,41 @@ pub const TECHNIQUES: [(&str, &str); 4] = [
     ("websocket", "/websocket"),
 ];
 
-/// Longer than two of a page's looks at its counters, a third of a second each.
+/// Time without a change after which a text is settled: longer than two of a page's looks at its counters, a third of a
+/// second each.
 const STILL: Duration = Duration::from_millis(800);
-/// More stops than any slider has.
+/// Number of stops tried on a slider, more than any has.
 const MAX_STOPS: usize = 30;
 
-/// How often another tab is opened until one covers the page.
+/// Number of tabs opened until one covers the page.
 const COVERS: u32 = 10;
 
 impl Browser {
-    /// Has every page that is opened from now on run this script before its own.
+    /// Makes every page that is opened from now on run this script before its own.
     ///
     /// # Errors
-    /// If the browser can't.
+    /// If the browser refuses.
     pub async fn before_load(&self, script: &str) -> anyhow::Result<()> {
         let source = json!({ "source": script });
         self.driver.cdp().send_raw("Page.addScriptToEvaluateOnNewDocument", source).await?;
         Ok(())
     }
 
-    /// Makes pages as wide as a telephone: Chromium's windows end at 500 pixels.
+    /// Makes pages as narrow as on a telephone: Chromium's windows are 500 pixels wide at least.
     ///
     /// # Errors
-    /// If the browser can't.
+    /// If the browser refuses.
     pub async fn narrow(&self, width: u32) -> anyhow::Result<()> {
         let metrics = json!({ "width": width, "height": 900, "deviceScaleFactor": 1, "mobile": true });
         self.driver.cdp().send_raw("Emulation.setDeviceMetricsOverride", metrics).await?;
         Ok(())
     }
 
-    /// Has another tab in front of the page meanwhile; only where the browser was opened by [`Self::with_tabs`].
+    /// Runs `meanwhile` with another tab in front of the page; only where the browser was opened by
+    /// [`Self::with_tabs`].
     ///
     /// # Errors
-    /// If the browser can't, or what is done meanwhile fails.
+    /// If the browser refuses, or `meanwhile` fails.
     pub async fn while_hidden<F>(&self, meanwhile: impl FnOnce() -> F) -> anyhow::Result<()>
     where
         F: Future<Output = anyhow::Result<()>>,
@@ -80,7 +82,7 @@ impl Browser {
         let page = self.driver.window().await?;
         let mut tries = 0;
         loop {
-            // A tab opens in the window that is in front, and covers only what is in that one.
+            // A tab opens in the window that is in front, and covers only the pages of that window.
             self.driver.cdp().send_raw("Page.bringToFront", json!({})).await?;
             let other = self.driver.new_tab().await?;
             self.driver.switch_to_window(other.clone()).await?;
@@ -102,20 +104,20 @@ impl Browser {
         done
     }
 
-    /// Clicks it, as soon as it is there to be clicked.
+    /// Clicks an element, as soon as it can be clicked.
     ///
     /// # Errors
-    /// What was in the way at the deadline.
+    /// The obstacle at the deadline.
     pub async fn click(&self, css: &str) -> anyhow::Result<()> {
         let began = Instant::now();
         loop {
             let element = self.find(css).await?;
-            // In the middle of the window: at its top edge it would lie under the header.
+            // Scrolled to the middle of the window: at its top edge the element would lie under the header.
             let clicked = match element.scroll_into_view().await {
                 Ok(()) => element.click().await,
                 Err(error) => Err(error),
             };
-            // It may have been made anew meanwhile, and a list may move under the pointer.
+            // The element may have been replaced meanwhile, and a list may move under the pointer.
             match clicked {
                 Ok(()) => return Ok(()),
                 Err(error) if began.elapsed() > DEADLINE => {
@@ -126,14 +128,14 @@ impl Browser {
         }
     }
 
-    /// Types into it, as soon as it is there.
+    /// Types into an element, as soon as it is there.
     ///
     /// # Errors
-    /// What was in the way at the deadline.
+    /// The obstacle at the deadline.
     pub async fn type_into(&self, css: &str, words: &str) -> anyhow::Result<()> {
         let began = Instant::now();
         loop {
-            // It may be made anew between the two calls.
+            // The element may be replaced between the two calls.
             match self.find(css).await?.send_keys(words).await {
                 Ok(()) => return Ok(()),
                 Err(error) if began.elapsed() > DEADLINE => {
@@ -144,10 +146,10 @@ impl Browser {
         }
     }
 
-    /// Moves the slider of this label by keyboard until it says this.
+    /// Moves the slider with this label by keyboard until it shows `to`.
     ///
     /// # Errors
-    /// If it never does.
+    /// If the slider never shows it.
     pub async fn slide(&self, label: &str, to: &str) -> anyhow::Result<()> {
         let path = format!("//*[span/label/text()='{label}']/input[@type='range']");
         let slider = self.named(&path).await?;
@@ -161,10 +163,10 @@ impl Browser {
         bail!("the slider {label:?} never says {to:?}")
     }
 
-    /// Takes a choice of the radio group of this label.
+    /// Chooses in the radio group with this label.
     ///
     /// # Errors
-    /// If it is not on the page, or does not become the chosen one.
+    /// If the choice is not on the page, or does not become the chosen one.
     pub async fn choose(&self, group: &str, choice: &str) -> anyhow::Result<()> {
         let radios = format!("//*[@role='radiogroup'][@aria-label='{group}']//*[@role='radio']");
         let path = format!("{radios}[normalize-space(.)='{choice}']");
@@ -175,10 +177,10 @@ impl Browser {
         Ok(())
     }
 
-    /// The element's text, once it has stood still.
+    /// Returns the text of an element, once it has stopped changing.
     ///
     /// # Errors
-    /// If it never does.
+    /// If the text never stops changing.
     pub async fn settled(&self, css: &str) -> anyhow::Result<String> {
         let began = Instant::now();
         let (mut text, mut since) = (self.find(css).await?.text().await?, began);
@@ -195,18 +197,18 @@ impl Browser {
         Ok(text)
     }
 
-    /// What a script says of the page.
+    /// Runs a script in the page and returns its value.
     ///
     /// # Errors
-    /// What it throws.
+    /// If the script throws.
     pub async fn ask(&self, script: &str, given: &[Value]) -> anyhow::Result<Value> {
         Ok(self.driver.execute(script, given.to_vec()).await?.json().clone())
     }
 
-    /// What a script says of the page, as soon as that is what is wanted.
+    /// Returns the value of a script, as soon as `wanted` accepts it.
     ///
     /// # Errors
-    /// What it said at the deadline.
+    /// The value at the deadline.
     pub async fn ask_when(
         &self,
         script: &str,
@@ -226,7 +228,7 @@ impl Browser {
         }
     }
 
-    /// The element at this `XPath`, as soon as it is there.
+    /// Returns the element at an `XPath`, as soon as it is there.
     async fn named(&self, path: &str) -> anyhow::Result<WebElement> {
         let looking = async {
             loop {

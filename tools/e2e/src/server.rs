@@ -8,67 +8,68 @@ use serde_json::Value;
 
 use crate::DEADLINE;
 
-/// A running `fourways serve` at a loopback address of its own; killed when dropped.
+/// A running `fourways serve` at a loopback address of its own; killed when this value is dropped.
 #[derive(Debug)]
 pub struct Server {
     process: Process,
-    /// As in `127.0.0.1:8080`.
+    /// Address of the server, as in `127.0.0.1:8080`.
     pub address: String,
 }
 
 impl Server {
-    /// Starts it with its log in memory.
+    /// Starts a server with its log in memory.
     ///
     /// # Errors
-    /// If it does not say where it listens.
+    /// If the server does not say where it listens.
     pub fn start() -> anyhow::Result<Self> {
         Self::with(&[])
     }
 
-    /// The same with these flags more.
+    /// Starts a server with its log in memory, and with these flags more.
     ///
     /// # Errors
-    /// As [`Self::start`].
+    /// See [`Self::start`].
     pub fn with(flags: &[&str]) -> anyhow::Result<Self> {
         Self::run(None, &[&["--memory"], flags].concat())
     }
 
-    /// The same at an address that an earlier server has left.
+    /// Starts a server with its log in memory, at an address that an earlier server has left.
     ///
     /// # Errors
-    /// As [`Self::start`].
+    /// See [`Self::start`].
     pub fn again_at(address: &str) -> anyhow::Result<Self> {
         Self::run(Some(address), &["--memory"])
     }
 
-    /// With its log in a folder, over restarts.
+    /// Starts a server with its log in a folder, which outlives restarts.
     ///
     /// # Errors
-    /// As [`Self::start`].
+    /// See [`Self::start`].
     pub fn on_disk(folder: &Path) -> anyhow::Result<Self> {
         Self::run(None, &["--data", name_of(folder)?])
     }
 
-    /// The same at an address that an earlier server has left.
+    /// Starts a server with its log in a folder, at an address that an earlier server has left.
     ///
     /// # Errors
-    /// As [`Self::start`].
+    /// See [`Self::start`].
     pub fn on_disk_at(address: &str, folder: &Path) -> anyhow::Result<Self> {
         Self::run(Some(address), &["--data", name_of(folder)?])
     }
 
-    /// Starts one with its log in a folder and these flags more, at an address that an earlier server has left, if one is given.
+    /// Starts a server with its log in a folder and with these flags more; at an address that an earlier server has
+    /// left, if one is given.
     ///
     /// # Errors
-    /// As [`Self::start`].
+    /// See [`Self::start`].
     pub fn on_disk_with(address: Option<&str>, folder: &Path, flags: &[&str]) -> anyhow::Result<Self> {
         Self::run(address, &[&["--data", name_of(folder)?], flags].concat())
     }
 
-    /// Has it end in order, waits until it has, and returns its address.
+    /// Asks the server to drain, waits until it has ended, and returns its address.
     ///
     /// # Errors
-    /// If it does not end.
+    /// If the server does not end.
     pub fn drain(mut self) -> anyhow::Result<String> {
         self.process.terminate()?;
         self.process.ended()?;
@@ -79,7 +80,7 @@ impl Server {
         let binary = std::env::var_os("FOURWAYS_BINARY")
             .context("FOURWAYS_BINARY is not set: run `cargo xtask test`")?;
         let free = format!("{}:0", own_address());
-        // A binary for tests has no app built in.
+        // A binary built for tests has no built-in app.
         let app = std::env::var("FOURWAYS_APP").ok();
         let app: Vec<&str> = app.as_deref().map_or_else(Vec::new, |folder| vec!["--app", folder]);
         let flags = [&["--source-rate", "4"], app.as_slice(), flags].concat();
@@ -87,27 +88,27 @@ impl Server {
         Ok(Self { address: process.address().to_owned(), process })
     }
 
-    /// `http://127.0.0.1:port`
+    /// Returns the URL of the server, as in `http://127.0.0.1:port`.
     pub fn url(&self) -> String {
         format!("http://{}", self.address)
     }
 
-    /// Kills it as `kill -9` does, and returns its address.
+    /// Kills the server as `kill -9` does, and returns its address.
     pub fn kill(self) -> String {
         self.process.kill()
     }
 
-    /// Publishes JSON.
+    /// Publishes JSON to a topic.
     ///
     /// # Errors
-    /// If the server does not take it.
+    /// If the server does not accept it.
     pub async fn publish(&self, topic: &str, json: String) -> anyhow::Result<()> {
         let url = format!("{}/v1/topics/{topic}/events", self.url());
         reqwest::Client::new().post(url).body(json).send().await?.error_for_status()?;
         Ok(())
     }
 
-    /// How many read by each technique, over all topics.
+    /// Returns the number of subscribers by a technique, over all topics.
     ///
     /// # Errors
     /// If the server does not answer.
@@ -117,7 +118,7 @@ impl Server {
         Ok(topics.iter().filter_map(|topic| topic["subscribers"][technique].as_u64()).sum())
     }
 
-    /// The topic of the page that is open: only it reads one under `lab.`.
+    /// Returns the topic of the page that is open: only a page reads a topic under `lab.`.
     ///
     /// # Errors
     /// If no page is open, or the server does not answer.
@@ -128,10 +129,10 @@ impl Server {
         names.find(|name| name.starts_with("lab.")).map(str::to_owned).context("no page has a topic")
     }
 
-    /// Has the server publish to a topic under `lab.`, for half a minute unless it is said again.
+    /// Makes the server publish to a topic under `lab.`, for half a minute unless this is called again.
     ///
     /// # Errors
-    /// If the server does not.
+    /// If the server refuses.
     pub async fn feed(&self, topic: &str, events_per_s: u32) -> anyhow::Result<()> {
         let url = format!("{}/v1/lab/feeds/{topic}", self.url());
         let wish = format!("{{\"rate\":{events_per_s},\"bytes\":96}}");
@@ -139,7 +140,7 @@ impl Server {
         Ok(())
     }
 
-    /// The newest offset of the log.
+    /// Returns the newest offset of the log.
     ///
     /// # Errors
     /// If the server does not answer.
@@ -149,7 +150,7 @@ impl Server {
         offset.context("a listing without a cursor")
     }
 
-    /// Waits until the log has come so far.
+    /// Waits until the log has reached an offset.
     ///
     /// # Errors
     /// If it has not at the deadline.
@@ -162,10 +163,10 @@ impl Server {
         tokio::time::timeout(DEADLINE, waiting).await.context("nothing more is published")
     }
 
-    /// Waits until nobody holds a connection any more by the techniques that hold one.
+    /// Waits until no connection is held any more, by any of the techniques that hold one.
     ///
     /// # Errors
-    /// If somebody still does at the deadline.
+    /// If a connection is still held at the deadline.
     pub async fn await_no_subscribers(&self) -> anyhow::Result<()> {
         let waiting = async {
             loop {

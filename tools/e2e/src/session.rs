@@ -25,34 +25,37 @@ const FLAGS: [&str; 10] = [
     "--disable-component-update",
     "--disable-sync",
     "--disable-dev-shm-usage",
-    // The server's own certificate, made for a test.
+    // For the server's own certificate, which is made for a test.
     "--ignore-certificate-errors",
 ];
 /// Height of every window, in pixels.
 const HEIGHT: u32 = 1000;
 
-/// Ten frames a second: drawing sixty is most of what a page has the machine do, and how smooth it is, no test asks.
-/// (`cargo run -p fourways-e2e --bin frames` does.)
+/// Script that limits a page to ten frames a second: drawing sixty is most of the machine's work for a page, and no
+/// test measures how smooth a page is. (`cargo run -p fourways-e2e --bin frames` does.)
 const FEWER_FRAMES: &str = "
     window.requestAnimationFrame = draw => setTimeout(() => draw(performance.now()), 100);
     window.cancelAnimationFrame = clearTimeout;";
 
-/// Which Chromium.
+/// Kind of Chromium that a test needs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Kind {
-    /// Without the program's own window, which is a third or more of its work; where that is not installed, as [`Self::Whole`].
+    /// Chromium without its own window, which is a third or more of its work; [`Self::Whole`] where that is not
+    /// installed.
     Light,
-    /// With tabs that can be hidden.
+    /// Chromium with tabs that can be hidden.
     Whole,
 }
 
-/// The package of the same name has it; Ubuntu has no such package.
+/// File of the light Chromium, from the package of the same name; Ubuntu has no such package.
 const LIGHT: &str = "/usr/bin/chromium-headless-shell";
 
-/// Sessions that no test uses just now. They end with the test process.
+/// Sessions that no test uses at the moment. They end with the test process. The mutex is held only to add or remove
+/// one.
 static IDLE: Mutex<Vec<Session>> = Mutex::new(Vec::new());
 
-/// A running Chromium with a driver; both are killed when this is dropped.
+/// A running Chromium with a driver. The test that has taken the session owns it; both programs are killed when it is
+/// dropped.
 #[derive(Debug)]
 pub(crate) struct Session {
     pub(crate) driver: WebDriver,
@@ -61,8 +64,9 @@ pub(crate) struct Session {
 }
 
 impl Session {
-    /// A session with one empty window of this width and nothing left of an earlier test: every server of a test has an
-    /// address of its own, so what pages stored and cached is another origin's; cookies are cleared.
+    /// Returns a session with one empty window of this width and nothing left of an earlier test: every server of a
+    /// test has an address of its own, so anything that pages stored and cached belongs to another origin; cookies are
+    /// cleared.
     pub(crate) async fn take(kind: Kind, width: u32) -> anyhow::Result<Self> {
         let session = match idle(kind) {
             Some(session) => session,
@@ -72,13 +76,13 @@ impl Session {
         Ok(session)
     }
 
-    /// Gives the session to whoever takes one next.
+    /// Gives the session back, for the next test.
     pub(crate) fn leave(self) {
         IDLE.lock().unwrap_or_else(PoisonError::into_inner).push(self);
     }
 
     async fn start(kind: Kind) -> anyhow::Result<Self> {
-        // Killed as well if no session comes.
+        // The driver is killed as well if no session comes.
         let (processes, url) = driver()?;
         let mut capabilities = DesiredCapabilities::chrome();
         for flag in FLAGS {
@@ -87,7 +91,7 @@ impl Session {
         if kind == Kind::Light && Path::new(LIGHT).exists() {
             capabilities.set_binary(LIGHT)?;
         }
-        // The driver's own wish, and no visitor's: a hidden tab is slowed down as it is everywhere.
+        // The driver would set this, and no visitor does: a hidden tab is to be slowed down as it is everywhere.
         capabilities.add_exclude_switch("disable-background-timer-throttling")?;
         capabilities.set_browser_log_level(LoggingPrefsLogLevel::All)?;
         let connecting = WebDriver::new(&url, capabilities);
@@ -100,7 +104,7 @@ impl Session {
     async fn clear(&self, width: u32) -> anyhow::Result<()> {
         let driver = &self.driver;
         let old = driver.windows().await?;
-        // A new window, not a page in the old one: what was set on that one goes with it.
+        // A new window, not a page in the old one, whose settings go with it.
         let window = driver.new_window().await?;
         for one in old {
             driver.switch_to_window(one).await?;
@@ -110,11 +114,11 @@ impl Session {
         driver.set_window_rect(0, 0, width, HEIGHT).await?;
         let cdp = driver.cdp();
         if self.kind == Kind::Light {
-            // In the other kind tabs are hidden, and whether a hidden one draws is the browser's own affair.
+            // Not in the other kind, whose tabs are hidden: whether a hidden tab draws is up to the browser.
             cdp.send_raw("Page.addScriptToEvaluateOnNewDocument", json!({ "source": FEWER_FRAMES })).await?;
         }
         cdp.send_raw("Network.clearBrowserCookies", json!({})).await?;
-        // What earlier pages said.
+        // Discards the console of earlier pages.
         drop(driver.browser_log().await?);
         Ok(())
     }
@@ -126,7 +130,7 @@ fn idle(kind: Kind) -> Option<Session> {
     Some(idle.swap_remove(at))
 }
 
-/// A driver, and in its process group the browser, with the folder that both keep their files in.
+/// A driver, with the browser in its process group and the folder in which both keep their files.
 #[derive(Debug)]
 struct Processes {
     driver: Child,
@@ -136,7 +140,7 @@ struct Processes {
 impl Drop for Processes {
     fn drop(&mut self) {
         Reaper::kill(self.driver.id());
-        // Gone already is what is wanted.
+        // A process that is gone already is no error.
         drop(self.driver.wait());
     }
 }
@@ -158,12 +162,12 @@ fn driver() -> anyhow::Result<(Processes, String)> {
     let processes = Processes { driver, _folder: folder };
     let lines = BufReader::new(lines?).lines();
     let (sender, port) = mpsc::channel();
-    // Ends with the driver: the pipe is emptied until then, so that the driver never blocks on it.
+    // The thread ends with the driver; it empties the pipe until then, so that the driver never blocks on it.
     std::thread::spawn(move || {
         for line in lines.map_while(Result::ok) {
             let port = line.split_once("successfully on port ");
             if let Some(port) = port.and_then(|(_, rest)| rest.trim_end_matches('.').parse::<u16>().ok()) {
-                // Only the first is waited for.
+                // Only the first port is awaited.
                 let _told = sender.send(port);
             }
         }

@@ -1,4 +1,5 @@
-//! Builds the app with trunk: for looking at it, quickly, or for release, small and packed.
+//! Builds the app with trunk: either quickly, for use on this machine (the quick build), or for a release, small and
+//! compressed.
 
 use std::{
     collections::hash_map::DefaultHasher,
@@ -18,9 +19,10 @@ use crate::{
     steps::Step,
 };
 
-/// What the app is made of.
-const SOURCES: [&str; 9] = [
+/// Files and folders that the app is built from, relative to the workspace.
+const SOURCES: [&str; 10] = [
     "frontend",
+    "crates/model",
     "client-js",
     "shared",
     "index.html",
@@ -31,28 +33,28 @@ const SOURCES: [&str; 9] = [
     "rust-toolchain.toml",
 ];
 
-/// The limit for wasm and JavaScript of a release together, gzipped.
+/// Limit for the WebAssembly and JavaScript of a release together, gzipped, in bytes.
 const MAX_GZIPPED: u64 = 800 * 1000;
-/// The limit for the same of an app for looking, which is built quickly and not squeezed.
+/// The same limit for the quick build, which is not optimised for size.
 const MAX_LOOKING_GZIPPED: u64 = 2_000 * 1000;
-/// The limit for the client of other people's pages, minified and gzipped.
+/// Limit for `client.js`, the client for other people's pages, minified and gzipped, in bytes.
 const MAX_CLIENT: u64 = 5120;
 
-/// The flags that every build of the app for looking has, so that it is built once: they are trunk's own.
+/// Cargo's flags for the quick build. Trunk passes the same ones, so the app's code is compiled only once.
 pub(crate) const CARGO: &str =
     "--locked --package fourways-app --target wasm32-unknown-unknown --profile start";
 
-/// The folder of the app for looking.
+/// Returns the folder of the quick build.
 pub(crate) fn folder() -> PathBuf {
     root().join("target/app")
 }
 
-/// The folder of a release's app, which the server embeds.
+/// Returns the folder of a release's app, which the server embeds.
 fn dist() -> PathBuf {
     root().join("dist")
 }
 
-/// Whether the app for looking was made from the sources as they are.
+/// True if the quick build was made from the current sources.
 ///
 /// # Errors
 /// If a source can't be read.
@@ -60,17 +62,17 @@ pub(crate) fn is_fresh() -> anyhow::Result<bool> {
     Ok(is_made_from(&folder(), &fingerprint()?))
 }
 
-/// Trunk's call that builds the app for looking into [`folder`].
+/// Returns the `trunk` command that makes the quick build in [`folder`].
 pub(crate) fn trunk() -> Command {
     let mut trunk = command("trunk build --dist");
     trunk.arg(folder());
     trunk
 }
 
-/// Builds the app for looking by [`trunk`].
+/// Makes the quick build by running `trunk`, the command from [`trunk`], and checks its size limit.
 ///
 /// # Errors
-/// If the build fails, or the app has grown over its limit.
+/// If the build fails, or the app is larger than its limit.
 pub(crate) fn build(step: &Step<'_>, trunk: &mut Command) -> anyhow::Result<()> {
     let (folder, sources) = (folder(), fingerprint()?);
     step.run(trunk)?;
@@ -80,16 +82,16 @@ pub(crate) fn build(step: &Step<'_>, trunk: &mut Command) -> anyhow::Result<()> 
         total += gzip(&fs::read(file)?, flate2::Compression::best())?.len() as u64;
     }
     say(&format!(
-        "   the app is {total} bytes of wasm and JavaScript, gzipped (limit {MAX_LOOKING_GZIPPED})"
+        "   app: {total} bytes of WebAssembly and JavaScript, gzipped (limit {MAX_LOOKING_GZIPPED})"
     ));
     anyhow::ensure!(total <= MAX_LOOKING_GZIPPED, "the app is larger than its limit");
     fs::write(folder.join(STAMP), sources).context("the app's folder can't be written")
 }
 
-/// Puts the client of other people's pages into [`folder`] as a release has it, minified, and holds it to its limit.
+/// Writes `client.js` into [`folder`] minified, as a release has it, and checks its size limit.
 ///
 /// # Errors
-/// If it can't be minified or is larger than its limit.
+/// If `client.js` can't be minified or is larger than its limit.
 pub(crate) fn minify_client(step: &Step<'_>, path: &OsStr) -> anyhow::Result<()> {
     let file = folder().join("client.js");
     step.run(
@@ -103,39 +105,39 @@ fn outfile(file: &Path) -> String {
 }
 
 fn check_client(gzipped: u64) -> anyhow::Result<()> {
-    say(&format!("   client.js is {gzipped} bytes, gzipped (limit {MAX_CLIENT})"));
-    anyhow::ensure!(gzipped <= MAX_CLIENT, "the client is larger than its limit");
+    say(&format!("   client.js: {gzipped} bytes, gzipped (limit {MAX_CLIENT})"));
+    anyhow::ensure!(gzipped <= MAX_CLIENT, "client.js is larger than its limit");
     Ok(())
 }
 
-/// Builds the app for release into `dist`, unless what is there was made from the same sources.
+/// Builds the app of a release into `dist`, unless `dist` was made from the same sources.
 ///
 /// # Errors
-/// If the build fails, or the app or the client has grown over its limit.
+/// If the build fails, or the app or `client.js` is larger than its limit.
 pub(crate) fn release(step: &Step<'_>, path: &OsStr) -> anyhow::Result<()> {
     let (dist, sources) = (dist(), fingerprint()?);
     if is_made_from(&dist, &sources) {
-        say("   the app is as its sources are");
+        say("   the app is up to date");
         return Ok(());
     }
     step.run(command("trunk build --release").env("PATH", path))?;
     add_client(&dist)?;
     squeeze(step, &dist, path)?;
     let gzipped = pack(&dist)?;
-    check_client(fs::metadata(dist.join("client.js.gz")).context("the client was not packed")?.len())?;
-    say(&format!("   the app is {gzipped} bytes of wasm and JavaScript, gzipped (limit {MAX_GZIPPED})"));
+    check_client(fs::metadata(dist.join("client.js.gz")).context("client.js was not compressed")?.len())?;
+    say(&format!("   app: {gzipped} bytes of WebAssembly and JavaScript, gzipped (limit {MAX_GZIPPED})"));
     anyhow::ensure!(gzipped <= MAX_GZIPPED, "the app is larger than its limit");
     fs::write(dist.join(STAMP), sources).context("dist can't be written")
 }
 
-/// Holds the fingerprint of the sources that a folder was made from.
+/// Name of the file that holds the fingerprint of the sources from which a folder was made.
 const STAMP: &str = ".sources";
 
 fn is_made_from(folder: &Path, sources: &str) -> bool {
     fs::read_to_string(folder.join(STAMP)).is_ok_and(|made_from| made_from == sources)
 }
 
-/// The client of other people's pages is given out beside the app.
+/// Copies `client.js` and its type declarations into a folder, because the server serves them beside the app.
 fn add_client(folder: &Path) -> anyhow::Result<()> {
     for (from, to) in [("fourways.js", "client.js"), ("fourways.d.ts", "client.d.ts")] {
         let from = root().join("client-js").join(from);
@@ -144,14 +146,14 @@ fn add_client(folder: &Path) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Once more, with loops untangled first, which trunk's own call can't ask for.
+/// Command of a second optimisation after trunk's, which first restructures the loops; trunk can't be told to do that.
 const WASM_OPT: &str = "wasm-opt --flatten --rereloop -Oz -Oz --enable-bulk-memory --enable-nontrapping-float-to-int \
                         --enable-sign-ext --enable-mutable-globals --enable-reference-types --enable-multivalue";
 const ESBUILD: &str = "esbuild --log-level=warning --minify --format=esm --allow-overwrite";
-/// What begins with an underscore is nobody's business but the client's own.
+/// The command for `client.js`, which also shortens names with a leading underscore, because they are private.
 const ESBUILD_CLIENT: &str = "esbuild --log-level=warning --minify --format=esm --allow-overwrite --tree-shaking=true --mangle-props=^_";
 
-/// Makes what trunk left smaller, in place.
+/// Shrinks trunk's output further, in place.
 fn squeeze(step: &Step<'_>, dist: &Path, path: &OsStr) -> anyhow::Result<()> {
     for file in files(dist)? {
         // Relative to the workspace, so that a space in the path above it can't split the command.
@@ -171,7 +173,8 @@ fn squeeze(step: &Step<'_>, dist: &Path, path: &OsStr) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Writes a `.br` and a `.gz` beside every file, and returns what wasm and JavaScript come to, gzipped.
+/// Writes a `.br` and a `.gz` beside every file that compresses well, and returns the gzipped size of WebAssembly and
+/// JavaScript together, in bytes.
 fn pack(dist: &Path) -> anyhow::Result<u64> {
     let mut gzipped = 0;
     for path in files(dist)? {
@@ -219,7 +222,7 @@ fn fingerprint() -> anyhow::Result<String> {
     Ok(format!("{:016x}", hasher.finish()))
 }
 
-/// Every file under a folder.
+/// Returns every file in a folder and its subfolders.
 pub(crate) fn files(folder: &Path) -> anyhow::Result<Vec<PathBuf>> {
     let mut found = Vec::new();
     for entry in fs::read_dir(folder).with_context(|| format!("{} can't be read", folder.display()))? {

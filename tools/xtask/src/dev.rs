@@ -1,4 +1,4 @@
-//! Serves the app with live reload, in front of a server that runs beside it.
+//! `cargo xtask dev`: serves the app with live reload, and passes its requests to a server that runs beside it.
 
 use crate::{
     run::{check, command, say},
@@ -6,7 +6,7 @@ use crate::{
     tools,
 };
 
-/// Runs until it is stopped. What follows `dev` goes to `trunk serve`.
+/// Runs `trunk serve` with these flags until it is stopped.
 ///
 /// # Errors
 /// If a tool can't be installed, or trunk ends with an error.

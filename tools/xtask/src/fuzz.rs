@@ -1,4 +1,5 @@
-//! `cargo xtask fuzz`: every target for a while, each from its corpus; prints how many inputs each was given.
+//! `cargo xtask fuzz`: runs each fuzz target for a limited time, starting from its corpus, and prints how many inputs
+//! were tried.
 
 use std::{
     fs,
@@ -15,19 +16,19 @@ use crate::{
     tools,
 };
 
-/// How long each target is run unless it is said.
+/// Default time for which each target runs, in seconds.
 const SECONDS: u32 = 600;
-/// Longest input, in bytes: every limit of the parsers' own is below.
+/// Maximum length of an input, in bytes: above every limit of the parsers themselves.
 const MAX_LENGTH: u32 = 4096;
 
-/// Runs the named targets, or all.
+/// Fuzzes the named targets, or all of them if none is named.
 pub(crate) fn run(arguments: &[String]) -> anyhow::Result<()> {
     let (mut seconds, mut wanted) = (SECONDS, Vec::new());
     let mut arguments = arguments.iter();
     while let Some(argument) = arguments.next() {
         if argument == "--seconds" {
             let text = arguments.next().context("--seconds needs a number")?;
-            seconds = text.parse().with_context(|| format!("{text:?} is no number of seconds"))?;
+            seconds = text.parse().with_context(|| format!("{text:?} is not a number of seconds"))?;
         } else {
             wanted.push(argument.clone());
         }
@@ -43,7 +44,7 @@ pub(crate) fn run(arguments: &[String]) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// By the files that there are.
+/// Returns the names of all targets, sorted. Each target is a file of that name.
 fn targets() -> anyhow::Result<Vec<String>> {
     let folder = root().join("tools/fuzz/fuzz_targets");
     let files = fs::read_dir(&folder).with_context(|| format!("{} can't be read", folder.display()))?;
@@ -53,10 +54,10 @@ fn targets() -> anyhow::Result<Vec<String>> {
     Ok(names)
 }
 
-/// What came of this target. Inputs that find something new are kept in the corpus, which is made as small as
-/// it can be at the end.
+/// Fuzzes one target, and returns a line with the result. Inputs that reach new code are kept in the corpus, which is
+/// reduced to a minimum at the end.
 fn fuzz(target: &str, seconds: u32, path: &std::ffi::OsStr) -> anyhow::Result<String> {
-    // The parsers have no unsafe code, so there is nothing for a sanitizer to find, and stable Rust will do.
+    // The parsers have no unsafe code, so there is nothing for a sanitizer to find, and stable Rust is enough.
     let cargo = |action: &str| {
         let mut command =
             command(&format!("cargo fuzz {action} --fuzz-dir tools/fuzz --sanitizer none {target}"));
@@ -80,22 +81,22 @@ fn fuzz(target: &str, seconds: u32, path: &std::ffi::OsStr) -> anyhow::Result<St
         }
         last.push_back(line);
     }
-    if !child.wait().context("cargo fuzz went away")?.success() {
+    if !child.wait().context("cargo fuzz could not be waited for")?.success() {
         for line in &last {
             say(line);
         }
-        bail!("{target} has a finding; it is in tools/fuzz/artifacts/{target}");
+        bail!("{target} fails on an input, which is in tools/fuzz/artifacts/{target}");
     }
     let (corpus, kept) =
         (root().join("tools/fuzz/corpus").join(target), root().join("tools/fuzz/target/kept").join(target));
-    // What is left of an earlier time.
+    // Remove the files of an interrupted run; an error means that there are none.
     drop(fs::remove_dir_all(&kept));
-    fs::create_dir_all(&kept).with_context(|| format!("{} can't be made", kept.display()))?;
-    // As few as reach every edge, however often: what is committed.
+    fs::create_dir_all(&kept).with_context(|| format!("{} can't be created", kept.display()))?;
+    // Keep the fewest inputs that reach every edge, no matter how often, because the corpus is committed.
     check(cargo("run").args([&kept, &corpus]).args(["--", "-set_cover_merge=1", "-use_counters=0"]))?;
     fs::remove_dir_all(&corpus)
         .and_then(|()| fs::rename(&kept, &corpus))
         .with_context(|| format!("{} can't be replaced", corpus.display()))?;
     let corpus = fs::read_dir(&corpus).map_or(0, Iterator::count);
-    Ok(format!("{target}: {inputs} inputs, no finding; {corpus} are kept"))
+    Ok(format!("{target}: {inputs} inputs, no failure; {corpus} kept in the corpus"))
 }

@@ -1,7 +1,7 @@
-//! All set-up and every check, on a fresh machine that has rustup and Debian or Ubuntu's apt.
+//! Sets up the project and runs every check, on a fresh machine that has rustup and the apt of Debian or Ubuntu.
 //!
 //! `cargo xtask start` builds the app and the server and serves the lab; `cargo xtask test` runs every check;
-//! `cargo xtask release` makes the binary to deploy. What is missing is installed, once, and said.
+//! `cargo xtask release` builds the binary to deploy. Missing tools are installed once, and each command says so.
 
 mod app;
 mod attack;
@@ -23,18 +23,18 @@ mod tools;
 use std::{path::PathBuf, process::ExitCode};
 
 const HELP: &str = "\
-cargo xtask start [flags of `fourways serve`]   build app and server for looking at them, and serve the lab
-cargo xtask test [--quick] [section …]          every check; sections: format, walls, lints, native, wasm, browser, api
-cargo xtask release                             the binary to deploy, target/release/fourways
-cargo xtask app                                 only the app of a release, into dist
-cargo xtask dev [flags of `trunk serve`]        serve the app with live reload, before a running server
-cargo xtask cost [--rounds 3]                   what a delivery costs, beside the floor and nchan
-cargo xtask engines                             the lab and its client in Firefox and WebKit
-cargo xtask libraries                           event streams as libraries of other languages read them
-cargo xtask attack [--door TEXT]                 what each door costs who knocks, and everybody else
-cargo xtask timing [row …] [--busy N]           how long start and test take; the suite N times on a busy machine
-cargo xtask fuzz [--seconds 600] [target …]     every parser that reads from the network, with inputs made up
-cargo xtask audit                               licences, sources, duplicates and known holes of what is built in";
+cargo xtask start [flags of `fourways serve`]   build the app and the server quickly, and serve the lab
+cargo xtask test [--quick] [section …]          run the checks; sections: format, walls, lints, native, wasm, browser, api
+cargo xtask release                             build the binary to deploy, target/release/fourways
+cargo xtask app                                 build only the app of a release, into dist
+cargo xtask dev [flags of `trunk serve`]        serve the app with live reload, in front of a running server
+cargo xtask cost [--rounds 3]                   measure a delivery, beside a bare write loop (the floor) and nchan
+cargo xtask engines                             test the lab and its client in Firefox and WebKit
+cargo xtask libraries                           test event streams with client libraries of other languages
+cargo xtask attack [--door TEXT]                attack each door of the server, and check what that costs
+cargo xtask timing [row …] [--busy N]           time start and test; or run the suite N times on a busy machine
+cargo xtask fuzz [--seconds 600] [target …]     fuzz every parser that reads from the network
+cargo xtask audit                               check dependencies: licences, sources, duplicates, vulnerabilities";
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -71,7 +71,7 @@ fn main() -> ExitCode {
     }
 }
 
-/// The workspace's folder.
+/// Returns the root folder of the workspace.
 fn root() -> PathBuf {
     let here = PathBuf::from(env!("CARGO_MANIFEST_DIR"));
     here.ancestors().nth(2).map_or_else(|| here.clone(), PathBuf::from)

@@ -1,4 +1,4 @@
-//! `cargo xtask start`: builds app and server for looking at them, as quickly as can be, and serves the lab.
+//! `cargo xtask start`: builds the app and the server as quickly as possible, and serves the lab.
 
 use crate::{
     app,
@@ -7,7 +7,7 @@ use crate::{
     tools,
 };
 
-/// Runs until it is stopped. What follows `start` goes to `fourways serve`.
+/// Builds whatever has changed, and runs `fourways serve` with these flags until it is stopped.
 ///
 /// # Errors
 /// If something can't be installed or built, or the server ends with an error.
@@ -29,7 +29,7 @@ pub(crate) fn run(flags: &[String]) -> anyhow::Result<()> {
         server()?;
     } else {
         if !has_target {
-            steps.step("adding WebAssembly to the Rust toolchain", "10 s", tools::wasm_target)?;
+            steps.step("adding the WebAssembly target to Rust", "10 s", tools::wasm_target)?;
         }
         let tools = || {
             if has_tools {
@@ -37,7 +37,7 @@ pub(crate) fn run(flags: &[String]) -> anyhow::Result<()> {
             }
             steps.step("installing trunk and wasm-bindgen, once", "4 min", tools::for_app)
         };
-        // Trunk builds just this again, and finds it built.
+        // Trunk later asks cargo for the same build, which is done by then.
         let code = || {
             server()?;
             steps.step("building the app's code", "2 min the first time", |step| {
@@ -46,7 +46,7 @@ pub(crate) fn run(flags: &[String]) -> anyhow::Result<()> {
         };
         let (tools, ()) = side_by_side(tools, code)?;
         let path = tools.path()?;
-        steps.step("putting the app together", "10 s", |step| {
+        steps.step("bundling the app", "10 s", |step| {
             app::build(step, app::trunk().env("PATH", &path))
         })?;
     }

@@ -1,5 +1,5 @@
-//! Installs what is missing: by version into the user's cache folder, so that a second clone is quick, or by apt. What
-//! is on `PATH` already in the right version is used.
+//! Installs missing tools: with apt, or in a fixed version into the user's cache folder, so that a second clone reuses
+//! them. Programs of apt packages, and Rust programs in the right version, are used from `PATH` if they are there.
 
 use std::{ffi::OsString, fs, path::PathBuf, process::Command};
 
@@ -11,62 +11,63 @@ use crate::{
     steps::Step,
 };
 
-/// 0.22 needs a newer Rust than this workspace's.
+/// Version of trunk; 0.22 needs a newer Rust than this workspace's.
 const TRUNK: &str = "0.21.14";
-/// Debian's binaryen is too old for what today's compiler writes; this one is a Node program and needs only Node.
+/// Version of binaryen, installed from npm because it needs only Node there; Debian's is too old for the output of
+/// today's compiler.
 const BINARYEN: &str = "132.0.0";
-/// Trunk's own minifier does not understand the JavaScript that wasm-bindgen writes.
+/// Version of esbuild, used because trunk's own minifier does not understand the JavaScript that wasm-bindgen writes.
 const ESBUILD: &str = "0.28.2";
-/// The npm packages that the Node clients of the docs use, and their tests.
+/// The npm packages that the docs' Node clients and their tests use.
 const NODE_CLIENTS: [&str; 2] = ["ws@8.23.0", "eventsource@4.1.1"];
-/// Asks an API what its description says.
+/// Version of Schemathesis, which tests an API against its `OpenAPI` description.
 const SCHEMATHESIS: &str = "4.32.5";
 const CARGO_FUZZ: &str = "0.13.1";
 const CARGO_DENY: &str = "0.20.2";
 const GECKODRIVER: &str = "0.37.1";
-/// Judges HTTP/2.
+/// Version of h2spec, which tests a server for conformance to HTTP/2.
 const H2SPEC: &str = "2.2.1";
-/// The rules that pages are audited by.
+/// Version of axe-core, whose rules audit pages for accessibility.
 const AXE: &str = "4.14.1";
 
-/// The programs that the app is built with, once they are there.
+/// The installed programs that build the app.
 #[derive(Clone, Debug)]
 pub(crate) struct ForApp {
     folders: Vec<PathBuf>,
 }
 
 impl ForApp {
-    /// The `PATH` to build with.
+    /// Returns the `PATH` to build with, in which the folders of these programs come first.
     ///
     /// # Errors
-    /// If a folder's name has a colon.
+    /// If the name of a folder contains a colon.
     pub(crate) fn path(&self) -> anyhow::Result<OsString> {
         with_path(self.folders.clone())
     }
 }
 
-/// Whether nothing has to be installed to build the app for looking.
+/// True if every tool of the app's quick build is installed.
 pub(crate) fn has_all_for_app() -> bool {
     let is_here = |tool: &CargoTool| tool.found().is_some();
     locked_version("wasm-bindgen").is_ok_and(|version| is_here(&trunk()) && is_here(&bindgen(version)))
 }
 
-/// Installs what builds the app for looking: nothing but Rust programs.
+/// Installs the tools of the app's quick build, which are all Rust programs.
 ///
 /// # Errors
-/// If one can't be installed.
+/// If a tool can't be installed.
 pub(crate) fn for_app(step: &Step<'_>) -> anyhow::Result<ForApp> {
-    // The smaller one first: the larger takes over what both are made of.
+    // The smaller one first: the larger then reuses the crates that both depend on.
     let bindgen = bindgen(locked_version("wasm-bindgen")?).folder(step)?;
     let folders = vec![bindgen, trunk().folder(step)?];
     clear_build_folder();
     Ok(ForApp { folders })
 }
 
-/// Installs what makes the app of a release small, beside [`for_app`].
+/// Installs the tools of [`for_app`], and those that make the app of a release small.
 ///
 /// # Errors
-/// If one can't be installed.
+/// If a tool can't be installed.
 pub(crate) fn for_release(step: &Step<'_>) -> anyhow::Result<ForApp> {
     let mut tools = for_app(step)?;
     tools.folders.push(npm_tool(step, "binaryen", BINARYEN)?);
@@ -78,12 +79,14 @@ fn trunk() -> CargoTool {
     CargoTool { package: "trunk", program: "trunk", version: TRUNK.to_owned(), is_locked: true }
 }
 
-/// Must equal the crate's version. `--locked` would ask for a version of a dependency that was withdrawn.
+/// Returns the tool wasm-bindgen, whose version must equal that of the crate. It is not built with `--locked`, which
+/// would require a version of a dependency that was yanked.
 fn bindgen(version: String) -> CargoTool {
     CargoTool { package: "wasm-bindgen-cli", program: "wasm-bindgen", version, is_locked: false }
 }
 
-/// What tests run in and ask: a browser, the kernel's counters of a socket, reverse proxies, what the docs say to type.
+/// Installs the programs that tests run: a browser, `ss` for the kernel's counters of a socket, reverse proxies, and
+/// `curl` for the commands in the docs.
 pub(crate) fn for_tests(step: &Step<'_>) -> anyhow::Result<()> {
     apt(
         step,
@@ -99,7 +102,7 @@ pub(crate) fn for_tests(step: &Step<'_>) -> anyhow::Result<()> {
     )
 }
 
-/// The `PATH` to fuzz with.
+/// Installs cargo-fuzz and a C++ compiler, and returns the `PATH` to fuzz with.
 pub(crate) fn for_fuzzing(step: &Step<'_>) -> anyhow::Result<OsString> {
     apt(step, &[("g++", "g++")])?;
     let version = CARGO_FUZZ.to_owned();
@@ -107,13 +110,13 @@ pub(crate) fn for_fuzzing(step: &Step<'_>) -> anyhow::Result<OsString> {
     with_path(vec![tool.folder(step)?])
 }
 
-/// The other browsers with their drivers; the `PATH` to run them with.
+/// Installs Firefox and `WebKit` with their drivers, and returns the `PATH` to run them with.
 pub(crate) fn for_engines(step: &Step<'_>) -> anyhow::Result<OsString> {
     apt(step, &[("firefox-esr", "firefox-esr"), ("WebKitWebDriver", "webkit2gtk-driver"), ("Xvfb", "xvfb")])?;
     with_path(vec![geckodriver().folder(step)?])
 }
 
-/// The `PATH` that has them, as far as they are there.
+/// Returns the `PATH` with Firefox's driver in front, if [`for_engines`] has installed it.
 pub(crate) fn with_engines() -> anyhow::Result<OsString> {
     with_path(geckodriver().found().into_iter().collect())
 }
@@ -123,7 +126,7 @@ fn geckodriver() -> CargoTool {
     CargoTool { package: "geckodriver", program: "geckodriver", version, is_locked: true }
 }
 
-/// The `PATH` to audit with.
+/// Installs cargo-deny, and returns the `PATH` to audit with.
 pub(crate) fn for_audit(step: &Step<'_>) -> anyhow::Result<OsString> {
     let version = CARGO_DENY.to_owned();
     let tool = CargoTool { package: "cargo-deny", program: "cargo-deny", version, is_locked: true };
@@ -133,10 +136,10 @@ pub(crate) fn for_audit(step: &Step<'_>) -> anyhow::Result<OsString> {
 fn with_path(first: Vec<PathBuf>) -> anyhow::Result<OsString> {
     let path = std::env::var_os("PATH").unwrap_or_default();
     std::env::join_paths(first.into_iter().chain(std::env::split_paths(&path)))
-        .context("PATH can't be put together")
+        .context("a folder can't be added to PATH")
 }
 
-/// The peers that a delivery's cost is compared with.
+/// Installs nginx with nchan, with which a delivery's cost is compared, and `taskset`.
 pub(crate) fn for_cost(step: &Step<'_>) -> anyhow::Result<()> {
     apt(step, &[("nginx", "nginx-light"), ("taskset", "util-linux")])?;
     if !PathBuf::from("/usr/lib/nginx/modules/ngx_nchan_module.so").exists() {
@@ -145,7 +148,7 @@ pub(crate) fn for_cost(step: &Step<'_>) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// The folder of `node_modules` with the docs' Node clients.
+/// Installs the packages of the docs' Node clients, and returns their `node_modules` folder.
 pub(crate) fn node_clients(step: &Step<'_>) -> anyhow::Result<PathBuf> {
     let folder = cache()?.join("node-clients").join(NODE_CLIENTS.join("+").replace('@', "-"));
     if !folder.join("node_modules/ws").exists() || !folder.join("node_modules/eventsource").exists() {
@@ -154,7 +157,7 @@ pub(crate) fn node_clients(step: &Step<'_>) -> anyhow::Result<PathBuf> {
     Ok(folder.join("node_modules"))
 }
 
-/// The program that asks an API what its description says; in a place of its own for its packages.
+/// Installs Schemathesis in a Python environment of its own, and returns its program.
 pub(crate) fn schemathesis(step: &Step<'_>) -> anyhow::Result<PathBuf> {
     let folder = cache()?.join(format!("schemathesis-{SCHEMATHESIS}"));
     let program = folder.join("bin/schemathesis");
@@ -162,7 +165,7 @@ pub(crate) fn schemathesis(step: &Step<'_>) -> anyhow::Result<PathBuf> {
         apt(step, &[("python3", "python3")])?;
         let place = |ask: &str| command(&format!("python3 -m venv {ask}"));
         if step.run(place("--clear").arg(&folder)).is_err() {
-            // Debian's Python comes without.
+            // Debian packages `venv` apart from Python.
             apt_install(step, &["python3-venv"])?;
             step.run(place("--clear").arg(&folder))?;
         }
@@ -173,7 +176,7 @@ pub(crate) fn schemathesis(step: &Step<'_>) -> anyhow::Result<PathBuf> {
     Ok(program)
 }
 
-/// The judge of HTTP/2, where there is Go to build it with; who has none does without.
+/// Builds h2spec if it is missing, and returns its program; `None` without Go, in which case its test is skipped.
 pub(crate) fn h2spec(step: &Step<'_>) -> anyhow::Result<Option<PathBuf>> {
     let folder = cache()?.join(format!("h2spec-{H2SPEC}"));
     let program = folder.join("h2spec");
@@ -188,7 +191,7 @@ pub(crate) fn h2spec(step: &Step<'_>) -> anyhow::Result<Option<PathBuf>> {
     Ok(Some(program))
 }
 
-/// The script that audits a page.
+/// Installs axe-core, and returns its script, which audits the page that it is loaded into.
 pub(crate) fn axe(step: &Step<'_>) -> anyhow::Result<PathBuf> {
     let folder = cache()?.join(format!("axe-core-{AXE}"));
     let script = folder.join("node_modules/axe-core/axe.min.js");
@@ -201,7 +204,7 @@ pub(crate) fn axe(step: &Step<'_>) -> anyhow::Result<PathBuf> {
 /// Adds the WebAssembly target to the Rust toolchain.
 ///
 /// # Errors
-/// If rustup can't.
+/// If rustup fails.
 pub(crate) fn wasm_target(step: &Step<'_>) -> anyhow::Result<()> {
     const TARGET: &str = "wasm32-unknown-unknown";
     if has_wasm_target() {
@@ -210,23 +213,23 @@ pub(crate) fn wasm_target(step: &Step<'_>) -> anyhow::Result<()> {
     step.run(&mut command(&format!("rustup target add {TARGET}")))
 }
 
-/// Whether the Rust toolchain has the WebAssembly target.
+/// True if the Rust toolchain has the WebAssembly target.
 pub(crate) fn has_wasm_target() -> bool {
     let libraries = output("rustc --print target-libdir --target wasm32-unknown-unknown");
     libraries.is_some_and(|folder| PathBuf::from(folder.trim()).is_dir())
 }
 
-/// A program that cargo installs.
+/// A program that cargo can install, in a fixed version.
 struct CargoTool {
     package: &'static str,
     program: &'static str,
     version: String,
-    /// Whether it is built with the versions that its author has tested.
+    /// True to build the program with the versions of dependencies that its author has tested (`--locked`).
     is_locked: bool,
 }
 
 impl CargoTool {
-    /// The folder of the program, if there is nothing to install.
+    /// Returns the folder of the program, if it is installed in the cache or on `PATH`.
     fn found(&self) -> Option<PathBuf> {
         let folder = self.own_folder().ok()?.join("bin");
         if folder.join(self.program).is_file() {
@@ -241,7 +244,8 @@ impl CargoTool {
         })
     }
 
-    /// As in `trunk 0.21.14` or `wasm-bindgen 0.2.130 (5b6a9a8)`.
+    /// True if this output of `--version` has the wanted version, as in `trunk 0.21.14` or `wasm-bindgen 0.2.130
+    /// (5b6a9a8)`.
     fn is_version(&self, said: &str) -> bool {
         said.split_whitespace().nth(1) == Some(&self.version)
     }
@@ -250,8 +254,8 @@ impl CargoTool {
         Ok(cache()?.join(format!("{}-{}", self.package, self.version)))
     }
 
-    /// The folder of the program, which is installed if it is missing: as a binary where `cargo binstall` finds one, or
-    /// from its source, built to be there soon rather than to run fast.
+    /// Returns the folder of the program, and first installs the program if it is missing: as a binary if `cargo
+    /// binstall` finds one, otherwise from source, with settings that build fast rather than run fast.
     fn folder(&self, step: &Step<'_>) -> anyhow::Result<PathBuf> {
         if let Some(folder) = self.found() {
             return Ok(folder);
@@ -272,7 +276,7 @@ impl CargoTool {
         {
             install.env(format!("CARGO_PROFILE_RELEASE_{setting}"), value);
         }
-        // Not this workspace's target: one for all tools, so that what two are made of is built once.
+        // One target folder for all tools, so that dependencies that two of them share are built once.
         step.run(install.env("CARGO_TARGET_DIR", build_folder()?))?;
         Ok(folder.join("bin"))
     }
@@ -282,10 +286,10 @@ fn build_folder() -> anyhow::Result<PathBuf> {
     Ok(cache()?.join("build"))
 }
 
-/// Gives back the gigabyte or two that building tools has taken.
+/// Deletes the build folder of the tools, which is one or two gigabytes large.
 fn clear_build_folder() {
     if let Ok(folder) = build_folder() {
-        // Not there is what is wanted.
+        // An error means that there is no such folder.
         drop(fs::remove_dir_all(folder));
     }
 }
@@ -301,12 +305,12 @@ fn npm_tool(step: &Step<'_>, name: &str, version: &str) -> anyhow::Result<PathBu
 
 fn npm_install(step: &Step<'_>, folder: &PathBuf, packages: &[&str]) -> anyhow::Result<()> {
     apt(step, &[("node", "nodejs"), ("npm", "npm")])?;
-    fs::create_dir_all(folder).with_context(|| format!("{} can't be made", folder.display()))?;
+    fs::create_dir_all(folder).with_context(|| format!("{} can't be created", folder.display()))?;
     let mut install = command("npm install --no-audit --no-fund --loglevel=error --prefix");
     step.run(install.arg(folder).args(packages))
 }
 
-/// Installs the packages of the programs that are missing.
+/// Installs the apt packages of those programs that are not on `PATH`. Each pair is a program and its package.
 fn apt(step: &Step<'_>, wanted: &[(&str, &str)]) -> anyhow::Result<()> {
     let missing: Vec<&str> =
         wanted.iter().filter(|(program, _)| !is_there(program)).map(|(_, package)| *package).collect();
@@ -314,14 +318,14 @@ fn apt(step: &Step<'_>, wanted: &[(&str, &str)]) -> anyhow::Result<()> {
 }
 
 fn apt_install(step: &Step<'_>, packages: &[&str]) -> anyhow::Result<()> {
-    say(&format!("   installing {} by apt, once", packages.join(", ")));
+    say(&format!("   installing {} with apt, once", packages.join(", ")));
     if !is_there("apt-get") {
-        bail!("there is no apt-get here; install {} by hand and run this again", packages.join(", "));
+        bail!("apt-get is not on PATH; install {} by hand and run this again", packages.join(", "));
     }
     let is_root = output("id -u").is_some_and(|id| id.trim() == "0");
     let prefix = if is_root { "" } else { "sudo " };
     if !is_root {
-        // It may ask for a password, which a step's programs can't.
+        // `sudo` may ask for a password, which it can't do inside a step, where standard input is closed.
         check(&mut command("sudo -v"))?;
     }
     step.run(&mut command(&format!("{prefix}apt-get update -qq")))?;
@@ -337,7 +341,7 @@ fn cache() -> anyhow::Result<PathBuf> {
         .context("neither XDG_CACHE_HOME nor HOME is set")
 }
 
-/// The version of a crate in `Cargo.lock`.
+/// Returns the version of a crate in `Cargo.lock`.
 fn locked_version(name: &str) -> anyhow::Result<String> {
     let lock = fs::read_to_string(root().join("Cargo.lock")).context("Cargo.lock can't be read")?;
     let mut lines = lock.lines().skip_while(|line| *line != format!("name = \"{name}\""));

@@ -1,5 +1,4 @@
-//! How much of the server one client may take, and all of them together. Whoever asks for more is told so at once, and
-//! counted.
+//! The limits of one client and of all clients together. A request beyond a limit is refused at once, and counted.
 
 mod patterns;
 
@@ -28,29 +27,29 @@ pub use super::client::Client;
 use super::client::network;
 use crate::{config::Limits, problem::Failure};
 
-/// How long a client that was refused a place is told to wait.
+/// Wait that a client is told when it gets no permit for a held request.
 const RETRY: Duration = Duration::from_secs(5);
 
-/// What was refused.
+/// The limits that a refusal is counted under.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Limit {
-    /// Connections in all.
+    /// Open connections of all clients.
     Connections,
-    /// Connections of one address.
+    /// Open connections of one address.
     AddressConnections,
-    /// Held polls in all.
+    /// Held polls of all clients.
     HeldPolls,
     /// Streams, sockets and held polls of one address.
     AddressHeld,
-    /// The same of one token's subject.
+    /// Streams, sockets and held polls of one token's subject.
     SubjectHeld,
-    /// Events that one client publishes.
+    /// Events per second that one client publishes.
     PublishRate,
-    /// Topics of one connection.
+    /// Patterns that are read at one time, by one client or by all.
     Topics,
-    /// Bytes of a body or message.
+    /// Length of a request body.
     Body,
-    /// Time for a body.
+    /// Time for a request body to arrive.
     BodyTime,
 }
 
@@ -68,7 +67,9 @@ impl Limit {
     ];
 }
 
-/// What is taken now. One for the whole server.
+/// The current use of each limit. One for the whole server, shared by all workers and by the connections themselves,
+/// and kept for as long as any of them lives. Totals are atomics; the counts per address and per client are behind
+/// mutexes that are held for one look-up.
 #[derive(Debug)]
 pub struct Usage {
     limits: Arc<Limits>,
@@ -81,7 +82,7 @@ pub struct Usage {
     refused: [AtomicU64; Limit::ALL.len()],
 }
 
-/// How many places each has.
+/// The number of permits that each key holds; a key without permits has no entry.
 #[derive(Debug)]
 struct Shares<K>(Mutex<HashMap<K, usize>>);
 
@@ -107,7 +108,8 @@ impl<K: Clone + Eq + Hash> Shares<K> {
     }
 }
 
-/// A place that is taken until this is dropped.
+/// A permit for one connection or one held request. Owned by the connection, stream, socket or poll; dropping the
+/// permit returns it.
 #[derive(Debug)]
 pub struct Place {
     usage: Arc<Usage>,
@@ -139,17 +141,17 @@ impl Drop for Place {
     }
 }
 
-/// What a held request is.
+/// The two kinds of held request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Held {
-    /// A long poll.
+    /// A long poll, which counts towards the limit of held polls too.
     Poll,
-    /// A stream or socket.
+    /// An event stream or a WebSocket.
     Stream,
 }
 
 impl Usage {
-    /// Nothing is taken.
+    /// Creates the record of a server that has no connection yet.
     pub fn new(limits: Arc<Limits>) -> Arc<Self> {
         let rate = NonZeroU32::new(limits.publish_rate);
         let publishers = rate.map(|rate| {
@@ -168,12 +170,14 @@ impl Usage {
         })
     }
 
-    /// A place for a connection from this address.
+    /// Returns a permit for a connection. `address` is that of its peer, `None` on a Unix socket; loopback addresses
+    /// count towards the total only.
     ///
     /// # Errors
-    /// Which limit is reached.
+    /// The limit that is reached.
     pub fn connect(self: &Arc<Self>, address: Option<IpAddr>) -> Result<Place, Limit> {
-        // Behind a proxy all come from its address, and are counted by what it says of them, request by request.
+        // Behind a proxy every connection has the proxy's address, so clients are counted by X-Forwarded-For instead,
+        // request by request.
         let address = address.filter(|address| self.limits.trusted_hops == 0 && !address.is_loopback());
         let address = address.map(network);
         if self.connections.fetch_add(1, Ordering::Relaxed) >= self.limits.max_connections {
@@ -192,10 +196,10 @@ impl Usage {
         Ok(place)
     }
 
-    /// A place for a held request.
+    /// Returns a permit for a held request of this client.
     ///
     /// # Errors
-    /// 429 with how long to wait.
+    /// 429 with the time to wait.
     pub fn hold(self: &Arc<Self>, client: Client, held: Held) -> Result<Place, Failure> {
         let (limit, most, whose) = match &client {
             Client::Subject(_) => {
@@ -206,7 +210,7 @@ impl Usage {
         };
         if !self.held.take(&client, most) {
             let detail =
-                format!("{whose} holds {most} streams, sockets and polls already, which is the limit");
+                format!("{whose} already holds {most} streams, sockets and polls, which is the limit");
             return Err(self.refuse(limit, detail, RETRY));
         }
         if held == Held::Stream {
@@ -215,16 +219,16 @@ impl Usage {
         if self.held_polls.fetch_add(1, Ordering::Relaxed) >= self.limits.max_held_polls {
             self.held_polls.fetch_sub(1, Ordering::Relaxed);
             self.held.give_back(&client);
-            let detail = format!("{} polls are held already, which is the limit", self.limits.max_held_polls);
+            let detail = format!("{} polls are already held, which is the limit", self.limits.max_held_polls);
             return Err(self.refuse(Limit::HeldPolls, detail, RETRY));
         }
         Ok(Place { usage: Arc::clone(self), taken: Taken::Poll(client) })
     }
 
-    /// Whether a client may publish so many events now.
+    /// Counts `events` towards the publish rate of a client.
     ///
     /// # Errors
-    /// 429 with how long to wait.
+    /// 429 with the time to wait; then nothing is counted.
     pub fn publish(&self, client: &Client, events: usize) -> Result<(), Failure> {
         let Some(publishers) = &self.publishers else { return Ok(()) };
         let Some(count) = u32::try_from(events).ok().and_then(NonZeroU32::new) else { return Ok(()) };
@@ -232,22 +236,22 @@ impl Usage {
         let wait = match publishers.check_key_n(client, count) {
             Ok(Ok(())) => return Ok(()),
             Ok(Err(not_until)) => not_until.wait_time_from(DefaultClock::default().now()),
-            // More at once than ever fit: it has to be cut into pieces.
+            // More events than a burst allows can never pass: the client has to send them in smaller publishes.
             Err(_) => Duration::from_secs(1),
         };
         let detail = format!(
-            "{events} events are more than this client may publish now; allowed are {rate} a second and {} at once",
+            "{events} events are more than this client may publish now; allowed are {rate} per second and {} at once",
             rate.saturating_mul(PUBLISH_BURST.get())
         );
         Err(self.refuse(Limit::PublishRate, detail, wait))
     }
 
-    /// How many streams, sockets and polls are held.
+    /// Returns the number of streams, sockets and polls that are held.
     pub fn held(&self) -> usize {
         self.held.0.lock().unwrap_or_else(PoisonError::into_inner).values().sum()
     }
 
-    /// Counts a refusal.
+    /// Counts one refusal under a limit.
     pub fn count(&self, limit: Limit) {
         self.refused[limit as usize].fetch_add(1, Ordering::Relaxed);
     }
@@ -257,7 +261,7 @@ impl Usage {
         Failure::from(Problem::new(Code::TooMany, detail)).retry_after(wait)
     }
 
-    /// Forgets clients that publish no more. To be called now and then.
+    /// Forgets clients that no longer publish. The server's sweeper calls this once a second.
     pub fn sweep(&self) {
         if let Some(publishers) = &self.publishers {
             publishers.retain_recent();
@@ -265,7 +269,7 @@ impl Usage {
         }
     }
 
-    /// How much is taken, and what was refused since the start.
+    /// Returns the current use, and the refusals since the start.
     pub fn state(&self) -> State {
         let refused =
             Limit::ALL.map(|(limit, name)| (name, self.refused[limit as usize].load(Ordering::Relaxed)));
@@ -277,17 +281,17 @@ impl Usage {
     }
 }
 
-/// How many seconds' worth of publishing may come at once.
+/// Seconds' worth of the publish rate that one client may publish at once.
 const PUBLISH_BURST: NonZeroU32 = NonZeroU32::new(4).unwrap();
 
-/// What is taken of the server, for its operator.
+/// The answer to `GET /v1/limits`.
 #[derive(Debug, Serialize)]
 pub struct State {
-    /// Open now.
+    /// Number of connections that are open now.
     pub connections: usize,
-    /// Held now.
+    /// Number of long polls that are held now.
     pub held_polls: usize,
-    /// Refused since the start, by limit.
+    /// Number of refusals since the start, by limit.
     pub refused: HashMap<&'static str, u64>,
 }
 

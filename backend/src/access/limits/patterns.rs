@@ -1,4 +1,5 @@
-//! The patterns that each client reads: at most a quarter of all that there may be, so that no client takes them all.
+//! The patterns that each client reads: at most a quarter of `--max-patterns`, so that no client uses up the limit of
+//! all.
 
 use std::{
     collections::HashMap,
@@ -9,11 +10,13 @@ use fourways_shared::{Code, Filter, Problem};
 
 use super::{Client, Limit, Usage};
 
-/// The different patterns of each, and how often it reads them.
+/// The different patterns of each client, with the number of times that the client reads each. Owned by [`Usage`];
+/// every access is short and never waits for anything else, so a plain mutex does.
 #[derive(Debug, Default)]
 pub(super) struct Patterns(Mutex<HashMap<Client, HashMap<Filter, usize>>>);
 
-/// Patterns that a client reads until this is dropped.
+/// A client's claim on patterns that it reads. Owned by the request, stream or socket that reads them; dropping the
+/// claim releases them.
 #[derive(Debug)]
 pub struct Reading {
     usage: Arc<Usage>,
@@ -22,12 +25,12 @@ pub struct Reading {
 }
 
 impl Reading {
-    /// It reads no pattern.
+    /// True if the claim holds no pattern.
     pub const fn is_empty(&self) -> bool {
         self.patterns.is_empty()
     }
 
-    /// It does not read this one any more.
+    /// Releases one pattern, if the claim holds it.
     pub fn leave(&mut self, topic: &Filter) {
         if let Some(at) = self.patterns.iter().position(|pattern| pattern == topic) {
             let pattern = self.patterns.swap_remove(at);
@@ -62,10 +65,11 @@ impl Drop for Reading {
 }
 
 impl Usage {
-    /// A client reads these patterns. A quarter of all that there may be is what one may have, so that nobody takes them all.
+    /// Claims the patterns among `topics` for a client. One client may read a quarter of `--max-patterns`, at least 1,
+    /// and may read each of its patterns any number of times.
     ///
     /// # Errors
-    /// 429 for more.
+    /// 429 if the client would read more; then nothing is claimed.
     pub fn read(self: &Arc<Self>, client: &Client, topics: &[Filter]) -> Result<Reading, Problem> {
         let wanted: Vec<Filter> = topics.iter().filter(|topic| topic.is_pattern()).cloned().collect();
         let mut reading = Reading { usage: Arc::clone(self), client: client.clone(), patterns: Vec::new() };
@@ -82,7 +86,7 @@ impl Usage {
             }
             drop(patterns);
             self.count(Limit::Topics);
-            let detail = format!("one client reads at most {most} different patterns");
+            let detail = format!("one client may read at most {most} different patterns");
             return Err(Problem::new(Code::TooMany, detail).field("topic"));
         }
         for pattern in &wanted {

@@ -1,4 +1,5 @@
-//! The bytes of a body, unpacked, each with the time at which it arrived: chunks (RFC 9112 7.1), then gzip (RFC 1952).
+//! Unpacks the body of a recording, chunks (RFC 9112 7.1) and then gzip (RFC 1952), and keeps the time at which each
+//! byte arrived.
 
 use std::io::Write as _;
 
@@ -6,24 +7,24 @@ use flate2::write::GzDecoder;
 
 use super::recording::{Arrival, End, Recording};
 
-/// A body as its reader gets it.
+/// A body without its framing and compression.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Body {
-    /// None is empty.
+    /// The pieces in which the body arrived, none of them empty.
     pub(crate) pieces: Vec<Arrival>,
-    /// It ended as its framing says (RFC 9112 8); false: it is still under way, or was cut.
+    /// The body has ended as its framing says (RFC 9112 8). If false, the body is under way or was cut.
     pub(crate) is_complete: bool,
-    /// It ends with the connection, so an end can't be told from a cut (RFC 9112 6.3).
+    /// The body ends with the connection, so an end can't be told from a cut (RFC 9112 6.3).
     pub(crate) ends_by_close: bool,
 }
 
 impl Body {
-    /// All bytes.
+    /// Returns all bytes that have arrived.
     pub(crate) fn bytes(&self) -> Vec<u8> {
         self.pieces.iter().flat_map(|piece| piece.bytes.iter().copied()).collect()
     }
 
-    /// When this text was there in full for the first time.
+    /// Returns the time at which a text had arrived in full for the first time.
     pub(crate) fn arrived_ms(&self, text: &str) -> Option<u64> {
         let mut seen = Vec::new();
         for piece in &self.pieces {
@@ -39,7 +40,7 @@ impl Body {
 }
 
 impl Recording {
-    /// Unpacks what arrived. What can't be unpacked ends the body there.
+    /// Unpacks the bytes that arrived, up to the first that can't be unpacked.
     pub(crate) fn body(&self) -> Body {
         let mut body = self.unchunked();
         let is_packed = |head: &super::recording::Head| {
@@ -64,7 +65,7 @@ impl Recording {
         let length = head.header("Content-Length").and_then(|length| length.parse::<usize>().ok());
         let got = self.arrivals.iter().map(|arrival| arrival.bytes.len()).sum::<usize>();
         let is_complete = match (head.status, length) {
-            // These have no body (RFC 9112 6.3); a 101 goes on as something else.
+            // A 204 and a 304 have no body (RFC 9112 6.3); after a 101 another protocol is spoken.
             (204 | 304, _) => true,
             (101, _) => false,
             (_, Some(length)) => got >= length,
@@ -91,7 +92,7 @@ fn gunzipped(pieces: &[Arrival]) -> Vec<Arrival> {
     out
 }
 
-/// Takes chunks apart in whatever pieces they arrive.
+/// A parser of the chunked coding that accepts the bytes in any pieces.
 #[derive(Debug, Default)]
 struct Chunks {
     state: State,
@@ -107,7 +108,7 @@ enum State {
     After,
     Trailer,
     Done,
-    /// No chunks; the rest is not for us.
+    /// The bytes are not in the chunked coding; the rest is ignored.
     Broken,
 }
 
@@ -126,7 +127,7 @@ impl Chunks {
                 }
                 State::Done | State::Broken => break,
                 _ if byte == b'\n' => self.end_line(),
-                // A line that long is no size.
+                // No size needs a line of this length.
                 _ if self.line.len() > 4096 => self.state = State::Broken,
                 _ => self.line.push(byte),
             }

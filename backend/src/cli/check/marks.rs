@@ -1,36 +1,36 @@
-//! Marks: events that the check publishes itself, far enough apart that one held back is seen to be.
+//! Marks: events that the check publishes itself, far enough apart to show if one is held back.
 
 use super::{
     recording::literal,
     verdict::{Finding, Rule},
 };
 
-/// How many are published.
+/// Number of marks that are published.
 pub(crate) const COUNT: u64 = 3;
-/// Time between them, in milliseconds: longer than the way there and back of any usable network.
+/// Time between two marks, in milliseconds: longer than the round trip of any usable network.
 pub(crate) const SPACING_MS: u64 = 1000;
-/// How long the last may take, in milliseconds. Less than any idle cut that is worth a name, so that this
-/// connection never sits idle.
+/// Time for the last mark to arrive, in milliseconds. It is shorter than any idle timeout in use, so that a connection
+/// with marks is never closed for being idle.
 pub(crate) const PATIENCE_MS: u64 = 1500;
 
 /// An event that the check published.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Mark {
-    /// Occurs in nothing but this event.
+    /// Text that occurs in no other event.
     pub(crate) text: String,
-    /// When it was sent, in milliseconds since the check began.
+    /// Time at which the mark was sent, in milliseconds since the check began.
     pub(crate) sent_ms: u64,
-    /// Why it was not published.
+    /// Reason why the mark was not published; `None` if it was.
     pub(crate) failure: Option<String>,
 }
 
-/// Event by event, or bunched: each mark must be here before the next is published.
+/// Judges whether events arrive one by one or in bunches: each mark must arrive before the next is published.
 ///
-/// `arrived_ms` holds, for each mark, when it was here; the raw evidence is the caller's.
+/// `arrived_ms` holds the time at which each mark arrived. The caller adds the raw evidence.
 pub(crate) fn judge(rule: Rule, marks: &[Mark], arrived_ms: &[Option<u64>], fix: &str) -> Finding {
     if let Some(failure) = marks.iter().find_map(|mark| mark.failure.as_ref()) {
         return rule.not_testable(format!(
-            "an event of its own could not be published ({}); give --publish-to",
+            "the check could not publish its own event ({}); set --publish-to",
             literal(failure)
         ));
     }
@@ -38,7 +38,7 @@ pub(crate) fn judge(rule: Rule, marks: &[Mark], arrived_ms: &[Option<u64>], fix:
     if here == 0 {
         let seconds = seconds(PATIENCE_MS + SPACING_MS * COUNT.saturating_sub(1));
         return rule
-            .fail(format!("{} events were published, none was here {seconds} after the first", marks.len()))
+            .fail(format!("{} events were published; none had come {seconds} after the first", marks.len()))
             .fix(fix);
     }
     let deadlines = marks.iter().skip(1).map(|next| next.sent_ms).chain([u64::MAX]);
@@ -48,7 +48,7 @@ pub(crate) fn judge(rule: Rule, marks: &[Mark], arrived_ms: &[Option<u64>], fix:
             match here {
                 None => Some(format!("event {number} of {} never came", marks.len())),
                 Some(ms) if ms >= due => Some(format!(
-                    "event {number} came {} ms after it was published, only after event {} was published too",
+                    "event {number} came {} ms after it was published, and only after event {} was published",
                     ms.saturating_sub(mark.sent_ms),
                     number + 1
                 )),
@@ -61,7 +61,7 @@ pub(crate) fn judge(rule: Rule, marks: &[Mark], arrived_ms: &[Option<u64>], fix:
             let took = marks.iter().zip(arrived_ms.iter().flatten());
             let took: Vec<_> = took.map(|(mark, ms)| ms.saturating_sub(mark.sent_ms).to_string()).collect();
             rule.pass(format!(
-                "{here} of {} events were here before the next was published, after {} ms",
+                "{here} of {} events came before the next was published, after {} ms",
                 marks.len(),
                 took.join(", ")
             ))
@@ -69,7 +69,7 @@ pub(crate) fn judge(rule: Rule, marks: &[Mark], arrived_ms: &[Option<u64>], fix:
     }
 }
 
-/// Milliseconds for people, in seconds.
+/// Formats milliseconds as seconds with one decimal, such as `3.5 s`.
 pub(crate) fn seconds(ms: u64) -> String {
     format!("{}.{} s", ms / 1000, ms % 1000 / 100)
 }
@@ -95,7 +95,7 @@ mod tests {
 
     #[test]
     fn one_that_waits_for_the_next_fails() {
-        // A virus scanner that looks at each piece when the next is there.
+        // Like a virus scanner that passes each piece on only when the next arrives.
         let finding = judged(&[1000, 2000, 3000], &[Some(2001), Some(3001), None]);
         assert_eq!((finding.verdict, finding.fix.as_deref()), (Verdict::Fail, Some("fix it")));
         assert!(finding.seen.starts_with("event 1 came 1001 ms after"), "{}", finding.seen);
@@ -103,7 +103,7 @@ mod tests {
 
     #[test]
     fn none_at_all_fails_and_one_lost_fails() {
-        assert!(judged(&[1000, 2000, 3000], &[None, None, None]).seen.contains("none was here 3.5 s after"));
+        assert!(judged(&[1000, 2000, 3000], &[None, None, None]).seen.contains("none had come 3.5 s after"));
         assert_eq!(judged(&[1000, 2000, 3000], &[Some(1001), None, Some(3001)]).verdict, Verdict::Fail);
     }
 

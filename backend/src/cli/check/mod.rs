@@ -1,7 +1,9 @@
-//! `fourways check`: whether SSE, WebSocket or polling survive the way from here to a server, and what breaks them.
+//! `fourways check`: tests whether SSE, WebSocket and polling work on the path from here to a server, and names what
+//! breaks them.
 //!
-//! `target` says what is there; `sse`, `websocket` and `poll` ask over `wire` and record; their `judge` modules turn
-//! recordings into findings without any I/O; `report` writes them. A judge never asks, and who asks never judges.
+//! `target` finds out what an address serves. `sse`, `websocket` and `poll` send requests over `wire` and record the
+//! exchanges; their `judge` modules turn the recordings into findings, and `report` writes those. A judge does no I/O,
+//! and a module that sends requests never judges.
 
 pub mod report;
 pub mod verdict;
@@ -34,47 +36,48 @@ use self::{
 };
 use crate::{cli::server::Shown, clock};
 
-/// What `fourways check` can be told.
+/// Arguments of `fourways check`.
 #[derive(Args, Debug)]
 pub struct Check {
-    /// Address to check: a stream, a socket or what is polled; or http://host:port of a Fourways server, all of which
-    /// is checked then.
+    /// Address to check: an SSE stream, a WebSocket or a polled URL; or http://host:port of a Fourways server, to check
+    /// all its techniques.
     #[arg(value_name = "URL")]
     url: String,
 
-    /// On a Fourways server: begin of the names of the topics that the check makes, as T.sse; a new one by default.
+    /// On a Fourways server: prefix of the topics that the check publishes to, as in T.sse; by default a random one.
     #[arg(long, value_name = "T")]
     topic: Option<Topic>,
 
-    /// Only this technique. Without it, what the address answers decides.
+    /// Check this technique only. Without it, the check finds out which one the address speaks.
     #[arg(long, value_enum)]
     by: Option<By>,
 
-    /// How long quiet connections are watched, 5 to 3600. Common proxies cut after 60 s: 75 shows that.
+    /// Time for which quiet connections are watched, in seconds, 5 to 3600. Common proxies close them after 60 s: 75
+    /// shows that.
     #[arg(long, default_value_t = 20.0, value_parser = seconds)]
     seconds: f64,
 
-    /// Where a POST publishes to what is read, so that the check can send events of its own. For a Fourways server
-    /// it may be another http://host:port of the same, as one behind the proxy.
+    /// URL where a POST publishes an event to the checked address, so that the check can send events of its own. For a
+    /// Fourways server, it can be another http://host:port of the same server, such as the one behind the proxy.
     #[arg(long, value_name = "URL")]
     publish_to: Option<String>,
 
     #[command(flatten)]
     shown: Shown,
 
-    /// Print JSON, all evidence included.
+    /// Print the report as JSON, with all evidence.
     #[arg(long)]
     json: bool,
 
-    /// Write a page with all evidence.
+    /// Write the report as an HTML page, with all evidence, to this file.
     #[arg(long, value_name = "FILE")]
     html: Option<PathBuf>,
 }
 
-/// Checks, and prints the findings on standard output. Fails if a check failed.
+/// Checks an address and prints the findings on standard output. The exit code is 1 if a check failed.
 ///
 /// # Errors
-/// If the address is none, nobody answers there, or the report can't be written.
+/// If the address is not valid, nothing answers there, or the report can't be written.
 pub async fn run(check: Check) -> anyhow::Result<ExitCode> {
     let began_at_us = clock::now_us();
     let (url, by_scheme) = target::parse(&check.url)?;
@@ -112,13 +115,14 @@ pub async fn run(check: Check) -> anyhow::Result<ExitCode> {
     let mut out = io::stdout().lock();
     let written = if check.json { report.write_json(&mut out) } else { report.write_text(&mut out) };
     match written {
-        // The reader of a pipe that has seen enough is no failure.
+        // A reader that closes the pipe, such as `head`, is no failure.
         Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(error.into()),
         _ => Ok(report.summary.exit_code()),
     }
 }
 
-/// Topics that nobody else uses. Without randomness two checks at once would share them, which the marks survive.
+/// Returns a random prefix for topics that nobody else uses. If the system provides no random numbers, checks that run
+/// at the same time share their topics; the marks still tell their events apart.
 fn new_topic() -> String {
     format!("check.{:x}", getrandom::u64().unwrap_or(1))
 }
@@ -134,7 +138,7 @@ async fn find(clock: Clock, url: &Url, by: Option<By>, topic: String) -> anyhow:
     Ok(Target::One { url: url.clone(), by })
 }
 
-/// All techniques at once, each on topics of its own.
+/// Checks all techniques of a Fourways server at once, each on topics of its own.
 async fn of_fourways(
     fourways: &Fourways,
     only: Option<By>,
@@ -196,12 +200,12 @@ async fn of_one(url: Url, by: By, publisher: Option<Publisher>, clock: Clock, wa
     }
 }
 
-/// What this machine can't see of that address.
+/// Returns the properties of the path to an address that this check does not see, as sentences.
 fn limits(url: &Url) -> Vec<String> {
     if url.scheme() != "https" {
         return Vec::new();
     }
-    vec!["HTTP/1.1 was asked for; what the path does to HTTP/2 was not tried".to_owned()]
+    vec!["the check used HTTP/1.1; what the path does to HTTP/2 was not tried".to_owned()]
 }
 
 fn seconds(text: &str) -> Result<f64, String> {

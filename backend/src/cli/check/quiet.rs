@@ -1,4 +1,4 @@
-//! A connection on which nobody publishes: what keeps it alive, and what cuts it. The same for SSE and WebSocket.
+//! Judges a connection without events: its heartbeats, and whether the path cuts it. SSE and WebSocket share this.
 
 use super::{
     marks::seconds,
@@ -6,30 +6,31 @@ use super::{
     verdict::{Finding, Rule},
 };
 
-/// What of a recording counts here. Times in milliseconds since the check began.
+/// The times of a recording of a quiet connection, in milliseconds since the check began.
 #[derive(Clone, Debug)]
 pub(crate) struct Quiet {
-    /// When the head was here.
+    /// Time at which the head arrived.
     opened_ms: u64,
-    /// When anything came after the head.
+    /// Times of all arrivals after the head.
     arrivals_ms: Vec<u64>,
-    /// When it ended, or when watching stopped.
+    /// Time at which the connection ended, or watching stopped.
     ended_ms: u64,
-    /// How it ended, for a sentence; `None`: it was open to the last.
+    /// The end of the connection, in words for a sentence; `None` if it was still open when watching stopped.
     ended: Option<String>,
-    /// The other side said goodbye: the last chunk (RFC 9112 7.1), or a close frame (RFC 6455 5.5.1).
+    /// The other side closed in order: by the last chunk (RFC 9112 7.1), or by a close frame (RFC 6455 5.5.1).
     said_goodbye: bool,
 }
 
-/// Common proxies cut after 60 s of silence; half of that leaves room for one heartbeat that is late.
+/// Longest silence that passes. Common proxies cut a connection after 60 s of silence; half of that leaves room for one
+/// late heartbeat.
 const GOOD_GAP_MS: u64 = 30_000;
-/// nginx, AWS's load balancers and Heroku (55 s) give up here.
+/// Shortest silence that fails: nginx, AWS load balancers and Heroku (55 s) cut a connection by then.
 const CUT_GAP_MS: u64 = 60_000;
-/// A cut this soon has another reason than silence.
+/// Age of a connection, in milliseconds, up to which its end has a reason other than silence.
 const SOON_MS: u64 = 1000;
 
 impl Quiet {
-    /// `None` if there was no head, so nothing was open.
+    /// Takes the times from a recording; `None` if no head arrived, so that nothing was open.
     pub(crate) fn of(recording: &Recording, said_goodbye: bool) -> Option<Self> {
         recording.head.as_ref()?;
         Some(Self {
@@ -45,12 +46,12 @@ impl Quiet {
         self.ended_ms.saturating_sub(self.opened_ms)
     }
 
-    /// Silence before the end.
+    /// Returns the length of the silence before the end.
     fn last_silence_ms(&self) -> u64 {
         self.ended_ms.saturating_sub(self.arrivals_ms.last().copied().unwrap_or(self.opened_ms))
     }
 
-    /// The longest silence between two signs of life, the one before the end included.
+    /// Returns the length of the longest silence, including the one before the end.
     fn longest_silence_ms(&self) -> u64 {
         let mut longest = self.last_silence_ms();
         let mut before = self.opened_ms;
@@ -61,13 +62,13 @@ impl Quiet {
         longest
     }
 
-    /// Something came after the opening.
+    /// True if anything arrived later than [`SOON_MS`] after the head.
     fn has_heartbeat(&self) -> bool {
         self.arrivals_ms.iter().any(|ms| ms.saturating_sub(self.opened_ms) >= SOON_MS)
     }
 }
 
-/// The longest gap between anything on the connection.
+/// Judges the heartbeats by the longest silence on the connection.
 pub(crate) fn heartbeats(rule: Rule, quiet: Option<&Quiet>, fix: &str) -> Finding {
     let Some(quiet) = quiet else { return rule.not_testable("it was never open") };
     let longest = quiet.longest_silence_ms();
@@ -76,7 +77,7 @@ pub(crate) fn heartbeats(rule: Rule, quiet: Option<&Quiet>, fix: &str) -> Findin
         if longest >= CUT_GAP_MS {
             return rule.fail(format!("nothing came within {watched}")).fix(fix);
         }
-        return rule.not_testable(format!("nothing came within {watched}; --seconds 75 would tell"));
+        return rule.not_testable(format!("nothing came within {watched}; --seconds 75 would show more"));
     }
     let seen = format!("the longest silence in {watched} was {}", seconds(longest));
     if longest <= GOOD_GAP_MS {
@@ -88,7 +89,7 @@ pub(crate) fn heartbeats(rule: Rule, quiet: Option<&Quiet>, fix: &str) -> Findin
     }
 }
 
-/// How long a connection may sit idle before the path ends it.
+/// Judges whether the path cuts the connection for being idle.
 pub(crate) fn idle(rule: Rule, quiet: Option<&Quiet>, fix: &str) -> Finding {
     let Some(quiet) = quiet else { return rule.not_testable("it was never open") };
     let (watched, silence) = (quiet.watched_ms(), quiet.last_silence_ms());
@@ -101,14 +102,14 @@ pub(crate) fn idle(rule: Rule, quiet: Option<&Quiet>, fix: &str) -> Finding {
     };
     if watched < SOON_MS {
         return rule.not_testable(format!(
-            "it {ended} {} after it opened, so soon that silence is not the reason",
+            "it {ended} {} after it opened, too soon for silence to be the reason",
             seconds(watched)
         ));
     }
     let seen =
         format!("it {ended} {} after it opened, after {} of silence", seconds(watched), seconds(silence));
     if quiet.said_goodbye {
-        // Servers that restart or shed load do this; a client that reconnects loses nothing.
+        // A server closes like this when it restarts or sheds load; a client that reconnects loses nothing.
         return rule.lenient(format!("{seen}, with a proper end"));
     }
     rule.fail(format!("{seen}, without a proper end")).fix(fix)

@@ -1,58 +1,59 @@
-//! One exchange as it was seen: what was sent, the head, every read with its time, how it ended. Judges read only this.
+//! The recording of one exchange: the request, the head of the answer, every read with its time, and the end. Judges
+//! see nothing else.
 
-/// What one read gave.
+/// The bytes of one read, with their time.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Arrival {
-    /// Milliseconds since the check began.
+    /// Time of the read, in milliseconds since the check began.
     pub(crate) ms: u64,
-    /// As they came, framing included.
+    /// The bytes as they came, including their framing.
     pub(crate) bytes: Vec<u8>,
 }
 
-/// How an exchange ended.
+/// The end of an exchange.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) enum End {
-    /// It was still open when watching stopped.
+    /// The connection was still open when watching stopped.
     #[default]
     Open,
-    /// The other side closed (FIN).
+    /// The other side closed the connection (FIN).
     Closed,
-    /// The other side reset (RST).
+    /// The other side reset the connection (RST).
     Reset,
-    /// More came than is kept.
+    /// The check stopped reading, because more had come than it keeps.
     Enough,
-    /// Anything else, in the system's words.
+    /// The connection failed in another way, in the system's words.
     Failed(String),
 }
 
 impl End {
-    /// Whether the connection was there to the last.
+    /// True if the connection was open until the check stopped reading.
     pub(crate) const fn is_open(&self) -> bool {
         matches!(self, Self::Open | Self::Enough)
     }
 
-    /// For a sentence: "the connection …".
+    /// Returns the end in words that follow "the connection".
     pub(crate) fn words(&self) -> String {
         match self {
             Self::Open => "stayed open".to_owned(),
             Self::Closed => "was closed".to_owned(),
             Self::Reset => "was reset".to_owned(),
-            Self::Enough => "was left, having sent enough".to_owned(),
+            Self::Enough => "was left after it had sent enough".to_owned(),
             Self::Failed(error) => format!("failed: {}", literal(error)),
         }
     }
 }
 
-/// The head of an answer.
+/// The head of an answer: its status line and header fields.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Head {
     pub(crate) status: u16,
-    /// Status line and fields, with LF.
+    /// Status line and fields, with LF line ends.
     pub(crate) text: String,
 }
 
 impl Head {
-    /// Reads what comes before the empty line (RFC 9112 4, 5). `None`: it is no HTTP/1.
+    /// Parses the lines before the empty line (RFC 9112 4, 5); `None` if they are not HTTP/1.
     pub(crate) fn parse(bytes: &[u8]) -> Option<Self> {
         let text = String::from_utf8_lossy(bytes).replace("\r\n", "\n").trim_end().to_owned();
         let mut parts = text.split(' ');
@@ -61,18 +62,18 @@ impl Head {
         Some(Self { status, text })
     }
 
-    /// Every value of a field, trimmed; names are compared without case (RFC 9110 5.1).
+    /// Returns every value of a field, trimmed. Names are compared without regard to case (RFC 9110 5.1).
     pub(crate) fn values<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a str> {
         let fields = self.text.lines().skip(1).filter_map(|line| line.split_once(':'));
         fields.filter(move |(field, _)| field.eq_ignore_ascii_case(name)).map(|(_, value)| value.trim())
     }
 
-    /// The first value of a field.
+    /// Returns the first value of a field.
     pub(crate) fn header(&self, name: &str) -> Option<String> {
         self.values(name).next().map(str::to_owned)
     }
 
-    /// Whether a list field (RFC 9110 5.6.1) has this member; parameters after `;` or `=` do not count.
+    /// True if a list field (RFC 9110 5.6.1) has this member. Everything after `;` or `=` is ignored.
     pub(crate) fn has_token(&self, name: &str, token: &str) -> bool {
         self.values(name).flat_map(|value| value.split(',')).any(|member| {
             member.split([';', '=']).next().unwrap_or_default().trim().eq_ignore_ascii_case(token)
@@ -80,24 +81,25 @@ impl Head {
     }
 }
 
-/// One exchange.
+/// One request and everything that was seen of its answer.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Recording {
-    /// The request's head, with LF.
+    /// The request's head, with LF line ends and without secrets.
     pub(crate) request: String,
-    /// When it was written, in milliseconds since the check began; likewise below.
+    /// Time at which the request was written, in milliseconds since the check began, like all times here.
     pub(crate) sent_ms: u64,
     pub(crate) head: Option<Head>,
     pub(crate) head_ms: u64,
-    /// What came after the head.
+    /// All reads after the head.
     pub(crate) arrivals: Vec<Arrival>,
     pub(crate) end: End,
-    /// When it ended, or when watching stopped.
+    /// Time at which the exchange ended, or watching stopped.
     pub(crate) ended_ms: u64,
 }
 
-/// How much of the arrivals a report shows.
+/// Number of arrivals that a report shows.
 const SHOWN_ARRIVALS: usize = 40;
+/// Number of bytes of each arrival that a report shows.
 const SHOWN_BYTES: usize = 400;
 
 impl Recording {
@@ -105,7 +107,7 @@ impl Recording {
         self.head.as_ref().map(|head| head.status)
     }
 
-    /// Request and head, as evidence.
+    /// Formats the request and the head of the answer as evidence.
     pub(crate) fn shown_heads(&self) -> String {
         let mut out = String::new();
         for line in self.request.lines() {
@@ -123,7 +125,7 @@ impl Recording {
         out
     }
 
-    /// All of it, as evidence: the heads, each read with its time since the request, the end.
+    /// Formats the exchange as evidence: the heads, each read with its time since the request, and the end.
     pub(crate) fn shown(&self) -> String {
         let mut out = self.shown_heads();
         for Arrival { ms, bytes } in self.arrivals.iter().take(SHOWN_ARRIVALS) {
@@ -146,7 +148,7 @@ fn push(out: &mut String, line: &str) {
     out.push('\n');
 }
 
-/// Text of the other side for a terminal: control characters are escaped, so that no server can move the cursor.
+/// Escapes the control characters of a text from the other side, so that no server can control the terminal.
 pub(crate) fn literal(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for c in text.chars() {

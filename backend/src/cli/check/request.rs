@@ -1,14 +1,14 @@
-//! What is asked, once for both ways out: as bytes of HTTP/1.1 (RFC 9112), and for an HTTP client.
+//! The request of a check, as bytes of HTTP/1.1 (RFC 9112) for the wire, and as a head without secrets for the report.
 
 use reqwest::{Method, Url, header::HeaderMap};
 
-/// One request.
+/// One HTTP request of a check.
 #[derive(Clone, Debug)]
 pub(crate) struct Request {
     method: Method,
     url: Url,
     fields: Vec<(&'static str, String)>,
-    /// What the command was told to show.
+    /// Header fields from the command line, which may be secret.
     shown: HeaderMap,
     body: Vec<u8>,
 }
@@ -19,7 +19,7 @@ impl Request {
         Self { method: Method::GET, url: url.clone(), fields, shown: HeaderMap::new(), body: Vec::new() }
     }
 
-    /// Posts JSON.
+    /// Creates a POST of JSON.
     pub(crate) fn post(url: &Url, body: Vec<u8>) -> Self {
         let length = body.len().to_string();
         let request = Self { method: Method::POST, body, ..Self::get(url) };
@@ -35,18 +35,19 @@ impl Request {
         self.url.scheme() == "https"
     }
 
-    /// Host and port to connect to; an IPv6 address without its brackets.
+    /// Returns the host and the port to connect to, an IPv6 address without its brackets.
     pub(crate) fn address(&self) -> (&str, u16) {
         let host = self.url.host_str().unwrap_or_default().trim_matches(['[', ']']);
         (host, self.url.port_or_known_default().unwrap_or(80))
     }
 
-    /// With these fields too.
+    /// Adds the header fields from the command line.
     pub(crate) fn showing(self, shown: &HeaderMap) -> Self {
         Self { shown: shown.clone(), ..self }
     }
 
-    /// Request line and fields, with LF, for people: a report is passed on, so what is secret is not in it.
+    /// Returns the request line and the fields, with LF line ends, for people. The values of the fields from the
+    /// command line are left out: a report is passed on, and they may be secret.
     pub(crate) fn head(&self) -> String {
         let secret = self.shown.keys().map(|name| format!("{name}: …\n"));
         self.own_head() + &secret.collect::<String>()
@@ -65,7 +66,7 @@ impl Request {
         head
     }
 
-    /// All of it, for the wire.
+    /// Returns the whole request as bytes for the wire.
     pub(crate) fn bytes(&self) -> Vec<u8> {
         let mut bytes = self.own_head().replace('\n', "\r\n").into_bytes();
         for (name, value) in &self.shown {

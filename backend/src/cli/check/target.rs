@@ -1,4 +1,4 @@
-//! What there is at an address: a Fourways server with all four techniques, or one technique of anybody's.
+//! The target of a check: a Fourways server with all four techniques, or one technique of any server.
 
 use std::time::Duration;
 
@@ -20,36 +20,36 @@ pub(crate) enum By {
     Sse,
     /// `WebSocket` (RFC 6455).
     Websocket,
-    /// HTTP that is asked again and again.
+    /// HTTP requests that are repeated to see what is new.
     Poll,
 }
 
-/// What is checked.
+/// The target of a check.
 #[derive(Clone, Debug)]
 pub(crate) enum Target {
-    /// All that a Fourways server has.
+    /// A Fourways server, with all its techniques.
     Fourways(Fourways),
-    /// One address.
+    /// One address that speaks one technique.
     One { url: Url, by: By },
 }
 
-/// A Fourways server, and topics that nobody else uses.
+/// A Fourways server, and a prefix of topics that only this check uses.
 #[derive(Clone, Debug)]
 pub(crate) struct Fourways {
     base: Url,
-    /// Before the last part of each topic of the check.
+    /// Prefix of each topic of the check.
     topic: String,
     /// The head of the log when the check began.
     pub(crate) cursor: String,
 }
 
 impl Fourways {
-    /// A topic of the check's own.
+    /// Returns one of the check's own topics, by its last part.
     pub(crate) fn topic(&self, part: &str) -> String {
         format!("{}.{part}", self.topic)
     }
 
-    /// An address that reads that topic.
+    /// Returns the address that reads such a topic.
     pub(crate) fn read(&self, path: &str, part: &str, query: &[(&str, &str)]) -> Url {
         let mut url = self.base.clone();
         url.set_path(path);
@@ -57,7 +57,8 @@ impl Fourways {
         url
     }
 
-    /// An address that publishes to that topic: of this server, or of another way to it.
+    /// Returns the address that publishes to such a topic: on this server, or at the URL that is given instead. A URL
+    /// with a path of its own is used as it is.
     pub(crate) fn publish(&self, part: &str, by_way_of: Option<&Url>) -> Url {
         let mut url = by_way_of.unwrap_or(&self.base).clone();
         if url.path() == "/" {
@@ -67,12 +68,12 @@ impl Fourways {
     }
 }
 
-/// Reads an address: with http or ws, both the same to a socket, and without a password that a report would show.
+/// Parses an address. The scheme of a `ws` or `wss` address becomes `http` or `https`, which opens the same connection.
 ///
 /// # Errors
-/// Says what is wrong with it.
+/// If the text is not such an address, or holds a user name or password, which the report would show.
 pub(crate) fn parse(text: &str) -> anyhow::Result<(Url, Option<By>)> {
-    let bad = || format!("{text:?} is no address; allowed are http://, https://, ws:// and wss://");
+    let bad = || format!("{text:?} is not an address; allowed are http://, https://, ws:// and wss://");
     let mut url = Url::parse(text).with_context(bad)?;
     let (scheme, by) = match url.scheme() {
         "http" => ("http", None),
@@ -91,7 +92,7 @@ pub(crate) fn parse(text: &str) -> anyhow::Result<(Url, Option<By>)> {
     Ok((url, by))
 }
 
-/// A Fourways server, if there is one: it lists its topics with the cursor of the head.
+/// Returns the Fourways server at an address, if there is one: its list of topics has the cursor of the head.
 pub(crate) async fn fourways(clock: Clock, base: &Url, topic: String) -> Option<Fourways> {
     #[derive(Deserialize)]
     struct Listing {
@@ -110,10 +111,10 @@ pub(crate) async fn fourways(clock: Clock, base: &Url, topic: String) -> Option<
     Some(Fourways { base: base.clone(), topic, cursor: listing.cursor })
 }
 
-/// Asks for a stream, and takes the answer's word for what the address speaks.
+/// Requests a stream, and finds out from the head of the answer which technique the address speaks.
 ///
 /// # Errors
-/// If nobody answers there, or the answer is to ask elsewhere.
+/// If the connection ends without an answer, or the answer is a redirect.
 pub(crate) async fn guess(clock: Clock, url: &Url) -> anyhow::Result<By> {
     let request = Request::get(url).field("Accept", "text/event-stream, */*;q=0.1");
     let mut connection = Connection::open(clock, &request).await;
@@ -125,13 +126,13 @@ pub(crate) async fn guess(clock: Clock, url: &Url) -> anyhow::Result<By> {
 fn by_answer(answer: &Recording) -> anyhow::Result<By> {
     let Some(head) = &answer.head else {
         if answer.end.is_open() {
-            // Only a stream that is held back, or a poll that is held, answers nothing at all.
+            // Only a stream that the path holds back, or a held poll, sends nothing at all.
             return Ok(By::Sse);
         }
         bail!("there is no answer to check: the connection {}", answer.end.words());
     };
     if let (300..=308, Some(place)) = (head.status, head.header("Location")) {
-        bail!("the address answers {} and sends on to {}; check that one", head.status, literal(&place));
+        bail!("the address answers {}, a redirect to {}; check that one", head.status, literal(&place));
     }
     let content_type = head.header("Content-Type").unwrap_or_default().to_ascii_lowercase();
     let speaks_websocket = head.status == 426 || head.values("Sec-WebSocket-Version").next().is_some();
@@ -149,17 +150,17 @@ fn by_answer(answer: &Recording) -> anyhow::Result<By> {
 pub(crate) struct Publisher {
     clock: Clock,
     address: Url,
-    /// Makes the marks of this run and this publisher unlike any other text.
+    /// Prefix that makes the marks of this run and this publisher unlike any other text.
     name: String,
 }
 
 impl Publisher {
     pub(crate) fn new(clock: Clock, address: Url) -> Self {
-        // Without randomness from the system two runs at once could read each other's marks, and nothing worse.
+        // If the system provides no random numbers, runs at the same time read each other's marks, and nothing worse.
         Self { clock, address, name: format!("fourways-check-{:x}", getrandom::u64().unwrap_or(1)) }
     }
 
-    /// One event, now.
+    /// Publishes one mark at once. A failure is noted in the mark.
     pub(crate) async fn publish(&self, number: u64) -> Mark {
         let text = format!("{}-{number}", self.name);
         let request = Request::post(&self.address, format!("{{\"check\":\"{text}\"}}").into_bytes());
@@ -173,8 +174,8 @@ impl Publisher {
         Mark { text, sent_ms, failure }
     }
 
-    /// All marks, one [`SPACING_MS`] after the other, the first after one such time too: whoever watches must be
-    /// known to the server by then. Ends at the first that fails.
+    /// Publishes all marks, [`SPACING_MS`] apart, and waits [`PATIENCE_MS`] for the last to arrive. Stops at the first
+    /// that fails. The first mark waits for [`SPACING_MS`] too, so that the server knows the readers by then.
     pub(crate) async fn publish_spaced(&self) -> Vec<Mark> {
         let mut marks: Vec<Mark> = Vec::new();
         let mut due_ms = self.clock.now_ms() + SPACING_MS;

@@ -1,4 +1,4 @@
-//! TLS to the server that is checked.
+//! TLS connections to the server that is checked.
 
 use std::sync::Arc;
 
@@ -6,11 +6,12 @@ use fourways_client::tls::trusting_the_system;
 use tokio::net::TcpStream;
 use tokio_rustls::{TlsConnector, client::TlsStream, rustls::pki_types::ServerName};
 
-/// Shakes hands, trusting what the system trusts; `SSL_CERT_FILE` names other roots, as for curl. Only `http/1.1` is
-/// offered, since that is what is spoken.
+/// Makes a TLS connection. It trusts the system's roots, or those that `SSL_CERT_FILE` names, as curl does, and offers
+/// only `http/1.1`, since the check speaks nothing else.
 ///
 /// # Errors
-/// In words, with what the certificate lacks.
+/// If the host is not a valid name or the handshake fails, such as for a certificate that is not trusted. The text says
+/// which.
 pub(crate) async fn wrap(host: &str, stream: TcpStream) -> Result<TlsStream<TcpStream>, String> {
     let mut config = trusting_the_system().map_err(|error| error.to_string())?;
     config.alpn_protocols = vec![b"http/1.1".to_vec()];

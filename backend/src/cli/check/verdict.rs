@@ -1,77 +1,78 @@
-//! What a check says: a verdict, what was expected and seen, the bytes that prove it, and what to change.
+//! The finding of a check: a verdict, the expectation, what was seen, the bytes that prove it, and what to change.
 //!
-//! The legend is Autobahn's (pass, non-strict, fail), and one word for what can't be known from here.
+//! The verdicts are those of the Autobahn test suite (pass, non-strict, fail), and one for what can't be known from
+//! here.
 
 use std::process::ExitCode;
 
 use serde::Serialize;
 
-/// How one check came out.
+/// The verdict of one check.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Verdict {
-    /// As expected.
+    /// Everything is as expected.
     Pass,
-    /// It works here, but leans on something that another client, proxy or day may not grant.
+    /// The technique works here, but depends on something that another client or proxy may not offer.
     Lenient,
-    /// Something that users notice is broken.
+    /// Something is broken in a way that users notice.
     Fail,
-    /// What was seen allows no answer; `seen` says what would.
+    /// The recording allows no verdict; [`Finding::seen`] says what would.
     NotTestable,
 }
 
 impl Verdict {
-    /// All, in the order of the legend.
+    /// All verdicts, in the order of the legend.
     pub const ALL: [Self; 4] = [Self::Pass, Self::Lenient, Self::Fail, Self::NotTestable];
 
-    /// The word in JSON and in CSS.
+    /// Returns the verdict's name in JSON and in CSS.
     pub const fn name(self) -> &'static str {
         ["pass", "lenient", "fail", "not_testable"][self as usize]
     }
 
-    /// The word for people.
+    /// Returns the verdict's name for people.
     pub const fn label(self) -> &'static str {
         ["pass", "lenient", "FAIL", "not testable"][self as usize]
     }
 
-    /// What the word means, for the legend.
+    /// Returns the meaning of the verdict, for the legend.
     pub const fn meaning(self) -> &'static str {
         [
             "as expected",
-            "works here, but leans on something that is not granted everywhere",
+            "works here, but depends on something that is not available everywhere",
             "broken in a way that users notice",
-            "what was seen allows no answer",
+            "nothing that was seen allows a verdict",
         ][self as usize]
     }
 }
 
-/// One check's outcome, with its evidence.
+/// The outcome of one check, with its evidence.
 #[derive(Clone, Debug, Serialize)]
 pub struct Finding {
-    /// Stable name, `technique.subject`.
+    /// Stable name of the check, `technique.subject`.
     pub check: &'static str,
-    /// How it came out.
+    /// Verdict of the check.
     pub verdict: Verdict,
-    /// What a good path does.
+    /// Behaviour of a good path.
     pub expectation: &'static str,
-    /// What was seen instead, or as well, in one sentence.
+    /// The behaviour that was seen, in one sentence.
     pub seen: String,
-    /// The heads and bytes that prove it, with the times of their arrival. Other bytes than text are escaped.
+    /// Heads and bytes that prove the verdict, with the times of their arrival. Bytes that are not text are escaped.
     pub raw: String,
-    /// The setting to change, for the proxies that are most in use.
+    /// The settings to change, for the most widely used proxies; none if the check passed.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub fix: Option<String>,
 }
 
 impl Finding {
-    /// With its evidence.
+    /// Sets the evidence.
     #[must_use]
     pub fn raw(mut self, raw: impl Into<String>) -> Self {
         self.raw = raw.into();
         self
     }
 
-    /// With what to change. What is well needs no change, so a pass keeps none.
+    /// Sets the fix, if the verdict is [`Verdict::Fail`] or [`Verdict::Lenient`]; the others need none.
     #[must_use]
     pub fn fix(mut self, fix: &str) -> Self {
         self.fix = matches!(self.verdict, Verdict::Fail | Verdict::Lenient).then(|| fix.to_owned());
@@ -79,7 +80,7 @@ impl Finding {
     }
 }
 
-/// The fixed part of a check: its name, and what is expected.
+/// The fixed part of a check: its name and its expectation.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Rule {
     name: &'static str,
@@ -113,21 +114,21 @@ impl Rule {
     }
 }
 
-/// How many checks came out how.
+/// The number of checks with each verdict.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Summary {
-    /// As expected.
+    /// Number of checks with [`Verdict::Pass`].
     pub pass: usize,
-    /// Works, but leans on something.
+    /// Number of checks with [`Verdict::Lenient`].
     pub lenient: usize,
-    /// Broken.
+    /// Number of checks with [`Verdict::Fail`].
     pub fail: usize,
-    /// Not to be known from here.
+    /// Number of checks with [`Verdict::NotTestable`].
     pub not_testable: usize,
 }
 
 impl Summary {
-    /// Counts.
+    /// Counts the findings by verdict.
     pub fn of(findings: &[Finding]) -> Self {
         let count = |verdict| findings.iter().filter(|finding| finding.verdict == verdict).count();
         Self {
@@ -138,12 +139,12 @@ impl Summary {
         }
     }
 
-    /// For scripts: failure when any check failed. What can't be tested is no failure.
+    /// Returns the exit code for scripts: failure if any check failed. A check that is not testable is no failure.
     pub fn exit_code(self) -> ExitCode {
         if self.fail > 0 { ExitCode::FAILURE } else { ExitCode::SUCCESS }
     }
 
-    /// One line for people.
+    /// Formats the counts as one line for people.
     pub fn line(self) -> String {
         let Self { pass, lenient, fail, not_testable } = self;
         format!("{pass} pass, {lenient} lenient, {fail} fail, {not_testable} not testable")

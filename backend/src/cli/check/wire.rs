@@ -1,7 +1,7 @@
-//! The way out: one request on a connection of its own, every read kept with its time.
+//! Sends one request on a connection of its own, and records every read with its time.
 //!
-//! HTTP is spoken here by hand, inside TLS or not, so that what arrives is what the path sent. Every wait has a
-//! deadline. Nothing is judged here.
+//! HTTP is written and read here without a library, over TLS or in the clear, so that the recording has exactly the
+//! bytes that the path sent. Every wait has a deadline. Nothing is judged here.
 
 use std::{
     io::{self, ErrorKind},
@@ -25,16 +25,17 @@ use super::{
 
 /// Longest time for a connection and for a short answer, in milliseconds.
 pub(crate) const ANSWER_MS: u64 = 10_000;
-/// Longest head; common servers stop at 8 to 64 KiB.
+/// Length of the longest head that is read; common servers allow 8 to 64 KiB.
 const MAX_HEAD_BYTES: usize = 64 * 1024;
-/// More of one body is not kept: a judge needs the beginning of a stream, not all of it.
+/// Number of bytes of a body after which reading stops: a judge needs the beginning of a stream, not all of it.
 const MAX_BODY_BYTES: usize = 4 << 20;
 
-/// Counts milliseconds since the check began, and knows what is shown with every request; all of one check share it.
+/// The clock of a check, in milliseconds since it began, together with the header fields of every request. All
+/// connections of a check have a copy.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Clock {
     began: Instant,
-    /// Header fields of every request. They live until the process ends, which makes one check.
+    /// Header fields from the command line. They are leaked, since the process makes only one check.
     shown: &'static HeaderMap,
 }
 
@@ -47,13 +48,13 @@ impl Clock {
         u64::try_from(self.began.elapsed().as_millis()).unwrap_or(u64::MAX)
     }
 
-    /// How long until then; nothing if it is past.
+    /// Returns the time left until a deadline; zero if it has passed.
     pub(crate) fn left(self, deadline_ms: u64) -> Duration {
         Duration::from_millis(deadline_ms.saturating_sub(self.now_ms()))
     }
 }
 
-/// Both ways of a socket, whatever is under it.
+/// A byte stream in both directions, TCP or TLS.
 trait Socket: AsyncRead + AsyncWrite + Unpin {}
 impl<T: AsyncRead + AsyncWrite + Unpin> Socket for T {}
 
@@ -63,7 +64,7 @@ enum Source {
 }
 
 impl Source {
-    /// Empty at the end. Nothing is lost if this is dropped half-way.
+    /// Reads some bytes; none at the end. This function is cancel safe.
     async fn read(&mut self) -> io::Result<Bytes> {
         match self {
             Self::Socket(socket) => {
@@ -76,29 +77,29 @@ impl Source {
     }
 }
 
-/// What waiting for the next read came to.
+/// The outcome of waiting for the next read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Step {
-    /// Something is new in the recording.
+    /// Bytes arrived and are in the recording.
     Arrived,
-    /// The time is over.
+    /// The deadline passed first.
     Deadline,
-    /// The connection is.
+    /// The connection has ended.
     Ended,
 }
 
-/// One exchange under way. Dropping it closes it.
+/// One exchange that is under way. Dropping a connection closes it.
 pub(crate) struct Connection {
     clock: Clock,
     source: Source,
-    /// A head that is not whole yet.
+    /// The bytes of a head that is not complete yet.
     held: Vec<u8>,
     kept_bytes: usize,
     pub(crate) recording: Recording,
 }
 
 impl Connection {
-    /// Connects and asks, within [`ANSWER_MS`]. What goes wrong is in the recording, as its end.
+    /// Connects and sends the request, within [`ANSWER_MS`]. A failure becomes the end of the recording.
     pub(crate) async fn open(clock: Clock, request: &Request) -> Self {
         let request = &request.clone().showing(clock.shown);
         let recording = Recording { request: request.head(), ..Recording::default() };
@@ -120,7 +121,7 @@ impl Connection {
         let (host, port) = request.address();
         let connecting = TcpStream::connect((host, port));
         let stream = connecting.await.map_err(|error| format!("no connection to {host}:{port}: {error}"))?;
-        // Costs only time if it fails.
+        // A failure costs only time.
         drop(stream.set_nodelay(true));
         let mut socket: Box<dyn Socket> =
             if request.is_secure() { Box::new(tls::wrap(host, stream).await?) } else { Box::new(stream) };
@@ -131,7 +132,7 @@ impl Connection {
         Ok(())
     }
 
-    /// Waits for the next read. It may be dropped while it waits.
+    /// Waits for the next read, until the deadline at most. This function is cancel safe.
     pub(crate) async fn step(&mut self, deadline_ms: u64) -> Step {
         if self.recording.end != End::Open {
             return Step::Ended;
@@ -149,13 +150,13 @@ impl Connection {
         if self.recording.end == End::Open { Step::Arrived } else { Step::Ended }
     }
 
-    /// Watches until then, or until the end.
+    /// Records everything that arrives until the deadline, or until the connection ends.
     pub(crate) async fn watch(&mut self, deadline_ms: u64) {
         while self.step(deadline_ms).await == Step::Arrived {}
     }
 
-    /// Writes, and gives up where it would wait: what is sent here is small. Whether the other side still listens
-    /// is seen by reading.
+    /// Writes a few bytes, and gives up after a second. A failure is ignored: reading shows whether the other side is
+    /// still there.
     pub(crate) async fn send(&mut self, bytes: &[u8]) {
         if let Source::Socket(socket) = &mut self.source {
             drop(timeout(Duration::from_secs(1), socket.write_all(bytes)).await);
@@ -171,8 +172,8 @@ impl Connection {
             let rest = self.held.split_off(end + 4);
             let head = Head::parse(&std::mem::replace(&mut self.held, rest));
             match head {
-                None => self.recording.end = End::Failed("the answer is no HTTP/1".to_owned()),
-                // An interim answer; the one that counts follows (RFC 9110 15.2).
+                None => self.recording.end = End::Failed("the answer is not HTTP/1".to_owned()),
+                // An interim answer: the final one follows (RFC 9110 15.2).
                 Some(head) if (100..200).contains(&head.status) && head.status != 101 => continue,
                 Some(head) => {
                     self.recording.head = Some(head);
@@ -199,15 +200,16 @@ impl Connection {
     }
 }
 
-/// One request and its whole answer, or what there is of it by the deadline.
+/// Sends one request and records its whole answer, or as much as arrives by the deadline.
 pub(crate) async fn answer(clock: Clock, request: &Request, deadline_ms: u64) -> Recording {
     let mut connection = Connection::open(clock, request).await;
-    // The client hands over the head at once; a head may be the whole answer.
+    // A head alone can be the whole answer, as with 204 and 304.
     while !connection.recording.body().is_complete && connection.step(deadline_ms).await == Step::Arrived {}
     connection.recording
 }
 
-/// Does the work, and keeps what arrives on the connections meanwhile, until the deadline at most.
+/// Does some work, and records meanwhile what arrives on the connections, until the deadline at most. The work is
+/// always finished.
 pub(crate) async fn while_watching<const N: usize, T>(
     connections: [&mut Connection; N],
     deadline_ms: u64,
@@ -220,7 +222,7 @@ pub(crate) async fn while_watching<const N: usize, T>(
     }
 }
 
-/// An error with its causes: the first alone is often only "error sending request".
+/// Formats an error with its causes, since the first alone often says little.
 fn chain(error: &dyn std::error::Error) -> String {
     let (mut text, mut cause) = (error.to_string(), error.source());
     while let Some(error) = cause {

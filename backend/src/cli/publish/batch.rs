@@ -1,4 +1,4 @@
-//! Sends what is to be published until the server has it, once.
+//! Sends lines until the server has stored each of them exactly once.
 
 use std::{
     collections::VecDeque,
@@ -8,33 +8,34 @@ use std::{
 use fourways_client::{Publisher, RequestError};
 use fourways_shared::{Advice, Cursor, backoff::Backoff};
 
-/// The server knows a key again for five minutes; behind that, what it may have and did not say could be there twice.
+/// Time without a definite answer after which a warning is logged. The server remembers an idempotency key for five
+/// minutes: a later repeat of a request that was stored, but whose answer was lost, stores its events twice.
 const KNOWN: Duration = Duration::from_mins(4);
-/// How often in a row a server may say "too much" to several lines before they are cut in two.
+/// Number of 429 answers to one request of several lines after which the lines are split in two.
 const TOO_MUCH: u32 = 2;
 
-/// A line with its number, as JSON.
+/// A line as JSON, with its number in the input, counted from 1.
 #[derive(Debug)]
 pub(super) struct Numbered {
     pub(super) number: u64,
     pub(super) json: String,
 }
 
-/// What became of lines.
+/// The outcome of consecutive lines.
 #[derive(Debug)]
 pub(super) enum Outcome {
-    /// They are in the log.
+    /// The lines are in the log; the cursor is the last one's.
     Published { events: u64, cursor: Cursor },
-    /// The server takes every line but this.
+    /// The server refuses this line for its content; others may pass.
     Refused { line: Numbered, why: String },
-    /// The server takes none.
+    /// The server refuses every line, for this reason.
     Stopped(String),
 }
 
-/// Sends, in order.
+/// Sends lines in order, one request at a time.
 pub(super) struct Sender {
     publisher: Publisher,
-    /// Of this run.
+    /// Random number of this run, the first part of its idempotency keys.
     run: u64,
     sent: u64,
 }
@@ -44,7 +45,8 @@ impl Sender {
         Self { publisher, run, sent: 0 }
     }
 
-    /// Sends lines; each outcome is of those that come next, in order.
+    /// Sends lines and passes the outcomes to `told`, in the order of the lines. Stops if `told` returns false or the
+    /// server refuses every line, and returns false then.
     pub(super) async fn lines(
         &mut self,
         lines: Vec<Numbered>,
@@ -100,7 +102,7 @@ impl Sender {
         .await
     }
 
-    /// Sends bytes as one event.
+    /// Sends bytes as one event, and returns its cursor, or the server's reason for refusing it.
     pub(super) async fn bytes(&mut self, bytes: Vec<u8>) -> Result<Cursor, String> {
         let publisher = self.publisher.clone();
         loop {
@@ -112,7 +114,7 @@ impl Sender {
         }
     }
 
-    /// Asks again with the same key, until there is an answer that will not change.
+    /// Repeats a request with the same idempotency key until it gets an answer that will not change.
     async fn until(
         &mut self,
         events: usize,
@@ -129,7 +131,7 @@ impl Sender {
                     Advice::Stop => return Answer::Never(refusal.status, refusal.detail),
                     Advice::Retry(wait) => {
                         too_much += u32::from(refusal.status == 429);
-                        // Cut in two they have other keys: only where it is certain that they are not there.
+                        // The halves get new keys, so lines are split only if they are certainly not stored.
                         if events > 1 && too_much >= TOO_MUCH && is_certain {
                             tokio::time::sleep(wait).await;
                             return Answer::Smaller;
@@ -141,13 +143,13 @@ impl Sender {
                 Err(error) => {
                     is_certain = false;
                     let wait = backoff.next(Duration::ZERO);
-                    tracing::warn!(%error, wait_ms = wait.as_millis(), "not published yet; trying again");
+                    tracing::warn!(%error, wait_ms = wait.as_millis(), "not published yet; retrying");
                     wait
                 }
             };
             if began.elapsed() > KNOWN && !is_certain && !std::mem::replace(&mut has_warned, true) {
                 tracing::warn!(
-                    "the server forgets keys after five minutes: {events} events may be there twice"
+                    "the server forgets idempotency keys after five minutes: {events} events may be stored twice"
                 );
             }
             tokio::time::sleep(wait).await;
@@ -155,16 +157,17 @@ impl Sender {
     }
 }
 
+/// The final answer to one request.
 enum Answer {
-    /// It has all of them.
+    /// The server has stored all events; this is the last one's cursor.
     Has(Cursor),
-    /// It would take fewer at once.
+    /// The server may accept fewer events at once.
     Smaller,
-    /// It takes none of them, ever.
+    /// The server will never accept the request: the status and the reason.
     Never(u16, String),
 }
 
-/// Whether a refusal is about what was sent, and not about who sends it or where to.
+/// True if a refusal is about the content of a request, and not about its sender or its topic.
 const fn is_lines_fault(status: u16) -> bool {
     matches!(status, 400 | 413 | 415 | 422)
 }

@@ -1,4 +1,4 @@
-//! Lines of standard input, as what can be published.
+//! Reads lines of standard input as JSON that can be published.
 
 use std::io;
 
@@ -6,23 +6,23 @@ use fourways_shared::Data;
 use serde_json::value::RawValue;
 use tokio::io::{AsyncBufRead, AsyncBufReadExt as _};
 
-/// A line that is longer is no line of anybody's: no server takes a body of that length.
+/// Length of the longest line that is read, in bytes: that of the longest body that a server accepts by default.
 pub(super) const MAX_LINE: usize = 1 << 20;
 
-/// One line, without its end.
+/// One line of the input, without its line end.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Line {
-    /// JSON in one line, as it goes into a batch.
+    /// JSON on one line, ready for a batch.
     Json(String),
-    /// There is nothing in it to publish.
+    /// A blank line where JSON is expected: there is nothing to publish.
     Blank,
-    /// It can't be published as it should be; why, and what it has, unless that is too much.
+    /// A line that can't be published as it is: the reason, and its bytes unless it is too long.
     Bad(String, Option<Vec<u8>>),
 }
 
-/// Reads the next line; `None` at the end. More than [`MAX_LINE`] bytes of one are never held.
+/// Reads the next line; `None` at the end of the input. At most [`MAX_LINE`] bytes of a line are held.
 ///
-/// Whoever drops this before it is done loses nothing: what was read so far is in `held`.
+/// This function is cancel safe: the part of a line that has been read stays in `held`.
 ///
 /// # Errors
 /// If the input can't be read.
@@ -47,11 +47,11 @@ pub(super) async fn next(
     }
 }
 
-/// A line that has begun.
+/// A line of which the end has not been read yet.
 #[derive(Debug, Default)]
 pub(super) struct Held {
     bytes: Vec<u8>,
-    /// Bytes that were too many, and are gone.
+    /// Number of bytes beyond [`MAX_LINE`], which were discarded.
     over: usize,
     has_begun: bool,
 }
@@ -67,7 +67,7 @@ impl Held {
     fn line(&mut self, is_json: bool) -> Line {
         let Self { mut bytes, over, .. } = std::mem::take(self);
         if over > 0 {
-            let detail = format!("it has {} bytes; allowed are {MAX_LINE}", bytes.len() + over);
+            let detail = format!("the line has {} bytes; allowed are {MAX_LINE}", bytes.len() + over);
             return Line::Bad(detail, None);
         }
         if bytes.last() == Some(&b'\r') {

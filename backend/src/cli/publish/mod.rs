@@ -1,4 +1,4 @@
-//! `fourways publish`: each line of standard input is an event.
+//! `fourways publish`: publishes each line of standard input as an event.
 
 mod batch;
 mod lines;
@@ -21,18 +21,18 @@ use self::{
 };
 use super::server::ServerFlags;
 
-/// What `fourways publish` can be told.
+/// Arguments of `fourways publish`.
 #[derive(Args, Debug)]
 pub struct Publish {
     /// Topic to publish to.
     #[arg(long)]
     topic: Topic,
 
-    /// Lines are JSON values, published as they are. Without it each line is a text.
+    /// Publish each line as the JSON value that it is. Without it, each line is a text.
     #[arg(long)]
     json: bool,
 
-    /// What to do with a line that can't be published as it should be: not UTF-8, not JSON where it has to be, too long.
+    /// Action for a line that can't be published as it is: not UTF-8, not JSON under --json, too long, or refused.
     #[arg(long, value_enum, default_value_t = OnBad::Skip, value_name = "WHAT")]
     on_bad: OnBad,
 
@@ -40,35 +40,38 @@ pub struct Publish {
     server: ServerFlags,
 }
 
-/// What becomes of a bad line. It is reported with its number in any case.
+/// Treatment of a line that can't be published as it is. The line is reported with its number in any case.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 enum OnBad {
-    /// Nothing.
+    /// Skip the line.
     Skip,
-    /// It is published as bytes, unless it is too long.
+    /// Publish the line as bytes, unless it is too long or refused; then skip it.
     Bytes,
-    /// It ends the command, once all before it have arrived.
+    /// End the command, once every line before has been published.
     Stop,
 }
 
-/// Lines that are there at the same time go in one request, at most so many or so many bytes.
+/// Number of lines in a request at most. Lines that come at the same time share one request.
 const MAX_LINES: usize = 500;
+/// Length of a batch, in bytes of JSON, from which on it is sent even if it has fewer lines.
 const MAX_BYTES: usize = 256 * 1024;
-/// How long a line waits for others.
+/// Longest time that a line waits for others to share its request.
 const GATHER: Duration = Duration::from_millis(2);
-/// Between two lines of progress.
+/// Shortest time between two updates of the progress line.
 const TELL: Duration = Duration::from_millis(500);
-/// The exit code where lines were skipped.
+/// Exit code if lines were skipped.
 const SKIPPED: u8 = 3;
 
-/// Publishes until standard input ends, and prints the last cursor. What the server can't take now is tried again with the same
-/// idempotency key until it can, so that nothing is lost and nothing is there twice. Ends with 3 if lines were skipped.
+/// Publishes standard input until it ends, and prints the last cursor. A request that the server can't accept now is
+/// repeated with the same idempotency key until it can, so that no event is lost or stored twice. The exit code is 3 if
+/// lines were skipped.
 ///
 /// # Errors
-/// If the server takes nothing, standard input can't be read, or a bad line is to end it. Everything before that has arrived.
+/// If the server refuses every line, standard input can't be read, or a bad line stops the command. Every line before
+/// that has been published.
 pub async fn run(publish: Publish) -> anyhow::Result<ExitCode> {
     let publisher = Publisher::new(publish.server.target()?, publish.topic);
-    let run = getrandom::u64().context("the system has no randomness")?;
+    let run = getrandom::u64().context("the system provides no random numbers")?;
     let mut pipe = Pipe {
         sender: Sender::new(publisher, run),
         on_bad: publish.on_bad,
@@ -80,12 +83,12 @@ pub async fn run(publish: Publish) -> anyhow::Result<ExitCode> {
     pipe.tally.end();
     ended?;
     if let Some(cursor) = pipe.tally.cursor {
-        writeln!(std::io::stdout(), "{cursor}").context("standard output is gone")?;
+        writeln!(std::io::stdout(), "{cursor}").context("can't write to standard output")?;
     }
     Ok(if pipe.tally.skipped > 0 { ExitCode::from(SKIPPED) } else { ExitCode::SUCCESS })
 }
 
-/// Lines on their way.
+/// The state of one run: the batch that is being gathered, and the counts so far.
 struct Pipe {
     sender: Sender,
     on_bad: OnBad,
@@ -99,7 +102,7 @@ impl Pipe {
         let (mut input, mut held) = (BufReader::new(tokio::io::stdin()), Held::default());
         let mut number = 0;
         loop {
-            // The first line is waited for; those that are there already ride along.
+            // The first line of a batch is awaited without a limit; those that follow within `GATHER` join it.
             let next = lines::next(&mut input, &mut held, is_json);
             let line = if self.batch.is_empty() {
                 next.await
@@ -159,7 +162,7 @@ impl Pipe {
                 on_bad != OnBad::Stop
             }
             Outcome::Stopped(why) => {
-                ended = Err(anyhow::anyhow!("the server refused it: {why}"));
+                ended = Err(anyhow::anyhow!("the server refused every line: {why}"));
                 false
             }
         };
@@ -183,7 +186,7 @@ impl Pipe {
     }
 }
 
-/// How far it is, for people.
+/// The progress of a run, printed on standard error for people.
 #[derive(Default)]
 struct Tally {
     published: u64,
@@ -215,7 +218,7 @@ impl Tally {
     fn tell(&self, before: &str, after: &str) {
         let skipped = if self.skipped > 0 { format!(", {} skipped", self.skipped) } else { String::new() };
         let cursor = self.cursor.map(|cursor| format!("; at {cursor}")).unwrap_or_default();
-        // Nobody is there to read it, then.
+        // If standard error is closed, nobody reads the progress.
         drop(write!(std::io::stderr(), "{before}{} published{skipped}{cursor}{after}", self.published));
     }
 }

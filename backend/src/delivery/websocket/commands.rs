@@ -1,22 +1,17 @@
-//! What a client's messages ask for, once they are read.
+//! The commands of a WebSocket's client: subscribe, unsubscribe, publish, authorize and ping.
 
 use std::sync::Arc;
 
+use fourways_log::{
+    engine::{Append, Draft, EngineError, Key, LagRule},
+    subscription::Subscription,
+};
 use fourways_shared::{
     After, Code, Command, Filter, Policy, Problem, Ref, Reply, Technique, command::Refused,
 };
 
 use super::{Socket, too_many};
-use crate::{
-    access::limits::Reading,
-    clock,
-    delivery::timer::Timer,
-    log::{
-        engine::{Append, Draft, EngineError, Key, LagRule},
-        subscription::Subscription,
-    },
-    problem::Failure,
-};
+use crate::{access::limits::Reading, clock, delivery::timer::Timer, problem::Failure};
 
 impl Socket {
     pub(super) fn command(&mut self, command: Result<(Command, Option<Ref>), Refused>) {
@@ -44,7 +39,7 @@ impl Socket {
                 let (engine, worker) = (Arc::clone(&self.engine), Arc::clone(&self.worker));
                 self.publishing = Some(Box::pin(async move {
                     let appended = worker.append(&*engine, append).await.and_then(|cursors| {
-                        let none = || EngineError::Unavailable("it kept nothing".to_owned());
+                        let none = || EngineError::Unavailable("the engine returned no cursor".to_owned());
                         cursors.first().copied().ok_or_else(none)
                     });
                     (reference, appended)
@@ -54,14 +49,14 @@ impl Socket {
         }
     }
 
-    /// Goes on by another token: what it does not grant any more ends, all else is as it was.
+    /// Replaces the token. Topics that the new token does not grant are unsubscribed; all else stays as it was.
     fn authorize(&mut self, token: &str, reference: Option<Ref>) {
         let grant = match self.gate.verify(token) {
             Ok(grant) => grant,
             Err(problem) => return self.refuse(reference, problem),
         };
         if grant.subject != self.grant.subject {
-            let detail = "the new token is somebody else's; open a socket of their own";
+            let detail = "the new token belongs to another subject; open another socket for it";
             return self.refuse(reference, Problem::new(Code::Forbidden, detail).field("token"));
         }
         let is_granted = |topic: &Filter| grant.may_subscribe(std::slice::from_ref(topic)).is_ok();
@@ -88,7 +83,7 @@ impl Socket {
             self.subscriptions.iter().flat_map(Subscription::topics).any(|held| held == *topic)
         };
         if let Some(topic) = topics.iter().find(held) {
-            let detail = format!("the socket already has {topic}; unsubscribe first to begin elsewhere");
+            let detail = format!("the socket already reads {topic}; unsubscribe first to change its cursor");
             let problem = Problem::new(Code::AlreadySubscribed, detail).field("topics");
             return self.refuse(reference, problem);
         }
@@ -124,7 +119,7 @@ impl Socket {
         let is_held =
             |topic: &&Filter| self.subscriptions.iter().any(|s| s.topics().any(|held| held == *topic));
         if let Some(topic) = topics.iter().find(|topic| !is_held(topic)) {
-            let problem = Problem::new(Code::NotSubscribed, format!("the socket does not have {topic}"));
+            let problem = Problem::new(Code::NotSubscribed, format!("the socket does not read {topic}"));
             return self.refuse(reference, problem.field("topics"));
         }
         for subscription in &mut self.subscriptions {

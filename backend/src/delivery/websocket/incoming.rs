@@ -1,4 +1,4 @@
-//! What a client sends: frames put together to messages, with every limit and rule of RFC 6455 on the way.
+//! The client's side of a WebSocket: frames are assembled to messages, within the limits and rules of RFC 6455.
 
 use std::{
     pin::Pin,
@@ -12,36 +12,38 @@ use bytes::{Bytes, BytesMut};
 use bytestring::ByteString;
 use futures_util::Stream as _;
 
-use crate::log::encoding::packed::{self, Unpackable};
+use fourways_log::encoding::packed::{self, Unpackable};
 
-/// One message, or what ends the reading.
+/// One message of the client, or the end of reading.
 pub(crate) enum Message {
     Text(ByteString),
     Binary(Bytes),
     Ping(Bytes),
     Pong,
-    /// The client says goodbye, with its code.
+    /// The client closes the connection, with its code if it gave one.
     Close(Option<u16>),
-    /// The connection ended without a goodbye.
+    /// The connection ended without a close frame.
     Gone,
-    /// The client broke a rule; the code and the reason to close with (RFC 6455 7.4.1).
+    /// The client broke a rule: the code and the reason to close the connection with (RFC 6455 7.4.1).
     Violation(CloseCode, &'static str),
 }
 
+/// The reader of a client's frames. Owned by its socket and polled on the worker's thread.
 pub(crate) struct Incoming {
     payload: web::Payload,
     codec: Codec,
     buffer: BytesMut,
     max_bytes: usize,
-    /// permessage-deflate was agreed on.
+    /// True if permessage-deflate was negotiated.
     unpacks: bool,
-    /// The frame at the beginning of the buffer said that its message is compressed.
+    /// True if the frame at the start of the buffer had the bit for a compressed message.
     is_packed: bool,
     partial: Option<Partial>,
+    /// True once the client broke a rule: nothing further can be parsed.
     is_broken: bool,
 }
 
-/// A message of which the last frame has not come.
+/// A message whose last frame has not arrived.
 struct Partial {
     is_text: bool,
     is_packed: bool,
@@ -49,7 +51,7 @@ struct Partial {
 }
 
 const TOO_LONG: &str = "the message is longer than the limit";
-/// RFC 6455 5.2; RFC 7692 6.
+/// The bit of a frame's first byte that marks a compressed message (RFC 6455 5.2, RFC 7692 6).
 const RSV1: u8 = 0x40;
 
 impl Incoming {
@@ -69,15 +71,15 @@ impl Incoming {
     pub(crate) fn poll_message(&mut self, cx: &mut Context<'_>) -> Poll<Message> {
         loop {
             if self.is_broken {
-                // What follows can't be understood any more; it is read so that our close frame gets out.
+                // The rest can't be parsed. It is read and discarded, so that our close frame gets out.
                 self.buffer.clear();
             } else if !self.buffer.is_empty() {
-                // The decoder knows no extension, so it is not shown the bit.
+                // The decoder knows no extensions, so the bit is hidden from it.
                 if self.unpacks && self.buffer[0] & RSV1 != 0 {
                     self.buffer[0] &= !RSV1;
                     self.is_packed = true;
                 }
-                // The decoder looks at the length once the whole frame is there, however long it says that it is.
+                // The decoder checks the length only once the whole frame has arrived, however long it claims to be.
                 if let Some((code, reason)) = self.is_too_long().or_else(|| self.is_bad_close()) {
                     return Poll::Ready(self.broken(code, reason));
                 }
@@ -103,7 +105,8 @@ impl Incoming {
         }
     }
 
-    /// Whether the frame at the beginning of the buffer says that it is longer than it may be (RFC 6455 5.2, 5.5).
+    /// Returns the violation if the frame at the start of the buffer claims to be longer than allowed (RFC 6455 5.2,
+    /// 5.5).
     fn is_too_long(&self) -> Option<(CloseCode, &'static str)> {
         let length = match *self.buffer.get(1)? & 0x7F {
             126 => u64::from(u16::from_be_bytes(self.buffer.get(2..4)?.try_into().ok()?)),
@@ -118,8 +121,8 @@ impl Incoming {
         is_long.then_some((CloseCode::Size, TOO_LONG))
     }
 
-    /// Whether the frame at the beginning of the buffer is a close frame with what none may hold (RFC 6455 5.5.1, 7.4). The
-    /// decoder tells its faults from no others.
+    /// Returns the violation if the frame at the start of the buffer is a malformed close frame (RFC 6455 5.5.1, 7.4).
+    /// The decoder would not tell its faults from others.
     fn is_bad_close(&self) -> Option<(CloseCode, &'static str)> {
         let [first, second, ..] = *self.buffer else { return None };
         if first & 0x0F != 0x08 || second & 0x80 == 0 {
@@ -148,17 +151,15 @@ impl Incoming {
                 | Frame::Continuation(Item::FirstText(_) | Item::FirstBinary(_))
         );
         if is_packed && !begins {
-            // RFC 7692 6.1: the bit is the first frame's, and no control frame is compressed.
-            return Some(
-                self.broken(CloseCode::Protocol, "only a message's first frame says that it is compressed"),
-            );
+            // RFC 7692 6.1: only the first frame of a message has the bit, and no control frame is compressed.
+            return Some(self.broken(CloseCode::Protocol, "only the first frame of a message may set RSV1"));
         }
         match frame {
             Frame::Ping(payload) => Some(Message::Ping(payload)),
             Frame::Pong(_) => Some(Message::Pong),
             Frame::Close(reason) => Some(Message::Close(reason.map(|reason| reason.code.into()))),
             Frame::Text(_) | Frame::Binary(_) if self.partial.is_some() => {
-                Some(self.broken(CloseCode::Protocol, "a message began inside another"))
+                Some(self.broken(CloseCode::Protocol, "a message began before the last one ended"))
             }
             Frame::Text(bytes) => Some(self.whole(true, is_packed, bytes)),
             Frame::Binary(bytes) => Some(self.whole(false, is_packed, bytes)),
@@ -170,7 +171,7 @@ impl Incoming {
         let (bytes, is_last) = match item {
             Item::FirstText(bytes) | Item::FirstBinary(bytes) if self.partial.is_some() => {
                 drop(bytes);
-                return Some(self.broken(CloseCode::Protocol, "a message began inside another"));
+                return Some(self.broken(CloseCode::Protocol, "a message began before the last one ended"));
             }
             Item::FirstText(bytes) => {
                 self.partial = Some(Partial { is_text: true, is_packed, bytes: BytesMut::new() });
@@ -184,7 +185,7 @@ impl Incoming {
             Item::Last(bytes) => (bytes, true),
         };
         let Some(mut partial) = self.partial.take() else {
-            return Some(self.broken(CloseCode::Protocol, "a message continued that had not begun"));
+            return Some(self.broken(CloseCode::Protocol, "a continuation frame came without a message"));
         };
         if partial.bytes.len() + bytes.len() > self.max_bytes {
             return Some(self.broken(CloseCode::Size, TOO_LONG));
@@ -205,7 +206,7 @@ impl Incoming {
                 return self.broken(CloseCode::Size, TOO_LONG);
             }
             Err(Unpackable::Broken) => {
-                return self.broken(CloseCode::Invalid, "the message can't be unpacked");
+                return self.broken(CloseCode::Invalid, "the message can't be decompressed");
             }
         };
         if !is_text {
@@ -228,12 +229,12 @@ impl Incoming {
                 self.broken(CloseCode::Protocol, "the opcode is reserved")
             }
             ProtocolError::ContinuationNotStarted => {
-                self.broken(CloseCode::Protocol, "a message continued that had not begun")
+                self.broken(CloseCode::Protocol, "a continuation frame came without a message")
             }
             ProtocolError::ContinuationStarted => {
-                self.broken(CloseCode::Protocol, "a message began inside another")
+                self.broken(CloseCode::Protocol, "a message began before the last one ended")
             }
-            _ => self.broken(CloseCode::Protocol, "the frame breaks RFC 6455"),
+            _ => self.broken(CloseCode::Protocol, "the frame violates RFC 6455"),
         }
     }
 
@@ -244,11 +245,11 @@ impl Incoming {
     }
 }
 
-/// Reads frames, to their end or to the first that breaks a rule; no message is longer than allowed, and each is read
-/// once.
+/// Reads the bytes as frames, to their end, and checks that no message is longer than allowed and that there are no
+/// more messages than bytes.
 ///
 /// # Panics
-/// If one is longer.
+/// If a message is too long, or there are more messages than bytes.
 #[cfg(fuzzing)]
 pub fn fuzz(bytes: &[u8]) {
     const MAX_BYTES: usize = 300;

@@ -1,7 +1,8 @@
-//! WebSocket: one connection, commands in, events out (RFC 6455).
+//! WebSocket: one connection that takes commands and delivers events (RFC 6455).
 //!
-//! The socket is one response body: polled by its connection, it reads what the client sent, then writes what is
-//! pending. There is no task and no queue for each socket; a client that doesn't read is not read either.
+//! The socket is a response body: when its connection polls it, it reads the client's messages, then writes pending
+//! replies and events. There is no task and no queue per socket; if a client does not read, the server does not read
+//! its messages either.
 
 mod commands;
 mod incoming;
@@ -23,6 +24,11 @@ use actix_web::{
     web,
 };
 use bytes::{Bytes, BytesMut};
+use fourways_log::{
+    encoding::{Encoded, Opcode, write_frame},
+    engine::{Engine, EngineError, Tail},
+    subscription::{Batch, Subscription},
+};
 use fourways_shared::{
     Code, Command, Problem, Ref, Reply, Technique, command::Refused, problem::RETRY_AFTER_MS, wire::cbor,
 };
@@ -35,11 +41,6 @@ use crate::{
         Gate, Grant,
         limits::{Client, Held, Place, Reading},
     },
-    log::{
-        encoding::{Encoded, Opcode, write_frame},
-        engine::{Engine, EngineError, Tail},
-        subscription::{Batch, Subscription},
-    },
     net::backlog::Backlog,
     operate::{
         presence::{Here, Presence},
@@ -49,10 +50,11 @@ use crate::{
     worker::Worker,
 };
 
-/// Upgrades the connection.
+/// Upgrades the connection to a WebSocket.
 ///
 /// # Errors
-/// Only before the upgrade: 400 names the parameter or header, 426 if it was no upgrade.
+/// Only before the upgrade: 400 names the parameter or header, 403 is for a topic that is not granted, 426 for a
+/// request that is no upgrade, 429 for a limit that is reached, and 503 for a server that is stopping.
 pub async fn handle(
     request: HttpRequest,
     payload: web::Payload,
@@ -112,48 +114,55 @@ pub async fn handle(
 #[cfg(fuzzing)]
 pub use self::incoming::fuzz;
 
-/// How many events are framed in one go, and how many bytes may wait before the client's messages are left unread.
+/// Most events of each subscription in one write.
 const BATCH_EVENTS: usize = 256;
+/// Bytes of unwritten replies from which the client's messages are left unread.
 const MAX_OUTGOING_BYTES: usize = 64 * 1024;
-/// As HTTP's 401.
+/// The close code for an expired token: 4000 plus HTTP's 401.
 pub(crate) const TOKEN_EXPIRED: u16 = 4401;
-/// How long a closed socket waits for the other side's close frame (RFC 6455 7.1.1).
+/// Longest wait for the client's close frame after our own (RFC 6455 7.1.1).
 const CLOSE_WAIT: Duration = Duration::from_secs(2);
 
+/// A WebSocket, as the body of its response.
+///
+/// Owned by its connection, which polls it on its worker's thread, and drops it at the end: that ends the subscriptions
+/// and gives back the permits, the seat and the presence. Its `Arc`s point to state of the whole server; the socket
+/// itself is not shared, so it needs no lock.
 struct Socket {
     incoming: Incoming,
     engine: Arc<dyn Engine>,
     worker: Arc<Worker>,
     gate: Arc<Gate>,
-    /// What its holder may do now; a socket can be given another token.
+    /// The rights of the current token; `authorize` replaces them.
     grant: Box<Grant>,
-    /// When that ends.
+    /// The expiry of the current token; `None` if it has none.
     expiry: Option<Box<Timer>>,
     client: Client,
     backlog: Backlog,
     _place: Place,
     seat: Seat,
-    /// Events of the write under way, and how late the newest of them is.
+    /// Number of events in the write under way, and the newest one's lag in microseconds.
     written: (usize, u64),
     is_binary: bool,
-    /// permessage-deflate was agreed on, and events of so many bytes are compressed.
+    /// The size in bytes from which frames are compressed; `None` if permessage-deflate was not negotiated.
     packs_from: Option<usize>,
-    /// One for each `subscribe`; a topic is in at most one.
+    /// The subscriptions, one for each `subscribe`; a topic is in at most one of them.
     subscriptions: Vec<Subscription>,
     presence: Arc<Presence>,
-    /// Where its holder is known to be, one for each `subscribe`.
+    /// The presence of the token's subject, one entry for each `subscribe`; empty if the token names none.
     here: Vec<Here>,
-    /// The patterns that it reads, one for each `subscribe` with some.
+    /// The permits for patterns, one for each `subscribe` that has a pattern.
     reading: Vec<Reading>,
-    /// Replies that are not written yet.
+    /// Frames that are not written yet.
     outgoing: BytesMut,
+    /// The publish under way; until it is answered, no further command is read.
     publishing: Option<Publishing>,
-    /// Something was heard since the last ping.
+    /// True if the client has sent anything since the last ping.
     is_alive: bool,
-    /// The next ping; once closing, the end of waiting.
+    /// The time of the next ping or, while closing, the end of the wait for the client's close frame.
     timer: Timer,
-    /// Whether the client's messages come before our events in the next poll: they take turns, so that neither side
-    /// starves the other, and a poll that has an event to write does not read in vain.
+    /// True if the next poll reads the client's messages before it writes events. The two take turns, so that neither
+    /// starves the other, and a poll that was woken by an event does not read in vain.
     reads_next: bool,
     closing: Option<Closing>,
 }
@@ -162,9 +171,9 @@ type Publishing = Pin<Box<dyn Future<Output = (Option<Ref>, Result<fourways_shar
 
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Closing {
-    /// Our close frame is out; theirs is awaited.
+    /// Our close frame is queued or sent; the client's is awaited.
     Sent,
-    /// Both are out, or waiting is over.
+    /// Both sides have closed, or the wait for the client is over.
     Done,
 }
 
@@ -195,7 +204,7 @@ impl Socket {
         self.reply(&Reply::Error(Refused { reference, problem }.into()));
     }
 
-    /// Says goodbye; what the client still sends is read and dropped until it has answered.
+    /// Queues a close frame. The client's messages are read and ignored until its own close frame arrives.
     fn close(&mut self, code: CloseCode, reason: &str) {
         if self.closing.is_some() {
             return;
@@ -229,7 +238,7 @@ impl Socket {
             Message::Ping(payload) => write_frame(&mut self.outgoing, Opcode::Pong, &payload),
             Message::Pong => {}
             Message::Close(code) => {
-                // Answers with the code it got (RFC 6455 5.5.1).
+                // The answer repeats the client's code (RFC 6455 5.5.1).
                 let payload = code.map(u16::to_be_bytes);
                 write_frame(&mut self.outgoing, Opcode::Close, payload.as_ref().map_or(&[], |code| code));
                 self.finish(Closing::Done);
@@ -239,15 +248,16 @@ impl Socket {
         }
     }
 
-    /// Pings, and gives up on a client from which nothing came for a whole interval after the last ping.
+    /// Closes the connection if it must end, and otherwise pings when the timer is due. A client from which nothing
+    /// came since the last ping, one interval ago, is given up.
     fn beat(&mut self, cx: &mut Context<'_>) {
         if self.closing.is_none() && (self.worker.drain.is_on() || self.seat.is_cut()) {
             let wait = self.worker.drain.retry().as_millis();
-            // RFC 6455 7.4.1 with the IANA registry: 1012 is a restart.
+            // The IANA registry of RFC 6455 11.7 defines 1012 as a restart of the service.
             self.close(CloseCode::Restart, &format!("{RETRY_AFTER_MS}{wait}"));
         }
         if self.closing.is_none() && self.subscriptions.iter().any(Subscription::is_too_slow) {
-            self.close(CloseCode::Again, "too many events were pending; the cursor still holds");
+            self.close(CloseCode::Again, "too many events were pending; the cursor stays valid");
         }
         if self.closing.is_none() && self.has_expired(cx) {
             self.close(CloseCode::Other(TOKEN_EXPIRED), "the token has expired");
@@ -260,7 +270,7 @@ impl Socket {
         }
         write_frame(&mut self.outgoing, Opcode::Ping, &[]);
         self.timer.restart();
-        // Asks for the next one at once: it may be long until the next poll.
+        // Registers the waker for the next interval at once: nothing else may cause a poll until then.
         let _is_due = self.timer.poll(cx);
     }
 
@@ -268,7 +278,8 @@ impl Socket {
         self.expiry.as_mut().is_some_and(|expiry| expiry.poll(cx))
     }
 
-    /// Commands are carried out one after the other: while one is under way, or replies pile up, none is read.
+    /// Reads and carries out the client's commands, one after the other: none is read while a publish is under way or
+    /// too many bytes are unwritten.
     fn read(&mut self, cx: &mut Context<'_>) {
         loop {
             if let Some(publishing) = &mut self.publishing {
@@ -292,7 +303,8 @@ impl Socket {
         }
     }
 
-    /// What is pending of all subscriptions; the one pending event of the common case as it is, without a copy.
+    /// Takes the pending replies and events of all subscriptions for one write. A single event, the common case, is not
+    /// copied.
     fn write(&mut self, cx: &mut Context<'_>) -> Option<Bytes> {
         for at in 0..self.subscriptions.len() {
             let Poll::Ready(batch) = self.subscriptions[at].poll_next(cx, BATCH_EVENTS) else { continue };
@@ -339,8 +351,20 @@ impl MessageBody for Socket {
     }
 
     fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, Infallible>>> {
+        // The cases of a poll, in order of precedence; the first that applies decides.
+        // 1. The client does not take what was written, and the socket is not closing: wait for it, and read nothing.
+        //    If the connection must end (drain, operator, expired token), the body ends without a close frame.
+        // 2. The last poll had nothing to write, and now the log has a reset or events: write them before reading.
+        // 3. Otherwise do these three in order, and write the frames that they produce, replies before events.
+        //    a. Close by a drain or the operator (code 1012), by the lag rule (1013) or for an expired token (4401). If
+        //       the timer is due, ping a client that was heard since the last ping, and give up any other.
+        //    b. Answer the publish under way, then read messages until there are no more, one is a publish that must
+        //       wait, or too many bytes of replies are unwritten.
+        //    c. Take the pending resets and events of all subscriptions.
+        // 4. No frame is left and closing is done: the body is over.
+        // 5. Otherwise wait for the log, the client, the publish, the timer or the expiry; the next poll writes first.
         if self.closing.is_none() && self.backlog.is_full(cx) {
-            // A client that does not read is not read either. Nothing can be said to it: it is cut where it must end.
+            // The close frame could not be written to a client that does not read.
             let must_end = self.worker.drain.is_on() || self.seat.is_cut() || self.has_expired(cx);
             return if must_end { Poll::Ready(None) } else { Poll::Pending };
         }

@@ -1,4 +1,4 @@
-//! What is agreed on before there is a socket: the encoding, the compression, or why not (RFC 6455 4.2, RFC 7692 5).
+//! The WebSocket handshake: encoding, compression, and the refusal of a bad upgrade (RFC 6455 4.2, RFC 7692 5).
 
 use actix_http::ws::HandshakeError;
 use actix_web::{HttpRequest, http::header};
@@ -6,10 +6,10 @@ use fourways_shared::Code;
 
 use crate::problem::Failure;
 
-/// How a socket speaks.
+/// The negotiated encoding of a socket's messages.
 pub(super) struct Encoding {
     pub(super) is_binary: bool,
-    /// What the client offered and the server took.
+    /// The subprotocol that the server chose; `None` if the client offered none.
     pub(super) offered: Option<&'static str>,
 }
 
@@ -17,7 +17,8 @@ impl Encoding {
     const JSON: &'static str = "fourways.v1.json";
     const CBOR: &'static str = "fourways.v1.cbor";
 
-    /// The first offered subprotocol that is spoken here; JSON if none was offered, so that `websocat` works.
+    /// Chooses the first offered subprotocol that the server supports. If none is offered, the encoding is that of the
+    /// `encoding` parameter, and otherwise JSON, so that `websocat` works.
     pub(super) fn negotiate(request: &HttpRequest, asked: Option<&str>) -> Result<Self, Failure> {
         let is_binary = match asked {
             None | Some("json") => false,
@@ -37,25 +38,25 @@ impl Encoding {
             Some(offered) => Ok(Self { is_binary: offered == Self::CBOR, offered: Some(offered) }),
             None => {
                 let detail =
-                    format!("no offered subprotocol is spoken; allowed are {}, {}", Self::JSON, Self::CBOR);
+                    format!("no offered subprotocol is known; allowed are {}, {}", Self::JSON, Self::CBOR);
                 Err(Failure::new(Code::BadSubprotocol, detail).field("Sec-WebSocket-Protocol"))
             }
         }
     }
 }
 
-/// No message refers to one before it (RFC 7692 7.1.1): so neither side keeps a window, and one compressed event is the
-/// same for everybody. A server may ask for that unasked.
+/// The accepted extension. No message refers to an earlier one (RFC 7692 7.1.1), so neither side keeps a window, and a
+/// compressed event is the same for all subscribers. A server may require this even if the client did not offer it.
 pub(super) const DEFLATE: &str = "permessage-deflate; server_no_context_takeover; client_no_context_takeover";
 
-/// RFC 7692 5.1: one of the offers is permessage-deflate with nothing that is not done here.
+/// Returns true if an offer is permessage-deflate with only parameters that this server supports (RFC 7692 5.1).
 pub(super) fn offers_deflate(request: &HttpRequest) -> bool {
     let values = request.headers().get_all(header::SEC_WEBSOCKET_EXTENSIONS);
     values.filter_map(|value| value.to_str().ok()).flat_map(|value| value.split(',')).any(|offer| {
         let mut parts = offer.split(';').map(str::trim);
         let is_known = |parameter: &str| {
             let name = parameter.split('=').next().unwrap_or_default().trim();
-            // A smaller window for what is sent would have to be kept to.
+            // `server_max_window_bits` is not among them: the server would have to compress within a smaller window.
             ["server_no_context_takeover", "client_no_context_takeover", "client_max_window_bits"]
                 .contains(&name)
         };
@@ -69,7 +70,7 @@ pub(super) fn refused(error: HandshakeError) -> Failure {
             Failure::new(Code::MethodNotAllowed, "a WebSocket is opened with GET")
         }
         HandshakeError::NoWebsocketUpgrade | HandshakeError::NoConnectionUpgrade => {
-            Failure::new(Code::UpgradeRequired, "give Connection: Upgrade and Upgrade: websocket")
+            Failure::new(Code::UpgradeRequired, "send Connection: Upgrade and Upgrade: websocket")
                 .field("Upgrade")
         }
         HandshakeError::NoVersionHeader | HandshakeError::UnsupportedVersion => {

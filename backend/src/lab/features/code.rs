@@ -1,4 +1,4 @@
-//! `GET /v1/lab/code/{feature}`: the whole code of a feature, as it was compiled.
+//! `GET /v1/lab/code/{feature}`: the whole source code of a use case, as it was compiled into this server.
 
 use actix_web::{HttpResponse, http::header, web};
 use fourways_shared::Code;
@@ -17,20 +17,20 @@ struct Answer {
     files: Vec<File>,
 }
 
-/// Files by their place in the repository.
+/// Embeds files by their paths in the repository.
 macro_rules! files {
     ($($path:literal),* $(,)?) => {
         vec![$(File { path: $path, text: include_str!(concat!("../../../../", $path)) }),*]
     };
 }
 
-/// The feature's code, the browser's half first.
+/// Answers with the source files of a use case, the browser's side first.
 ///
 /// # Errors
-/// 404 if there is no such feature.
+/// 404 for an unknown use case.
 pub async fn handle(path: web::Path<String>) -> Result<HttpResponse, Failure> {
     let files = files(&path).ok_or_else(|| {
-        Failure::new(Code::NotFound, format!("there is no feature {:?}", path.as_str())).field("feature")
+        Failure::new(Code::NotFound, format!("there is no use case {:?}", path.as_str())).field("feature")
     })?;
     Ok(HttpResponse::Ok().insert_header((header::CACHE_CONTROL, "no-cache")).json(Answer { files }))
 }

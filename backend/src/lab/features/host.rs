@@ -1,4 +1,4 @@
-//! The dashboard's figures: this machine, this process and this server, as often as somebody wants them.
+//! The publisher of the dashboard's figures: this machine, this process and this server, at the rates that are read.
 
 use std::time::Instant;
 
@@ -13,11 +13,11 @@ use sysinfo::{
 
 use super::{Due, Machine, Readers, Say, until};
 
-/// Without a system to ask, the figures that are its own stay zero; `--source host` says why.
+/// The state of the dashboard. If the system's figures can't be read, nothing is published; `--source host` logs why.
 #[derive(Default)]
 pub(super) struct Host {
     asked: Option<Asked>,
-    /// When the next figures of each rate are due.
+    /// Time when the next figures of each rate are due, in the order of [`RATES`].
     next_us: [u64; RATES.len()],
 }
 
@@ -27,13 +27,13 @@ struct Asked {
     own: Option<Pid>,
     at: Instant,
     cpu_at: Instant,
-    /// Received, sent, published and delivered, when it was asked last.
+    /// Totals at the reading before: bytes received and sent, events published and delivered.
     counted: [u64; 4],
     values: [f64; TILES.len()],
 }
 
 impl Machine for Host {
-    /// Its own topics: so there is a place where their readers are counted.
+    /// Returns the topics of the figures themselves: the log counts subscribers only of topics that it knows.
     fn reads(&self) -> Vec<Filter> {
         RATES.into_iter().filter_map(figures).map(|topic| (&topic).into()).collect()
     }
@@ -49,7 +49,7 @@ impl Machine for Host {
             }
             if *next_us <= now_us {
                 let every_us = 1_000_000 / u64::from(rate);
-                // A late one is not made up for: two figures of the same moment tell nothing.
+                // A late event is not made up for: two readings of the same moment would show nothing new.
                 *next_us = (*next_us + every_us).max(now_us + every_us / 2);
                 if self.asked.is_none() {
                     self.asked = Asked::new().ok();
@@ -77,7 +77,7 @@ impl Asked {
 
     #[expect(clippy::cast_precision_loss, reason = "figures for people")]
     fn look(&mut self, readers: &Readers) {
-        // The kernel's counters are too coarse for shorter intervals than sysinfo's minimum: then the last figure stays.
+        // The kernel's counters are too coarse below sysinfo's minimum interval: until then the last reading stays.
         if self.cpu_at.elapsed() >= MINIMUM_CPU_UPDATE_INTERVAL {
             self.cpu_at = Instant::now();
             self.system.refresh_cpu_usage();
@@ -105,10 +105,10 @@ impl Asked {
         let counted =
             [network.0, network.1, readers.tail.head().0, reads.iter().map(|reads| reads.events).sum()];
         let seconds = self.at.elapsed().as_secs_f64();
-        // Of less than this a rate says nothing.
+        // A rate over a shorter time is too coarse.
         if seconds > 0.05 {
             let rate = |at: usize| counted[at].saturating_sub(self.counted[at]) as f64 / seconds;
-            // At first there is nothing to compare with.
+            // The first reading has nothing to be compared with.
             if self.counted != [0; 4] {
                 [self.values[7], self.values[8]] = [rate(0) / 1e3, rate(1) / 1e3];
                 [self.values[10], self.values[11]] = [rate(2), rate(3)];

@@ -1,8 +1,8 @@
-//! The server's halves of the lab's nine features, each a state machine over events: it hears what is published, its own
-//! words included, and says what follows. Its state is what it heard and nothing else, so it is the same after a restart;
-//! what it does, any program could do with a subscription and a publish.
+//! The server's side of the lab's nine use cases. Each is a state machine over the log: it reads events, its own
+//! included, and publishes those that follow from them. Its state comes from the events alone, so it is the same after
+//! a restart, and any program with a subscription and a publisher could do the same.
 //!
-//! The chat has no half here: a log of messages is all that it needs.
+//! The chat has no state machine here: a log of messages is all that it needs.
 
 pub mod code;
 mod host;
@@ -24,68 +24,69 @@ use fourways_shared::{After, Data, Event, EventId, EventName, Filter, Topic, fea
 use futures_util::future::LocalBoxFuture;
 use serde::Serialize;
 
-use crate::log::{
+use fourways_log::{
     engine::{Append, Clock as _, Draft, Engine, Key, SystemClock, Tail},
     subscription::{Batch, Subscription},
 };
 
-/// How long after its last reader a topic still counts as read: longer than a short poll's usual pause.
+/// Time that a topic counts as read after its last subscriber: longer than the usual pause between two short polls.
 const GRACE: Duration = Duration::from_secs(12);
-/// How long to wait after the log refused.
+/// Pause after the log refused an event, or after a machine did not read back an event that it had published.
 const REFUSED: Duration = Duration::from_secs(1);
-/// Longest sleep, so that nothing depends on a wake-up alone.
+/// Longest sleep, so that no machine depends on being woken.
 const IDLE: Duration = Duration::from_secs(1);
 
-/// A feature's half on the server.
+/// The server's side of a use case: a state machine over the log.
 trait Machine {
-    /// What it hears, from the oldest that is kept.
+    /// Returns the topics and patterns that the machine reads, from the earliest retained event on.
     fn reads(&self) -> Vec<Filter>;
 
-    /// Takes an event that came at this time, in the order of the log. Its own come here too, and only here does it learn of
-    /// them.
+    /// Applies an event that arrived at this time, in the order of the log. The machine's own events arrive here too,
+    /// and only here does it learn that they were published.
     fn hear(&mut self, event: &Event, at_us: u64);
 
-    /// What is to be said at this time, which never goes back, and in how long to ask again if nothing is heard. It is not
-    /// asked while there is something to hear.
+    /// Returns the events to publish at this time, which never goes back, and the time until the next call if no event
+    /// arrives. Not called while there are events to read.
     fn due(&mut self, now_us: u64, readers: &mut Readers) -> Due;
 }
 
-/// What a machine wants.
+/// The result of [`Machine::due`]: the events to publish now, and the time until the next call. Without a time, the
+/// next call comes at once after events, and otherwise after [`IDLE`].
 #[derive(Default)]
 struct Due {
     says: Vec<Say>,
     again: Option<Duration>,
 }
 
-/// Something to publish.
+/// An event that a machine wants published.
 struct Say {
     topic: Topic,
     data: Data,
-    /// So that it is said once, and believed.
+    /// Idempotency key, which makes a repeated publish harmless and marks the event as the server's.
     key: Option<EventId>,
 }
 
 impl Say {
-    /// `None` for a topic that can't be.
+    /// Creates an event without a key; `None` without a topic.
     fn of<T: Serialize>(topic: Option<Topic>, said: &T) -> Option<Self> {
         Some(Self { topic: topic?, data: Data::json(said), key: None })
     }
 
-    /// Said once on its topic, and known by its key for the server's word.
+    /// Gives the event a key, so that it is published only once on its topic and readers know it as the server's.
     fn once(mut self, key: &str) -> Self {
         self.key = format!("{}{key}", EventId::SERVER).parse().ok();
         self
     }
 }
 
-/// Who reads what a machine would say; saying it to nobody is not worth it.
+/// A machine's view of which topics are read, since publishing live data to nobody is a waste. Each machine owns one.
 struct Readers {
     tail: Arc<Tail>,
     seen: HashMap<Topic, (u32, Option<Instant>)>,
 }
 
 impl Readers {
-    /// Somebody reads the topic, or did until a moment ago.
+    /// True if the topic has a subscriber, or had one within [`GRACE`].
     fn has(&mut self, topic: &Topic) -> bool {
         let begun = self.tail.reads_begun(topic);
         let seen = self.seen.entry(topic.clone()).or_default();
@@ -96,7 +97,8 @@ impl Readers {
     }
 }
 
-/// Each of them, to be run until it is dropped. They are apart, so that one that fails takes no other with it.
+/// Returns the futures of all machines; each runs until it is dropped. They are separate so that a machine that panics
+/// stops no other.
 pub fn all(engine: &Arc<dyn Engine>) -> [LocalBoxFuture<'static, ()>; 8] {
     [
         Box::pin(drive(Arc::clone(engine), host::Host::default())),
@@ -116,7 +118,7 @@ async fn drive(engine: Arc<dyn Engine>, mut machine: impl Machine) {
     let mut readers = Readers { tail: Arc::clone(tail), seen: HashMap::new() };
     let mut is_answered = true;
     let time = Time::begin();
-    // What was published before this: how long ago is what the system's clock says, but not after now.
+    // Events up to this offset were published before the start: their time is that of the log, but never in the future.
     let before = tail.head();
     let hear = |machine: &mut _, batch: &Batch| {
         for event in &batch.events {
@@ -133,7 +135,7 @@ async fn drive(engine: Arc<dyn Engine>, mut machine: impl Machine) {
             is_answered |= hear(&mut machine, &batch);
         }
         if !is_answered {
-            // What it said is known, and yet it did not hear of it: saying it at once again would not help.
+            // The log knows the key of an event that the machine did not read: publishing it at once would not help.
             tokio::time::sleep(REFUSED).await;
         }
         let Due { says, again } = machine.due(time.now_us(), &mut readers);
@@ -143,8 +145,8 @@ async fn drive(engine: Arc<dyn Engine>, mut machine: impl Machine) {
             let drafts = vec![Draft { name: EventName::DEFAULT, data }];
             let key = key.map(|id| Key { id, by: None });
             if let Err(error) = engine.append(Append { topic, drafts, key }).await {
-                // It is due again: what was not heard was not said.
-                tracing::warn!(%error, "a feature could not say what it had to");
+                // The event is due again: a machine counts an event as published when it has read it.
+                tracing::warn!(%error, "a use case could not publish its event");
                 tokio::time::sleep(REFUSED).await;
                 break;
             }
@@ -158,13 +160,13 @@ async fn drive(engine: Arc<dyn Engine>, mut machine: impl Machine) {
     }
 }
 
-/// A pattern, as a machine names what it hears.
+/// Parses a pattern for [`Machine::reads`].
 fn filter(text: &str) -> Option<Filter> {
     text.parse().ok()
 }
 
-/// The time that machines go by: the system's when they began, and from there on what has passed, so that a clock that is
-/// set neither halts them nor has them make up for what never was.
+/// The clock of a machine: the system's time at its start plus the time that has passed since. Setting the system's
+/// clock thus neither stops a machine nor makes it catch up on time that never passed.
 struct Time {
     began_us: u64,
     clock: SystemClock,
@@ -181,12 +183,12 @@ impl Time {
     }
 }
 
-/// Time until then; none if it has passed.
+/// Returns the time from `now_us` until `then_us`; zero if it has passed.
 const fn until(then_us: u64, now_us: u64) -> Duration {
     Duration::from_micros(then_us.saturating_sub(now_us))
 }
 
-/// The visitor that a topic `feature.NAME.VISITOR…` belongs to.
+/// Returns the id of the visitor that a topic `feature.NAME.VISITOR…` belongs to.
 fn visitor<'a>(topic: &'a Topic, name: &str) -> Option<&'a str> {
     feature::rest(topic, name)?.split('.').next()
 }

@@ -1,4 +1,4 @@
-//! What happened to a visitor's orders, uploads and trades, as one feed of notices.
+//! The publisher of notices: one feed per visitor of what happened to its orders, uploads and trades.
 
 use std::collections::{HashMap, VecDeque};
 
@@ -9,15 +9,16 @@ use fourways_shared::{
 
 use super::{Due, Machine, Readers, Say, filter, visitor};
 
-/// Notices that wait to be said.
+/// Most notices that wait to be published; further ones are left out.
 const MAX_PENDING: usize = 10_000;
-/// Visitors of whom it is known what they were told last. One that is forgotten is told nothing twice: a notice has a key.
+/// Most visitors whose last notice is remembered; beyond it, all are forgotten. No visitor gets a notice twice even
+/// then, since each has a key.
 const MAX_TOLD: usize = 50_000;
 
 #[derive(Default)]
 pub(super) struct Notices {
     pending: VecDeque<(Box<str>, notice::Said, Offset)>,
-    /// For each visitor, the event that it was told of last.
+    /// For each visitor, the offset of the last event that it got a notice of.
     told: HashMap<Box<str>, Offset>,
 }
 
@@ -42,7 +43,7 @@ impl Machine for Notices {
             return;
         }
         let Some((visitor, about, text)) = happened(event) else { return };
-        // A name that leaves no room for this topic is no visitor's.
+        // An id that is too long for the topic of its notices belongs to no visitor.
         if notice::notices(visitor).is_none() {
             return;
         }
@@ -62,7 +63,7 @@ impl Machine for Notices {
     }
 }
 
-/// To whom something happened, what it is about, and what.
+/// Returns the visitor that an event concerns, and the subject and text of its notice; `None` if it needs no notice.
 fn happened(event: &Event) -> Option<(&str, &'static str, String)> {
     if let Some(visitor) = visitor(&event.topic, "orders") {
         return match feature::read_servers(event)? {

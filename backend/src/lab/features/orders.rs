@@ -1,4 +1,4 @@
-//! The shop behind "your order shipped": what a visitor orders is paid, packed, shipped and delivered in its time.
+//! The shop behind "your order shipped": each order of a visitor is paid, packed, shipped and delivered at set times.
 
 use std::collections::BTreeMap;
 
@@ -12,7 +12,7 @@ use fourways_shared::{
 
 use super::{Due, Machine, Readers, Say, filter, until};
 
-/// Orders that are on their way at once; the shop is closed to more.
+/// Most open orders at once; further ones are ignored.
 const MAX_ORDERS: usize = 10_000;
 
 #[derive(Default)]
@@ -38,7 +38,7 @@ impl Machine for Orders {
                 let order = Order { topic: event.topic.clone(), item, placed_us: at_us, next: Step::Paid };
                 self.open.insert(event.cursor.offset, order);
             }
-            // Of the shop's own moves: a stranger's would let an order go.
+            // Only the shop's own moves count: a move by a stranger could end an order.
             Some(Said::Moved { order, step, .. }) if feature::is_servers(event) => {
                 match Step::ALL.into_iter().find(|later| *later > step) {
                     Some(next) => {

@@ -1,4 +1,4 @@
-//! The referee of the game: whose pointer is first at the ball in the order of the log has caught it.
+//! The referee of the game: the pointer that reaches the ball first, in the order of the log, has caught it.
 
 use fourways_shared::{
     Event, Filter,
@@ -11,7 +11,7 @@ use fourways_shared::{
 use super::{Due, Machine, Readers, Say};
 
 pub(super) struct Pointers {
-    /// The ball that lies there.
+    /// Number of the current ball.
     n: u32,
     caught: Option<Caught>,
 }
@@ -29,7 +29,7 @@ impl Machine for Pointers {
 
     fn hear(&mut self, event: &Event, _: u64) {
         if Some(&event.topic) == pointer::game().as_ref() {
-            // Anybody may publish here; only the referee's own word counts.
+            // Anybody may publish here; only the referee's own events count.
             if let Some(Caught { n, .. }) = feature::read_servers(event)
                 && let Some(next) = n.checked_add(1)
             {

@@ -1,4 +1,4 @@
-//! The match: a real one's goals, minute by minute, faster. It goes on while somebody watches.
+//! The live score: the goals of a real match, minute by minute and faster. The match advances while somebody reads it.
 
 use std::{sync::LazyLock, time::Duration};
 
@@ -13,9 +13,9 @@ use serde::Deserialize;
 
 use super::{Due, Machine, Readers, Say, until};
 
-/// The World Cup 2022, from openfootball (public domain); see `backend/data/README.md`.
+/// Record of the World Cup 2022, from openfootball (public domain); see `backend/data/README.md`.
 const RECORD: &str = include_str!("../../../data/worldcup-2022.json");
-/// Between the end of a match and the next.
+/// Pause between the end of a match and the next.
 const PAUSE_US: u64 = 8_000_000;
 
 static MATCHES: LazyLock<Vec<Match>> = LazyLock::new(|| {
@@ -45,9 +45,9 @@ struct Match {
 
 #[derive(Deserialize)]
 struct Result {
-    /// After extra time, where there was one.
+    /// Score after extra time, if the match had one.
     et: Option<[u32; 2]>,
-    /// Of the shoot-out.
+    /// Score of the shoot-out, if there was one.
     p: Option<[u32; 2]>,
 }
 
@@ -56,7 +56,8 @@ impl Match {
         if self.score.et.is_some() { 120 } else { 90 }
     }
 
-    /// Its goals of a minute; what fell in added time is of the half's last.
+    /// Returns the goals of a minute with the indices of their teams; a goal in added time counts for the last minute
+    /// of its half.
     fn goals(&self, minute: u32) -> impl Iterator<Item = (usize, &Goal)> {
         let first = self.goals1.iter().map(|goal| (0, goal));
         let second = self.goals2.iter().map(|goal| (1, goal));
@@ -67,8 +68,9 @@ impl Match {
 #[derive(Default)]
 pub(super) struct Score {
     state: Option<State>,
-    /// When it was last told how it stands, and where in the log.
+    /// Time when the last update arrived.
     told_us: u64,
+    /// Offset of the last update.
     told_at: Offset,
     wish: Option<Wish>,
 }
@@ -80,7 +82,7 @@ impl Machine for Score {
 
     fn hear(&mut self, event: &Event, at_us: u64) {
         if let Some(Update { state, change }) = feature::read_servers(event) {
-            // An older server's record may have had other matches.
+            // The record of an older server may have had other matches.
             if state.number >= MATCHES.len() || !SPEEDS.contains(&state.speed) {
                 return;
             }
@@ -116,7 +118,7 @@ impl Machine for Score {
             }
         };
         let say = |(at, update): (usize, &Update)| {
-            // What follows an update is said once.
+            // The key comes from the offset of the last update, so each update is followed by the next one only once.
             Say::of(Some(told.clone()), update).map(|say| say.once(&format!("{}-{at}", self.told_at.0)))
         };
         let says = updates.iter().enumerate().filter_map(say).collect();
@@ -146,7 +148,7 @@ fn begin(Wish { number, speed }: Wish) -> Vec<Update> {
     vec![Update { change: Change::KickOff, state }]
 }
 
-/// What the next minute brought.
+/// Returns the updates of the next minute: one per goal, then the new minute or the end of a half.
 fn minute(state: &State) -> Vec<Update> {
     let Some(played) = MATCHES.get(state.number) else { return Vec::new() };
     let mut state = State { minute: state.minute.saturating_add(1), ..state.clone() };

@@ -1,5 +1,5 @@
-//! The keeper of the texts: it merges what everybody writes, as every writer does, and puts the whole text down now and then,
-//! so that nobody who comes has to read everything from the beginning.
+//! The keeper of the texts: it merges all edits, like every page does, and publishes a snapshot of a text from time to
+//! time, so that a new reader need not read every edit from the beginning.
 
 use std::{
     collections::BTreeMap,
@@ -18,10 +18,11 @@ use yrs::{Doc, ReadTxn as _, StateVector, Transact as _, Update, updates::decode
 
 use super::{Due, Machine, Readers, Say, filter};
 
-/// Edits after which the whole text is put down.
+/// Number of edits after which a snapshot is published.
 const EDITS: u32 = 100;
-/// Texts that are kept, and the largest of them: put down, and what was written since.
+/// Most texts that are kept; edits of further ones are ignored.
 const MAX_TEXTS: usize = 100;
+/// Size of the largest text, in bytes of base64: its last snapshot and the edits since.
 const MAX_BYTES: usize = 4 << 20;
 
 #[derive(Default)]
@@ -33,10 +34,11 @@ pub(super) struct Texts {
 struct Text {
     doc: Doc,
     through: Offset,
-    /// Edits since the text was put down.
+    /// Number of edits since the last snapshot.
     edits: u32,
-    /// Of the text as it was put down, and of the edits since.
+    /// Size of the last snapshot and of the edits since, in bytes of base64.
     bytes: usize,
+    /// True once the text was larger than [`MAX_BYTES`]: it gets no further snapshot.
     is_too_large: bool,
 }
 
@@ -65,7 +67,7 @@ impl Machine for Texts {
         let text = self.texts.entry(name.into()).or_default();
         if !text.is_too_large && text.merge(&update) {
             text.bytes += update.len();
-            // Where it stops being put down, readers go on from what was.
+            // Readers of a text that gets no further snapshot continue from its last one.
             text.is_too_large = text.bytes > MAX_BYTES;
             text.edits += 1;
         }
@@ -87,9 +89,9 @@ impl Machine for Texts {
 }
 
 impl Text {
-    /// False: it is no update, and left out, as every writer leaves it out too.
+    /// Merges an update in base64. False if the update is invalid: it is left out, as every page leaves it out too.
     fn merge(&self, update: &str) -> bool {
-        // Anybody may have written it: should the library stumble over it, that is the end of this update, not of the task.
+        // Anybody may have written the update: if the library panics over it, only the update is left out.
         let merged = catch_unwind(AssertUnwindSafe(|| {
             let bytes = BASE64_STANDARD.decode(update).ok().filter(|bytes| feature::is_plain(bytes))?;
             self.doc.transact_mut().apply_update(Update::decode_v1(&bytes).ok()?).ok()

@@ -1,7 +1,7 @@
-//! The exchange: prices of the past, played again, are the market; a visitor's order waits in the book until the market
-//! comes to it.
+//! The exchange: the market replays historical prices, and an order waits in the book until its limit is reached.
 //!
-//! Where the market stands follows from the time alone, so a restart changes nothing but what fell into it.
+//! The state of the market follows from the time alone, so a restart changes nothing, except that no order is filled at
+//! a price of the time when the server was down.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -19,19 +19,20 @@ use fourways_shared::{
 
 use super::{Due, Machine, Readers, Say, filter, until};
 
-/// Open and close of each day, from `bokeh_sampledata` on the Python index (public domain); see `backend/data/README.md`.
+/// Opening and closing prices of each day, from `bokeh_sampledata` on the Python index (public domain); see
+/// `backend/data/README.md`.
 const RECORD: &str = include_str!("../../../data/prices.csv");
-/// Orders of one visitor that may wait at once.
+/// Most open orders of one visitor.
 const MAX_OPEN: usize = 50;
-/// Orders that are answered in one turn.
+/// Most orders that are answered in one turn.
 const MAX_ANSWERS: usize = 64;
-/// Orders that may wait in all.
+/// Most open orders of all visitors, and most that wait for an answer.
 const MAX_BOOK: usize = 20_000;
-/// Prices of the book that are told.
+/// Number of prices on each side of the book that are published.
 const DEPTH: usize = 8;
 const STEP_US: u64 = 1_000_000 / STEPS_PER_S;
 
-/// For each symbol the prices in order, with their days.
+/// The prices of each symbol in order, in cents and with their days.
 static MARKET: LazyLock<[Vec<(u64, &'static str)>; SYMBOLS.len()]> = LazyLock::new(|| {
     let mut market: [Vec<(u64, &'static str)>; SYMBOLS.len()] = Default::default();
     for line in RECORD.lines().skip(1) {
@@ -47,17 +48,17 @@ static MARKET: LazyLock<[Vec<(u64, &'static str)>; SYMBOLS.len()]> = LazyLock::n
 
 #[derive(Default)]
 pub(super) struct Trades {
-    /// Placed and neither accepted nor refused.
+    /// Orders that were placed and neither accepted nor rejected.
     asked: BTreeMap<Offset, Order>,
-    /// In the book.
+    /// Orders in the book.
     open: BTreeMap<Offset, Order>,
-    /// To be taken out of the book.
+    /// Orders that are to be removed from the book.
     cancelled: BTreeSet<Offset>,
-    /// Symbols whose book is not as it was told.
+    /// Symbols whose book has changed since it was published.
     changed: BTreeSet<usize>,
-    /// Up to which step the market was looked at.
+    /// Last step of the market at which orders were compared with prices.
     step: u64,
-    /// The last quote of each topic that was told, by its number.
+    /// Number of the last quote that was published on each topic, by rate and symbol.
     quoted: [[u64; SYMBOLS.len()]; RATES.len()],
 }
 
@@ -70,7 +71,7 @@ struct Order {
 }
 
 impl Machine for Trades {
-    /// The topics of quotes too: so there is a place where their readers are counted.
+    /// Returns the topics of the quotes too: the log counts subscribers only of topics that it knows.
     fn reads(&self) -> Vec<Filter> {
         let quotes = RATES.into_iter().flat_map(|rate| SYMBOLS.map(|symbol| trade::quotes(symbol, rate)));
         let quotes = quotes.flatten().map(|topic| (&topic).into());
@@ -81,7 +82,7 @@ impl Machine for Trades {
         if feature::rest(&event.topic, "trades").is_none() {
             return;
         }
-        // Anybody may publish here; only the exchange's own answers count.
+        // Anybody may publish here; only answers of the exchange itself count.
         let is_own = feature::is_servers(event);
         match feature::read(event) {
             Some(
@@ -131,7 +132,7 @@ impl Machine for Trades {
                     continue;
                 }
                 is_watched = true;
-                // Each symbol has its share of the rate.
+                // The rate is divided equally among the symbols.
                 let n = now_us * u64::from(rate) / SYMBOLS.len() as u64 / 1_000_000;
                 if n > *quoted {
                     *quoted = n;
@@ -145,7 +146,7 @@ impl Machine for Trades {
 }
 
 impl Trades {
-    /// Lets orders into the book, or not; a crowd of them in several turns, so that prices go on between.
+    /// Accepts or rejects waiting orders, at most [`MAX_ANSWERS`] a turn, so that prices are published in between.
     fn answer(&self, says: &mut Vec<Say>) {
         let mut accepted: Vec<&Topic> = Vec::new();
         for (offset, order) in self.asked.iter().take(MAX_ANSWERS) {
@@ -155,9 +156,9 @@ impl Trades {
             };
             let why = match order {
                 Order { symbol: None, .. } => "there is no such symbol",
-                Order { cents: 0, .. } | Order { quantity: 0, .. } => "a price and a quantity are above zero",
+                Order { cents: 0, .. } | Order { quantity: 0, .. } => "price and quantity must be above zero",
                 _ if self.open.len() + accepted.len() >= MAX_BOOK => "the book is full",
-                _ if own(&accepted) >= MAX_OPEN => "too many of your orders wait",
+                _ if own(&accepted) >= MAX_OPEN => "you have too many open orders",
                 _ => "",
             };
             let said = match why {
@@ -172,7 +173,7 @@ impl Trades {
         }
     }
 
-    /// What the market came to between two steps, and what was cancelled before that.
+    /// Returns the ends of orders: the cancelled ones, and those whose limit the market reached between two steps.
     fn fills(&self, from: u64, now: u64) -> impl Iterator<Item = Say> {
         self.open.iter().filter_map(move |(offset, order)| {
             let said = if self.cancelled.contains(offset) {
@@ -186,7 +187,7 @@ impl Trades {
                 let cents = (from..=now).map(|step| price(symbol, step).0).find(is_met)?;
                 Said::Filled { order: *offset, cents }
             };
-            // One key for both: an order ends once.
+            // Both ends have the same key, so that an order ends only once.
             Say::of(Some(order.topic.clone()), &said).map(|say| say.once(&format!("end-{}", offset.0)))
         })
     }
@@ -204,7 +205,7 @@ impl Trades {
     }
 }
 
-/// What a symbol costs at a step of the market, which begins again when the record ends.
+/// Returns the price of a symbol in cents at a step of the market, and its day. The record repeats when it ends.
 fn price(symbol: usize, step: u64) -> (u64, &'static str) {
     let prices = &MARKET[symbol];
     let length = prices.len().max(1) as u64;

@@ -1,5 +1,6 @@
-//! What is done with an uploaded file: its pieces come in as events, then it is hashed, packed and indexed, a slice at a
-//! time, so that everybody else gets their turn. A restart begins again where the log ends.
+//! The processing of uploaded files: the pieces of a file arrive as events, then it is hashed, packed and indexed, a
+//! slice at a time, so that other tasks get their turn. After a restart, an unfinished file is rebuilt from its pieces
+//! in the log and processed again from the first step.
 
 use std::{
     collections::{BTreeMap, HashMap},
@@ -19,20 +20,22 @@ use sha2::{Digest as _, Sha256};
 
 use super::{Due, Machine, Readers, Say, filter};
 
-/// Done in one turn.
+/// Bytes of each file that are processed in one turn.
 const SLICE: usize = 256 * 1024;
-/// Files that are in the works at once, and bytes of them.
+/// Most files that are processed at once.
 const MAX_JOBS: usize = 32;
+/// Most bytes that all of these files may have together.
 const MAX_HELD: u64 = 128 << 20;
-/// A file whose pieces stop coming is given up after this.
+/// Time without a piece after which an unfinished file is given up.
 const PATIENCE_US: u64 = 15 * 60 * 1_000_000;
-/// Different words that are counted; of more, those that come first.
+/// Most different words that are counted in a file; later ones are left out.
 const MAX_WORDS: usize = 50_000;
+/// Number of the most common words that are reported.
 const SHOWN: usize = 8;
 
 #[derive(Default)]
 pub(super) struct Uploads {
-    /// By visitor and job, as their topics end.
+    /// Unfinished jobs, by the end of their topics: `VISITOR.JOB`.
     jobs: BTreeMap<Box<str>, Job>,
 }
 
@@ -41,26 +44,26 @@ struct Job {
     of: u64,
     bytes: Vec<u8>,
     heard_us: u64,
-    /// How many bytes were said to be here.
+    /// Number of received bytes that was published last.
     said: u64,
-    /// Why it won't be taken.
+    /// Reason for the refusal of the file.
     refused: Option<String>,
     work: Option<Box<Work>>,
 }
 
-/// A file that is here whole.
+/// The processing of a file that has arrived whole.
 struct Work {
     step: Step,
     done: usize,
     hash: Sha256,
     packed: DeflateEncoder<Counted>,
     words: HashMap<Box<str>, u64>,
-    /// The beginning of a word whose end is in the next slice.
+    /// Beginning of the current word, whose end may be in the next slice.
     begun: String,
     found: Found,
 }
 
-/// Counts what is written to it, and forgets it.
+/// A writer that counts bytes and discards them.
 #[derive(Default)]
 struct Counted(u64);
 
@@ -97,9 +100,9 @@ impl Machine for Uploads {
             Some(Said::Begun { bytes, .. }) if !self.jobs.contains_key(name) => {
                 let promised: u64 = self.jobs.values().map(|job| job.of.min(MAX_BYTES)).sum();
                 let refused = if bytes > MAX_BYTES {
-                    Some(format!("it has {bytes} bytes; allowed are {MAX_BYTES}"))
+                    Some(format!("it has {bytes} bytes; at most {MAX_BYTES} are allowed"))
                 } else if self.jobs.len() >= MAX_JOBS || promised + bytes > MAX_HELD {
-                    Some("too many files are in the works; try again later".to_owned())
+                    Some("too many files are being processed; try again later".to_owned())
                 } else {
                     None
                 };
@@ -126,7 +129,7 @@ impl Machine for Uploads {
             let is_whole = job.bytes.len() as u64 == job.of;
             let is_left = !is_whole && now_us > job.heard_us + PATIENCE_US;
             let refused =
-                job.refused.clone().or_else(|| is_left.then(|| "its pieces stopped coming".to_owned()));
+                job.refused.clone().or_else(|| is_left.then(|| "its pieces stopped arriving".to_owned()));
             let said = match refused {
                 Some(why) => Some(Said::Refused { why: why.into() }),
                 None => job.go_on(),
@@ -144,7 +147,7 @@ impl Machine for Uploads {
 }
 
 impl Job {
-    /// Does a slice of what is to be done; what there is to say of it.
+    /// Processes the next slice; returns the progress or the result, or `None` if nothing changed.
     fn go_on(&mut self) -> Option<Said> {
         let here = self.bytes.len() as u64;
         if here < self.of || self.work.is_none() {
@@ -175,7 +178,7 @@ impl Work {
         }
     }
 
-    /// What was gone on with; `None` once everything is done.
+    /// Processes the next slice and returns its step; `None` once every step is done.
     fn slice(&mut self, bytes: &[u8]) -> Option<Step> {
         if self.done == bytes.len() && self.done > 0 || bytes.is_empty() {
             let next = Step::ALL.into_iter().find(|step| *step > self.step);
@@ -183,14 +186,14 @@ impl Work {
             (self.step, self.done) = (next?, 0);
         }
         let mut slice = &bytes[self.done..bytes.len().min(self.done + SLICE)];
-        // No character is torn.
+        // A full slice ends after an ASCII byte, so that no character is split.
         if let Some(last) = slice.iter().rposition(u8::is_ascii).filter(|_| slice.len() == SLICE) {
             slice = &slice[..=last];
         }
         match self.step {
             Step::Receive => {}
             Step::Hash => self.hash.update(slice),
-            // Into a counter, which takes everything.
+            // The result is ignored: the writer is a counter, which never fails.
             Step::Pack => drop(self.packed.write_all(slice)),
             Step::Index => self.index(slice),
         }
@@ -221,7 +224,7 @@ impl Work {
         }
     }
 
-    /// Bytes that are no UTF-8 end a word.
+    /// Counts the lines and words of a slice. Bytes that are not UTF-8 end a word.
     fn index(&mut self, slice: &[u8]) {
         self.found.lines += slice.iter().map(|byte| u64::from(*byte == b'\n')).sum::<u64>();
         for chunk in slice.utf8_chunks() {

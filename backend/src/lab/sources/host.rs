@@ -1,4 +1,4 @@
-//! This machine's own figures: real input that is always there.
+//! The figures of the machine that the server runs on: real data that is always available.
 
 use std::{sync::Arc, time::Duration};
 
@@ -7,18 +7,19 @@ use serde::Serialize;
 use sysinfo::{MINIMUM_CPU_UPDATE_INTERVAL, Networks, System};
 use tokio::time::{MissedTickBehavior, interval};
 
-use crate::log::engine::{Append, Draft, Engine};
+use fourways_log::engine::{Append, Draft, Engine};
 
-/// Publishes to `host.cpu`, `host.memory`, `host.load` and `host.network`, each `rate` times a second, until dropped.
+/// Publishes to `host.cpu`, `host.memory`, `host.load` and `host.network`, each `rate` times a second, until the future
+/// is dropped. Ends at once if the system's figures can't be read.
 pub async fn run(engine: Arc<dyn Engine>, rate: f64) {
     let mut host = match Host::new() {
         Ok(host) => host,
         Err(error) => {
-            return tracing::warn!(%error, "this system's figures can't be read; the host source is off");
+            return tracing::warn!(%error, "can't read this system's figures; the host source is off");
         }
     };
     let mut ticks = interval(Duration::from_secs_f64(1.0 / rate));
-    // A late tick is not made up for: two figures of the same moment tell nothing.
+    // A late tick is not made up for: two readings of the same moment would show nothing new.
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         ticks.tick().await;
@@ -41,7 +42,7 @@ struct Host {
 
 #[derive(Serialize)]
 struct Cpu {
-    /// Over all cores, since the figure before.
+    /// Use of all cores together since the reading before.
     percent: f32,
     cores: Vec<f32>,
 }
@@ -84,7 +85,8 @@ impl Host {
             .chain(load)
     }
 
-    /// The kernel's counters are too coarse for shorter intervals than sysinfo's minimum: then the last figure stays.
+    /// Returns the use of the CPU. The kernel's counters are too coarse for intervals below sysinfo's minimum, within
+    /// which the last reading is repeated.
     fn cpu(&mut self) -> Data {
         if self.cpu_read_at.elapsed() >= MINIMUM_CPU_UPDATE_INTERVAL {
             self.system.refresh_cpu_usage();

@@ -1,4 +1,4 @@
-//! Counts the parts of a visitor's exchange, and makes wire records of them if its page watches.
+//! The meter of a visitor's exchange: it counts the parts, and makes wire records of them if the page watches.
 
 use std::sync::Arc;
 
@@ -10,7 +10,7 @@ use fourways_shared::{
 use super::dissect::Sink;
 use crate::{clock, lab::visitors::Visitor};
 
-/// One connection's.
+/// The meter of one exchange at a time: of a connection with HTTP/1.1, of a stream with HTTP/2.
 pub(super) struct Meter {
     visitor: Arc<Visitor>,
     connection: u32,
@@ -24,9 +24,9 @@ pub(super) struct Meter {
 
 #[derive(Default)]
 struct Side {
-    /// The unit under way.
+    /// Record of the current unit; `None` if the page does not watch.
     record: Option<WireRecord>,
-    /// What the exchange came to: of a poll that brought nothing, all of it was in vain.
+    /// Bytes of the exchange so far; those of an empty poll are moved to the counts of empty polls.
     spent: Split,
 }
 
@@ -44,7 +44,7 @@ impl Meter {
         }
     }
 
-    /// A request begins.
+    /// Begins a request: resets the meter, and counts the request and a new connection.
     pub(super) fn begin(&mut self, technique: Technique, n: u32, is_new_connection: bool) {
         (self.technique, self.n) = (technique, n);
         (self.up, self.down) = (Side::default(), Side::default());
@@ -55,17 +55,17 @@ impl Meter {
         });
     }
 
-    /// Takes what was read.
+    /// Returns the sink for bytes that were read from the client.
     pub(super) const fn up(&mut self) -> Half<'_> {
         Half { meter: self, is_up: true }
     }
 
-    /// Takes what was written.
+    /// Returns the sink for bytes that were written to the client.
     pub(super) const fn down(&mut self) -> Half<'_> {
         Half { meter: self, is_up: false }
     }
 
-    /// The head of the unit under way, in words.
+    /// Adds the text of a compressed head to the record of the current unit.
     pub(super) fn decoded(&mut self, is_up: bool, text: &str) {
         let side = if is_up { &mut self.up } else { &mut self.down };
         if let Some(record) = &mut side.record {
@@ -73,7 +73,8 @@ impl Meter {
         }
     }
 
-    /// The answer is whole. A poll without an event was in vain, whatever its headers said.
+    /// Ends the exchange once its answer is whole. The bytes of a poll without an event are counted as those of an
+    /// empty poll, headers included.
     pub(super) fn is_over(&mut self) {
         let is_poll = matches!(self.technique, Technique::ShortPoll | Technique::LongPoll);
         let is_empty = matches!(self.status, 200 | 204 | 304) && self.down.spent.payload == 0;
@@ -82,7 +83,7 @@ impl Meter {
         }
         let (up, down) = (self.up.spent, self.down.spent);
         self.visitor.count(self.technique, |counts| {
-            // Counts may have been set to zero meanwhile.
+            // The counts may have been reset to zero since the request began.
             let take = |from: &mut Split, what: Split| {
                 from.headers = from.headers.saturating_sub(what.headers);
                 from.framing = from.framing.saturating_sub(what.framing);
@@ -95,7 +96,7 @@ impl Meter {
         });
     }
 
-    /// A fault ends the connection.
+    /// Records that a fault cut the connection.
     pub(super) fn cut(&mut self) {
         self.down.record = None;
         self.down().end(Unit::Cut, 0);

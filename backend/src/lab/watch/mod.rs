@@ -1,7 +1,8 @@
-//! The lab's watch over connections: it counts a visitor's streams part by part, and lets the visitor's own faults happen to them.
+//! The lab's watch over connections: it counts a visitor's streams part by part, and applies the visitor's faults.
 //!
-//! The watch stands between the socket and HTTP, as a proxy would: its counts are those of the kernel, and no delivery knows
-//! of faults. A connection whose requests carry no lab id costs one comparison for each read.
+//! The watch stands between the socket and HTTP, like a proxy: it counts the bytes that the kernel reads and writes,
+//! and no delivery knows of faults. On a connection without a lab id, a read costs one comparison, or the parsing of
+//! the first line of a request to the API.
 
 pub(super) mod dissect;
 mod meter;
@@ -25,12 +26,13 @@ use self::{
 use super::visitors::Visitors;
 use crate::net::tap::{Socket, Watch};
 
-/// Watches a connection that speaks HTTP/1.1.
+/// Returns a watch for a connection that speaks HTTP/1.1: it counts, and applies faults.
 pub fn http1(visitors: Arc<Visitors>) -> Box<dyn Watch> {
     Box::new(Http1 { visitors, visit: None })
 }
 
-/// Watches one that speaks HTTP/2: it is counted, and not broken, since everything of a browser shares it.
+/// Returns a watch for a connection that speaks HTTP/2: it counts, and applies no faults, since all requests of a
+/// browser share the connection.
 pub fn http2(visitors: Arc<Visitors>) -> Box<dyn Watch> {
     Box::new(Http2(Streams::new(visitors)))
 }
@@ -38,7 +40,7 @@ pub fn http2(visitors: Arc<Visitors>) -> Box<dyn Watch> {
 #[derive(Debug)]
 struct Http1 {
     visitors: Arc<Visitors>,
-    /// Only while the last request was a visitor's.
+    /// State of the visitor's requests; `None` unless the last request was a visitor's.
     visit: Option<Box<Visit>>,
 }
 

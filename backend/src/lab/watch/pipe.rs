@@ -1,4 +1,5 @@
-//! One direction of a connection while it has a fault: bytes that wait for their time. It reads no clock.
+//! One direction of a connection with a fault: a queue of bytes that are held back. It takes the time as an argument
+//! and reads no clock.
 
 use std::{
     collections::VecDeque,
@@ -8,12 +9,12 @@ use std::{
 use bytes::{Buf as _, Bytes};
 use fourways_shared::lab::{Fault, FaultKind};
 
-/// A sender is made to wait when so many bytes are under way, as a network's window does.
+/// Number of held bytes at which the sender has to wait, like the window of a network connection.
 const MAX_BYTES: usize = 256 * 1024;
-/// A slow line passes on what it carries in so much time.
+/// Interval between the pieces that a slow line releases.
 const SLICE: Duration = Duration::from_millis(50);
 
-/// Bytes under way, in order.
+/// The held bytes in order. Owned by its [`Visit`](super::visit::Visit).
 #[derive(Debug, Default)]
 pub(super) struct Pipe {
     pieces: VecDeque<Piece>,
@@ -39,7 +40,8 @@ impl Pipe {
         self.bytes
     }
 
-    /// Takes bytes in. `luck` is evenly spread over 0 to 1; the fault ends at `until`.
+    /// Appends bytes, and sets their release by the fault, which comes with the time of its end. `luck` is a uniformly
+    /// distributed random number from 0 to 1, for the jitter.
     pub(super) fn push(
         &mut self,
         mut bytes: Bytes,
@@ -77,12 +79,12 @@ impl Pipe {
         self.pieces.push_back(Piece { bytes, release });
     }
 
-    /// The bytes whose time has come, if any.
+    /// Returns the first bytes, if they are due.
     pub(super) fn due(&self, now: Instant) -> Option<&Bytes> {
         self.pieces.front().filter(|piece| piece.release <= now).map(|piece| &piece.bytes)
     }
 
-    /// So many of the bytes that are due went on.
+    /// Removes `count` of the bytes that [`Self::due`] returned.
     pub(super) fn advance(&mut self, count: usize) {
         self.bytes -= count;
         if let Some(piece) = self.pieces.front_mut() {
@@ -93,12 +95,12 @@ impl Pipe {
         }
     }
 
-    /// When the next bytes are due.
+    /// Returns the time when the next bytes are due; `None` if none are held.
     pub(super) fn next(&self) -> Option<Instant> {
         self.pieces.front().map(|piece| piece.release)
     }
 
-    /// Nothing holds them any more.
+    /// Makes all held bytes due now.
     pub(super) fn let_go(&mut self, now: Instant) {
         for piece in &mut self.pieces {
             piece.release = piece.release.min(now);
@@ -147,7 +149,7 @@ mod tests {
     }
 
     proptest! {
-        /// Whatever the faults, all bytes come out once and in order.
+        /// All bytes come out once and in order, whatever the faults.
         #[test]
         fn nothing_is_lost_or_overtaken(
             pushes in prop::collection::vec((0_usize..8, 1_usize..200, 0.0_f64..1.0, 0_u64..200), 1..40),

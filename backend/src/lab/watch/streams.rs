@@ -1,4 +1,4 @@
-//! The streams of an HTTP/2 connection that are visitors': each is counted by itself.
+//! The streams of an HTTP/2 connection that belong to visitors; each is counted by itself.
 
 use std::{collections::HashMap, fmt, sync::Arc};
 
@@ -35,7 +35,7 @@ impl Streams {
         Self { wire: Http2::new(), own: Own { visitors, connection, is_new: true, meters: HashMap::new() } }
     }
 
-    /// What was read from the client, or written to it.
+    /// Counts bytes that were read from the client, or written to it.
     pub(super) fn take(&mut self, is_up: bool, bytes: &[u8]) {
         self.wire.take(is_up, bytes, &mut self.own);
     }

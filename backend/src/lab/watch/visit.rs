@@ -1,4 +1,4 @@
-//! A connection while it carries a visitor's requests: what is counted, and what its fault holds back.
+//! A connection while it carries a visitor's requests: it counts their bytes, and holds back those that a fault delays.
 
 use std::{
     fmt, io,
@@ -24,31 +24,33 @@ use crate::{
     net::tap::Socket,
 };
 
-/// What is to be done with bytes that were read.
+/// The decision about bytes that were read.
 pub(super) enum Said {
     PassOn,
-    /// They are held back; the server gets them when their time has come.
+    /// The bytes are held back; the server gets them when they are due.
     Later,
-    /// The request is answered here.
+    /// The request is answered here, in place of the server.
     Refused,
     Cut,
 }
 
+/// The state of a connection with a visitor's requests. Owned by the connection's watch, and dropped when a request
+/// that is not the visitor's follows, or with the connection.
 pub(super) struct Visit {
     visitor: Arc<Visitor>,
     connection: u32,
     technique: Technique,
     exchange: Exchange,
     meter: Meter,
-    /// As of `generation`.
+    /// Fault of the technique when the visitor's faults had the number `generation`.
     fault: Option<Running>,
     generation: u64,
-    /// How often the technique had been cut when the connection came.
+    /// Number of cuts of the technique when the request began.
     cuts: u64,
     is_cut: bool,
     up: Pipe,
     down: Pipe,
-    /// What the server has written while a buffering fault holds it: tells when the answer is whole.
+    /// Parser of the bytes that a buffering fault holds back; it finds out when the answer is whole.
     ahead: Option<Exchange>,
     sleep: Option<Pin<Box<Sleep>>>,
     waker: Option<Waker>,
@@ -67,14 +69,14 @@ impl Drop for Visit {
 }
 
 impl Visit {
-    /// Takes what was read from the client. A request begins or ends a visit by its address.
+    /// Decides about bytes that were read from the client. The address of a request begins or ends a visit.
     pub(super) fn hear(visit: &mut Option<Box<Self>>, visitors: &Visitors, read: &[u8]) -> Said {
         if let Some(visit) = visit
             && !visit.exchange.is_over()
         {
             return visit.take(read);
         }
-        // Whatever begins now, the visitor's last answer is over: what is no request of a visitor's is not counted.
+        // The visitor's last answer is over. A request that is not a visitor's ends the visit and is not counted.
         let Some((visitor, technique, n)) = visit_of(visitors, read) else {
             *visit = None;
             return Said::PassOn;
@@ -125,7 +127,7 @@ impl Visit {
         self.look();
     }
 
-    /// Looks at the fault again.
+    /// Reads the visitor's fault again, and releases all held bytes if it has changed.
     fn look(&mut self) {
         self.generation = self.visitor.generation();
         let before = self.fault.map(|running| running.fault);
@@ -146,7 +148,7 @@ impl Visit {
         self.down.let_go(now);
     }
 
-    /// Notices what has changed, and is woken when something does.
+    /// Reads the fault again if it has changed or ended, and registers the waker for further changes.
     pub(super) fn attend(&mut self, cx: &Context<'_>) {
         if self.waker.as_ref().is_none_or(|waker| !waker.will_wake(cx.waker())) {
             self.waker = Some(cx.waker().clone());
@@ -158,14 +160,14 @@ impl Visit {
         }
     }
 
-    /// The connection must go.
+    /// True if a fault cuts the connection.
     pub(super) const fn is_cut(&self) -> bool {
         self.is_cut
     }
 
     fn kind(&self) -> Option<FaultKind> {
         let kind = self.fault.map(|running| running.fault.kind);
-        // A proxy that buffers answers passes an upgraded connection on as it comes.
+        // A proxy that buffers answers does not buffer an upgraded connection.
         kind.filter(|kind| *kind != FaultKind::Buffer || self.technique != Technique::Websocket)
     }
 
@@ -173,7 +175,7 @@ impl Visit {
         self.kind().and(self.fault).map(|running| (running.fault, running.until))
     }
 
-    /// Nothing more is read from the client: what it sends waits in the network.
+    /// True if nothing more is read from the client for now, so that its bytes wait in the network.
     pub(super) fn is_deaf(&self) -> bool {
         self.up.is_full()
     }
@@ -188,7 +190,7 @@ impl Visit {
         Said::Later
     }
 
-    /// Gives the server what has waited long enough; true if there was something.
+    /// Gives the server the bytes that are due. True if there were any.
     pub(super) fn give(&mut self, buf: &mut ReadBuf<'_>) -> bool {
         let now = Instant::now();
         let Some(bytes) = self.up.due(now) else { return false };
@@ -198,7 +200,7 @@ impl Visit {
         count > 0
     }
 
-    /// What is written goes straight to the client.
+    /// True if bytes go straight to the client when they are written.
     pub(super) fn is_straight(&self) -> bool {
         let holds = matches!(
             self.kind(),
@@ -211,7 +213,7 @@ impl Visit {
         self.down.is_full()
     }
 
-    /// These bytes are on the wire.
+    /// Counts bytes that were written to the client.
     pub(super) fn wrote(&mut self, bytes: &[u8]) {
         self.exchange.down(bytes, &mut self.meter.down());
         if self.exchange.is_over() {
@@ -219,7 +221,7 @@ impl Visit {
         }
     }
 
-    /// Holds bytes back that the server has written.
+    /// Holds back bytes from the server to the client.
     pub(super) fn hold(&mut self, bytes: &[u8]) {
         let now = Instant::now();
         self.down.push(Bytes::copy_from_slice(bytes), now, self.shape(), luck());
@@ -232,7 +234,7 @@ impl Visit {
         }
     }
 
-    /// Answers in the server's place.
+    /// Answers the request with `503`, in place of the server.
     pub(super) fn refuse(&mut self) {
         let problem = Problem::new(Code::Unavailable, "the lab's fault refuses this page's requests");
         let body = serde_json::to_string(&problem).unwrap_or_default();
@@ -244,7 +246,7 @@ impl Visit {
         self.down.push(Bytes::from(answer), Instant::now(), None, 0.0);
     }
 
-    /// Writes what is due. Ready when nothing waits any more.
+    /// Writes the bytes that are due. Ready when none are held any more.
     pub(super) fn drain(&mut self, cx: &mut Context<'_>, io: &mut dyn Socket) -> Poll<io::Result<()>> {
         while let Some(bytes) = self.down.due(Instant::now()).cloned() {
             let count = ready!(Pin::new(&mut *io).poll_write(cx, &bytes))?;
@@ -261,7 +263,7 @@ impl Visit {
         Poll::Pending
     }
 
-    /// Has the connection's task woken when something is due, or the fault over.
+    /// Sets a timer that wakes the connection's task when bytes are due or the fault ends.
     pub(super) fn wait(&mut self, cx: &mut Context<'_>) {
         let until = self.fault.map(|running| running.until);
         let Some(next) = [self.up.next(), self.down.next(), until].into_iter().flatten().min() else {
@@ -282,8 +284,8 @@ impl Visit {
     }
 }
 
-/// Whose request this is, if it carries the id of a visitor that is here. Browsers send a request's first line in one
-/// piece; one that comes in two is served and not counted.
+/// Returns the visitor of a request, its technique and its number; `None` without a lab id. Browsers send the first
+/// line of a request in one piece; a request whose first line arrives in two is served but not counted.
 fn visit_of(visitors: &Visitors, read: &[u8]) -> Option<(Arc<Visitor>, Technique, u32)> {
     if !read.starts_with(b"GET /v1/") {
         return None;
@@ -292,7 +294,7 @@ fn visit_of(visitors: &Visitors, read: &[u8]) -> Option<(Arc<Visitor>, Technique
     visitor_of(visitors, std::str::from_utf8(line).ok()?.split(' ').nth(1)?)
 }
 
-/// The same by a request's target alone.
+/// Returns the visitor, the technique and the number of a request by its target alone; see [`Tag`].
 pub(super) fn visitor_of(visitors: &Visitors, target: &str) -> Option<(Arc<Visitor>, Technique, u32)> {
     let (path, query) = target.split_once('?')?;
     let value = |name: &str| query.split('&').find_map(|pair| pair.strip_prefix(name)?.strip_prefix('='));
@@ -308,6 +310,6 @@ pub(super) fn visitor_of(visitors: &Visitors, target: &str) -> Option<(Arc<Visit
 }
 
 fn luck() -> f64 {
-    // Without randomness there is no jitter, which is no harm.
+    // Without randomness there is no jitter, which does no harm.
     getrandom::u32().map_or(0.0, |bits| f64::from(bits) / f64::from(u32::MAX))
 }

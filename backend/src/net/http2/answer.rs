@@ -1,4 +1,4 @@
-//! One stream: from its request to the end of its answer, or until its client wants it no more.
+//! One stream of HTTP/2: from its request to the end of its answer, or until its client resets it.
 
 use std::{
     future::poll_fn,
@@ -18,17 +18,17 @@ use tokio::time::timeout;
 
 use super::Answers;
 
-/// Bytes that are offered to the connection at once.
+/// Most bytes for which a stream reserves capacity on the connection at once.
 const PIECE: usize = 16 * 1024;
 
-/// Why a stream ends before its answer does.
+/// The reason why a stream ends before its answer does.
 #[derive(Debug)]
 enum Broken {
-    /// Its client has reset it, or the connection is gone.
+    /// The client has reset the stream, or the connection is lost.
     Left,
-    /// Its client takes nothing.
+    /// The client took nothing within the write timeout.
     Slow,
-    /// The answer could not be made to its end.
+    /// The body of the answer failed.
     Failed,
 }
 
@@ -38,7 +38,7 @@ impl From<h2::Error> for Broken {
     }
 }
 
-/// Answers a request. A reset drops whatever is under way.
+/// Answers a request. If the client resets the stream, the answer under way is dropped.
 pub(super) async fn answer<A: Answers>(
     routes: Rc<A>,
     request: Request,
@@ -48,7 +48,7 @@ pub(super) async fn answer<A: Answers>(
 ) {
     let response = tokio::select! {
         biased;
-        // The client has gone, or the connection has.
+        // The client has reset the stream, or the connection is lost.
         _ = poll_fn(|cx| respond.poll_reset(cx)) => return,
         response = routes.answer(request) => response,
     };
@@ -56,7 +56,7 @@ pub(super) async fn answer<A: Answers>(
     let size = body.size();
     let is_over =
         is_head || is_bodiless(response.status()) || matches!(size, BodySize::None | BodySize::Sized(0));
-    // A stream that is gone meanwhile needs no answer.
+    // An error means that the stream has ended in the meantime, and needs no answer.
     let Ok(mut stream) = respond.send_response(head(response.head(), size), is_over) else { return };
     if is_over {
         return;
@@ -91,12 +91,12 @@ async fn send(stream: &mut SendStream<Bytes>, body: BoxBody, write_timeout: Dura
     }
 }
 
-/// RFC 9110 15.3.5 and 15.4.5.
+/// Returns true if an answer of this status never has a body (RFC 9110 15.2, 15.3.5 and 15.4.5).
 fn is_bodiless(status: StatusCode) -> bool {
     status.is_informational() || status == StatusCode::NO_CONTENT || status == StatusCode::NOT_MODIFIED
 }
 
-/// The head as HTTP/2 has it: without the fields of a connection (RFC 9113 8.2.2).
+/// Converts the head of an answer to HTTP/2, without connection-specific fields (RFC 9113 8.2.2).
 fn head(head: &ResponseHead, size: BodySize) -> http::Response<()> {
     let mut response = http::Response::new(());
     *response.status_mut() = head.status;

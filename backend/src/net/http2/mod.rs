@@ -1,13 +1,13 @@
 //! HTTP/2 (RFC 9113) for the same routes as HTTP/1.1.
 //!
-//! A connection is one task, and every stream's answer is a future of its own in it. So a stream that its client resets
-//! is dropped with all that it holds at once, and so are all when the connection ends. (actix-http gives each request a
-//! task that outlives both: what it held was given back when it next had something to write.)
+//! A connection is one task, in which the answer of each stream is a future. A stream that its client resets is dropped
+//! at once with all that it holds, and so are all streams when the connection ends. (actix-http gives each request a
+//! task that outlives both, and would release its resources only at its next write.)
 //!
 //! ```text
 //! h2 ─► request ─► routes ─► answer ─► h2
 //!  │                           │
-//!  └── reset, end, GOAWAY ─────┴── dropped, with its place, seat and presence
+//!  └── reset, end, GOAWAY ─────┴── dropped, with its permit, seat and presence
 //! ```
 
 mod answer;
@@ -28,38 +28,38 @@ use self::answer::answer;
 pub(crate) use self::service::{Answers, both};
 use crate::{config::Limits, operate::drain::Drain};
 
-/// Streams of one connection that may be open at once (RFC 9113 5.1.2); a client waits with more.
+/// Most streams of one connection that may be open at once (RFC 9113 5.1.2); a client delays further ones.
 const MAX_STREAMS: u32 = 128;
-/// The longest head, unpacked (RFC 9113 6.5.2); a longer one is answered with 431.
+/// Longest head of a request, uncompressed, in bytes (RFC 9113 6.5.2); a longer one is answered with 431.
 const MAX_HEAD_BYTES: u32 = 64 * 1024;
-/// What a stream may have given that its client has not taken, whatever window it opens.
+/// Most bytes of a stream that are buffered for its client, however large a window the client opens.
 const MAX_UNSENT_BYTES: usize = 16 * 1024;
-/// A connection without a stream ends after so long, as one of HTTP/1.1 does.
+/// Time after which a connection without an open stream is closed, the same as for HTTP/1.1.
 pub(crate) const IDLE: Duration = Duration::from_secs(75);
 
-/// What a connection keeps to.
+/// The limits of a connection. Cloned for each worker and each connection; the drain is shared by the whole server.
 #[derive(Clone, Debug)]
 pub(crate) struct Terms {
-    /// For the preface.
+    /// Longest time for the connection preface to arrive.
     head_timeout: Duration,
-    /// A client may leave what a stream gives untaken for so long.
+    /// Longest time that a client may take nothing of a stream that has data.
     write_timeout: Duration,
-    /// Tells when the server ends.
+    /// The drain of the server, which ends the connection in order.
     drain: Arc<Drain>,
 }
 
 impl Terms {
-    /// As the operator has set the limits.
+    /// Takes the limits of a connection from those of the operator.
     pub(crate) fn of(limits: &Limits, drain: &Arc<Drain>) -> Self {
         let Limits { head_timeout, write_timeout, .. } = *limits;
         Self { head_timeout, write_timeout, drain: Arc::clone(drain) }
     }
 }
 
-/// Serves a connection until it ends.
+/// Serves an HTTP/2 connection until it ends.
 ///
 /// # Errors
-/// If the client breaks the protocol, or the connection is lost.
+/// If the client violates the protocol or the connection is lost.
 pub(crate) async fn serve<T, A>(
     io: T,
     peer: Option<SocketAddr>,
@@ -76,7 +76,7 @@ where
         .max_header_list_size(MAX_HEAD_BYTES)
         .max_send_buffer_size(MAX_UNSENT_BYTES);
     let Ok(connection) = timeout(terms.head_timeout, builder.handshake(io)).await else {
-        // Nobody has asked for anything.
+        // A client that does not finish the handshake has requested nothing, so no error is reported.
         return Ok(());
     };
     let mut connection = connection?;
@@ -87,7 +87,7 @@ where
     loop {
         tokio::select! {
             biased;
-            // Polled first: it reads and writes for all of them.
+            // Polled first, because it does the reading and writing of all streams.
             next = connection.accept() => {
                 let Some(next) = next else { return Ok(()) };
                 let (request, respond) = next?;
@@ -99,7 +99,7 @@ where
                 head.headers = parts.headers.into();
                 head.peer_addr = peer;
                 answers.push(answer(Rc::clone(&routes), request, respond, is_head, terms.write_timeout));
-                // A client that opens and resets streams without a pause must not keep what they left.
+                // Drops finished answers, which would pile up if a client opened and reset streams without a pause.
                 while answers.next().now_or_never().flatten().is_some() {}
             }
             Some(()) = answers.next() => {
@@ -108,7 +108,7 @@ where
                 }
             }
             () = &mut ends, if !is_ending => {
-                // RFC 9113 6.8: what is open is answered, and a new request goes elsewhere.
+                // RFC 9113 6.8: open streams are answered, and the client sends new requests on another connection.
                 is_ending = true;
                 connection.graceful_shutdown();
             }
@@ -120,7 +120,7 @@ where
     }
 }
 
-/// A request's body. What was read of it makes room for more (RFC 9113 5.2).
+/// Converts a request's body to the payload of actix. Each piece that is read reopens the window (RFC 9113 5.2).
 fn payload(body: RecvStream) -> BoxedPayloadStream {
     let pieces = futures_util::stream::unfold(body, |mut body| async move {
         let data = body.data().await?;

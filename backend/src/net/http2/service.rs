@@ -1,4 +1,4 @@
-//! HTTP/1.1 and HTTP/2 on one port: what a connection speaks was agreed on before (ALPN).
+//! HTTP/1.1 and HTTP/2 on one port. The protocol of a connection was negotiated before (ALPN).
 
 use std::{
     future::Future,
@@ -18,9 +18,9 @@ use tokio::io::{AsyncRead, AsyncWrite};
 
 use super::{Terms, serve};
 
-/// Whoever answers requests.
+/// A service that answers requests: the routes of the server.
 pub(crate) trait Answers: 'static {
-    /// The answer; an error is one too.
+    /// Answers a request; an error becomes an answer too.
     fn answer(&self, request: Request) -> impl Future<Output = Response<BoxBody>>;
 }
 
@@ -37,22 +37,22 @@ where
     }
 }
 
-/// A connection as it comes in: what it is, what it speaks, and who is on the other side.
+/// An accepted connection, with its protocol and the address of its client.
 type Entered<T> = (T, Protocol, Option<SocketAddr>);
 
-/// Serves a connection by what it speaks.
+/// Combines the services of both protocols.
 pub(crate) fn both<F1, F2>(http1: F1, http2: F2, terms: Terms) -> Both<F1, F2> {
     Both { http1, http2, terms }
 }
 
-/// Makes [`Serving`]s, one for each worker.
+/// The factory of [`Serving`], which actix calls once for each worker.
 pub(crate) struct Both<F1, F2> {
     http1: F1,
     http2: F2,
     terms: Terms,
 }
 
-/// Serves connections of either kind.
+/// The service for connections of either protocol, one for each worker.
 pub(crate) struct Serving<S1, S2> {
     http1: S1,
     http2: Rc<S2>,
@@ -93,7 +93,7 @@ where
 {
     type Response = ();
     type Error = DispatchError;
-    // HTTP/1.1 is in the connection's own task: a box of its own would be another miss of the cache for each delivery.
+    // HTTP/1.1 runs inside the connection's task without a box, which would cost each delivery another cache miss.
     type Future = Either<S1::Future, LocalBoxFuture<'static, Result<(), DispatchError>>>;
 
     fn poll_ready(&self, cx: &mut Context<'_>) -> Poll<Result<(), DispatchError>> {

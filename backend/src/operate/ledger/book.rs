@@ -1,4 +1,4 @@
-//! One reader's accounts: what it said, held against what the log has.
+//! One reader's accounts: its reports, compared with the log.
 
 use std::collections::{BTreeMap, HashSet};
 
@@ -7,44 +7,45 @@ use fourways_shared::{
     account::{Account, Report},
 };
 
-/// Lost events that are remembered by their offsets: one that comes late after all was not lost but reordered.
+/// Maximum number of lost events that one book remembers by offset. An event that is remembered and arrives after all
+/// counts as reordered and not as lost.
 const MAX_MISSING: usize = 10_000;
 
-/// A reader's accounts with all techniques, over one place in the log.
+/// A reader's accounts for all techniques, which share one cursor.
 #[derive(Debug)]
 pub(super) struct Book {
     through: Cursor,
     accounts: [Option<Account>; 4],
-    /// What is counted as lost, and in whose account.
+    /// Offsets of events that are counted as lost, each with the technique whose account counts them.
     missing: BTreeMap<u64, Technique>,
 }
 
 impl Book {
-    /// Of a reader that begins here.
+    /// Creates the book of a reader that begins at this cursor.
     pub(super) const fn new(through: Cursor) -> Self {
         Self { through, accounts: [None; 4], missing: BTreeMap::new() }
     }
 
-    /// How far its reports have come.
+    /// Returns the end of the reader's last report.
     pub(super) const fn through(&self) -> Cursor {
         self.through
     }
 
-    /// Of the techniques that it has reported by.
+    /// Returns the account of each technique that the reader has reported for.
     pub(super) fn accounts(&self) -> impl Iterator<Item = (Technique, Account)> {
         Technique::ALL
             .into_iter()
             .filter_map(|technique| self.accounts[technique.index()].map(|account| (technique, account)))
     }
 
-    /// Lost events that it remembers.
+    /// Returns the number of lost events that the book remembers.
     pub(super) fn missing(&self) -> usize {
         self.missing.len()
     }
 
-    /// Enters a report. `room`: how many lost events more may be remembered; of one that is not, coming late after all is
-    /// not known. `expected` are the offsets that the log has of its stretch, in order; `None` if it does not
-    /// have all of them any more.
+    /// Enters a report, and returns the account of its technique. `expected` are the offsets that the log has in the
+    /// report's range, in order; `None` if the log no longer has all of them. `room` is the number of lost events that
+    /// may be remembered in addition; a lost event that is not remembered stays lost even if it arrives later.
     pub(super) fn enter(&mut self, report: &Report, expected: Option<&[u64]>, room: usize) -> Account {
         let mut account = self.accounts[report.technique.index()].unwrap_or_default();
         if report.after != self.through {
@@ -91,7 +92,7 @@ impl Book {
         }
     }
 
-    /// An event of a stretch that was reported before.
+    /// Enters an event of a range that was reported before.
     fn is_late(&mut self, offset: u64, technique: Technique, account: &mut Account) {
         let Some(lost_by) = self.missing.remove(&offset) else {
             account.repeated += 1;
@@ -189,7 +190,7 @@ mod tests {
     }
 
     proptest! {
-        /// However the log is cut into reports, what was delivered once and in order is a clean account.
+        /// Events that were delivered once and in order make a clean account, however the log is cut into reports.
         #[test]
         fn cuts_change_nothing(count in 1_u64..200, cuts in prop::collection::btree_set(1_u64..200, 0..8)) {
             let mut book = Book::new(place(0));

@@ -1,8 +1,8 @@
-//! The delivery ledger: `POST /v1/ledger` takes what a reader says it holds, and holds it against the log; `GET` shows
-//! everybody's accounts, to those who operate the server.
+//! The delivery ledger: `POST /v1/ledger` compares the events that a reader reports with the log; `GET` shows the
+//! accounts of all readers to an operator.
 //!
-//! What is expected comes from the log itself, read anew: not from what a connection believes to have sent. So a fault of
-//! any part between the log and the reader's own hands shows up here.
+//! The expected events are read from the log itself, not taken from the figures of a connection. So a fault of any part
+//! between the log and the reader shows up here.
 
 mod book;
 
@@ -13,6 +13,7 @@ use std::{
 };
 
 use actix_web::{HttpRequest, HttpResponse, http::header, web};
+use fourways_log::{engine::Shard, subscription::Subscription};
 use fourways_shared::{
     After, Code, Cursor, Filter, Policy, Technique,
     account::{Account, ReaderId, Report},
@@ -20,26 +21,21 @@ use fourways_shared::{
 use serde::{Deserialize, Serialize};
 
 use self::book::Book;
-use crate::{
-    access::Grant,
-    log::{engine::Shard, subscription::Subscription},
-    net::body,
-    problem::Failure,
-    worker::Worker,
-};
+use crate::{access::Grant, net::body, problem::Failure, worker::Worker};
 
-/// A reader that has not reported for so long is forgotten.
+/// Time after its last report that a reader is remembered.
 const KEPT: Duration = Duration::from_hours(1);
-/// Readers that are kept; the next drives out the one that reported longest ago.
+/// Maximum number of readers; a new one replaces the reader that reported longest ago.
 const MAX_READERS: usize = 10_000;
-/// Lost events that are remembered by all books together: some 2 MB.
+/// Maximum number of lost events that all books together remember: about 2 MB.
 const MAX_MISSING: usize = 50_000;
-/// One report may have fallen behind the log by this many events more than it holds.
+/// Maximum number of events that the log may have in a reported range beyond those that the reader holds.
 const MAX_GAP: usize = 10_000;
-/// Events that are read at once.
+/// Number of events that are read from the log at once.
 const BATCH: usize = 1000;
 
-/// Everybody's accounts. One for the whole server; gone when it ends.
+/// The accounts of all readers. One for the whole server, shared by all workers, and lost when the server stops. The
+/// mutex is never held while the log is read.
 #[derive(Debug, Default)]
 pub struct Ledger {
     books: Mutex<Books>,
@@ -48,7 +44,7 @@ pub struct Ledger {
 #[derive(Debug, Default)]
 struct Books {
     by_reader: HashMap<ReaderId, Entry>,
-    /// Lost events that are remembered, in all books together.
+    /// Number of lost events that all books together remember.
     missing: usize,
 }
 
@@ -75,20 +71,21 @@ struct Row {
     subject: Option<Box<str>>,
     technique: Technique,
     topics: Vec<Filter>,
-    /// How far its reports have come.
+    /// End of the reader's last report.
     through: Cursor,
-    /// Since the last one.
+    /// Seconds since the reader's last report.
     reported_s: u64,
     #[serde(flatten)]
     account: Account,
 }
 
 impl Ledger {
-    /// Takes a report; what all of the reader's reports by this technique have come to.
+    /// Compares a report with the log, and returns the reader's account for the report's technique.
     ///
     /// # Errors
-    /// 400 if it speaks of another log, of what the log has not come to, or of more than a report may; 403 if its
-    /// topics are not granted or its name is somebody else's.
+    /// 400 if the report has no topics or too many, is of another epoch, ends beyond the log's head, or covers more
+    /// events than one report may; 403 if its topics are not granted, or if the reader's name is used by another
+    /// subject.
     pub async fn take(&self, report: Report, grant: &Grant, worker: &Worker) -> Result<Account, Failure> {
         let bad = |field, detail: String| Failure::new(Code::BadParameter, detail).field(field);
         if report.topics.is_empty() || report.topics.len() > worker.limits.max_topics {
@@ -98,12 +95,14 @@ impl Ledger {
         grant.may_subscribe(&report.topics)?;
         let (tail, Report { after, through, .. }) = (&worker.tail, &report);
         if [after.epoch, through.epoch] != [tail.epoch(); 2] {
-            return Err(bad("after", "it is of another life of the log; begin anew".to_owned()));
+            return Err(bad(
+                "after",
+                "it is of another epoch of the log; start again at its head".to_owned(),
+            ));
         }
         if through.offset > tail.head() || after.offset > through.offset {
             let detail = format!(
-                "after {after} and through {through} are no stretch of a log that has come to \
-                                  {}",
+                "after {after} and through {through} are not a range of a log whose head is {}",
                 tail.cursor(tail.head())
             );
             return Err(bad("through", detail));
@@ -124,7 +123,7 @@ impl Ledger {
             reported_at: Instant::now(),
         });
         if entry.subject != grant.subject {
-            return Err(Failure::new(Code::Forbidden, "another subject reports by this name").field("reader"));
+            return Err(Failure::new(Code::Forbidden, "another subject uses this name").field("reader"));
         }
         entry.reported_at = Instant::now();
         entry.topics.clone_from(&report.topics);
@@ -135,13 +134,13 @@ impl Ledger {
         Ok(account)
     }
 
-    /// Forgets readers that are gone. To be called now and then.
+    /// Forgets readers that have not reported for an hour. The server's sweeper calls this once a second.
     pub fn sweep(&self) {
         let mut books = self.books.lock().unwrap_or_else(PoisonError::into_inner);
         books.forget(|_, entry| entry.reported_at.elapsed() >= KEPT);
     }
 
-    /// By reader and technique.
+    /// Returns one row per reader and technique, sorted by both.
     fn rows(&self) -> Vec<Row> {
         let books = self.books.lock().unwrap_or_else(PoisonError::into_inner);
         let rows = books.by_reader.iter().flat_map(|(reader, entry)| {
@@ -161,7 +160,7 @@ impl Ledger {
     }
 }
 
-/// The offsets of the events that the log has of the reported stretch; `None` if a part of it is gone.
+/// Returns the offsets of the events that the log has in the reported range; `None` if a part of the range is gone.
 async fn expected(report: &Report, worker: &Worker) -> Result<Option<Vec<u64>>, Failure> {
     let most = report.held.len() + MAX_GAP;
     let mut reading = Subscription::range(
@@ -179,18 +178,19 @@ async fn expected(report: &Report, worker: &Worker) -> Result<Option<Vec<u64>>, 
         }
         offsets.extend(batch.events.iter().map(|event| event.offset()));
         if offsets.len() > most {
-            let detail =
-                format!("the log has more than {MAX_GAP} events beyond what is held; report more often");
+            let detail = format!(
+                "the log has more than {MAX_GAP} events beyond those that are held; report more often"
+            );
             return Err(Failure::new(Code::BadParameter, detail).field("held"));
         }
     }
     Ok(Some(offsets))
 }
 
-/// `POST /v1/ledger`.
+/// `POST /v1/ledger`: enters a report, and answers with the reader's account.
 ///
 /// # Errors
-/// As [`Ledger::take`], 400 for a body that is no report, and what a body can be refused for.
+/// The errors of [`Ledger::take`], 400 for a body that is not a report, and the refusals of any body.
 pub async fn report(
     request: HttpRequest,
     payload: web::Payload,
@@ -199,13 +199,14 @@ pub async fn report(
     worker: web::Data<Worker>,
 ) -> Result<HttpResponse, Failure> {
     let body = body::whole(payload, &request, &worker).await?;
-    let report: Report = serde_json::from_slice(&body)
-        .map_err(|error| Failure::new(Code::BadBody, format!("no report: {error}")).field("body"))?;
+    let report: Report = serde_json::from_slice(&body).map_err(|error| {
+        Failure::new(Code::BadBody, format!("the body is not a report: {error}")).field("body")
+    })?;
     let account = ledger.take(report, &grant, &worker).await?;
     Ok(HttpResponse::Ok().insert_header((header::CACHE_CONTROL, "no-store")).json(account))
 }
 
-/// How the accounts are wanted.
+/// The query of `GET /v1/ledger`.
 #[derive(Deserialize)]
 pub struct Format {
     #[serde(default)]
@@ -220,10 +221,10 @@ enum Kind {
     Csv,
 }
 
-/// `GET /v1/ledger`, with `format=csv` as a table.
+/// `GET /v1/ledger`: lists the accounts of all readers, as JSON or with `format=csv` as a table.
 ///
 /// # Errors
-/// 403 for who does not operate the server.
+/// 400 for another format, 403 without the right to operate the server.
 pub async fn export(
     grant: Grant,
     query: Result<web::Query<Format>, actix_web::Error>,
@@ -241,12 +242,12 @@ pub async fn export(
     })
 }
 
-/// RFC 4180. No name here can hold a comma or a quote but a subject.
+/// Returns the rows as CSV (RFC 4180). Only a subject may contain a comma or a quote, so only subjects are quoted.
 fn csv(rows: &[Row]) -> String {
     let row = |row: &Row| {
         let Row { reader, subject, technique, topics, through, account, .. } = row;
         let subject = subject.as_deref().unwrap_or_default().replace('"', "\"\"");
-        // What begins so is a formula to a spreadsheet; an apostrophe before it makes it a text.
+        // A spreadsheet takes a text that begins with one of these for a formula, unless an apostrophe comes first.
         let is_formula = subject.starts_with(['=', '+', '-', '@', '\t', '\r']);
         let subject = if is_formula { format!("'{subject}") } else { subject };
         let topics = topics.iter().map(ToString::to_string).collect::<Vec<_>>().join(" ");

@@ -1,4 +1,4 @@
-//! Who gets in: tokens, tickets and cookies, and what an attacker tries at these doors.
+//! Access by tokens, tickets and cookies, and the attacks on them.
 
 use std::{
     fs,
@@ -17,7 +17,7 @@ use crate::{
 
 pub(crate) const SECRET: &str = "a secret of more than thirty-two bytes, for tests alone";
 
-/// A server that asks for tokens, and the folder of its keys.
+/// A server that requires tokens, and the folder of its keys.
 pub(crate) struct Guarded {
     pub(crate) server: Server,
     folder: tempfile::TempDir,
@@ -109,7 +109,7 @@ fn a_token_opens_what_it_grants_and_nothing_else() {
     ] {
         assert_eq!(guarded.with(&token, line, body).status, status, "{line}");
     }
-    // What it may not read is not even listed.
+    // A topic that the token may not read is not even listed.
     guarded.with(&everything(), "POST /v1/topics/orders.1/events", "1");
     let listed = guarded.with(&token, "GET /v1/topics", "").json();
     let names: Vec<_> = listed["topics"].as_array().unwrap().iter().map(|item| &item["topic"]).collect();
@@ -233,7 +233,7 @@ fn keys_are_read_again_when_they_change() {
         assert!(began.elapsed() < DEADLINE, "the old key stays");
         std::thread::sleep(Duration::from_millis(20));
     }
-    // What can't be a key changes nothing.
+    // A file that holds no valid key changes nothing.
     fs::write(guarded.secret(), "short").unwrap();
     fs::write(guarded.secret(), SECRET).unwrap();
     let began = Instant::now();
@@ -265,7 +265,7 @@ fn a_ticket_opens_once_what_its_token_grants() {
     let mut socket = Socket::open(&guarded.server, &format!("?topic=orders.1&ticket={three}"), "");
     assert_eq!(socket.text()["type"], "welcome");
     assert_eq!(guarded.ask("GET /v1/events?topic=orders.1&ticket=", "", "").status, 401);
-    // A long-lived token has no place in an address.
+    // A long-lived token must not be in an address.
     assert_eq!(guarded.ask(&format!("GET /v1/events?topic=orders.1&ticket={token}"), "", "").status, 401);
     assert_eq!(guarded.ask(&format!("GET /v1/events?topic=orders.1&token={token}"), "", "").status, 401);
 }
@@ -294,7 +294,8 @@ fn a_browser_keeps_its_token_where_no_script_reads_it() {
     assert!(guarded.ask("DELETE /v1/session", "", "").header("set-cookie").unwrap().contains("Max-Age=0"));
 }
 
-/// A token that ends in so many seconds: with the leeway of five, it is refused for good soon after.
+/// Returns a token that expires in this many seconds. With the leeway of five seconds, it is refused for good soon
+/// after.
 fn brief(seconds: u64) -> String {
     let mut claims = claims(&[">"], &[">"]);
     claims["exp"] = json!(now() + seconds);
@@ -337,7 +338,7 @@ fn a_socket_is_given_another_token_and_misses_nothing() {
     socket.say(&json!({ "type": "authorize", "token": everything(), "ref": "3" }));
     let answer = socket.text();
     assert_eq!((&answer["type"], &answer["ref"]), (&json!("authorized"), &json!("3")));
-    // Beyond the end of the first token: published once the server refuses that one itself.
+    // The event is published after the end of the first token, once the server refuses such a token itself.
     let first = brief(0);
     let began = Instant::now();
     while guarded.with(&first, "GET /v1/topics", "").status == 200 {
@@ -346,7 +347,7 @@ fn a_socket_is_given_another_token_and_misses_nothing() {
     }
     guarded.with(&everything(), "POST /v1/topics/a/events", "7");
     assert_eq!(socket.text()["data"], 7);
-    // What the next token does not grant any more ends.
+    // A subscription that the next token does not grant ends.
     socket.say(&json!({ "type": "authorize", "token": signed(&claims(&["b"], &[])), "ref": "4" }));
     assert_eq!(socket.text()["type"], "unsubscribed");
     assert_eq!(socket.text()["type"], "authorized");

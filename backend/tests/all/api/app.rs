@@ -1,5 +1,5 @@
-//! The lab's files, from a folder: what every page's address answers, what is packed, what may be kept, and what the
-//! page may do.
+//! The lab's files, served from a folder: the answers at each page's address, compression, caching, and the policy for
+//! what the page may do.
 
 use std::fs;
 
@@ -10,7 +10,7 @@ use crate::server::Server;
 
 const INLINE: &str = "document.title = 'here';";
 
-/// A server with a small app, and the folder of that.
+/// Starts a server with a small app, and returns it with the folder of the app.
 fn start() -> (Server, tempfile::TempDir) {
     let folder = tempfile::tempdir().unwrap();
     let page =
@@ -59,14 +59,14 @@ fn a_file_comes_packed_as_the_client_takes_it_and_may_be_kept() {
     }
     let kept = server.get("/app-1.js");
     assert_eq!(kept.header("cache-control").as_deref(), Some("public, max-age=31536000, immutable"));
-    // Other pages import the client by a name without a hash, so that one is asked for again.
+    // Other pages import the client by a name without a hash, so a cache must revalidate it.
     let client = server.get("/client.js");
     assert_eq!(client.header("cache-control").as_deref(), Some("no-cache"));
     assert_eq!(client.header("access-control-allow-origin").as_deref(), Some("*"));
     let tag = client.header("etag").unwrap();
     let ask = format!("GET /client.js HTTP/1.1\r\nIf-None-Match: \"x\", {tag}");
     let mut wire = server.connect();
-    // Again and again on one connection: what follows a 304 is the next answer (RFC 9110 15.4.5).
+    // Several requests on one connection: the next answer follows a 304 directly, as it has no body (RFC 9110 15.4.5).
     for known in [format!("\"x\", {tag}"), format!("W/{tag}"), "*".to_owned()] {
         let ask = format!("GET /client.js HTTP/1.1\r\nIf-None-Match: {known}\r\nHost: localhost\r\n\r\n");
         wire.send(ask.as_bytes());
@@ -75,7 +75,7 @@ fn a_file_comes_packed_as_the_client_takes_it_and_may_be_kept() {
     }
     let refused = server.request("POST /client.js HTTP/1.1", b"");
     assert_eq!((refused.status, refused.header("allow").as_deref()), (405, Some("GET, HEAD")));
-    // A build is seen without a restart.
+    // A new build is served without a restart.
     fs::write(folder.path().join("client.js"), "export const two = 2").unwrap();
     assert_eq!(server.request(&ask, b"").body, b"export const two = 2");
 }

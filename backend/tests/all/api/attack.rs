@@ -1,4 +1,5 @@
-//! What a hostile client sends: into fields, paths and bodies. Tokens, origins, limits and frames have files of their own.
+//! The input of hostile clients in fields, paths and bodies. Tokens, origins, limits and frames have modules of their
+//! own.
 
 use base64::{Engine as _, prelude::BASE64_STANDARD};
 
@@ -11,7 +12,7 @@ fn post(server: &Server, fields: &str, body: &[u8]) -> Answer {
     server.request(&format!("POST /v1/topics/a/events HTTP/1.1\r\n{fields}"), body)
 }
 
-/// The events of the topic, by a poll.
+/// Counts the events of the topic `a` by a poll.
 fn count(server: &Server) -> usize {
     server.get("/v1/events?topic=a&after=earliest").json()["events"].as_array().unwrap().len()
 }
@@ -21,7 +22,7 @@ fn nothing_that_is_published_can_write_a_field_of_an_event_stream() {
     let server = Server::start();
     let evil = "x\r\nid: 1-9\revent: reset\ndata: forged\n\n\u{2028}\u{feff}data: forged\0\n\nretry: 0\n\n";
     assert_eq!(post(&server, TEXT, evil.as_bytes()).status, 201);
-    // JSON may have line breaks between its tokens.
+    // JSON can have line breaks between its tokens.
     let spaced = b"{\r\n\"id: 1-9\"\r:\n\n\"event: reset\"\r\r}";
     assert_eq!(post(&server, JSON, spaced).status, 201);
     assert_eq!(post(&server, "Content-Type: application/octet-stream", evil.as_bytes()).status, 201);
@@ -29,7 +30,7 @@ fn nothing_that_is_published_can_write_a_field_of_an_event_stream() {
     let mut wire = server.connect();
     wire.send(b"GET /v1/stream?topic=a&after=earliest HTTP/1.1\r\nHost: localhost\r\n\r\n");
     let heard = String::from_utf8(wire.until(b"\"last\"")).unwrap();
-    // The lines as the HTML Standard 9.2.5 splits them: at CR LF, LF and CR.
+    // Splits lines as the HTML Standard 9.2.5 does: at CR LF, LF and CR.
     let lines: Vec<&str> =
         heard.split("\r\n\r\n").skip(1).flat_map(|body| body.split(['\r', '\n'])).collect();
     let with = |field: &str| lines.iter().filter(|line| line.starts_with(field)).count();
@@ -53,15 +54,15 @@ fn nothing_that_is_asked_can_write_a_field_of_an_answer() {
         &format!("GET /v1/ws HTTP/1.1\r\n{UPGRADE}\r\nSec-WebSocket-Protocol: x%0d%0aSet-Cookie:%20x=1"),
     ] {
         let answer = server.request(line, b"");
-        // An id that is none of this server's is no error: see `resume`.
+        // A `Last-Event-ID` that is not from this server is no error: see `resume`.
         let is_told = (400..500).contains(&answer.status) || line.contains("Last-Event-ID");
         assert!(is_told, "{line}: {answer:?}");
         assert_eq!(answer.header("set-cookie"), None, "{line}: {answer:?}");
     }
 }
 
-/// RFC 9112 6.3 and 11.2: what two readers of a request could take for different requests is refused, and the rest of the
-/// connection with it.
+/// A message that two parsers could split into different requests is refused, and its connection closed (RFC 9112 6.3,
+/// 11.2).
 #[test]
 fn a_request_can_not_hide_another() {
     let server = Server::start();
@@ -108,7 +109,7 @@ fn deep_json_is_refused_and_wide_json_is_not() {
     let wide = format!("[{}]", vec!["[]"; 10_000].join(","));
     assert_eq!(post(&server, JSON, wide.as_bytes()).status, 201);
     assert_eq!(count(&server), 2);
-    // Where a body is a document of the protocol's, too.
+    // The same for bodies that are documents of the protocol.
     assert_eq!(server.request("POST /v1/ledger HTTP/1.1", deep(100_000).as_bytes()).status, 400);
     assert_eq!(server.request("PUT /v1/lab/feeds/lab.a HTTP/1.1", deep(100_000).as_bytes()).status, 400);
 }
@@ -197,9 +198,9 @@ fn the_table_of_attacks_names_tests() {
             include_str!("../../../../crates/race/tests/race.rs").to_owned(),
             include_str!("../../../../shared/src/data.rs").to_owned(),
             include_str!("../../../../tools/e2e/tests/e2e/client_js/tabs.rs").to_owned(),
-            include_str!("../encodings.rs").to_owned(),
-            include_str!("../log/costs.rs").to_owned(),
-            include_str!("../log/faults.rs").to_owned(),
+            include_str!("../../../../crates/log/tests/all/encodings.rs").to_owned(),
+            include_str!("../../../../crates/log/tests/all/costs.rs").to_owned(),
+            include_str!("../../../../crates/log/tests/all/faults.rs").to_owned(),
             include_str!("../process/pipe.rs").to_owned(),
         ])
         .map(|source| source.lines().map(str::trim_start).collect::<Vec<_>>().join("\n"))
@@ -217,7 +218,7 @@ fn the_table_of_attacks_names_tests() {
     }
 }
 
-/// RFC 9112 9.6: who sends all of a body before it reads must find out why nobody wants it.
+/// A client that sends the whole body before it reads must still receive the refusal (RFC 9112 9.6).
 #[test]
 fn a_413_is_read_by_who_sends_everything_first() {
     use std::io::Write as _;
@@ -251,7 +252,7 @@ fn a_body_that_nobody_wants_is_not_asked_for() {
     assert_eq!(wire.answer().status, 201);
 }
 
-/// What thousands of proxies send with each request, and what clients offer that could speak HTTP/2.
+/// Upgrades that thousands of proxies offer with every request, and clients that could speak HTTP/2, are ignored.
 #[test]
 fn an_upgrade_that_is_offered_in_passing_is_passed_over() {
     let server = Server::start();
@@ -264,7 +265,7 @@ fn an_upgrade_that_is_offered_in_passing_is_passed_over() {
         let post = server.request(&format!("POST /v1/topics/a/events HTTP/1.1\r\n{offer}"), b"1");
         assert_eq!((get.status, post.status), (200, 201), "{offer}");
         for answer in [get, post] {
-            // HTTP ends the connection; a proxy is told, so that it does not send another request after it.
+            // The server closes the connection after such a request. The field keeps a proxy from sending another on it.
             assert_eq!(answer.header("connection").as_deref(), Some("close"), "{offer}: {answer:?}");
         }
     }
@@ -278,7 +279,7 @@ fn a_feed_has_a_rate_that_a_clock_can_hold_and_a_body_that_ends() {
         assert_eq!(wish(&format!("{{\"rate\":{rate}}}")), 400, "{rate}");
     }
     for topic in 0..70 {
-        // Of those that are refused none keeps a place.
+        // No refused feed keeps a place in the limit.
         let line = format!("PUT /v1/lab/feeds/lab.a{topic} HTTP/1.1");
         assert_eq!(server.request(&line, b"{\"rate\":1e-300}").status, 400);
     }

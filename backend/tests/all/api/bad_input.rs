@@ -1,4 +1,4 @@
-//! What is refused: a problem that names the field and what is allowed; nothing partly done, no 500.
+//! Invalid input: a problem names the field and what is allowed, nothing is done in part, and no answer is a 500.
 
 use crate::server::{Answer, Server, UPGRADE};
 
@@ -66,7 +66,7 @@ fn a_wrong_body_publishes_nothing() {
     let key = "Content-Type: application/json\r\nIdempotency-Key: a b";
     check(&post("a/events", key, b"1"), 400, "bad_id", "Idempotency-Key", "visible ASCII");
     let key = "Content-Type: application/json\r\nIdempotency-Key: fourways-1";
-    check(&post("a/events", key, b"1"), 400, "bad_id", "Idempotency-Key", "only the server's own");
+    check(&post("a/events", key, b"1"), 400, "bad_id", "Idempotency-Key", "reserved for the server");
     let head = server.get("/v1/topics").json()["cursor"].as_str().unwrap().to_owned();
     assert!(head.ends_with("-0"), "nothing was published: {head}");
 }

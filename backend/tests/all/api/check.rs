@@ -1,4 +1,4 @@
-//! `fourways check` through real proxies: each setting that breaks a technique is found, and by its name.
+//! `fourways check` through real proxies: each setting that breaks a technique is found and named.
 
 use std::{
     io::{Read as _, Write as _},
@@ -16,7 +16,7 @@ fn nginx(server: &Server, location: &str, http: &str) -> Proxy {
     Proxy::nginx(&server.address.to_string(), location, http).unwrap()
 }
 
-/// What a check said, and whether it called that a success.
+/// The report of a check, and whether its exit code was a success.
 #[derive(Debug)]
 struct Outcome {
     is_success: bool,
@@ -24,7 +24,7 @@ struct Outcome {
 }
 
 impl Outcome {
-    /// Checks by one technique, or by all.
+    /// Checks one technique, or all of them.
     fn of(url: &str, by: Option<&str>) -> Self {
         let mut command = Command::new(FOURWAYS);
         command.args(["check", url, "--json", "--seconds", "6"]);
@@ -44,7 +44,7 @@ impl Outcome {
             .unwrap_or_else(|| panic!("no {check} in {:#}", self.json))
     }
 
-    /// The check has this verdict; a failure has evidence and a fix.
+    /// Asserts that the finding has this verdict, and that a failure has evidence and a fix.
     #[track_caller]
     fn says(&self, check: &str, verdict: &str) -> &Self {
         let finding = self.finding(check);
@@ -116,25 +116,25 @@ fn without_a_proxy_and_through_a_good_one_nothing_fails() {
 #[test]
 fn buffering_is_found() {
     let server = Server::start();
-    // HTTP/1.0 to the server, nginx's default before 1.29.7. With 1.1 and no TLS in front, nginx passes each chunk on
-    // even with its buffers on.
+    // nginx speaks HTTP/1.0 to the server, its default before 1.29.7. With 1.1 and no TLS in front, it passes each
+    // chunk on even with buffering on.
     let proxy = nginx(&server, &format!("proxy_http_version 1.0; {IGNORE_ACCEL}"), "");
     let outcome = Outcome::of(&proxy.url, Some("sse"));
     outcome.says("sse.buffering", "fail").fix_holds("sse.buffering", "proxy_buffering off;");
-    // Not gzip's fault.
+    // The fault is not in the compression.
     outcome.says("sse.gzip", "not_testable");
 }
 
 #[test]
 fn a_short_read_timeout_is_found() {
-    // Heartbeats come later than the cut.
+    // The first heartbeat comes after nginx has cut the connection.
     let server = Server::with(&["--heartbeat", "15"]);
     let proxy = nginx(&server, &format!("{UPGRADE} proxy_read_timeout 2s;"), "");
     let outcome = Outcome::of(&proxy.url, None);
     for check in ["sse.idle", "websocket.idle", "long_poll.hold"] {
         outcome.says(check, "fail").fix_holds(check, "proxy_read_timeout");
     }
-    // In use, the same path is fine.
+    // The same path is fine for connections that are in use.
     outcome.says("sse.buffering", "pass").says("websocket.early_cut", "pass");
     assert_eq!(outcome.failed(), ["sse.idle", "websocket.idle", "long_poll.hold"]);
 }
@@ -184,12 +184,12 @@ fn a_cut_just_after_the_101_is_found() {
     let url = cut_after_101(server.address, Duration::from_millis(300));
     let outcome = Outcome::of(&url, Some("websocket"));
     outcome.says("websocket.upgrade", "pass").says("websocket.early_cut", "fail");
-    // Cut so soon, it says nothing about idling.
+    // A connection that is cut so soon says nothing about idle timeouts.
     outcome.says("websocket.idle", "not_testable");
 }
 
-/// Passes all bytes on, and cuts a connection so long after it was upgraded: a filter that lets the handshake through.
-/// It ends with the process.
+/// Starts a proxy that passes all bytes on and cuts a connection some time after its upgrade, like a filter that lets
+/// only the handshake through. The proxy ends with the process.
 fn cut_after_101(server: SocketAddr, after: Duration) -> String {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());
@@ -215,7 +215,7 @@ fn cut_after_101(server: SocketAddr, after: Duration) -> String {
     url
 }
 
-/// Until either side is gone; then the other learns of it.
+/// Passes bytes on in one direction until either side closes, and then closes both.
 fn pass(mut from: TcpStream, mut to: TcpStream, seen: impl Fn(&[u8])) {
     let mut piece = [0; 16 * 1024];
     while let Ok(count @ 1..) = from.read(&mut piece) {

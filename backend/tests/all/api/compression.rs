@@ -1,4 +1,4 @@
-//! `--compress`: the same events in fewer bytes, for those who ask.
+//! `--compress`: the same events in fewer bytes, for clients that ask for it.
 
 use std::io::Write as _;
 
@@ -16,7 +16,7 @@ fn long() -> String {
     format!("\"{}\"", "as long as this ".repeat(40))
 }
 
-/// RFC 7692 7.2.2.
+/// Decompresses the payload of a message (RFC 7692 7.2.2).
 fn unpacked(payload: &[u8]) -> Value {
     let mut out = Vec::with_capacity(100_000);
     let whole = [payload, &[0, 0, 0xFF, 0xFF]].concat();
@@ -24,7 +24,7 @@ fn unpacked(payload: &[u8]) -> Value {
     serde_json::from_slice(&out).unwrap()
 }
 
-/// RFC 7692 7.2.1.
+/// Compresses the payload of a message (RFC 7692 7.2.1).
 fn packed(bytes: &[u8]) -> Vec<u8> {
     let mut out = Vec::with_capacity(bytes.len() + 1000);
     Compress::new(Compression::best(), false).compress_vec(bytes, &mut out, FlushCompress::Sync).unwrap();
@@ -108,7 +108,7 @@ fn a_socket_agrees_on_compression_without_a_window() {
     assert_eq!(unpacked(&payload)["cursor"], cursor);
     server.publish("a", "7");
     assert_eq!(socket.text()["data"], 7, "what is short goes as it is");
-    // The client's own: whole, and in pieces with a ping in between.
+    // The client compresses too: a whole message, and one in fragments with a ping in between.
     let publish =
         |data: Value| json!({ "type": "publish", "topic": "b", "data": data, "ref": "1" }).to_string();
     socket.send(0xC1, &packed(publish(json!(long())).as_bytes()));

@@ -84,7 +84,7 @@ pub(super) fn a_limited_poll_goes_on_where_it_ended() {
     assert_eq!(seen, [1, 2, 3, 4, 5, 6, 7]);
 }
 
-/// An answer ends where it has enough bytes too: how many events it has says nothing of whether there are more.
+/// An answer also ends once it has enough bytes, so the number of its events does not tell whether more are waiting.
 #[test]
 pub(super) fn a_poll_says_that_there_is_more() {
     let server = Server::start();
@@ -122,7 +122,7 @@ pub(super) fn raw_data_are_what_was_published() {
     let cursor = publish("application/json", "", event.as_bytes());
     let block = stream.chunk();
     assert_eq!((event.len(), block.as_str()), (100, &*format!("id: {cursor}\ndata: {event}\n\n")));
-    // With the length of its chunk.
+    // The block with the framing of its chunk.
     assert!(block.len() + 6 <= 150, "{}", block.len());
     let cursor = publish("application/json", "", b"{\n \"a\": 1.0}");
     assert_eq!(stream.chunk(), format!("id: {cursor}\ndata: {{\ndata:  \"a\": 1.0}}\n\n"));
@@ -364,7 +364,7 @@ pub(super) fn whatever_has_get_has_head_which_holds_nothing_and_has_no_body() {
         "/v1/stream?topic=a",
         "/",
     ] {
-        // All on one connection: a body would be taken for the next answer.
+        // All requests use one connection, on which a body would be taken for the next answer.
         wire.send(format!("HEAD {path} HTTP/1.1\r\nHost: localhost\r\n\r\n").as_bytes());
         let head = String::from_utf8(wire.until(b"\r\n\r\n")).unwrap();
         assert!(head.starts_with("HTTP/1.1 200 OK\r\n"), "{path}: {head}");
@@ -383,7 +383,7 @@ pub(super) fn the_probes_are_not_kept_and_the_description_is_not_sent_twice() {
     assert_eq!((again.status, again.header("etag")), (304, Some(tag)));
 }
 
-/// A place that nothing has followed grows old all the same: it is replaced before retention passes it.
+/// A cursor ages even if its topic gets no events: the server replaces it before retention passes it.
 #[test]
 pub(super) fn who_polls_a_quiet_topic_is_never_told_that_it_lost_something() {
     let server = Server::with(&["--retain-events", "2000"]);

@@ -1,4 +1,4 @@
-//! Peers that are gone without a word: no packet of theirs arrives any more, and none is acknowledged.
+//! Peers that vanish: none of their packets arrives any more, and they acknowledge nothing.
 
 use std::time::{Duration, Instant};
 
@@ -9,13 +9,14 @@ use crate::server::{DEADLINE, Server, UPGRADE, Wire};
 
 const HEARTBEAT: Duration = Duration::from_secs(2);
 
-/// The kernel drops whatever arrives for this socket before TCP sees it (classic BPF: `ret #0`), as if its host had lost
-/// power: nothing is answered, not even with a reset.
+/// Makes a client vanish as if its host had lost power: the kernel discards every packet for this socket before TCP
+/// sees it (classic BPF: `ret #0`), so nothing is answered, not even with a reset.
 fn die(wire: &Wire) {
     SockRef::from(&wire.stream).attach_filter(&[SockFilter::new(0x06, 0, 0, 0)]).unwrap();
 }
 
-/// How many heartbeats a reader that is alive hears until the server has found that the peers of a technique are gone.
+/// Returns the number of heartbeats that a live reader gets until the server has found that the peers of a technique
+/// are gone.
 fn found(technique: &str, open: impl Fn(&mut Wire)) -> usize {
     let heartbeat = HEARTBEAT.as_secs().to_string();
     let server = Server::with(&["--heartbeat", &heartbeat, "--max-wait", "600"]);
@@ -39,7 +40,7 @@ fn found(technique: &str, open: impl Fn(&mut Wire)) -> usize {
     heartbeats
 }
 
-/// Counted in heartbeats and not in seconds, which a busy machine has fewer of.
+/// The limit is counted in heartbeats and not in seconds, because a busy machine sends fewer of them in the same time.
 #[test]
 fn dead_peers_are_found_within_two_heartbeats() {
     let ask = |line: &'static str, more: &'static str| {
@@ -59,7 +60,7 @@ fn dead_peers_are_found_within_two_heartbeats() {
         all.map(|(technique, finding)| (technique, finding.join().unwrap()))
     });
     for (technique, heartbeats) in techniques {
-        // The kernel's timers run late by up to their own granularity, and the reader joined before the others.
+        // Kernel timers can be late by their own granularity, and the live reader joined before the others.
         assert!(heartbeats <= 3, "{technique}: found after {heartbeats} heartbeats");
     }
 }

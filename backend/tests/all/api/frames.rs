@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 
 use crate::server::{Server, UPGRADE, Wire};
 
-/// A socket that has been welcomed.
+/// A client's socket, after the handshake.
 pub struct Socket(pub Wire);
 
 impl Socket {
@@ -14,7 +14,7 @@ impl Socket {
         let mut wire = server.connect();
         let answer = wire.request(&format!("GET /v1/ws{query} HTTP/1.1\r\n{UPGRADE}{headers}"), b"");
         assert_eq!(answer.status, 101, "{answer:?}");
-        // RFC 6455 1.3: the answer to the sample nonce.
+        // The answer to the sample key of RFC 6455 1.3.
         assert_eq!(answer.header("sec-websocket-accept").as_deref(), Some("s3pPLMBiTxaQ9kYGzzhZRbK+xOo="));
         Self(wire)
     }
@@ -53,7 +53,7 @@ impl Socket {
         serde_json::from_slice(&payload).unwrap()
     }
 
-    /// The server closes with this code, then the connection ends.
+    /// Asserts that the server sends a close frame with this code, and then closes the connection.
     #[track_caller]
     pub fn closes_with(&mut self, code: u16) {
         let (first, payload) = self.frame();
@@ -209,7 +209,7 @@ fn a_message_may_come_in_pieces_with_a_ping_in_between() {
     socket.send(0x00, br#""ref":"#);
     socket.send(0x80, br#""7"}"#);
     assert_eq!(socket.text()["ref"], "7");
-    // One byte at a time.
+    // A frame that arrives one byte at a time.
     for byte in masked(0x81, br#"{"type":"ping","ref":"8"}"#) {
         socket.0.send(&[byte]);
     }
@@ -228,7 +228,7 @@ fn a_message_over_the_limit_closes_with_1009() {
     pieces.closes_with(1009);
 }
 
-/// RFC 6455 5.2: a frame says how long it is before anything of it comes, and 2^40 bytes are not waited for.
+/// A frame announces its length before its payload (RFC 6455 5.2): the server must not wait for 2^40 bytes.
 #[test]
 fn a_frame_that_says_it_is_too_long_is_refused_by_its_head() {
     let server = Server::start();
@@ -285,8 +285,8 @@ fn what_breaks_the_protocol_closes_with_its_code() {
     check(&masked(0x82, b"{}"), 1003); // binary on a JSON socket
     check(&masked(0x88, b"\x03"), 1002); // half a close code
     check(&masked(0x88, &999_u16.to_be_bytes()), 1002);
-    check(&masked(0x88, &1005_u16.to_be_bytes()), 1002); // what no frame says
-    check(&masked(0x88, b"\x03\xe8\xff"), 1007); // a reason that is no text
+    check(&masked(0x88, &1005_u16.to_be_bytes()), 1002); // a code that no frame may have
+    check(&masked(0x88, b"\x03\xe8\xff"), 1007); // a reason that is not UTF-8
     check(&masked(0x81, b"\xff\xff"), 1007);
     let mut nested = masked(0x01, b"{");
     nested.extend(masked(0x81, b"{}"));

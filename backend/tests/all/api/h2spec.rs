@@ -1,4 +1,4 @@
-//! HTTP/2 by the book, as h2spec sees it: an outside judge with a case for each rule of RFC 9113 and RFC 7541.
+//! HTTP/2 as judged by h2spec, an outside tool with a case for each rule of RFC 9113 and RFC 7541.
 
 use std::process::Command;
 
@@ -6,10 +6,10 @@ use fourways_testkit::skipped;
 
 use super::tls::Secure;
 
-/// Addresses whose answer ends; an event stream's does not, and h2spec waits for that.
+/// Paths that h2spec requests. The answers end: h2spec waits for the end, so no event stream is among them.
 const ADDRESSES: [&str; 5] = ["/healthz", "/v1/events?topic=a", "/v1/topics", "/nothing", "/openapi.json"];
-/// A client may send what a case is about before the server has seen what came before it, or after it has answered: both
-/// are lawful, and h2spec knows one. So a case fails if it fails each time.
+/// Number of tries of a case; it fails only if every try fails. The offending frame of a case can reach the server
+/// before or after the server's answer to the request. Both orders are lawful, but h2spec knows only one.
 const TRIES: usize = 8;
 
 #[test]
@@ -38,8 +38,8 @@ fn every_rule_is_kept_on_every_address() {
     }
 }
 
-/// The sections of the cases that have failed, as h2spec takes them: the number of the standard's section under its
-/// heading.
+/// Returns the sections of the failed cases, in the form in which h2spec accepts them: the standard's name and the
+/// number of its section.
 fn failed(told: &str) -> Vec<String> {
     let failures = told.split("Failures:").nth(1).unwrap_or(told);
     let (mut standard, mut section, mut failed) = ("http2", String::new(), Vec::new());

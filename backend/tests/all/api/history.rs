@@ -1,4 +1,4 @@
-//! History: closed ranges, newest first, patterns, and answers that a cache may keep for ever.
+//! History: closed ranges, newest first, patterns, and answers that a cache may keep forever.
 
 use fourways_testkit::Proxy;
 use serde_json::{Value, json};
@@ -25,7 +25,7 @@ fn a_closed_range_is_what_lies_between_two_places_and_never_changes() {
     server.publish("a", "99");
     let again = server.get(&path);
     assert_eq!(again.body, first.body, "the same for ever");
-    // In pages, each as immutable.
+    // The same range in pages, each of them immutable too.
     let page = server.get(&format!("{path}&limit=2"));
     assert_eq!((data(&page.json()), &page.json()["cursor"]), (vec![3, 4], &json!(places[4])));
     assert!(page.header("cache-control").unwrap().contains("immutable"));
@@ -42,7 +42,7 @@ fn what_is_open_or_broken_is_no_ones_to_keep() {
         "/v1/events?topic=a".to_owned(),
         format!("/v1/events?topic=a&after={}", places[7]),
         format!("/v1/events?topic=a&after=earliest&until={}", places[9]),
-        // What was let go is a reset.
+        // Events that retention has dropped are a reset.
         format!("/v1/events?topic=a&after={}&until={}", places[0], places[9]),
         format!("/v1/events?topic=a&after={}&until=abc-5", places[8]),
     ] {

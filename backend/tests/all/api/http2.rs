@@ -1,4 +1,4 @@
-//! HTTP/2 is HTTP: many streams on one connection, each with its own pace, and each gone as soon as its client says so.
+//! HTTP/2: many streams on one connection, each at its own pace, and each freed as soon as its client resets it.
 
 use std::{
     future::poll_fn,
@@ -20,10 +20,10 @@ use tokio_rustls::{TlsConnector, rustls::pki_types::ServerName};
 use super::tls::Secure;
 use crate::server::DEADLINE;
 
-/// A client's side of a connection. Dropping it ends the connection.
+/// The client's side of a connection. Dropping a client closes the connection.
 struct Client {
     send: SendRequest<Bytes>,
-    /// As the server has announced it.
+    /// Number of concurrent streams at most, as the server has announced it.
     most_streams: Arc<AtomicUsize>,
     _connection: JoinSet<()>,
 }
@@ -45,7 +45,7 @@ impl Client {
         Self { send, most_streams, _connection: task }
     }
 
-    /// Asks, and returns once the head of the answer is there.
+    /// Sends a request, and returns once the head of the answer has arrived.
     async fn ask(&mut self, method: &str, path: &str, body: &str) -> Response<RecvStream> {
         let answer = self.begin(method, path, body).await;
         timeout(DEADLINE, answer).await.expect("an answer in time").unwrap()
@@ -72,7 +72,7 @@ impl Client {
         assert_eq!(self.ask("POST", &format!("/v1/topics/{topic}/events"), body).await.status(), 201);
     }
 
-    /// Waits until so many read the topic by a technique.
+    /// Waits until `count` subscribers read the topic by the technique.
     async fn await_readers(&mut self, topic: &str, technique: &str, count: u64) {
         let began = Instant::now();
         loop {
@@ -96,7 +96,7 @@ async fn whole(mut body: RecvStream) -> Vec<u8> {
     all
 }
 
-/// Reads a stream until it has brought so many events.
+/// Reads a stream until it has brought `count` events.
 async fn events(mut body: RecvStream, count: usize) {
     let mut text = String::new();
     while text.matches("\ndata: ").count() < count {
@@ -112,7 +112,7 @@ fn run<F: Future>(test: F) -> F::Output {
     tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(test)
 }
 
-/// No heartbeat is due: nothing but the client's leaving tells the server that it has left.
+/// Starts a server without heartbeats during the test: it learns only from the client's reset that a stream is gone.
 fn quiet() -> Secure {
     Secure::with(&["--heartbeat", "600", "--max-held-per-address", "40"])
 }
@@ -127,7 +127,7 @@ fn every_stream_of_a_connection_gets_everything() {
         let lines = Request::post("https://127.0.0.1/v1/topics/a/events")
             .header("content-type", "application/x-ndjson");
         let (answer, mut stream) = client.send.send_request(lines.body(()).unwrap(), false).unwrap();
-        // In pieces that fit the window, which the server opens again as it reads.
+        // The body goes in pieces that fit the window, which the server opens again as it reads.
         for piece in body.as_bytes().chunks(8_000) {
             stream.reserve_capacity(piece.len());
             while stream.capacity() < piece.len() {
@@ -164,7 +164,7 @@ fn whoever_resets_a_stream_frees_its_place_at_once() {
                 held
             };
             client.await_readers("a", technique, 20).await;
-            // Dropped before it is answered to its end, it is reset (RFC 9113 5.4.2).
+            // Dropping a request before its answer has ended resets the stream (RFC 9113 5.4.2).
             drop(held);
             client.await_readers("a", technique, 0).await;
         }
@@ -197,7 +197,7 @@ fn who_opens_and_leaves_all_the_time_takes_no_more_than_who_leaves_once() {
     run(async {
         let secure = quiet();
         let mut client = Client::connect(&secure).await;
-        // With the first one's place kept, the 41st would be refused.
+        // If a stream kept its permit, the 41st would be refused.
         for turn in 0..300 {
             let stream = client.ask("GET", "/v1/stream?topic=a", "").await;
             assert_eq!(stream.status(), 200, "{turn}");
@@ -211,7 +211,7 @@ fn streams_have_a_limit_that_is_announced() {
     run(async {
         let secure = quiet();
         let mut client = Client::connect(&secure).await;
-        // The settings are there once something was answered.
+        // The server's settings have arrived once it has answered a request.
         client.publish("a", "1").await;
         assert_eq!(client.most_streams.load(Ordering::Relaxed), 128);
     });

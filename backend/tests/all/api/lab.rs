@@ -1,4 +1,4 @@
-//! The lab's channel: what it counts is what the kernel counts, and a fault touches nobody but who asked for it.
+//! The lab's channel: its counts agree with the kernel's, and a fault affects only the page that asked for it.
 
 use std::{
     net::TcpStream,
@@ -14,7 +14,7 @@ use tokio_tungstenite::tungstenite::{Message, WebSocket, client};
 
 use crate::server::{DEADLINE, Server, UPGRADE, Wire};
 
-/// A page of the lab, as far as the server can tell.
+/// A page of the lab, as the server sees it: a channel, and the last news on it.
 struct Page<'a> {
     server: &'a Server,
     id: LabId,
@@ -38,7 +38,7 @@ impl<'a> Page<'a> {
         self.channel.send(Message::text(serde_json::to_string(command).unwrap())).unwrap();
     }
 
-    /// Begins a fault, and waits until the server says that it is on.
+    /// Starts a fault, and waits until the server says that the fault is active.
     fn break_with(&mut self, technique: Technique, fault: Fault) {
         self.tell(&LabCommand::Fault { techniques: vec![technique], fault });
         if fault.ms > 0 {
@@ -46,7 +46,7 @@ impl<'a> Page<'a> {
         }
     }
 
-    /// Listens to the channel until it has told what is waited for.
+    /// Reads the channel until the condition holds.
     #[track_caller]
     fn until(&mut self, is_there: impl Fn(&Self) -> bool) {
         let began = Instant::now();
@@ -75,7 +75,7 @@ impl<'a> Page<'a> {
         }
     }
 
-    /// Opens a stream, or sends a poll, and waits until the server holds it.
+    /// Opens a stream or a socket and waits until it is open, or sends a poll without waiting.
     fn ask(&self, technique: Technique, n: u32) -> Wire {
         let mut wire = self.server.connect();
         wire.send(format!("{}\r\nHost: localhost\r\n\r\n", self.head(technique, n)).as_bytes());
@@ -90,7 +90,8 @@ impl<'a> Page<'a> {
 
 const HELD: [Technique; 3] = [Technique::LongPoll, Technique::Sse, Technique::Websocket];
 
-/// What the kernel says that this socket has sent and received (`TCP_INFO`: `tcpi_bytes_sent`, `tcpi_bytes_received`).
+/// Returns the kernel's counts of bytes sent and received on this socket (`TCP_INFO`: `tcpi_bytes_sent`,
+/// `tcpi_bytes_received`).
 fn kernel(wire: &Wire) -> (u64, u64) {
     let port = wire.stream.local_addr().unwrap().port();
     let output = Command::new("ss").args(["-tinHO", &format!("sport = :{port}")]).output();
@@ -141,7 +142,7 @@ fn what_is_counted_is_what_the_kernel_counts() {
             wire.until(format!("\"cursor\":\"{cursor}\"").as_bytes());
         }
         if technique == Technique::Websocket {
-            // A masked ping, so that frames go up too.
+            // Masked frames with a ping command, so that bytes flow to the server too.
             let text = br#"{"type":"ping"}"#;
             for _ in 0..60 {
                 let mut frame = vec![0x81, 0x80 | u8::try_from(text.len()).unwrap(), 1, 2, 3, 4];
@@ -187,9 +188,9 @@ fn a_page_that_watches_gets_every_unit_with_its_bytes() {
     let server = Server::start();
     let mut page = Page::open(&server, 1);
     page.tell(&LabCommand::Watch(vec![Technique::Sse, Technique::Websocket]));
-    // A stranger's stream, and one that nobody watches, are in no record.
+    // The stream of another client, and a technique that is not watched, are in no record.
     let _other = server.connect().request("GET /v1/stream?topic=a HTTP/1.1", b"");
-    // Commands are carried out in order: when this one is told, the one before was.
+    // Commands are executed in order: once the server reports this fault, it has the command before too.
     page.break_with(Technique::ShortPoll, Fault::new(FaultKind::Stall, 60_000));
     let mut stream = page.ask(Technique::Sse, 3);
     server.publish("a", "{\"n\":1}");
@@ -207,7 +208,7 @@ fn a_page_that_watches_gets_every_unit_with_its_bytes() {
     assert_eq!((text.code, text.up), (1, false));
 }
 
-/// Microseconds since the Unix epoch, as the server has them.
+/// Returns the time in microseconds since the Unix epoch, as the server counts it.
 fn now_us() -> u128 {
     SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_micros()
 }
@@ -222,7 +223,7 @@ fn a_drop_cuts_who_asked_and_nobody_else() {
         page.break_with(technique, Fault::new(FaultKind::Drop, 0));
         mine.rest();
         server.await_subscribers("a", technique.name(), 1);
-        // It may come again at once.
+        // The page may reconnect at once.
         let mut again = page.ask(technique, 2);
         server.await_subscribers("a", technique.name(), 2);
         server.publish("a", "{\"n\":1}");
@@ -280,7 +281,7 @@ fn delay_and_bandwidth_take_their_time_on_every_technique() {
             wire.until(b"xxx\"}");
             let took_us = now_us() - began;
             assert!(took_us >= 200_000, "{technique} {fault:?}");
-            // By its own delay, and not because the fault was over.
+            // The event came after its own delay, and not because the fault was over.
             assert!(took_us < u128::from(Fault::MAX_MS) * 1000, "{technique} {fault:?}: {took_us}");
             page.tell(&LabCommand::Heal(vec![technique]));
             page.until(|page| page.faults == 0);
@@ -309,7 +310,7 @@ fn a_buffer_holds_a_stream_and_lets_whole_answers_and_sockets_pass() {
         server.publish("a", &format!("{{\"n\":{n},\"pad\":\"{}\"}}", "x".repeat(1000)));
         socket.until(format!("\"n\":{n},").as_bytes());
     }
-    // The first came with those that filled the buffer, in one piece.
+    // The first event came in one piece with those that filled the buffer.
     stream.until(b"\"n\":1}");
     stream.until(b"\"n\":2,");
     page.until(|page| page.counts[2].down.payload > before + 3000);

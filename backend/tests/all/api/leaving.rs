@@ -1,10 +1,10 @@
-//! A client that leaves frees its subscription at once; one that does not read costs nothing.
+//! A client that leaves frees its subscription at once; a client that does not read holds up nobody.
 
 use std::{io::Write as _, net::Shutdown};
 
 use crate::server::{Server, UPGRADE, Wire};
 
-/// Long heartbeats, so that only noticing can free a place.
+/// Starts a server with a heartbeat interval so long that no failed heartbeat frees a subscription.
 fn patient() -> Server {
     Server::with(&["--heartbeat", "600"])
 }
@@ -55,7 +55,7 @@ fn a_socket_that_vanishes_is_freed() {
 
 #[test]
 fn a_reader_that_stands_still_holds_up_nobody() {
-    // However long the machine takes for this, the one that stands still is not to be cut.
+    // However slow the machine is, the client that reads nothing must not be cut by a timeout.
     let server = Server::with(&["--heartbeat", "600", "--write-timeout", "600", "--retain-events", "50"]);
     let mut still = server.connect();
     still.send(b"GET /v1/stream?topic=a HTTP/1.1\r\nHost: localhost\r\n\r\n");
@@ -69,14 +69,14 @@ fn a_reader_that_stands_still_holds_up_nobody() {
         let block = quick.chunk();
         assert!(block.contains(&cursor), "the quick one has each at once");
     }
-    // The still one fell out of retention and is told how much it missed, once it reads.
+    // Once the still client reads, it learns how many events it missed: retention has dropped them.
     still.until(b"\"reason\":\"lag\",\"missed\":");
     let missed: u64 = String::from_utf8(still.until(b",")).unwrap().trim_end_matches(',').parse().unwrap();
     assert!(missed > 0);
     still.stream.flush().unwrap();
 }
 
-/// One that takes nothing, on a socket whose room is small.
+/// Opens a client that reads nothing, on a socket with a small receive buffer.
 fn stuck(server: &Server, head: &str) -> Wire {
     let socket = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).unwrap();
     socket.set_recv_buffer_size(4096).unwrap();
@@ -95,16 +95,16 @@ fn who_reads_nothing_is_cut_and_resumes_from_its_place() {
     let _socket = stuck(&server, &upgrade);
     server.await_subscribers("a", "sse", 1);
     server.await_subscribers("a", "websocket", 1);
-    // More than the kernel takes for them: both stop, and nobody else does.
+    // More bytes than the kernel buffers for these clients: both are cut, and nobody else is.
     let data = format!("\"{}\"", "x".repeat(200_000));
     for _ in 0..20 {
         server.publish("a", &data);
     }
     server.await_subscribers("a", "sse", 0);
     server.await_subscribers("a", "websocket", 0);
-    // What had reached it, it has; from the last place that it knows, everything follows.
+    // The client has the events that had reached it, and everything follows from the last cursor that it knows.
     let seen = String::from_utf8_lossy(&stream.rest()).into_owned();
-    // An id counts once its block has come to its end (HTML Standard 9.2.6).
+    // An id counts only once its block has ended (HTML Standard 9.2.6).
     let complete = seen.rfind("\n\n").map_or("", |end| &seen[..=end]);
     let place =
         complete.rsplit("\nid: ").find_map(|rest| rest.split_once('\n').map(|(place, _)| place.to_owned()));

@@ -1,4 +1,4 @@
-//! The delivery ledger: what readers report is held against the log.
+//! The delivery ledger: compares what readers report with the log.
 
 use serde_json::{Value, json};
 
@@ -46,7 +46,8 @@ fn the_log_is_the_witness() {
     let clean = report(&server, "one", "sse", &begin, &own[2], &offsets[..3]);
     assert_eq!(clean.status, 200, "{clean:?}");
     assert_eq!((&clean.json()["held"], &clean.json()["lost"]), (&json!(3), &json!(0)));
-    // On by another technique: 5 lost, then 4 twice and 6 before it; and one of a topic that was not subscribed.
+    // The reader goes on by another technique: event 5 is lost, event 4 comes twice, after event 6, and one event is of
+    // a topic that was not subscribed.
     let foul = [offsets[5], offsets[3], offsets[3], offsets[2] + 1];
     let foul = report(&server, "one", "websocket", &own[2], &own[5], &foul).json();
     let expected = json!({ "held": 2, "lost": 1, "repeated": 1, "reordered": 1, "foreign": 1, "conflated": 0, "breaks": 0 });

@@ -1,4 +1,4 @@
-//! What one client may take: over a limit it is told so at once, with when to come back, and counted.
+//! The limits for one client: over a limit, it is refused at once, told when to come back, and counted.
 
 use std::{
     io::Write as _,
@@ -31,7 +31,7 @@ fn connections_in_all_have_a_limit() {
     assert_eq!(answer.header("retry-after").as_deref(), Some("5"));
     assert_eq!(over.rest(), b"", "and closed");
     drop(held);
-    // Each that is refused until then is one more.
+    // Each request that is refused until the permit is free counts as one more.
     let (began, mut refused) = (Instant::now(), 1);
     let limits = loop {
         let mut wire = server.connect();
@@ -132,7 +132,7 @@ fn patterns_have_a_limit_that_no_client_reaches_alone() {
     assert_eq!(get("c.*", 8).0, 200);
 }
 
-/// As slowloris does: a byte now and then, and never an end.
+/// The attack of slowloris: a byte now and then, and never an end.
 #[test]
 fn who_sends_a_head_or_a_body_too_slowly_is_cut() {
     let server = Server::with(&["--head-timeout", "300ms"]);
@@ -153,7 +153,7 @@ fn who_sends_a_head_or_a_body_too_slowly_is_cut() {
     endless
         .send(b"POST /v1/topics/a/events HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n");
     let piece = [b"8000\r\n".as_slice(), &vec![b' '; 0x8000], b"\r\n"].concat();
-    // It is read no further than the limit: at some point nobody takes any more.
+    // The server reads no further than the limit, so writing fails at some point.
     let began = Instant::now();
     while endless.stream.write_all(&piece).is_ok() {
         assert!(began.elapsed() < DEADLINE, "an endless body is read for ever");
@@ -161,7 +161,7 @@ fn who_sends_a_head_or_a_body_too_slowly_is_cut() {
     assert_eq!(refused(&server, "body_time"), json!(1));
 }
 
-/// `FOURWAYS_HALF_OPEN=9000` for as many as two processes' files allow.
+/// With `FOURWAYS_HALF_OPEN=9000`, as many connections as the file limits of two processes allow.
 #[test]
 fn half_open_connections_hold_up_nobody_and_are_closed() {
     let count = std::env::var("FOURWAYS_HALF_OPEN").map_or(1_000, |text| text.parse().expect("a number"));
@@ -175,7 +175,7 @@ fn half_open_connections_hold_up_nobody_and_are_closed() {
         .collect();
     assert_eq!(server.get("/v1/events?topic=a").status, 200);
     for wire in &mut half {
-        // Told that it was too slow, or only cut.
+        // A client that is too slow gets a 408, or is only cut.
         let answer = wire.rest();
         assert!(
             answer.is_empty() || answer.starts_with(b"HTTP/1.1 408"),

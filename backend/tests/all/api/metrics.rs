@@ -1,4 +1,4 @@
-//! `/metrics`: the names that Prometheus' conventions ask for, and numbers that are right.
+//! `/metrics`: names that follow the conventions of Prometheus, and correct numbers.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use crate::{api::frames::Socket, server::Server};
 
-/// The samples by name and labels.
+/// Returns the values of all samples by name and labels.
 fn samples(server: &Server) -> BTreeMap<String, String> {
     let text = String::from_utf8(server.get("/metrics").body).unwrap();
     let lines = text.lines().filter(|line| !line.starts_with('#'));
@@ -56,7 +56,7 @@ fn every_technique_is_counted() {
     assert!(of(&server, &labelled("fourways_delivered_bytes_total", "short_poll")) >= resumed.body.len());
     assert_eq!(of(&server, "fourways_publish_seconds_count"), 2);
     assert_eq!(of(&server, "fourways_log_head_offset"), 2);
-    // A cursor of another log.
+    // A cursor of another log gives a reset.
     server.get("/v1/events?topic=a&after=zzzzzzzz-1");
     assert_eq!(of(&server, "fourways_resets_total{technique=\"short_poll\",reason=\"epoch\"}"), 1);
     drop((stream, socket));
@@ -72,7 +72,7 @@ fn limits_that_are_hit_are_counted() {
     assert_eq!(of(&server, "fourways_limited_total{limit=\"body\"}"), 1);
 }
 
-/// What `promtool check metrics` would say.
+/// The rules of `promtool check metrics`.
 #[test]
 fn names_units_and_types_keep_to_the_conventions() {
     let server = Server::start();
@@ -111,7 +111,7 @@ fn names_units_and_types_keep_to_the_conventions() {
             other => panic!("{other:?}"),
         }
     }
-    // Buckets only grow, and the last has all.
+    // The buckets are cumulative, and the last one counts everything.
     let samples = samples(&server);
     for (name, kind) in types.iter().filter(|(_, kind)| **kind == "histogram") {
         let sum = |suffix: &str, label: &str| -> u64 {

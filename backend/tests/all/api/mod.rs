@@ -1,11 +1,10 @@
-//! The server as its clients meet it, over real sockets.
+//! Tests of the server over real sockets, as its clients see it.
 //!
-//! `access` holds who gets in, `origin` by which pages, `presence` who is there, `limits` how much of it, `history` what
-//! a cache may keep, `contract` the wire contract line by line, `bad_input` what is refused and how, `attack` what a
-//! hostile client sends, `resume` what every technique promises, `frames` the rules of RFC 6455, `leaving` and `dead`
-//! that nobody is kept, `lab` what the lab counts and breaks, `check` what `fourways check` finds behind a real nginx,
-//! `tls` what is spoken inside TLS, `http2` its streams, `h2spec` what an
-//! outside judge says of them, `app` the files of the lab.
+//! The wire: `contract` (line by line), `over` (the same over TLS and HTTP/2), `openapi`, `frames` (RFC 6455),
+//! `compression`, `tls`, `http2`, `h2spec` (an outside judge of HTTP/2), `bad_input`, `attack`. Delivery: `resume`,
+//! `history`, `leaving` and `dead` (connections of clients that are gone are freed), `presence`. Access: `access`
+//! (tokens), `origin` (pages), `limits`. Operation: `roster` (open connections), `rehearsal`, `ledger`, `metrics`. The
+//! lab: `lab` (counts and faults), `app` (files). `check` runs `fourways check` behind a real nginx.
 
 pub(crate) mod access;
 mod app;

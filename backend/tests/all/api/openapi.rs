@@ -1,4 +1,4 @@
-//! `openapi.json` and the server say the same: every route, every method, every way to be refused.
+//! `openapi.json` agrees with the server in every route, every method and every refusal.
 
 use std::{
     collections::BTreeSet,
@@ -21,7 +21,7 @@ fn rust_files(folder: &Path) -> Vec<PathBuf> {
     files.into_iter().chain(folders.iter().flat_map(|folder| rust_files(folder))).collect()
 }
 
-/// As the sources name them, `/v1` before those of its scope.
+/// Returns the routes that the sources name, with `/v1` before those of its scope.
 fn routes() -> BTreeSet<String> {
     let named = |source: &str, scope: &str| -> Vec<String> {
         let paths = source.split("only(\"").skip(1).map(|rest| rest.split('"').next().unwrap());
@@ -31,7 +31,7 @@ fn routes() -> BTreeSet<String> {
     let (_, routes) = source.split_once("let api = web::scope(\"/v1\")").unwrap();
     let (inside, outside) = routes.split_once("app.service(api)").unwrap();
     let session = include_str!("../../../src/access/session.rs");
-    // A route that is made in any other way, or elsewhere, would not be seen here.
+    // A route that is made in another way, or elsewhere, would be missed here, so there must be none.
     for path in rust_files(Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/src"))) {
         let text = std::fs::read_to_string(&path).unwrap();
         let own = ["routes.rs", "access/session.rs", "problem.rs"].iter().any(|own| path.ends_with(own));
@@ -61,13 +61,13 @@ fn a_method_is_there_if_it_is_described() {
         for method in METHODS {
             let answer = server.request(&format!("{} {address} HTTP/1.1", method.to_uppercase()), b"");
             let is_described = item.get(method).is_some();
-            // A connection that is not there is no route that is not.
+            // A 404 for an `{id}` means that there is no such connection, not that there is no such route.
             let is_there = answer.status != 405 && (answer.status != 404 || path.ends_with("{id}"));
             assert_eq!(is_there, is_described, "{method} {path}: {answer:?}");
             if answer.status == 405 {
                 let allowed = answer.header("allow").unwrap();
-                // HEAD is wherever GET is (RFC 9110 9.1), and described with it.
-                // OpenAPI 3.1 has no place for QUERY, which is wherever a question is POSTed.
+                // HEAD is allowed wherever GET is (RFC 9110 9.1), and described with it.
+                // OpenAPI 3.1 can't describe QUERY, which is allowed wherever a query is POSTed.
                 let allowed_here = allowed.split(", ").filter(|one| *one != "QUERY");
                 let (heads, all): (Vec<&str>, Vec<&str>) = allowed_here.partition(|one| *one == "HEAD");
                 assert_eq!(heads.len(), all.iter().filter(|one| **one == "GET").count(), "{path}: {allowed}");

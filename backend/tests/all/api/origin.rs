@@ -1,4 +1,4 @@
-//! Which pages may use the server.
+//! The pages that may use the server, by their origin.
 
 use crate::server::{Server, UPGRADE};
 
@@ -56,7 +56,8 @@ fn only_allowed_pages_may_use_the_server() {
     }
 }
 
-/// A name that a page has made lead here (DNS rebinding): the browser takes the server for one of the page's own.
+/// DNS rebinding: a page makes a name of its own resolve to this machine, so that the browser takes the server for the
+/// page's.
 #[test]
 fn a_server_without_a_key_answers_to_this_machines_names_alone() {
     let server = Server::with(&["--host", "push.test"]);
@@ -123,7 +124,7 @@ fn what_a_cache_may_keep_says_that_it_is_not_for_every_origin() {
     assert!(answer.header("vary").unwrap_or_default().contains("Origin"), "{answer:?}");
 }
 
-/// Where nobody is asked for a token, everybody who comes through a proxy is a stranger.
+/// On a server that requires no token, every client behind a proxy is a stranger.
 #[test]
 fn strangers_read_and_publish_and_never_operate() {
     let through = |server: &Server, line: &str| {

@@ -1,8 +1,8 @@
-//! The contract over TLS and over HTTP/2: the same tests by other ways.
+//! The tests of the contract again, over TLS and over HTTP/2.
 
 use crate::front::{self, Way};
 
-/// Each of these tests of [`super::contract`], by each way.
+/// Runs each of these tests of [`super::contract`] by each way.
 macro_rules! over {
     ($($test:ident)*) => {
         mod tls {

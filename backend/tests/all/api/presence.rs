@@ -1,4 +1,4 @@
-//! Who is on a topic.
+//! Presence: the list of subjects that read a topic.
 
 use std::time::Instant;
 
@@ -40,7 +40,7 @@ fn who_is_on_a_topic_is_known_by_name_and_comings_and_goings_are_told() {
     while present() != expected {
         assert!(began.elapsed() < DEADLINE, "{}", present());
     }
-    // One of two connections is no leaving; the last is.
+    // A subject leaves with its last connection, and not with the first of two.
     drop(stream);
     socket.say(&json!({ "type": "unsubscribe", "topics": ["chat.1"] }));
     let left = watcher.text();

@@ -1,4 +1,5 @@
-//! A rehearsed deploy: everybody is told, and those who come back are counted with what they had missed.
+//! A rehearsed deploy: every stream is told to reconnect, and those that do are counted, with the events they had
+//! missed.
 
 use std::thread;
 
@@ -28,7 +29,7 @@ fn who_is_told_comes_back_as_expected_and_catches_up() {
         assert!(told.iter().all(|ms| (1000..=3000).contains(ms)), "{told:?}");
         assert_eq!(server.request("POST /v1/rehearsal HTTP/1.1", b"").status, 503, "one at a time");
         server.publish("a", "1");
-        // Half of them come back, and have missed one.
+        // Half of the streams reconnect, each having missed one event.
         let head = format!("GET /v1/stream?topic=a&after={before} HTTP/1.1");
         for stream in &mut streams[..10] {
             *stream = server.connect();

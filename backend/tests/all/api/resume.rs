@@ -1,4 +1,5 @@
-//! What every technique promises: nothing lost, nothing twice, order kept, over cuts, restarts and a change of technique.
+//! The promises of every technique: no event is lost, repeated or reordered, over cuts, restarts and a change of
+//! technique.
 
 use std::{
     io::{Read as _, Write as _},
@@ -28,7 +29,7 @@ fn runtime() -> tokio::runtime::Runtime {
     tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap()
 }
 
-/// Reads numbers until `last` has come; returns all, and how many resets there were.
+/// Reads numbers until `last` has come. Returns all of them and the number of resets.
 fn read(subscriber: &mut Subscriber, technique: Technique, last: u64) -> (Vec<u64>, usize) {
     let (mut numbers, mut resets) = (Vec::new(), 0);
     let run = subscriber.run(technique, |arrival| {
@@ -51,7 +52,7 @@ fn read(subscriber: &mut Subscriber, technique: Technique, last: u64) -> (Vec<u6
     (numbers, resets)
 }
 
-/// A proxy that cuts every connection after so many bytes towards the client.
+/// A proxy that cuts every connection after a number of bytes towards the client.
 struct Cutter {
     address: SocketAddr,
     cuts: Arc<AtomicU64>,
@@ -77,7 +78,7 @@ impl Cutter {
                     while let Ok(count @ 1..) = from_server.read(&mut piece) {
                         let room =
                             if wanted.load(Ordering::SeqCst) { bytes.saturating_sub(passed) } else { count };
-                        // Cuts in the middle of whatever this is: an event, a head, a frame.
+                        // The cut falls in the middle of anything: an event, a head, a frame.
                         if to_client.write_all(&piece[..count.min(room)]).is_err() || count > room {
                             counted.fetch_add(1, Ordering::SeqCst);
                             break;
@@ -85,7 +86,7 @@ impl Cutter {
                         passed += count;
                     }
                     for socket in [&to_client, &from_server] {
-                        // Gone already, then.
+                        // Fails only if the socket is closed already.
                         drop(socket.shutdown(std::net::Shutdown::Both));
                     }
                 });
@@ -95,7 +96,7 @@ impl Cutter {
     }
 }
 
-/// Cut again and again in the middle, it still sees every event once and in order.
+/// A client whose connection is cut again and again still gets every event once and in order.
 fn resumes_after_cuts(technique: Technique) {
     let server = Server::start();
     let last = 60;
@@ -104,7 +105,7 @@ fn resumes_after_cuts(technique: Technique) {
     }
     let cutter = Cutter::before(server.address, 2_000);
     let mut subscriber = Subscriber::new(target(&format!("http://{}", cutter.address)), After::Earliest);
-    // A poll's answer is whole or not there: what never fits through would never come.
+    // A poll's answer counts only as a whole: one that is always cut would never arrive.
     if matches!(technique, Technique::ShortPoll | Technique::LongPoll) {
         let stop = Arc::clone(&cutter.is_cutting);
         let cuts = Arc::clone(&cutter.cuts);
@@ -121,7 +122,7 @@ fn resumes_after_cuts(technique: Technique) {
     assert!(cutter.cuts.load(Ordering::SeqCst) >= 2, "it was cut");
 }
 
-/// A client that saw nothing before it was cut off resumes from its first place.
+/// A client that saw no event before it was cut off resumes from its first cursor.
 fn resumes_before_its_first_event(technique: Technique) {
     let server = Server::start();
     let mut subscriber = Subscriber::new(target(&server.url()), After::Head);
@@ -129,7 +130,7 @@ fn resumes_before_its_first_event(technique: Technique) {
         Arrival::Position(_) => ControlFlow::Break(()),
         _ => ControlFlow::Continue(()),
     });
-    // A long poll learns its place when the hold is over.
+    // A long poll learns its cursor when the hold is over.
     runtime().block_on(async { tokio::time::timeout(DEADLINE, run).await }).unwrap();
     for n in 1..=3 {
         server.publish("a", &n.to_string());
@@ -137,9 +138,9 @@ fn resumes_before_its_first_event(technique: Technique) {
     assert_eq!(read(&mut subscriber, technique, 3).0, [1, 2, 3]);
 }
 
-/// The log was lost in a restart: one reset, then everything that the new one has.
+/// A restart that loses the log gives one reset, and then every event of the new log.
 fn recovers_from_a_restart(technique: Technique) {
-    // The port stays free until the server comes back.
+    // On an address of this test alone, the port stays free until the server is back.
     let server = Server::on(&format!("{}:0", own_address()), &[]);
     let address = server.address.to_string();
     server.publish("a", "1");
@@ -152,7 +153,7 @@ fn recovers_from_a_restart(technique: Technique) {
     assert_eq!(read(&mut subscriber, technique, 12), (vec![11, 12], 1));
 }
 
-/// It sees live events, too.
+/// A client gets the events that are published while it reads.
 fn delivers_what_is_published_later(technique: Technique) {
     let server = Server::start();
     let url = server.url();
@@ -199,8 +200,8 @@ fn a_change_of_technique_loses_and_repeats_nothing() {
     }
 }
 
-/// An `EventSource` that is given any status but 200 never comes again (HTML Standard 9.2.3): an id that means nothing here,
-/// as after another server had the address, is told like a cursor of another life of the log.
+/// An `EventSource` that gets any status but 200 never reconnects (HTML Standard 9.2.3). So an id that is not from this
+/// server, such as after another server had the address, is a reset, like a cursor of another epoch.
 #[test]
 fn a_foreign_last_event_id_is_a_reset_and_no_error() {
     let server = Server::start();

@@ -1,4 +1,4 @@
-//! What the operator sees of connections, and can do to them.
+//! The list of open connections for the operator, and closing one of them.
 
 use serde_json::{Value, json};
 
@@ -34,7 +34,7 @@ fn connections_are_listed_with_what_they_were_given() {
         (&of("sse")["events"], &of("websocket")["events"], &of("long_poll")["events"]),
         (&json!(1), &json!(1), &json!(0))
     );
-    // The opening is written before anything is counted.
+    // The opening of a stream is written before bytes are counted.
     let bytes = usize::try_from(of("sse")["bytes"].as_u64().unwrap()).unwrap();
     assert!(bytes >= block && bytes < block + opening + 40, "{bytes}, {block}");
     assert!(of("sse")["lag_us"].as_u64().unwrap() < 20_000_000 && of("long_poll")["lag_us"].is_null());

@@ -1,4 +1,4 @@
-//! `--tls`: HTTP/2 and HTTP/1.1 with a certificate that is given, and what `fourways check` says through it.
+//! `--tls-cert`: HTTP/2 and HTTP/1.1 over TLS with a given certificate, and `fourways check` through it.
 
 use std::{process::Command, sync::Arc};
 
@@ -10,7 +10,7 @@ use crate::{
     server::{DEADLINE, Server},
 };
 
-/// A server with a certificate of its own, and the file to trust it by.
+/// A server that speaks TLS, and its certificate.
 pub(super) struct Secure {
     pub(super) server: Server,
     certificate: Certificate,
@@ -28,12 +28,12 @@ impl Secure {
         Self { server: Server::with(&[&tls, flags].concat()), certificate }
     }
 
-    /// How a client trusts it that offers these protocols.
+    /// Returns the configuration of a client that trusts the server and offers these protocols.
     pub(super) fn trust(&self, protocols: &[&str]) -> Arc<ClientConfig> {
         self.certificate.trust(protocols)
     }
 
-    /// Shakes hands and offers these protocols.
+    /// Connects, offers these protocols and completes the handshake.
     fn connect(&self, protocols: &[&str]) -> StreamOwned<ClientConnection, std::net::TcpStream> {
         let name = ServerName::try_from("127.0.0.1").unwrap();
         let client = ClientConnection::new(self.trust(protocols), name).unwrap();
@@ -58,7 +58,7 @@ fn both_protocols_are_served_and_the_newer_is_preferred() {
     let mut stream = secure.connect(&["http/1.1"]);
     stream.write_all(b"GET /v1/topics HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n").unwrap();
     let mut answer = String::new();
-    // A server that closes without a TLS goodbye has said all by then.
+    // An error here is a close without `close_notify`, which comes after the whole answer.
     drop(stream.read_to_string(&mut answer));
     assert!(answer.starts_with("HTTP/1.1 200 OK"), "{answer}");
 }
@@ -75,7 +75,7 @@ fn a_check_through_tls_sees_every_technique() {
         }
         command.output().unwrap()
     };
-    // A busy machine can be too slow for the check; what is wrong is wrong each time.
+    // A busy machine can be too slow for one check; a real fault shows in every one.
     let mut checks = (0..5).map(|_| {
         let output = check(true);
         let report: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();

@@ -1,4 +1,4 @@
-//! The `fourways` command as a person runs it.
+//! Tests of the `fourways` command as a person runs it.
 
 use std::{
     io::{BufRead as _, BufReader, Read as _, Write as _},
@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 
 use crate::FOURWAYS;
 
-/// A server on a port of its own, with these flags more.
+/// Starts a server on a free port, with these additional flags.
 fn serve(flags: &[&str]) -> Process {
     Process::serve(FOURWAYS, &[&["--memory", "--source", "none"], flags].concat()).unwrap()
 }
@@ -79,7 +79,7 @@ fn a_subscriber_goes_on_when_the_server_comes_back() {
     let mut first = String::new();
     out.read_line(&mut first).unwrap();
     let address = server.kill();
-    // The publisher starts while nobody listens: it waits, too.
+    // The publisher, too, waits if it starts while no server listens.
     let mut waiting = publish("after\n");
     let _again = Process::serve_on(FOURWAYS, &address, &["--memory", "--source", "none"]).unwrap();
     let mut rest = String::new();
@@ -92,7 +92,7 @@ fn a_subscriber_goes_on_when_the_server_comes_back() {
 fn help_names_every_flag_and_a_wrong_one_is_refused() {
     let output = Command::new(FOURWAYS).args(["serve", "--help"]).output().unwrap();
     let help = String::from_utf8(output.stdout).unwrap();
-    // By the list that the documents have, which another test holds to the program.
+    // The list of flags is that of the docs, which another test compares with the program.
     let documented = include_str!("../../../../docs/fourways.toml");
     let flags: Vec<&str> = documented.lines().filter_map(|line| line.strip_prefix("# --")).collect();
     assert!(flags.len() > 40, "{flags:?}");
@@ -131,7 +131,7 @@ fn a_file_sets_what_environment_and_flags_do_not() {
     );
     assert_eq!(code, Some(0));
     assert!(said.starts_with(&expected) && said.ends_with(" settings are at their defaults\n"), "{said}");
-    // The later wins, whoever names the file.
+    // Environment and flags win over the file, even if the environment names the file.
     let variables = [("FOURWAYS_CONFIG", file), ("FOURWAYS_MAX_TOPICS", "16"), ("FOURWAYS_HEARTBEAT", "8s")];
     let (_, said, _) = run(&["config", "check", "--heartbeat", "7s"], &variables);
     for line in [
@@ -150,9 +150,9 @@ fn a_wrong_file_is_told_with_its_place() {
     let path = file.to_str().unwrap();
     for (text, says) in [
         ("hartbeat = \"1s\"", "no setting \"hartbeat\"; did you mean \"heartbeat\"?"),
-        ("heartbeat = \"often\"", "no time above 0"),
+        ("heartbeat = \"often\"", "not a time above 0"),
         ("max-topics = [1, 2]", "takes one value"),
-        ("listen = { port = 1 }", "allowed are texts, numbers"),
+        ("listen = { port = 1 }", "allowed are strings, numbers"),
         ("heartbeat = [", "line 1, column 14"),
         ("config = \"other.toml\"", "no setting \"config\""),
         ("token-key = \"HS256:/nowhere/secret\"", "/nowhere/secret"),
@@ -178,7 +178,7 @@ fn the_list_of_settings_is_in_the_docs_and_is_a_file_that_sets_nothing() {
     std::fs::write(&file, as_listed).unwrap();
     let (_, said, _) = run(&["config", "check", "--config", bare], &[]);
     assert_eq!(said.lines().count(), 1, "{said}");
-    // Every value that is a default can be set.
+    // Every default can be set explicitly.
     let set: String = listed
         .lines()
         .filter(|line| line.starts_with('#') && line.contains(" = ") && !line.starts_with("# "))
@@ -221,7 +221,7 @@ fn a_socket_of_this_machine_is_served_and_its_file_goes_with_the_server() {
     assert!(!path.exists());
 }
 
-/// Reads one request of a kept connection, answers it, and returns its body.
+/// Reads one request on a connection that is kept open, answers it, and returns its body.
 fn collect(connection: &mut BufReader<TcpStream>) -> Option<Value> {
     let mut length = 0;
     loop {
@@ -270,7 +270,7 @@ fn a_collector_is_sent_a_span_for_each_request_and_each_append() {
     let trace = "0af7651916cd43dd8448eb211c80319c";
     let parent = format!("traceparent: 00-{trace}-b7ad6b7169203331-01");
     assert!(ask(&format!("POST /v1/topics/a/events HTTP/1.1\r\n{parent}"), "1").contains("201"));
-    // Its span doesn't wait for the end of the stream, and a ticket is in none.
+    // The span of a stream does not wait for the stream's end, and no span has the ticket.
     assert!(ask("GET /v1/stream?topic=a&ticket=secret HTTP/1.1", "").starts_with("HTTP/1.1 "));
     server.terminate().unwrap();
     assert!(server.ended().unwrap().success());

@@ -1,6 +1,8 @@
-//! SIGTERM: nobody new, everybody held is told when to come back, nothing is lost, and they come back spread out.
+//! Draining after SIGTERM: new connections are refused, every held one is told when to reconnect, nothing is lost, and
+//! the clients reconnect spread out in time.
 //!
-//! `FOURWAYS_DRAIN_CLIENTS=5000 cargo test -p fourways --test all process::drain -- --nocapture` prints the spread of a large crowd.
+//! `FOURWAYS_DRAIN_CLIENTS=5000 cargo test -p fourways --test all process::drain -- --nocapture` prints the spread of a
+//! large crowd.
 
 use std::{
     io::{ErrorKind, Read as _, Write as _},
@@ -50,7 +52,7 @@ impl Server {
     }
 }
 
-/// Reads until the text has come.
+/// Reads until this text has come, and returns everything that was read.
 fn until(stream: &mut TcpStream, mark: &str) -> String {
     let mut seen = Vec::new();
     let mut piece = [0; 4096];
@@ -89,7 +91,7 @@ fn everybody_held_is_told_when_to_come_back_and_nothing_is_lost() {
         ending.split("retry: ").nth(1).and_then(|rest| rest.lines().next()).unwrap().parse().unwrap();
     assert!((1_000..=3_000).contains(&retry), "{ending}");
     let cursor = ending.split("id: ").nth(1).and_then(|rest| rest.lines().next()).unwrap().to_owned();
-    // A close frame (RFC 6455, 5.5.1) with the code 1012, "service restart", and when to come back.
+    // A close frame (RFC 6455 5.5.1) with the code 1012, "service restart", and the time to wait before reconnecting.
     let mut closed = Vec::new();
     socket.read_to_end(&mut closed).unwrap();
     let at = closed.windows(4).position(|bytes| bytes[0] == 0x88 && bytes[2..] == 1012_u16.to_be_bytes());
@@ -100,7 +102,7 @@ fn everybody_held_is_told_when_to_come_back_and_nothing_is_lost() {
     assert!(until(&mut held, "\r\n\r\n").starts_with("HTTP/1.1 204"), "a held poll is answered at once");
     drop((stream, socket, held));
     assert!(server.0.ended().unwrap().success());
-    // Another server goes on with the same log from the same place.
+    // Another server goes on with the same log from the same cursor.
     let again = Server::start(folder.path(), &[]);
     again.publish("42");
     let rest = again.get(&format!("/v1/events?topic=a&after={cursor}"));
@@ -160,7 +162,7 @@ fn whoever_comes_while_it_ends_is_refused_by_the_kernel_and_never_told_an_error(
     let folder = tempfile::tempdir().unwrap();
     let mut server =
         Server::start(folder.path(), &["--drain", "600", "--write-timeout", "600", "--heartbeat", "600"]);
-    // One that reads nothing keeps the server from ending.
+    // A client that reads nothing keeps the server from ending.
     let mut deaf = server.connect("GET /v1/stream?topic=big HTTP/1.1");
     until(&mut deaf, "retry: ");
     let idle = server.connect("GET /v1/events?topic=a HTTP/1.1");
@@ -172,19 +174,20 @@ fn whoever_comes_while_it_ends_is_refused_by_the_kernel_and_never_told_an_error(
     }
     server.0.terminate().unwrap();
     let began = Instant::now();
-    // One that the kernel had taken before the door closed is reset: the network has failed it too.
+    // A connection that the kernel had accepted before the listener closed is reset. To its client, that is a failure
+    // of the network too.
     while TcpStream::connect(server.0.address()).err().map(|error| error.kind())
         != Some(ErrorKind::ConnectionRefused)
     {
         assert!(began.elapsed() < DEADLINE, "it still listens");
     }
-    // On a connection that was there before: any answer but 200 would end an EventSource for good.
+    // A stream on a connection from before still gets a 200: any other answer would end an EventSource for good.
     write!(idle, "GET /v1/stream?topic=a HTTP/1.1\r\nHost: localhost\r\n\r\n").unwrap();
     let mut answer = String::new();
     idle.read_to_string(&mut answer).unwrap();
     assert!(answer.starts_with("HTTP/1.1 200 OK") && answer.contains("text/event-stream"), "{answer}");
     assert!(answer.contains("retry: "), "{answer}");
-    // Another server may have the address already.
+    // Another server can have the address already.
     let other = tempfile::tempdir().unwrap();
     let address = server.0.address().to_string();
     let next = Process::serve_on(FOURWAYS, &address, &["--data", other.path().to_str().unwrap()]);

@@ -1,4 +1,4 @@
-//! A full disk: publishes are refused with 507, reading goes on, and there is nothing to repair when there is room.
+//! A full disk: publishes are refused with 507, reading goes on, and nothing needs repair once there is space again.
 
 use std::{
     io::{Read as _, Write as _},
@@ -11,8 +11,8 @@ use fourways_testkit::{DEADLINE, Process, skipped};
 
 use crate::FOURWAYS;
 
-/// In a mount namespace of its own: a file system of a megabyte, and half of it taken away and given back by signals
-/// from outside, through a file that is made and removed.
+/// The script of a server on a file system of one megabyte, in a mount namespace of its own. A ballast file fills part
+/// of the file system; it is removed once the test creates the file `give`.
 const SCRIPT: &str = r#"
     set -e
     mount -t tmpfs -o size=1m tmpfs "$1/disk"
@@ -26,8 +26,8 @@ const SCRIPT: &str = r#"
     wait $server
 "#;
 
-/// The same file system, with nothing to give back but what retention lets go; and another server on the same log after
-/// the first has ended in order.
+/// The script of a server on the same file system, where only retention frees space. Once the test creates the file
+/// `stop`, the server is stopped in order and another starts on the same log.
 const RETAINED: &str = r#"
     set -e
     mount -t tmpfs -o size=1m tmpfs "$1/disk"
@@ -41,7 +41,7 @@ const RETAINED: &str = r#"
     wait $server
 "#;
 
-/// The script in a mount namespace; `None` where there can be none.
+/// Runs a script in a mount namespace; `None` if this system allows none.
 fn in_namespace(script: &str, folder: &std::path::Path) -> Option<Process> {
     let is_possible =
         Command::new("unshare").args(["-rm", "true"]).status().is_ok_and(|status| status.success());
@@ -62,7 +62,7 @@ fn retention_frees_a_full_disk_and_the_log_opens_again() {
     let address = server.address().to_owned();
     let began = Instant::now();
     let mut refused = 0;
-    // Refused, and taken again once what is too old has gone, without anybody's help; several times over.
+    // Publishes are refused, and accepted again once retention has dropped old events, without any help, and twice.
     for _ in 0..2 {
         while publish(&address).starts_with("HTTP/1.1 201") {
             assert!(began.elapsed() < DEADLINE, "the disk fills");
@@ -120,7 +120,7 @@ fn a_full_disk_refuses_publishes_and_nothing_else() {
     };
     assert!(refused.starts_with("HTTP/1.1 507") && refused.contains("storage_full"), "{refused}");
     assert!(publish(&address).starts_with("HTTP/1.1 507"), "and again");
-    // A poll's answer has room for a few of these: it is asked again from its cursor until nothing is left.
+    // A poll's answer has room for only a few of these events, so polls follow from its cursor until nothing is left.
     let all = |address: &str| {
         let (mut offsets, mut after) = (Vec::<u64>::new(), "earliest".to_owned());
         loop {

@@ -1,7 +1,8 @@
-//! The server is killed at random moments and started again, many times, while it is published to and read by all four
-//! techniques: whatever was acknowledged reaches every reader once, in order, and nothing breaks continuity.
+//! Kills the server at random moments and starts it again, many times, while publishers write and readers of all four
+//! techniques read: every acknowledged event reaches every reader once, in order, and nothing breaks continuity.
 //!
-//! `FOURWAYS_KILL_ROUNDS=200 cargo test -p fourways --test all process::kill -- --nocapture` prints the counts of a long run.
+//! `FOURWAYS_KILL_ROUNDS=200 cargo test -p fourways --test all process::kill -- --nocapture` prints the counts of a
+//! long run.
 
 use std::{
     collections::HashMap,
@@ -23,8 +24,9 @@ use fourways_testkit::{DEADLINE, Process, own_address};
 
 use crate::FOURWAYS;
 
-/// Topics that are published to at once, and events of one publish.
+/// Number of publishers at the same time, each with a topic of its own.
 const PUBLISHERS: usize = 3;
+/// Number of events in one publish.
 const EVENTS: u64 = 5;
 
 fn start(address: &str, data: &Path) -> Process {
@@ -37,17 +39,18 @@ fn topic(index: usize) -> Topic {
     format!("kill.{index}").parse().unwrap()
 }
 
-/// What one reader has been told, by topic: the publisher's own numbers.
+/// Everything that one reader has received. The numbers, by topic, are those that the publishers put into the events.
 #[derive(Default)]
 struct Told {
     numbers: HashMap<String, Vec<u64>>,
-    /// In the order of their arrival.
+    /// Cursors of the events in the order of their arrival.
     cursors: Vec<Cursor>,
     resets: u64,
     cuts: u64,
 }
 
-/// Publishes numbers in order until it is told to stop; a publish that got no answer is repeated with the same key.
+/// Publishes numbers in order until `stops` is set. A publish that got no answer is repeated with the same idempotency
+/// key.
 async fn publish(
     base: String,
     index: usize,
@@ -105,7 +108,7 @@ fn read(base: &str, technique: Technique, told: &Arc<Mutex<Told>>) -> tokio::tas
     })
 }
 
-/// Has the server hold what arrived against its own log.
+/// Has the server compare the events that arrived with its own log, and returns its account.
 async fn report(base: &str, technique: Technique, cursors: &[Cursor]) -> Account {
     let target = Target::new(base, vec![]).unwrap();
     let mut after = Cursor { offset: Offset(0), ..cursors[0] };
@@ -143,7 +146,8 @@ fn nothing_acknowledged_is_lost_or_repeated_by_being_killed() {
         let publishers: Vec<_> = publishers.collect();
         let mut server = Some(server);
         for round in 0..rounds {
-            // So many more are acknowledged before the next kill: a random moment, but never before it works again.
+            // The next kill comes after a random number of further acknowledged events: at a random moment, but never
+            // before publishing works again.
             let more = 1 + getrandom::u64().unwrap() % 120;
             let until = acknowledged.load(Ordering::SeqCst) + more;
             let began = Instant::now();

@@ -1,4 +1,4 @@
-//! The `fourways` command as a process of its own.
+//! Tests that run the `fourways` command as a process of its own.
 
 mod command;
 mod drain;

@@ -1,5 +1,7 @@
-//! Pipes: `… | fourways publish` and `fourways subscribe | …`, whatever the lines, the server and the way to it do. A kill among
-//! a million lines: `FOURWAYS_LINES=1000000 cargo test -p fourways --test all process::pipe::a_kill -- --nocapture`.
+//! Pipes: `… | fourways publish` and `fourways subscribe | …`, with bad lines, failing servers and hostile proxies.
+//!
+//! `FOURWAYS_LINES=1000000 cargo test -p fourways --test all process::pipe::a_kill -- --nocapture` kills the server
+//! during a million lines.
 
 use std::{
     io::{Read as _, Write as _},
@@ -41,14 +43,14 @@ fn piped(mut command: Command, input: &[u8]) -> Output {
         .spawn()
         .expect("the command starts");
     let (mut stdin, input) = (child.stdin.take().unwrap(), input.to_vec());
-    // Who ends at a bad line reads no further.
+    // A command that ends at a bad line reads no further, so that writing fails.
     let writing = std::thread::spawn(move || drop(stdin.write_all(&input)));
     let output = child.wait_with_output().unwrap();
     writing.join().unwrap();
     output
 }
 
-/// What a topic or pattern has, in lines.
+/// Reads `count` events of a topic or pattern with `fourways subscribe`, from the earliest on, and returns its lines.
 fn read(url: &str, topic: &str, count: usize, flags: &[&str]) -> Vec<String> {
     read_by("short-poll", url, topic, count, flags)
 }
@@ -72,7 +74,7 @@ fn said(output: &Output) -> String {
     String::from_utf8_lossy(&output.stderr).into_owned()
 }
 
-/// How many events the server has of the topic.
+/// Returns the number of events that the server has of the topic `logs`.
 fn events(server: &Process) -> u64 {
     let mut stream = TcpStream::connect(server.address()).unwrap();
     stream
@@ -86,7 +88,7 @@ fn events(server: &Process) -> u64 {
 
 #[test]
 fn what_the_server_can_not_take_now_is_waited_for() {
-    // A hundred at once are more than this server ever takes.
+    // This server never accepts a hundred events at once.
     let server = serve(&["--publish-rate", "20"]);
     let lines = numbers(1..=140);
     let output = publish(&server.url(), lines.join("\n").as_bytes(), &[]);
@@ -137,7 +139,8 @@ fn a_line_that_the_server_does_not_take_is_found_among_others() {
     assert_eq!(read(&server.url(), "logs", 499, &[]), lines);
 }
 
-/// Stands before a server and lets it be asked, or not, or not hear of the answer: each connection in another way.
+/// A hostile proxy before a server. It answers requests itself, passes them on, or withholds the answers: each
+/// connection fails in another way.
 struct Hostile {
     address: SocketAddr,
     ends: Arc<AtomicBool>,
@@ -156,7 +159,7 @@ impl Hostile {
                     return;
                 }
                 let Ok(stream) = stream else { continue };
-                // One after the other: whoever publishes here has one connection at a time. Every other time all is well.
+                // One connection after the other, since the publisher has only one at a time. Every other one works.
                 mistreat(if at % 2 == 0 { at / 2 % 8 } else { 8 }, stream, &server);
             }
         });
@@ -176,7 +179,7 @@ impl Drop for Hostile {
     }
 }
 
-/// A request to its end, by its `Content-Length`.
+/// Reads one whole request, by its `Content-Length`; `None` if the connection ends first.
 fn request(stream: &mut TcpStream) -> Option<Vec<u8>> {
     let (mut bytes, mut piece) = (Vec::new(), [0; 16 * 1024]);
     loop {
@@ -212,9 +215,9 @@ fn mistreat(way: usize, mut stream: TcpStream, server: &str) {
             "HTTP/1.1 200 OK\r\nContent-Type: text/html\r\nContent-Length: 6\r\nConnection: close\r\n\r\n<html>",
         ),
         3 => say("HTTP/1.1 408 Request Timeout\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"),
-        // It has it, and nobody is told.
+        // The server has the events, but the client gets no answer.
         4 | 5 => drop(forwarded()),
-        // It has it, and half of that is told.
+        // The server has the events, but the client gets only the beginning of the answer.
         6 => drop(stream.write_all(&forwarded()[..40])),
         7 => {}
         _ => drop(stream.write_all(&forwarded())),
@@ -276,7 +279,7 @@ fn a_server_behind_tls_and_below_a_path_is_reached_by_every_command() {
     let certificate = Certificate::make();
     let tls = certificate.flags();
     let tls: Vec<&str> = tls.iter().map(String::as_str).collect();
-    // What the certificate is for.
+    // The certificate is for the address 127.0.0.1.
     let flags = [&["--memory", "--source", "none"], &tls[..]].concat();
     let server = Process::serve_on(FOURWAYS, "127.0.0.1:0", &flags).unwrap();
     let url = format!("https://{}", server.address());
@@ -300,7 +303,7 @@ fn a_server_behind_tls_and_below_a_path_is_reached_by_every_command() {
     assert!(!stranger.status.success(), "a certificate that nobody vouches for is not trusted");
 }
 
-/// Takes `/push` off each request's path, as a proxy does that has other things at its root.
+/// A proxy that serves the server below `/push`, and removes that prefix from each request's path.
 struct Below {
     address: SocketAddr,
 }
@@ -310,7 +313,7 @@ impl Below {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap();
         let server = server.address().to_owned();
-        // Ends with the test's process; it holds nothing.
+        // The thread ends with the test process; it holds nothing that must be released.
         std::thread::spawn(move || {
             for mut stream in listener.incoming().flatten() {
                 let server = server.clone();

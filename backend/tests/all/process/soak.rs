@@ -1,7 +1,8 @@
-//! Readers come and go by every technique, by topics and by patterns, over HTTP/1.1 and HTTP/2, while events are published all the
-//! time: each gets all of them, once, in order, wherever it was interrupted.
+//! Readers of every technique come and go, by topics and by patterns, over HTTP/1.1 and HTTP/2, while events are
+//! published all the time: each reader gets every event once and in order, wherever it was interrupted.
 //!
-//! `FOURWAYS_SOAK_EVENTS=1000000 cargo test -p fourways --test all process::soak -- --nocapture` prints the counts of a long run.
+//! `FOURWAYS_SOAK_EVENTS=1000000 cargo test -p fourways --test all process::soak -- --nocapture` prints the counts of a
+//! long run.
 
 use std::{
     collections::BTreeMap,
@@ -22,11 +23,12 @@ use crate::{
     front::{Certificate, Front, Way},
 };
 
-/// Topics, and events of one publish.
+/// Number of topics, each with a publisher.
 const TOPICS: usize = 6;
+/// Number of events in one publish.
 const BATCH: u64 = 50;
 
-/// What one reader wants, by which way.
+/// The technique, the way to the server and the filter of one reader.
 #[derive(Clone, Copy, Debug)]
 struct Reading {
     technique: Technique,
@@ -34,7 +36,7 @@ struct Reading {
     filter: &'static str,
 }
 
-/// What it has been told.
+/// The counts of one reader. `next` has the number that is expected next, by topic.
 #[derive(Debug, Default)]
 struct Told {
     next: BTreeMap<String, u64>,
@@ -50,7 +52,7 @@ impl Told {
         let next = self.next.entry(topic.to_string()).or_default();
         match number.cmp(next) {
             std::cmp::Ordering::Equal => {}
-            // One that is out of order is lost first and repeated later.
+            // An event that is out of order counts as lost first, and as repeated later.
             std::cmp::Ordering::Greater => self.lost += number - *next,
             std::cmp::Ordering::Less => self.repeated += 1,
         }
@@ -70,7 +72,7 @@ async fn publish(base: String, index: usize, count: u64, published: Arc<AtomicU6
     for begin in (0..count).step_by(usize::try_from(BATCH).unwrap()) {
         let lines: Vec<String> =
             (begin..(begin + BATCH).min(count)).map(|number| number.to_string()).collect();
-        // A connection that was idle for long may be closed just when it is used again.
+        // The server can close an idle connection at the moment when it is used again.
         while publisher.publish_lines(lines.join("\n"), &format!("soak-{begin}")).await.is_err() {
             assert!(began.elapsed() < 10 * DEADLINE, "the server answers");
             tokio::time::sleep(Duration::from_millis(10)).await;
@@ -79,7 +81,7 @@ async fn publish(base: String, index: usize, count: u64, published: Arc<AtomicU6
     }
 }
 
-/// Reads for a while, leaves, and comes back where it was, until it has all.
+/// Reads for a while, leaves, and resumes from the last cursor, until it has all events. Returns the number of visits.
 async fn read(
     base: String,
     reading: Reading,
@@ -95,7 +97,7 @@ async fn read(
         target.poll_interval = Duration::from_millis(20);
         let after = told.lock().unwrap().last.map_or(After::Earliest, After::Cursor);
         let mut subscriber = Subscriber::new(target, after);
-        // So many and no more: it may end in the middle of anything.
+        // A visit ends after a random number of events, so it can end in the middle of anything.
         let mut left = 1 + getrandom::u64().unwrap() % 4000;
         let sink = |arrival| {
             let mut told = told.lock().unwrap();
@@ -145,7 +147,7 @@ fn readers_come_and_go_and_get_everything_once_in_order() {
         let mut readers = Vec::new();
         for technique in Technique::ALL {
             for way in [Way::Tls, Way::Http2] {
-                // An upgrade is HTTP/1.1's.
+                // Only HTTP/1.1 has upgrades.
                 if way == Way::Http2 && technique == Technique::Websocket {
                     continue;
                 }
@@ -168,7 +170,7 @@ fn readers_come_and_go_and_get_everything_once_in_order() {
         println!("{} events published on {TOPICS} topics", published.load(Ordering::SeqCst));
         let mut failed = Vec::new();
         for (reading, told, all, task) in readers {
-            // It is late only if nothing comes any more.
+            // A reader fails only if nothing comes any more, however slow it is.
             let (mut before, mut since) = (0, Instant::now());
             while !task.is_finished() {
                 let now = told.lock().unwrap().events;

@@ -1,5 +1,6 @@
-//! Runs that stay: named, looked at again, put beside each other, imported.
+//! Kept runs: named, shown again, put beside each other, imported.
 
+use fourways_model::experiment::run::Run;
 use leptos::prelude::*;
 use wasm_bindgen::JsCast as _;
 use wasm_bindgen_futures::JsFuture;
@@ -11,14 +12,13 @@ use crate::{
         change::Change as _,
         dynamic::{part, text},
     },
-    state::experiment::run::Run,
 };
 
 const KEY: &str = "fourways-runs";
-/// Runs that are kept; older ones go.
+/// Number of runs kept at most; the oldest are forgotten.
 const MOST: usize = 12;
 
-/// The runs that the browser keeps for this page, newest first.
+/// The runs stored in this browser, newest first. Copies share the list that their `read` has made.
 #[derive(Clone, Copy)]
 pub(crate) struct KeptRuns(RwSignal<Vec<Run>>);
 
@@ -49,9 +49,9 @@ impl KeptRuns {
 
 #[component]
 pub(super) fn Kept(
-    /// The page's.
+    /// State shared by the parts of the page.
     bench: Bench,
-    /// What the browser keeps.
+    /// Runs stored in this browser.
     kept: KeptRuns,
 ) -> impl IntoView {
     let Bench { run, beside, is_running, settings, .. } = bench;

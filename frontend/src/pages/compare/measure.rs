@@ -1,5 +1,14 @@
-//! One run: opens all four, lets the feed run, breaks what was planned, waits for the slowest, and counts.
+//! One run: opens all four streams, lets the feed run, injects the planned faults, waits for the slowest technique, and
+//! counts.
 
+use fourways_model::{
+    experiment::{
+        run::{Outcome, Run, us},
+        settings::Planned,
+    },
+    format::fixed,
+    lane::Lane,
+};
 use fourways_shared::{
     After, Technique,
     lab::{Fault, FaultKind, LabCommand},
@@ -17,33 +26,27 @@ use crate::{
         overview::own_topic,
         streams::{Ask, Streams},
     },
-    state::{
-        experiment::{
-            run::{Outcome, Run, us},
-            settings::Planned,
-        },
-        format::fixed,
-        lane::Lane,
-    },
 };
 
-/// Time for the streams to open: what they cost then is in the count, what they miss then would not be fair.
+/// Time for the streams to open before the feed begins, in milliseconds. The cost of opening is counted; events missed
+/// by opening late would not be a fair measure.
 const OPENING_MS: f64 = 400.0;
-/// How long to wait after the last event until the slowest technique must have it.
+/// Time after the last event by which the slowest technique must have it, beyond one poll interval, in milliseconds.
 const SETTLE_MS: f64 = 1_500.0;
 const LOOK_MS: f64 = 100.0;
-/// A server that is away for so long ends the run; a fault of the run's own is shorter, or does not touch what is asked.
+/// A server that is away for this long, in milliseconds, ends the run. Faults of the run itself are shorter, or do not
+/// touch the requests that this watches.
 const AWAY_MS: f64 = 4_000.0;
-/// A lost word to the feed is said again in time.
+/// Interval at which the feed request is repeated, in milliseconds, so that one lost request does not end the feed.
 const PROLONG_MS: f64 = 10_000.0;
 
-/// Runs the experiment. `None` if it was cancelled, could not be done, or the page has gone.
+/// Runs the experiment. Returns `None` if it was cancelled or could not be done, or if the page is gone.
 pub(super) async fn measure(streams: Streams, health: Health, bench: Bench) -> Option<Run> {
     let came = go(streams, health, bench).await;
     streams.close_all();
     match came {
         Ok(run) => {
-            // A run that was cancelled leaves what is shown, and has said so itself.
+            // A cancelled run leaves the results that are shown, and has already reset the progress.
             if run.is_some() {
                 bench.run.try_set(run.clone());
                 bench.progress.try_set(Progress::None);
@@ -66,7 +69,7 @@ async fn go(streams: Streams, health: Health, bench: Bench) -> Result<Option<Run
     for technique in &order {
         let ask = Ask {
             topics: vec![topic.clone()],
-            // From the beginning: the topic is new, and all four then have the same events to deliver.
+            // From the earliest event: the topic is new, and all four then have the same events to deliver.
             after: After::Earliest,
             poll_ms: f64::from(settings.poll_ms),
             hold_s: f64::from(settings.hold_ms) / 1000.0,
@@ -128,7 +131,7 @@ async fn go(streams: Streams, health: Health, bench: Bench) -> Result<Option<Run
     };
     guard.look(whole_ms)?;
     let published = log.len() as u64;
-    // The server's counts are told a few times a second.
+    // The server reports its counts a few times a second.
     timer::sleep(300.0).await;
     let clock = health.clock.try_get_untracked().unwrap_or_default();
     let server_ms = began_ms + clock.offset_ms;
@@ -160,20 +163,22 @@ async fn go(streams: Streams, health: Health, bench: Bench) -> Result<Option<Run
     }))
 }
 
+/// Fails with the reason why a run ended before its time.
+///
 /// # Errors
-/// Always: why a run ended before its time.
+/// Always.
 fn stopped<T>(spent_ms: f64, why: &str) -> Result<T, String> {
     let at_s = fixed((spent_ms / 1000.0).floor(), 0);
     Err(format!("Stopped at {at_s} s: {why} What was shown before is still here."))
 }
 
-/// Looks whether the server is the one that the run began with, and there.
+/// Watches that the server is there and is the one that the run began with.
 struct Guard {
     lab: Lab,
     health: Health,
-    /// When it began to count.
+    /// Time at which the server of the run began to count for this page.
     server: Option<u64>,
-    /// Since when in the run it has been away.
+    /// Time in the run since which the server has been away, in milliseconds.
     away_ms: Option<f64>,
 }
 
@@ -182,9 +187,11 @@ impl Guard {
         Self { lab, health, server: lab.since(), away_ms: None }
     }
 
+    /// Checks the server once; `spent_ms` is the time in the run.
+    ///
     /// # Errors
-    /// In words, if the run can't go on, or is worth nothing: another server has another log and no feed, so the techniques would
-    /// be compared over different events.
+    /// The reason, in words, why the run can't go on or is worth nothing: another server has another log and no feed,
+    /// so the techniques would be compared over different events.
     fn look(&mut self, spent_ms: f64) -> Result<(), String> {
         if self.lab.is_open.get_untracked() && self.lab.since() != self.server {
             return stopped(spent_ms, "the server was restarted, so this run is not comparable.");
@@ -198,7 +205,7 @@ impl Guard {
     }
 }
 
-/// Waits until all have what any has, for as long as the slowest may take.
+/// Waits until every lane has all events of the feed, at most as long as the slowest technique may take.
 async fn settle(streams: Streams, poll_ms: f64) {
     let until_ms = clock::now_ms() + poll_ms + SETTLE_MS;
     let hardest_ms = until_ms + 15_000.0;
@@ -220,7 +227,7 @@ fn fault_of(planned: &Planned) -> Fault {
     Fault { jitter_ms, ..Fault::new(planned.kind, planned.for_s * 1000) }
 }
 
-/// In an order of chance: who is opened first has the server to itself for a moment.
+/// Returns the techniques in random order, because the one that is opened first has the server to itself for a moment.
 fn shuffled() -> Vec<Technique> {
     let mut order = Technique::ALL.to_vec();
     for last in (1..order.len()).rev() {
@@ -230,7 +237,7 @@ fn shuffled() -> Vec<Technique> {
     order
 }
 
-/// Requests as the server counted them, over the run.
+/// Counts of requests by the server, sampled over the run.
 struct Samples {
     lab: Lab,
     requests: Vec<(f64, [u64; 4])>,
@@ -246,7 +253,7 @@ impl Samples {
         self.requests.push((spent_ms, counts.map(|counts| counts.requests)));
     }
 
-    /// What was asked in each second.
+    /// Returns the number of requests in each second of the run, for one technique.
     fn each_s(&self, at: usize, seconds: u32) -> Vec<u32> {
         let before = |second: u32| {
             let until_ms = f64::from(second) * 1000.0;

@@ -1,10 +1,18 @@
-//! Compare: the four on the same feed for a chosen time, and the textbook beside what was measured.
+//! Compare: the four techniques on the same feed for a chosen time, with the textbook's claims beside the measurements.
 
 mod kept;
 mod measure;
 mod results;
 mod setup;
 
+use fourways_model::{
+    chart::Inks,
+    experiment::{
+        report::{csv, html},
+        run::Run,
+        settings::Settings,
+    },
+};
 use fourways_shared::{Technique, lab::LabCommand};
 use leptos::prelude::*;
 
@@ -19,17 +27,9 @@ use super::{health::Health, streams::Streams};
 use crate::{
     browser::{page, task},
     components::{dynamic::text, icon::Icon},
-    state::{
-        chart::Inks,
-        experiment::{
-            report::{csv, html},
-            run::Run,
-            settings::Settings,
-        },
-    },
 };
 
-/// Where a run stands.
+/// Progress of a run.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(crate) enum Progress {
     #[default]
@@ -42,13 +42,13 @@ pub(crate) enum Progress {
     Failed(String),
 }
 
-/// What the parts of the page share.
+/// State shared by the parts of the page. Copies share the signals, which live as long as the page.
 #[derive(Clone, Copy)]
 pub(crate) struct Bench {
     pub(crate) settings: RwSignal<Settings>,
     pub(crate) progress: RwSignal<Progress>,
     pub(crate) run: RwSignal<Option<Run>>,
-    /// Another run, to be looked at beside it.
+    /// Another run, shown beside the first one.
     pub(crate) beside: RwSignal<Option<Run>>,
     pub(crate) is_running: Signal<bool>,
 }
@@ -80,7 +80,7 @@ pub(crate) fn Compare() -> impl IntoView {
             }
         });
     };
-    // The run's own task ends with the page; what it had the server do ends here.
+    // The run's own task ends with the page; the faults that it injected are ended here.
     let lab = streams.lab();
     on_cleanup(move || {
         lab.tell(&LabCommand::Heal(Technique::ALL.to_vec()));
@@ -130,7 +130,7 @@ pub(crate) fn Compare() -> impl IntoView {
     }
 }
 
-/// The colours in force.
+/// Returns the chart colours of the theme in force.
 pub(super) fn inks() -> Inks {
     Inks::read(&page::token)
 }

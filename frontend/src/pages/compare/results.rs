@@ -1,5 +1,14 @@
-//! What a run measured: claims, charts, deliveries; and what another run measured beside it.
+//! The results of a run: claims, charts, deliveries; with the results of another run beside them.
 
+use fourways_model::{
+    chart::{Chart, Frame, svg_text},
+    experiment::{
+        claims::{HEADINGS, Measured, Verdict, row},
+        pictures::{TITLES, picture},
+        run::{Outcome, Run},
+    },
+    format::{duration_or_dash, fixed},
+};
 use fourways_shared::Technique;
 use leptos::prelude::*;
 
@@ -16,20 +25,11 @@ use crate::{
         lanes::{Canvases, frames},
         streams::Streams,
     },
-    state::{
-        chart::{Chart, Frame, svg_text},
-        experiment::{
-            claims::{HEADINGS, Measured, Verdict, row},
-            pictures::{TITLES, picture},
-            run::{Outcome, Run},
-        },
-        format::{duration_or_dash, fixed},
-    },
 };
 
 #[component]
 pub(super) fn Claims(
-    /// The page's.
+    /// State shared by the parts of the page.
     bench: Bench,
 ) -> impl IntoView {
     let Bench { progress, run, is_running, .. } = bench;
@@ -74,9 +74,9 @@ fn about(run: &Run) -> String {
 
 #[component]
 fn ClaimRow(
-    /// Whose.
+    /// Technique of the row.
     technique: Technique,
-    /// The page's.
+    /// State shared by the parts of the page.
     bench: Bench,
 ) -> impl IntoView {
     let Bench { run, is_running, .. } = bench;
@@ -114,7 +114,7 @@ fn got(measured: Measured) -> impl IntoView {
 
 #[component]
 pub(super) fn Pictures(
-    /// The page's.
+    /// State shared by the parts of the page.
     bench: Bench,
 ) -> impl IntoView {
     let hidden = RwSignal::new([false; 4]);
@@ -148,7 +148,7 @@ pub(super) fn Pictures(
 }
 
 fn nothing() -> Chart {
-    use crate::state::chart::{Bars, Unit};
+    use fourways_model::chart::{Bars, Unit};
     Chart::Bars(Bars { unit: Unit::Bytes, parts: &[], bars: Vec::new() })
 }
 
@@ -168,18 +168,18 @@ fn save(chart: Memo<Chart>, title: &'static str, about: &'static str, as_png: bo
     }
 }
 
-/// The four lanes over one clock, while a run goes on and after it.
+/// The four lanes over one clock, shown while a run goes on.
 #[component]
 pub(super) fn Lanes(
-    /// The page's.
+    /// Streams of the page.
     streams: Streams,
-    /// The app's.
+    /// Health of the connection, shared by the whole app.
     health: Health,
-    /// The page's.
+    /// State shared by the parts of the page.
     bench: Bench,
 ) -> impl IntoView {
     let canvases: Canvases = std::array::from_fn(|_| NodeRef::new());
-    // After the run the picture stands still.
+    // Outside of a run the picture stands still.
     let stands = RwSignal::new(true);
     Effect::new(move |_| stands.set(!bench.is_running.get()));
     let frames = frames(streams, health, stands, RwSignal::new(0), canvases);
@@ -220,7 +220,7 @@ const COLUMNS: [&str; 11] = [
 
 #[component]
 pub(super) fn Delivery(
-    /// The page's.
+    /// State shared by the parts of the page.
     bench: Bench,
 ) -> impl IntoView {
     let Bench { run, beside, is_running, .. } = bench;

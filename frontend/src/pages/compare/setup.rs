@@ -1,27 +1,26 @@
-//! What a run is asked to do.
+//! The form with the settings of a run.
 
+use fourways_model::{
+    breakage::Breakage,
+    experiment::settings::{
+        Arrivals, HOLD_MS, PAYLOAD, POLL_MS, PRESETS, Planned, RATE_MILLI, SECONDS, Settings,
+    },
+    format::{milli, plain_milli},
+};
 use fourways_shared::lab::FaultKind;
 use leptos::prelude::*;
 use wasm_bindgen::JsCast as _;
 
 use super::{Bench, Progress};
-use crate::{
-    components::{
-        change::Change as _,
-        dynamic::{part, text},
-        icon::Icon,
-        segments::Segments,
-    },
-    state::{
-        breakage::Breakage,
-        experiment::settings::{
-            Arrivals, HOLD_MS, PAYLOAD, POLL_MS, PRESETS, Planned, RATE_MILLI, SECONDS, Settings,
-        },
-        format::{milli, plain_milli},
-    },
+use crate::components::{
+    change::Change as _,
+    dynamic::{part, text},
+    icon::Icon,
+    segments::Segments,
 };
 
-/// A number that can be set: its name, its bounds, where it is kept. `in_milli`: typed with decimals.
+/// A number of the settings: label, bounds and field. With `in_milli`, it is typed with decimals and stored in
+/// thousandths.
 struct Number {
     label: &'static str,
     bounds: (u32, u32),
@@ -44,9 +43,9 @@ const NUMBERS: [Number; 5] = [
 
 #[component]
 pub(super) fn Setup(
-    /// The page's.
+    /// State shared by the parts of the page.
     bench: Bench,
-    /// Starts the run, or cancels it.
+    /// Starts the run, or cancels the one that goes on.
     start: impl Fn() + Copy + Send + Sync + 'static,
 ) -> impl IntoView {
     let Bench { settings, is_running, progress, .. } = bench;
@@ -77,7 +76,7 @@ pub(super) fn Setup(
                 if s.faults.iter().any(|fault| fault.kind == kind) {
                     s.faults.retain(|fault| fault.kind != kind);
                 } else {
-                    // A little after the middle: enough before to compare with, enough after to recover.
+                    // A little after the middle: enough time before to compare with, enough after to recover.
                     s.faults.push(Planned { kind, at_s: s.seconds * 11 / 20, for_s: 3 });
                     *s = s.clone().within();
                 }
@@ -135,7 +134,7 @@ fn field(number: &'static Number, settings: RwSignal<Settings>, disabled: Signal
     let change = move |event: leptos::ev::Event| {
         let typed = typed(&event);
         let value = if number.in_milli { milli(&typed) } else { typed.parse().ok() };
-        // What can't be read leaves what was, and the field shows it again.
+        // Unreadable input leaves the value as it was, and the field shows that value again.
         let before = show(now());
         settings.change(|s| {
             if let Some(value) = value {
@@ -181,7 +180,7 @@ fn typed(event: &leptos::ev::Event) -> String {
     input(event).map(|input| input.value()).unwrap_or_default()
 }
 
-/// A value that has not changed is not drawn again, and what was typed over it would stay.
+/// Shows `value` in its field again: an unchanged value is not rendered again, so the typed text would stay.
 fn show_again(event: &leptos::ev::Event, value: &str) {
     if let Some(input) = input(event) {
         input.set_value(value);

@@ -1,5 +1,9 @@
 //! The cost of each technique against the number of clients.
 
+use fourways_model::{
+    chart::{Chart, Kind, Line, LineChart, Side, Unit},
+    format::plain,
+};
 use fourways_shared::{
     Technique,
     decide::{Advice, Answers, Cost, Load, project},
@@ -7,21 +11,15 @@ use fourways_shared::{
 use leptos::prelude::*;
 
 use super::Known;
-use crate::{
-    components::{
-        chart::{Figure, Legend, TableSwitch},
-        dynamic::part,
-    },
-    state::{
-        chart::{Chart, Kind, Line, LineChart, Side, Unit},
-        format::plain,
-    },
+use crate::components::{
+    chart::{Figure, Legend, TableSwitch},
+    dynamic::part,
 };
 
-/// Points of a line, over seven powers of ten.
+/// Number of points of each line, over seven powers of ten.
 const POINTS: u32 = 29;
 
-/// A cost: its title, unit and place in the model.
+/// A kind of cost: its title, its unit, and the figure of the model.
 type Measure = (&'static str, Unit, fn(&Cost) -> f64);
 
 const MEASURES: [Measure; 5] = [
@@ -34,9 +32,9 @@ const MEASURES: [Measure; 5] = [
 
 #[component]
 pub(super) fn Costs(
-    /// Of the answers.
+    /// Advice computed from the answers.
     advice: Memo<Advice>,
-    /// The page's.
+    /// Constants of the cost model.
     constants: Known,
 ) -> impl IntoView {
     let hidden = RwSignal::new([false; 4]);
@@ -52,7 +50,7 @@ pub(super) fn Costs(
                     clients.map(|n| (n, project(&Load { clients: n as u32, ..load }, constants))).collect();
                 let line = |technique: Technique| {
                     let points = costs.iter().map(|(n, costs)| (*n, of(&costs[technique.index()])));
-                    // Nothing has no place on a log scale.
+                    // Zero has no position on a logarithmic scale.
                     Line::of(technique, points.filter(|(_, cost)| *cost > 0.0).collect())
                 };
                 Chart::Lines(LineChart {

@@ -1,8 +1,12 @@
-//! Decide: eight answers, one recommendation, every reason with its source; and what it would cost.
+//! Decide: eight questions, one recommendation, every reason with its source, and the costs of each technique.
 
 mod costs;
 mod past;
 
+use fourways_model::{
+    constants::{measured, with_run},
+    format::{fixed, grouped},
+};
 use fourways_shared::{
     Technique,
     decide::{Advice, Answers, Constants, Effect as Weighs, Question, Ranked, Reason, Sends, Source, advise},
@@ -20,13 +24,9 @@ use crate::{
         segments::Segments,
         slider::Slider,
     },
-    state::{
-        constants::{measured, with_run},
-        format::{fixed, grouped},
-    },
 };
 
-/// Positions of the slider from one client to ten million: 1, 2 and 5 of each power of ten.
+/// Stops of the slider from one client to ten million: 1, 2 and 5 of each power of ten.
 const CLIENTS: &[f64] = &[
     1.0, 2.0, 5.0, 1e1, 2e1, 5e1, 1e2, 2e2, 5e2, 1e3, 2e3, 5e3, 1e4, 2e4, 5e4, 1e5, 2e5, 5e5, 1e6, 2e6, 5e6,
     1e7,
@@ -43,7 +43,7 @@ pub(crate) fn Decide() -> impl IntoView {
         _ => measured(),
     });
     let advice = Memo::new(move |_| constants.with(|constants| advise(&answers.get(), constants)));
-    // The address always says what is asked, so that it can be sent as it is.
+    // The address always holds the answers, so that it can be shared as it is.
     Effect::new(move |before: Option<()>| {
         let query = answers.get().to_query();
         if before.is_some() {
@@ -116,9 +116,9 @@ pub(crate) fn Decide() -> impl IntoView {
 
 #[component]
 fn Asked(
-    /// Which question.
+    /// Question to show.
     question: Question,
-    /// All answers.
+    /// All answers of the visitor.
     answers: RwSignal<Answers>,
 ) -> impl IntoView {
     if question == Question::Clients {
@@ -165,7 +165,7 @@ fn recommendation(advice: &Advice) -> impl IntoView + use<> {
 
 fn ranked_card(ranked: &Ranked, worst: f64, best: f64) -> impl IntoView + use<> {
     let technique: Technique = ranked.technique;
-    // What is ruled out has no length that could be compared.
+    // A technique that is ruled out has no length to compare.
     let share = if ranked.blocked {
         0.0
     } else {
@@ -199,5 +199,5 @@ fn reason(reason: &Reason) -> impl IntoView + use<> {
     view! { <li class=class><Icon name=icon /><span><span class="vh">{word}</span>{reason.text.clone()}" "{source}</span></li> }
 }
 
-/// What the parts of the page compute with.
+/// Constants that the parts of the page compute with.
 pub(super) type Known = Memo<Constants>;

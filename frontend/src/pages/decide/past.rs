@@ -1,5 +1,6 @@
 //! Shadow cost: what the last events of a real topic would have cost by each technique.
 
+use fourways_model::format::{bytes, duration, plain, plural};
 use fourways_shared::{
     Technique, Topic,
     decide::{Past, Shadow, shadow},
@@ -15,13 +16,12 @@ use crate::{
         slider::Slider,
     },
     delivery::lab,
-    state::format::{bytes, duration, plain, plural},
 };
 
 const POLLS: &[f64] = &[0.25, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0, 60.0];
 const HOLD_S: f64 = 25.0;
 
-/// A slice of a topic's log.
+/// The last events of a topic, in seconds since the first of them, and the time that they span.
 #[derive(Clone, Debug, Default, PartialEq)]
 struct Slice {
     events: Vec<Past>,
@@ -30,7 +30,7 @@ struct Slice {
 
 #[component]
 pub(super) fn PastCosts(
-    /// The page's.
+    /// Constants of the cost model.
     constants: Known,
 ) -> impl IntoView {
     let topics = RwSignal::new(Vec::<Topic>::new());

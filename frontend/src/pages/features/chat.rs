@@ -1,7 +1,12 @@
-//! A chat: the log of a room is its history, so a page that was away asks for what it missed like everybody else.
+//! A chat: the log of a room is its history, so a page that was away reads the messages it missed like any other
+//! subscriber.
 
 use std::collections::BTreeMap;
 
+use fourways_model::{
+    format::time_of_day,
+    record::{Link, refusal},
+};
 use fourways_shared::{
     Event, Policy, Technique, Topic,
     feature::{
@@ -23,28 +28,26 @@ use crate::{
         dynamic::{part, text},
         segments::Segments,
     },
-    state::{
-        format::time_of_day,
-        record::{Link, refusal},
-    },
 };
 
-/// Messages that are there when somebody comes in.
+/// Number of messages that a newcomer sees.
 const HISTORY: u32 = 50;
 const MAX_SHOWN: usize = 500;
-/// How often one says that one is here, and after how long of silence one is not.
+/// Interval at which a page announces its visitor, and the silence after which the visitor counts as gone, in
+/// milliseconds.
 const HERE_MS: u64 = 4_000;
 const GONE_MS: f64 = 10_000.0;
-/// Nobody types any more who said so so long ago.
+/// Time after a key during which a visitor counts as typing, in milliseconds; other pages show it for up to twice as
+/// long.
 const TYPED_MS: f64 = 3_000.0;
 
-/// A message as it is shown.
+/// A message as the page shows it.
 #[derive(Clone, PartialEq)]
 struct Line {
-    /// Its key: it is known by it from before it is sent.
+    /// Key of the message, known before the message is sent.
     id: String,
     message: Message,
-    /// When it was published, by the server's clock; `None` while it is unsent.
+    /// Publishing time by the server's clock, in milliseconds; `None` while the message is unsent.
     at_ms: Option<f64>,
 }
 
@@ -91,9 +94,9 @@ pub(super) fn open(technique: RwSignal<Technique>) -> Demo {
             live.throw(topic.as_ref(), &said);
         }
     };
-    // Before the stream's own end, which takes the socket away.
+    // Registered before the stream's own cleanup, which takes the socket away.
     on_cleanup(move || tell(false, true));
-    // A break in the log is told by the lines that are not there; what follows is whole.
+    // After a break in the log, only the lost lines are missing; the messages that follow are complete.
     let live = Live::open(technique, plan(ROOMS[0]), hear, || {});
     opened.set_value(Some(live));
     live.keep_outbox("fourways-chat-unsent");
@@ -109,12 +112,12 @@ pub(super) fn open(technique: RwSignal<Technique>) -> Demo {
     let beat = set_interval_with_handle(
         move || {
             tell(clock::now_ms() - typed_at.get_value() < TYPED_MS, false);
-            // Whoever has been silent for too long is not here.
+            // Visitors who have been silent for too long are gone.
             here.change(|people| people.retain(|_, (_, at_ms)| clock::now_ms() - *at_ms < GONE_MS));
         },
         std::time::Duration::from_millis(HERE_MS),
     );
-    // The first word that one is here, once the stream had time to open.
+    // The first announcement, once the stream has had time to open.
     set_timeout(move || tell(false, false), std::time::Duration::from_millis(300));
     on_cleanup(move || {
         if let Ok(beat) = beat {
@@ -138,7 +141,7 @@ pub(super) fn open(technique: RwSignal<Technique>) -> Demo {
     };
     let typing = move |event| {
         draft.set(event_target_value(&event));
-        // One word about it every two seconds is enough.
+        // One announcement of typing every two seconds is enough.
         if clock::now_ms() - typed_at.get_value() > TYPED_MS * 0.66 {
             typed_at.set_value(clock::now_ms());
             tell(true, false);
@@ -224,7 +227,7 @@ fn meet(people: &mut People, here: Here, at_ms: f64) {
     }
 }
 
-/// Who else is writing now.
+/// Returns the names of the other visitors who are typing now.
 fn typists(people: &People) -> Vec<String> {
     let (now_ms, own) = (clock::now_ms(), visitor::page_id());
     let types =

@@ -1,4 +1,4 @@
-//! The whole code of a use case, as the server was built with it.
+//! The complete code of a use case, as the server was built with it.
 
 use leptos::prelude::*;
 use serde::Deserialize;
@@ -26,13 +26,13 @@ struct File {
 
 #[component]
 pub(super) fn CodeTab(
-    /// Which use case.
+    /// Use case whose code is shown.
     feature: &'static Feature,
 ) -> impl IntoView {
     let files = RwSignal::new(Vec::<File>::new());
     let chosen = RwSignal::new(0_usize);
     let said = RwSignal::new("");
-    // It is long: asked for when somebody wants to see it.
+    // The code is long, so it is fetched only when the visitor opens it.
     let open = move |_| {
         if !files.with_untracked(Vec::is_empty) {
             return;

@@ -1,9 +1,10 @@
-//! A dashboard of the server's own machine. Only the newest figures matter, so the policy is `latest`: a technique that is
-//! slow skips, and the chart shows a gap where nothing came. The charts move with the clock, not with what comes: where
-//! nothing does, a gap opens at once.
+//! A dashboard of the server's own machine. Only the newest figures matter, so the policy is `latest`: a slow technique
+//! skips figures, and the chart shows a gap where none came. The charts move with the clock and not with the figures,
+//! so a gap opens at once.
 
 use std::collections::VecDeque;
 
+use fourways_model::format::fixed;
 use fourways_shared::{
     After, Event, Policy, Technique,
     feature::{
@@ -24,16 +25,15 @@ use crate::{
         dynamic::{part, text},
         segments::Segments,
     },
-    state::format::fixed,
 };
 
-/// How much time a chart shows.
+/// Time that a chart shows, in milliseconds.
 const WINDOW_MS: f64 = 30_000.0;
-/// A chart, in its own units.
+/// Width and height of a chart, in its own units.
 const WIDTH: f64 = 200.0;
 const HEIGHT: f64 = 48.0;
 
-/// When, by the server's clock, and what.
+/// Publishing times by the server's clock, in milliseconds, with the figures of each.
 type Points = VecDeque<(f64, [f64; TILES.len()])>;
 
 pub(super) fn open(technique: RwSignal<Technique>) -> Demo {
@@ -48,7 +48,7 @@ pub(super) fn open(technique: RwSignal<Technique>) -> Demo {
             let _gone = shift.try_set(x);
         }
     };
-    // In the frame of what came: else the line would jump to and fro.
+    // In the same frame as new figures, or else the line would jump to and fro.
     Effect::new(move |_| {
         points.track();
         move_on();
@@ -125,18 +125,19 @@ fn take(points: &mut Points, events: &[Event]) {
     }
 }
 
-/// Where a chart begins: so that its line need not be made anew with every frame, and its numbers stay small.
+/// Returns the time at which the coordinates of a chart begin. It moves in steps of ten minutes, so that the line need
+/// not be made anew with every frame and its numbers stay small.
 fn origin_ms(points: &Points) -> f64 {
     const STEP_MS: f64 = 600_000.0;
     points.front().map_or(0.0, |(at_ms, _)| (at_ms / STEP_MS).floor() * STEP_MS)
 }
 
-/// How far to move it, so that this moment is its right edge.
+/// Returns the shift of a chart that puts this moment at its right edge.
 fn shift_at(points: &Points, now_ms: f64) -> f64 {
     WIDTH * (1.0 - (now_ms - origin_ms(points)) / WINDOW_MS)
 }
 
-/// A line through the points, from the origin on, broken where they are further apart than a gap.
+/// Returns the path of a line through the points, broken where two of them are further apart than a gap.
 fn chart(points: &Points, tile: usize, gap_ms: f64) -> String {
     let origin = origin_ms(points);
     let highest = points.iter().map(|(_, values)| values[tile]).fold(f64::MIN, f64::max);

@@ -1,8 +1,9 @@
-//! One text, several writers. What was typed becomes an edit, edits merge in any order, and what is written offline waits in
-//! the outbox, over a reload too.
+//! One text, several writers. Typing becomes an edit, edits merge in any order, and edits made offline wait in the
+//! outbox, over a reload too.
 
 use std::{collections::BTreeMap, rc::Rc};
 
+use fourways_model::format::grouped;
 use fourways_shared::{
     Cursor, Event, Policy, Technique,
     feature::{
@@ -24,15 +25,14 @@ use crate::{
         change::Change as _,
         dynamic::{part, text},
     },
-    state::format::grouped,
 };
 
-/// A writer that was silent for so long has gone.
+/// Silence after which a writer counts as gone, in milliseconds.
 const GONE_MS: f64 = 12_000.0;
-/// A caret that doesn't move is told so often.
+/// Interval at which a caret that does not move is announced, in milliseconds.
 const ALIVE_MS: u64 = 4_000;
 
-/// Where the others write, and when they said so.
+/// Carets of the other writers, with the time at which each was last heard of.
 type Carets = BTreeMap<Box<str>, (Caret, f64)>;
 
 pub(super) fn open(technique: RwSignal<Technique>) -> Demo {
@@ -67,10 +67,10 @@ pub(super) fn open(technique: RwSignal<Technique>) -> Demo {
     let begin = states(DOCUMENT)
         .map_or(Begin::After(fourways_shared::After::Earliest), |topic| Begin::State(topic, place));
     let plan = Plan { topics, begin, policy: Policy::All, poll_ms: 1_000.0, is_binary: false };
-    // What a break left out is in the next whole text; until then merging goes on with what there is.
+    // Edits that a break left out are in the next whole text; until then, those that come are merged.
     let live = Live::open(technique, plan, hear, || {});
     live.keep_outbox("fourways-text-unsent");
-    // What was written before a reload and not sent yet is in the text all the same.
+    // Edits made before a reload and not sent yet are in the text all the same.
     if let Some(topic) = edits(DOCUMENT) {
         for (_, Edit { update }) in live.waiting::<Edit>(&topic) {
             paper.merge(&update);
@@ -109,7 +109,7 @@ pub(super) fn open(technique: RwSignal<Technique>) -> Demo {
             beat.clear();
         }
     });
-    // Under the text lies the same text, unseen, with the others' carets in it.
+    // Beneath the text lies the same text, invisible, with the others' carets in it.
     let mirror = move || content.with(|content| others.with(|others| mirror(content, others)));
     let writers = move || {
         others.with(|others| match others.len() {
@@ -134,26 +134,27 @@ pub(super) fn open(technique: RwSignal<Technique>) -> Demo {
     Demo { live, sends: live, view: view.into_any() }
 }
 
-/// The edits that are not in a whole text begin here. A stranger's is no place.
+/// Returns the cursor after which the edits follow that a whole text does not contain; `None` if the text is not the
+/// server's.
 fn place(event: &Event) -> Option<Cursor> {
     let State { through, .. } = feature::read_servers(event)?;
     Some(Cursor { epoch: event.cursor.epoch, offset: through })
 }
 
-/// What an edit, or a whole text, brings.
+/// Returns the update that an edit, or a whole text, brings.
 fn update_of(event: &Event) -> Option<Box<str>> {
     feature::read(event).map(|Edit { update }| update)
 }
 
 type Held = (yrs::StickyIndex, yrs::StickyIndex);
 
-/// The selection, as places that stay where they are in the text.
+/// Returns both ends of the selection as sticky indices, which keep their place while the text changes.
 fn hold(paper: &Paper, area: &web_sys::HtmlTextAreaElement) -> Option<Held> {
     let [start, end] = [area.selection_start(), area.selection_end()].map(|at| at.ok().flatten());
     Some((paper.hold(start?)?, paper.hold(end?)?))
 }
 
-/// Shows what the text is now, with the selection where it was.
+/// Shows the current text, with the selection where it was.
 fn show(paper: &Paper, content: RwSignal<String>, area: NodeRef<html::Textarea>, held: Option<Held>) {
     let now = paper.content();
     if let Some(area) = area.get_untracked() {
@@ -161,7 +162,7 @@ fn show(paper: &Paper, content: RwSignal<String>, area: NodeRef<html::Textarea>,
         if let Some((start, end)) =
             held.and_then(|(start, end)| Some((paper.place(&start)?, paper.place(&end)?)))
         {
-            // A selection that can't be set is at the end.
+            // If the selection can't be set, it is at the end.
             drop(area.set_selection_range(start, end));
         }
     }
@@ -180,7 +181,7 @@ fn mirror(content: &str, others: &Carets) -> AnyView {
         pieces.push(view! { <i class="caret"><b>{name.to_owned()}</b></i> }.into_any());
         from = at;
     }
-    // The line break at the end needs something after it to have a height.
+    // The line break at the end needs a character after it to have a height.
     pieces.push(view! { <span>{String::from_utf16_lossy(&units[from..]) + "\u{200b}"}</span> }.into_any());
     pieces.collect_view().into_any()
 }

@@ -1,4 +1,5 @@
-//! Where the path holds streams back, a page goes on by another technique, by itself and from the same cursor.
+//! Falling back: where the path holds streams back, a page goes on by another technique, by itself and from the same
+//! cursor.
 
 use std::time::Duration;
 
@@ -7,10 +8,12 @@ use leptos::prelude::*;
 
 use super::live::Live;
 
-/// A stream's first words are on their way at once; what has brought none of them by then brings none.
+/// Time in which a stream must bring something, in milliseconds: its first bytes are sent at once, so one that has
+/// brought nothing by then is held back.
 const PROOF_MS: f64 = 6_000.0;
 
-/// Leaves a technique that opens and brings nothing; true once it did. A server that can't be reached is no reason.
+/// Switches from one technique to another if the first opens and brings nothing. The returned signal is true once that
+/// has happened. A server that can't be reached is no reason to switch.
 pub(super) fn fall_back(live: Live, from: Technique, to: Technique) -> RwSignal<bool> {
     let has_fallen = RwSignal::new(false);
     let look = move || {

@@ -1,26 +1,26 @@
-//! The use cases, and what is said of each.
+//! The use cases, with the texts about each.
 
 use fourways_shared::Technique;
 use leptos::prelude::RwSignal;
 
 use super::{Demo, chat, dashboard, editing, notifications, orders, pointers, progress, score, trading};
 
-/// A use case.
+/// A use case, as the list and its page describe it.
 pub(super) struct Feature {
     pub(super) slug: &'static str,
-    /// Its name where its code is asked for.
+    /// Name of the use case in the address of its code.
     pub(super) code: &'static str,
     pub(super) title: &'static str,
     pub(super) caption: &'static str,
-    /// The technique that fits.
+    /// Technique that fits best.
     pub(super) fits: Technique,
-    /// Another that does nearly as well.
+    /// Another technique that does nearly as well.
     pub(super) also: Option<Technique>,
-    /// Why it fits, in a sentence.
+    /// One sentence on why the technique fits.
     pub(super) why: &'static str,
-    /// A drawing.
+    /// Drawing of the use case, as inline SVG.
     pub(super) picture: &'static str,
-    /// Begins, by this technique.
+    /// Starts the use case with the technique in the signal.
     pub(super) open: fn(RwSignal<Technique>) -> Demo,
 }
 

@@ -1,10 +1,14 @@
-//! What every use case is built on: a stream that can be switched from one technique to another while it runs. What goes
-//! the other way is in `outbox`.
+//! The base of every use case: a stream that can be switched from one technique to another while it runs. Publishing is
+//! in `outbox`.
 //!
 //! Events are handed over in batches, once per animation frame, or at once while the tab is hidden and gets no frames.
 
 use std::{cell::RefCell, collections::VecDeque, rc::Rc};
 
+use fourways_model::{
+    lane::Lane,
+    record::{Link, Note, Outcome},
+};
 use fourways_shared::{
     After, Cursor, Event, Policy, PollBody, Technique, Topic, decide::Past, feature, measure::ClockOffset,
 };
@@ -19,45 +23,42 @@ use crate::{
         operate::{self, Refused},
     },
     pages::{health::Health, lab::Lab},
-    state::{
-        lane::Lane,
-        record::{Link, Note, Outcome},
-    },
 };
 
-/// How long a long poll is held.
+/// Longest time that the server may hold a long poll, in seconds.
 const HOLD_S: f64 = 20.0;
-/// What came last, kept to work out what the other techniques would have cost.
+/// Number of past events kept to work out the costs of the other techniques.
 const MAX_PAST: usize = 2_000;
-/// Between two tries, at first and at most.
+/// Wait between two attempts, at first and at most, in milliseconds.
 pub(super) const RETRY_MS: (f64, f64) = (250.0, 4_000.0);
 
-/// What a use case reads.
+/// Topics that a use case reads, and how.
 #[derive(Clone)]
 pub(super) struct Plan {
     pub(super) topics: Vec<Topic>,
     pub(super) begin: Begin,
     pub(super) policy: Policy,
-    /// Time between a short poll's answer and the next.
+    /// Pause between the answer to a short poll and the next request, in milliseconds.
     pub(super) poll_ms: f64,
-    /// Over WebSocket in CBOR.
+    /// True for CBOR over WebSocket.
     pub(super) is_binary: bool,
 }
 
-/// Where a use case begins to read.
+/// Position at which a use case begins to read.
 #[derive(Clone)]
 pub(super) enum Begin {
-    /// With this.
+    /// The given position.
     After(After),
-    /// After the place that the newest event of a topic names, which is given first; without one, with all that is kept.
+    /// The cursor that the newest event of a topic names; that event is handed over first. Without one, the earliest
+    /// retained event.
     State(Topic, fn(&Event) -> Option<Cursor>),
-    /// With the newest so many events of one of the topics, then with everything that follows on all of them: what a late
-    /// joiner needs, without a gap between the two.
+    /// The newest N events of one of the topics, then everything that follows on all of them: what a late joiner needs,
+    /// without a gap between the two.
     Last(Topic, u32),
 }
 
 impl Plan {
-    /// Everything that is kept of these, and what follows.
+    /// Returns a plan for all retained events of these topics, and everything that follows.
     pub(super) fn all_of(topics: impl IntoIterator<Item = Option<Topic>>) -> Self {
         Self {
             topics: topics.into_iter().flatten().collect(),
@@ -69,16 +70,16 @@ impl Plan {
     }
 }
 
-/// A use case's stream and outbox. Copies are the same; they close when the page goes.
+/// The stream and the outbox of a use case. The page owns them, and they close when it is left; copies share them.
 #[derive(Clone, Copy)]
 pub(super) struct Live {
     pub(super) technique: RwSignal<Technique>,
-    /// Counts up with each batch, and a few times a second: whoever shows figures of the stream follows it.
+    /// Counts up with each batch, and every 400 ms, for figures of the stream to follow.
     pub(super) tick: RwSignal<u32>,
     pub(super) link: RwSignal<Link>,
-    /// What lies in the outbox.
+    /// Number of events in the outbox.
     pub(super) unsent: RwSignal<usize>,
-    /// What the server said last against something that was sent.
+    /// The server's last refusal of something that was sent.
     pub(super) refused: RwSignal<String>,
     clock: RwSignal<ClockOffset>,
     pub(super) inner: StoredValue<Inner, LocalStorage>,
@@ -91,13 +92,13 @@ pub(super) struct Inner {
     hear: Hear,
     on_reset: Rc<dyn Fn()>,
     told: Rc<RefCell<Told>>,
-    /// Shared for as long as something is sent over it: what that tells must find this free.
+    /// Shared while something is sent over it, because callbacks during the send must be able to borrow this value.
     handle: Option<Rc<Handle>>,
     labels: [Label; 4],
     pub(super) outbox: Outbox,
-    /// Counts the streams: what is of an earlier one is not heard.
+    /// Number of the current stream; notes of earlier streams are ignored.
     run: u32,
-    /// When the stream was opened, until it has said something.
+    /// Time since which the stream has been silent, in milliseconds; `None` once it has brought something.
     silent_since_ms: Option<f64>,
     opened_ms: f64,
     _frames: Frames,
@@ -112,8 +113,9 @@ struct Told {
 }
 
 impl Live {
-    /// Opens the stream by the technique, and again by another when that is chosen. `hear` is given every event once and
-    /// in order; `on_reset` is called when continuity broke and what is shown must be built anew from what follows.
+    /// Opens the stream by the technique, and again when another one is chosen. `hear` is given every event once and in
+    /// order; `on_reset` is called when continuity broke and the shown state must be rebuilt from the events that
+    /// follow.
     pub(super) fn open(
         technique: RwSignal<Technique>,
         plan: Plan,
@@ -181,7 +183,7 @@ impl Live {
         live
     }
 
-    /// Reads something else from now on.
+    /// Reads by another plan from now on.
     pub(super) fn change(self, plan: Plan) {
         self.inner.try_update_value(|inner| {
             inner.plan = plan;
@@ -193,7 +195,7 @@ impl Live {
 
     fn reopen(self) {
         let technique = self.technique.get_untracked();
-        // What came by the old one is heard before its successor begins.
+        // Events of the old stream are handed over before its successor begins.
         self.drain();
         let begun = self.inner.try_update_value(|inner| {
             inner.run += 1;
@@ -211,7 +213,8 @@ impl Live {
         }
     }
 
-    /// Reads the newest events of a topic, and streams what follows them, or the place that the last of them names.
+    /// Reads the newest events of a topic, then streams the events that follow them, or that follow the cursor `place`
+    /// finds in the last of them.
     fn begin(
         self,
         run: u32,
@@ -290,7 +293,7 @@ impl Live {
                     .map(|event| event.event.clone())
                     .collect();
                 if record.reset.is_some() {
-                    // What is shown may lack something: what is heard from here on is all there is.
+                    // The shown state may lack events: it is rebuilt from those that are handed over from here on.
                     self.drain();
                     if let Some(on_reset) = self.inner.try_with_value(|inner| Rc::clone(&inner.on_reset)) {
                         on_reset();
@@ -304,7 +307,7 @@ impl Live {
         self.take(run, events, cursor);
     }
 
-    /// Has it spoken? What failed begins anew.
+    /// Ends the measured silence on a sign of life or a refusal, and starts it again when the stream has to reconnect.
     fn listen(self, note: &Note) {
         let since_ms = match note {
             Note::Link(Link::Waiting { .. }) => Some(clock::now_ms()),
@@ -343,7 +346,7 @@ impl Live {
         }
     }
 
-    /// Hands over what came.
+    /// Hands over the events that have come.
     fn drain(self) {
         let taken = self.inner.try_with_value(|inner| {
             let events = std::mem::take(&mut inner.told.borrow_mut().pending);
@@ -354,17 +357,17 @@ impl Live {
         self.tick.change(|tick| *tick += 1);
     }
 
-    /// What to add to the page's time to get the server's.
+    /// Returns the milliseconds to add to the page's time to get the server's.
     pub(super) fn offset_ms(self) -> f64 {
         self.clock.try_get_untracked().unwrap_or_default().offset_ms
     }
 
-    /// Looks at what came by a technique.
+    /// Calls `look` with the lane of a technique; returns `None` after the page is gone.
     pub(super) fn lane<T>(self, technique: Technique, look: impl FnOnce(&Lane) -> T) -> Option<T> {
         self.inner.try_with_value(|inner| look(&inner.told.borrow().lanes[technique.index()]))
     }
 
-    /// What was published since the page opened and came last, each with the bytes of its whole JSON.
+    /// Returns the last events that were published since the page opened, each with the bytes of its whole JSON.
     pub(super) fn past(self) -> Vec<Past> {
         #[expect(
             clippy::cast_precision_loss,
@@ -377,7 +380,8 @@ impl Live {
         self.inner.try_with_value(past).unwrap_or_default()
     }
 
-    /// When the page opened, by the server's clock, in microseconds since 1970: what is older was replayed.
+    /// Returns the time at which the page opened, by the server's clock, in microseconds since 1970; older events were
+    /// replayed.
     #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "microseconds since 1970")]
     pub(super) fn opened_us(self) -> u64 {
         let opened_ms = self.inner.try_with_value(|inner| inner.opened_ms).unwrap_or_default();
@@ -385,30 +389,31 @@ impl Live {
         ((opened_ms + offset_ms) * 1000.0) as u64
     }
 
-    /// The stream's poll interval, in seconds.
+    /// Returns the poll interval of the stream, in seconds.
     pub(super) fn poll_s(self) -> f64 {
         self.inner.try_with_value(|inner| inner.plan.poll_ms / 1000.0).unwrap_or(2.0)
     }
 
-    /// For how long the stream has been open, or tried to be, without a word or a refusal.
+    /// Returns the time for which the stream has been open, or has tried to open, without bringing anything or being
+    /// refused, in milliseconds.
     pub(super) fn has_been_silent_ms(self) -> f64 {
         let since_ms = self.inner.try_with_value(|inner| inner.silent_since_ms).flatten();
         since_ms.map_or(0.0, |since_ms| clock::now_ms() - since_ms)
     }
 
-    /// What sends by the technique that is chosen, if that is the stream itself.
+    /// Returns the handle of the stream, by which a WebSocket stream also sends.
     pub(super) fn way_up(self) -> Option<Rc<Handle>> {
         self.inner.try_with_value(|inner| inner.handle.clone()).flatten()
     }
 }
 
-/// As many bytes as its JSON has, envelope and all, whatever it came as.
+/// Returns the bytes of the event's JSON, envelope and all, whatever encoding it came in.
 #[expect(clippy::cast_precision_loss, reason = "an event has a megabyte at most")]
 fn size(event: &Event) -> f64 {
     feature::write(event).len() as f64
 }
 
-/// How long ago an event was published, by the server's clock.
+/// Returns the time since an event was published, by the server's clock, in milliseconds.
 #[expect(clippy::cast_precision_loss, reason = "microseconds since 1970 have 51 bits until the year 2106")]
 pub(super) fn age_ms(live: Live, event: &Event) -> f64 {
     (clock::now_ms() + live.offset_ms() - event.published_at_us as f64 / 1000.0).max(0.0)

@@ -1,5 +1,5 @@
-//! The use cases: nine things that people build with push, each working between browsers, each by the technique that fits
-//! it and by the other three.
+//! The use cases: nine things that people build with push. Each works between browsers, by the technique that fits it
+//! and by the other three.
 
 mod chat;
 mod code;
@@ -19,6 +19,11 @@ mod score;
 mod trading;
 mod visitor;
 
+use fourways_model::{
+    format::{bytes, duration_or_dash, grouped},
+    lane::Lane,
+    record::Link,
+};
 use fourways_shared::Technique;
 use leptos::prelude::*;
 
@@ -36,14 +41,9 @@ use crate::{
         segments::Segments,
     },
     pages::{lab::Lab, session::Session},
-    state::{
-        format::{bytes, duration_or_dash, grouped},
-        lane::Lane,
-        record::Link,
-    },
 };
 
-/// The nine of them, to choose from.
+/// The page on which to choose a use case.
 #[component]
 pub(crate) fn Features() -> impl IntoView {
     let cards = FEATURES.iter().map(|feature| {
@@ -71,23 +71,23 @@ pub(crate) fn Features() -> impl IntoView {
     }
 }
 
-/// One of them; `None` if the address names none.
+/// Returns the page of a use case; `None` if the address names none.
 pub(crate) fn of(slug: &str) -> Option<AnyView> {
     let feature = FEATURES.iter().find(|feature| feature.slug == slug)?;
     Some(view! { <FeaturePage feature=feature /> }.into_any())
 }
 
-/// What the page of a use case is called.
+/// Returns the title of a use case's page; `None` if the address names none.
 pub(crate) fn title(slug: &str) -> Option<&'static str> {
     FEATURES.iter().find(|feature| feature.slug == slug).map(|feature| feature.title)
 }
 
 #[component]
 fn FeaturePage(
-    /// Which.
+    /// Use case to show.
     feature: &'static Feature,
 ) -> impl IntoView {
-    // The link may say by which technique.
+    // The link may name a technique, as in `by=sse`.
     let wanted = Technique::ALL.into_iter().find(|by| page::query().contains(&format!("by={}", by.slug())));
     let technique = RwSignal::new(wanted.unwrap_or(feature.fits));
     let demo = (feature.open)(technique);
@@ -122,15 +122,15 @@ fn FeaturePage(
     }
 }
 
-/// What a use case puts on its page.
+/// Parts of a use case that its page puts together.
 struct Demo {
     live: Live,
-    /// What publishes, which may be a stream of its own.
+    /// Stream that publishes, which may be another one than `live`.
     sends: Live,
     view: AnyView,
 }
 
-/// Says so where the programs behind the use cases do not run.
+/// A notice where the server's part of the use cases does not run.
 #[component]
 fn Off() -> impl IntoView {
     let session = expect_context::<Session>();
@@ -144,7 +144,7 @@ fn Off() -> impl IntoView {
 
 #[component]
 fn LinkState(
-    /// The page's.
+    /// Stream of the use case.
     live: Live,
 ) -> impl IntoView {
     let state = move || match live.link.get() {
@@ -156,12 +156,12 @@ fn LinkState(
     view! { <span class="conn" data-state=text(state)><i aria-hidden="true"></i><span data-testid="link">{text(words)}</span></span> }
 }
 
-/// What the stream costs and how fresh it is, measured on this page.
+/// The cost and the freshness of the stream, measured on this page.
 #[component]
 fn Figures(
-    /// The page's.
+    /// Stream of the use case.
     live: Live,
-    /// What publishes.
+    /// Stream that publishes.
     sends: Live,
 ) -> impl IntoView {
     let lab = expect_context::<Lab>();
@@ -192,10 +192,10 @@ fn Figures(
     }
 }
 
-/// A name to go by, to be changed.
+/// A field in which visitors change their name.
 #[component]
 fn NameField(
-    /// What it is now.
+    /// Name of the visitor.
     name: RwSignal<String>,
 ) -> impl IntoView {
     view! {
@@ -206,12 +206,12 @@ fn NameField(
     }
 }
 
-/// The technique's name with its glyph.
+/// Renders the name of a technique with its glyph.
 fn by(technique: Technique) -> impl IntoView {
     view! { <Name technique=technique /> }
 }
 
-/// A part of the view that is made again with each tick of the stream.
+/// Returns a part of the view that is rebuilt with each tick of the stream.
 fn following(live: Live, make: impl Fn() -> AnyView + Send + 'static) -> Box<dyn FnMut() -> AnyView + Send> {
     part(move || {
         live.tick.track();

@@ -1,7 +1,8 @@
-//! A notification feed: what was read is an event of the same log, so the count is the same in every tab.
+//! A notification feed: marking as read is an event of the same log, so the unread count is the same in every tab.
 
 use std::collections::BTreeMap;
 
+use fourways_model::format::time_of_day;
 use fourways_shared::{
     Event, Offset, Technique,
     feature::{
@@ -23,7 +24,6 @@ use crate::{
         change::Change as _,
         dynamic::{part, text},
     },
-    state::format::time_of_day,
 };
 
 const MAX_SHOWN: usize = 50;
@@ -42,7 +42,7 @@ impl Feed {
             Some(Said::Notice { about, text, .. }) => {
                 self.notices.insert(offset, (about.into(), text.into(), event.published_at_us));
             }
-            // Marks of several tabs may cross: the furthest counts.
+            // Marks of several tabs may cross; the furthest counts.
             Some(Said::Read { through }) => self.read = self.read.max(through),
             None => {}
         }
@@ -59,7 +59,7 @@ pub(super) fn open(technique: RwSignal<Technique>) -> Demo {
     let hear = move |events: &[Event]| feed.change(|feed| events.iter().for_each(|event| feed.take(event)));
     let live = Live::open(technique, Plan::all_of([topic.clone()]), hear, move || feed.set(Feed::default()));
     let has_fallen = fall_back(live, Technique::Sse, Technique::LongPoll);
-    // The tab's own title has the count too, where nobody looks at the page.
+    // The title of the tab has the count too, for when the page is not in view.
     Effect::new(move |_| {
         let unread = feed.with(Feed::unread);
         page::set_title(&if unread == 0 { TITLE.to_owned() } else { format!("({unread}) {TITLE}") });

@@ -1,5 +1,5 @@
-//! "Your order shipped": a toast on every open page of whoever ordered, and on no other. A page that comes back later is
-//! told what it missed, once: the place up to which it was told is kept in the browser.
+//! "Your order shipped": a toast on every open page of the visitor who ordered, and on no other. A page that comes back
+//! later shows the toasts that it missed, once: the cursor of the last toast is kept in the browser.
 
 use std::collections::BTreeMap;
 
@@ -28,14 +28,14 @@ use crate::{
 };
 
 const ITEMS: [&str; 5] = ["kettle", "desk lamp", "umbrella", "notebook", "bicycle bell"];
-/// Up to which event this browser has shown toasts.
+/// Storage key of the cursor up to which this browser has shown toasts.
 const TOLD: &str = "fourways-orders-told";
-/// How long a toast stays.
+/// Time that a toast stays, in milliseconds.
 const TOAST_MS: u64 = 5_000;
 const MAX_TOASTS: usize = 3;
 const MAX_SHOWN: usize = 20;
 
-/// Orders by the offset that names them: what, and how far.
+/// Orders by the offset that names them, each with its item and its last step.
 type Orders = BTreeMap<Offset, (Box<str>, Option<Step>)>;
 
 pub(super) fn open(technique: RwSignal<Technique>) -> Demo {
@@ -44,7 +44,8 @@ pub(super) fn open(technique: RwSignal<Technique>) -> Demo {
     let orders = RwSignal::new(Orders::new());
     let toasts = RwSignal::new(Vec::<(Offset, String)>::new());
     let missed = RwSignal::new(0_u32);
-    // What this window was there for, it shows as it comes; what came before, as one line.
+    // Events up to the stored cursor were shown by an earlier page; those missed since then are also counted in one
+    // line.
     let began: Option<Cursor> = page::kept(TOLD).and_then(|text| text.parse().ok());
     let is_news = move |cursor: Cursor| {
         began.is_none_or(|began| cursor.epoch != began.epoch || cursor.offset > began.offset)
@@ -59,7 +60,7 @@ pub(super) fn open(technique: RwSignal<Technique>) -> Demo {
                 Some(Said::Placed { item }) => {
                     orders.change(|orders| drop(orders.insert(offset, (item, None))));
                 }
-                // A stranger's would announce what never was shipped.
+                // Only the server's own events count: a stranger could announce what was never shipped.
                 Some(Said::Moved { order, item, step }) if feature::is_servers(event) => {
                     orders.change(|orders| {
                         orders.entry(order).or_insert((item.clone(), None)).1 = Some(step);
@@ -130,7 +131,8 @@ fn with_article(item: &str) -> String {
     format!("{article} {item}")
 }
 
-/// Published before the window opened, or while it slept. `opened_ms` is by the page's clock, `now_ms` by the server's.
+/// True if the event was published before the window opened, or while it slept. `opened_ms` is by the page's clock,
+/// `now_ms` by the server's.
 #[expect(clippy::cast_precision_loss, reason = "microseconds since 1970 have 51 bits until the year 2106")]
 fn is_missed(event: &Event, opened_ms: f64, now_ms: f64) -> bool {
     const AWAKE_MS: f64 = 15_000.0;

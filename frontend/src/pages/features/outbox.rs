@@ -1,4 +1,4 @@
-//! What a use case sends: once and in order through the outbox, or at once and forgotten.
+//! Publishing by a use case: once and in order through the outbox, or at once and without waiting for the outcome.
 
 use std::{cell::RefCell, collections::VecDeque, rc::Rc};
 
@@ -18,34 +18,35 @@ use crate::{
     },
 };
 
-/// Things thrown that may be on their way at once; more are let go.
+/// Number of thrown events whose requests may be in flight at once; more are discarded.
 const MAX_THROWN: u32 = 4;
 
-/// What is to be sent, and what was.
+/// Events that are still to be sent, and counts of those that were.
 #[derive(Default)]
 pub(super) struct Outbox {
     letters: VecDeque<Letter>,
-    /// Under which name it outlives the page.
+    /// Storage key under which the outbox outlives the page.
     kept_as: Option<String>,
     is_sending: bool,
     thrown: u32,
     sent: u64,
 }
 
-/// Something to be published.
+/// An event that is to be published.
 #[derive(Clone, Serialize, Deserialize)]
 struct Letter {
     topic: Topic,
     json: String,
     id: EventId,
-    /// When it was first tried, by the page's clock.
+    /// Time of the first attempt, by the page's clock, in milliseconds.
     #[serde(default)]
     tried_ms: Option<f64>,
 }
 
 impl Live {
-    /// From now on what is unsent outlives the page, under a name of this window's that begins so. What other windows of
-    /// this browser left is sent now; should one of them still be there, both send it, and by its key it is kept once.
+    /// Keeps unsent events beyond the page, under a key of this window that begins with `name`. Events that other
+    /// windows of this browser have left are sent now; if such a window is still open, both send them, and their keys
+    /// keep them from being stored twice.
     pub(super) fn keep_outbox(self, name: &str) {
         let own = format!("{name}-{}", visitor::page_id());
         let left = page::take_kept(&format!("{name}-"));
@@ -58,8 +59,8 @@ impl Live {
         self.pump();
     }
 
-    /// Publishes, once, in order, as soon as that can be: over the socket where there is one, else by a request. Returns
-    /// the key, which comes back as the event's id.
+    /// Publishes an event once and in order, as soon as possible: over the socket where there is one, else by a
+    /// request. Returns the key, which comes back as the id of the event.
     pub(super) fn publish<T: Serialize>(self, topic: Option<Topic>, said: &T) -> Option<EventId> {
         let id: EventId = format!("{}-{}", visitor::page_id(), page::random_id()).parse().ok()?;
         let letter = Letter { topic: topic?, json: feature::write(said), id: id.clone(), tried_ms: None };
@@ -69,7 +70,7 @@ impl Live {
         Some(id)
     }
 
-    /// What is unsent on a topic, oldest first: its key, and what it says.
+    /// Returns the unsent events of a topic with their keys, oldest first.
     pub(super) fn waiting<T: DeserializeOwned>(self, topic: &Topic) -> Vec<(EventId, T)> {
         let read = |letter: &Letter| Some((letter.id.clone(), serde_json::from_str(&letter.json).ok()?));
         let own = |letter: &&Letter| letter.topic == *topic;
@@ -78,7 +79,7 @@ impl Live {
             .unwrap_or_default()
     }
 
-    /// How much was published.
+    /// Returns the number of events that were published.
     pub(super) fn sent(self) -> u64 {
         self.inner.try_with_value(|inner| inner.outbox.sent).unwrap_or_default()
     }
@@ -98,7 +99,7 @@ impl Live {
         let _gone = self.unsent.try_set(count);
     }
 
-    /// Sends one after the other until nothing is left.
+    /// Sends the unsent events one after the other until none is left.
     pub(super) fn pump(self) {
         let begins = self.inner.try_update_value(|inner| {
             let outbox = &mut inner.outbox;
@@ -161,7 +162,7 @@ impl Live {
         let told = Box::new(move |sent| *told.borrow_mut() = Some(sent));
         handle.send(&letter.topic, &letter.json, Some(letter.id.clone()), told);
         drop(handle);
-        // A socket that is dead is ended by its own watch, and then this is told so.
+        // The stream's own watch closes a dead socket, and the callback is then given `Sent::Lost`.
         while answer.borrow().is_none() {
             if self.inner.try_with_value(|_| ()).is_none() {
                 return Sent::Lost;
@@ -171,7 +172,8 @@ impl Live {
         answer.take().unwrap_or(Sent::Lost)
     }
 
-    /// Publishes something that is worth nothing a moment later: at once or not at all, and nobody asks what became of it.
+    /// Publishes an event that is worth nothing a moment later: at once or not at all, and without waiting for the
+    /// outcome.
     pub(super) fn throw<T: Serialize>(self, topic: Option<&Topic>, said: &T) {
         let Some(topic) = topic.cloned() else { return };
         let may = self.inner.try_update_value(|inner| {
@@ -196,7 +198,7 @@ impl Live {
             return landed();
         }
         task::spawn(async move {
-            // Lost is lost.
+            // A lost event is not sent again.
             let is_kept = matches!(publish::json(&topic, &json, None).await, Sent::Kept);
             self.inner.try_update_value(|inner| inner.outbox.sent += u64::from(is_kept));
             landed();
@@ -204,8 +206,10 @@ impl Live {
     }
 }
 
-/// A server forgets keys after five minutes. What was tried so long ago may be in its log, with the answer lost on its way:
-/// the log is asked, or a second one would be kept. `None`: it can't be asked now.
+/// Returns true if the event is in the log already; `None` if the log can't be asked now.
+///
+/// The server forgets keys after five minutes. An event first tried about that long ago may be stored although its
+/// answer was lost, and sending it again would store a second one.
 async fn has_arrived(letter: &Letter) -> Option<bool> {
     const DOUBT_MS: f64 = 240_000.0;
     const LOOKED_AT: u32 = 1_000;

@@ -1,5 +1,5 @@
-//! A text that several people write at once: a CRDT (`yrs`), and how what was typed becomes an edit of it. Nothing here knows
-//! a browser.
+//! A text that several people write at once: a CRDT (`yrs`), and the way from typed text to an edit of it. Nothing in
+//! this module knows a browser.
 
 use base64::{Engine as _, prelude::BASE64_STANDARD};
 use fourways_shared::feature::{is_plain, text::TEXT};
@@ -8,14 +8,14 @@ use yrs::{
     Transact as _, Update, updates::decoder::Decode as _,
 };
 
-/// The text as this page has it.
+/// The copy of the text that this page has.
 pub(super) struct Paper {
     doc: Doc,
     text: TextRef,
 }
 
 impl Paper {
-    /// An empty one. No two that write may have the same id.
+    /// Creates an empty text. No two writers may have the same `id`.
     pub(super) fn new(id: u64) -> Self {
         // Ids have 53 bits, so that JavaScript's numbers hold them.
         let options = Options {
@@ -31,7 +31,7 @@ impl Paper {
         self.text.get_string(&self.doc.transact())
     }
 
-    /// The text is to be this now; what that changes, as an edit for the others. `None`: nothing.
+    /// Changes the text to `now`, and returns the change as an edit for the other writers; `None` if nothing changes.
     pub(super) fn write(&self, now: &str) -> Option<Box<str>> {
         let Change { at, removed, inserted } = change(&self.content(), now)?;
         let mut transaction = self.doc.transact_mut();
@@ -44,27 +44,28 @@ impl Paper {
         Some(BASE64_STANDARD.encode(transaction.encode_update_v1()).into())
     }
 
-    /// Takes what another wrote; false if it can't be read.
+    /// Merges an edit of another writer. Returns false if the edit can't be read.
     pub(super) fn merge(&self, update: &str) -> bool {
         let bytes = BASE64_STANDARD.decode(update).ok().filter(|bytes| is_plain(bytes));
         let update = bytes.and_then(|bytes| Update::decode_v1(&bytes).ok());
         update.is_some_and(|update| self.doc.transact_mut().apply_update(update).is_ok())
     }
 
-    /// A place that stays where it is in the text while others write before it; in UTF-16, as browsers count.
+    /// Returns a sticky index, which keeps its place in the text while others write before it. `at` is in UTF-16 units,
+    /// as browsers count.
     pub(super) fn hold(&self, at: u32) -> Option<StickyIndex> {
         let transaction = self.doc.transact();
         let at = at.min(self.text.len(&transaction));
         self.text.sticky_index(&transaction, at, Assoc::Before)
     }
 
-    /// Where such a place is now.
+    /// Returns the current position of a sticky index, in UTF-16 units.
     pub(super) fn place(&self, held: &StickyIndex) -> Option<u32> {
         held.get_offset(&self.doc.transact()).map(|offset| offset.index)
     }
 }
 
-/// What was typed: so much gone from a place on, and something there instead.
+/// A typed change: from `at` on, `removed` units are replaced by `inserted`.
 #[derive(Debug, PartialEq, Eq)]
 struct Change<'a> {
     at: u32,
@@ -72,7 +73,7 @@ struct Change<'a> {
     inserted: &'a str,
 }
 
-/// The difference of two texts as one change; `None`: there is none.
+/// Returns the difference of two texts as one change; `None` if there is none.
 fn change<'a>(before: &str, now: &'a str) -> Option<Change<'a>> {
     if before == now {
         return None;
@@ -86,7 +87,7 @@ fn change<'a>(before: &str, now: &'a str) -> Option<Change<'a>> {
     Some(Change { at: units(&before[..prefix]), removed, inserted: &new[..new.len() - suffix] })
 }
 
-/// Its length as browsers count.
+/// Returns the length of a text in UTF-16 units, as browsers count.
 fn units(text: &str) -> u32 {
     u32::try_from(text.encode_utf16().count()).unwrap_or(u32::MAX)
 }
@@ -116,7 +117,7 @@ mod tests {
         assert!(!mine.merge("no update"));
     }
 
-    /// A random number (xorshift64*).
+    /// Returns a random number (xorshift64*).
     fn random(state: &mut u64) -> usize {
         *state ^= *state >> 12;
         *state ^= *state << 25;
@@ -124,7 +125,7 @@ mod tests {
         usize::try_from(state.wrapping_mul(0x2545_F491_4F6C_DD1D) >> 33).unwrap()
     }
 
-    /// Edits come from strangers: one that was damaged on purpose is refused, or merged, and the page goes on.
+    /// Edits come from strangers: one that was damaged on purpose is refused or merged, and the page goes on.
     #[test]
     fn a_damaged_edit_ends_nothing() {
         let mut state = 99_991;
@@ -159,7 +160,7 @@ mod tests {
         for seed in 1..=5_u64 {
             let mut state = seed * 7_919;
             let papers = [Paper::new(1), Paper::new(2), Paper::new(3)];
-            // What each has still to hear of the others: who is offline hears nothing.
+            // Edits that each writer has still to receive from the others; a writer who is offline receives none.
             let mut unheard: [Vec<Box<str>>; 3] = Default::default();
             for _ in 0..1_000 {
                 let who = random(&mut state) % 3;

@@ -1,5 +1,5 @@
-//! Everybody's pointer, thirty times a second, drawn between the places that were told; and a game whose referee is the
-//! order of the log.
+//! Everybody's pointer, thirty times a second, drawn between the positions that were published; and a game whose
+//! referee is the order of the log.
 
 use std::{
     cell::RefCell,
@@ -7,6 +7,7 @@ use std::{
     rc::Rc,
 };
 
+use fourways_model::format::duration;
 use fourways_shared::{
     Event, Policy, Technique,
     feature::{
@@ -32,29 +33,28 @@ use crate::{
         change::Change as _,
         dynamic::{part, text},
     },
-    state::format::duration,
 };
 
-/// A pointer that was silent for so long is not there.
+/// Silence after which a pointer is gone, in milliseconds.
 const GONE_MS: f64 = 5_000.0;
-/// Places that are kept of each.
+/// Number of positions kept of each pointer.
 const MAX_PLACES: usize = 120;
-/// One that doesn't move says so often that it is there.
+/// Interval at which a pointer that does not move is published, in milliseconds.
 const ALIVE_MS: f64 = 1_000.0;
 /// A step of an arrow key, as a share of the field.
 const STEP: f64 = 0.02;
 const HISTORY: u32 = 200;
 
-/// Places of a pointer, as they were told: when it was there, and where.
+/// The published positions of a pointer: time by the server's clock in milliseconds, x and y.
 struct Trail {
     name: Box<str>,
     places: VecDeque<(f64, f64, f64)>,
-    /// From said until heard, smoothed.
+    /// Time from publishing to arrival, smoothed, in milliseconds.
     lag_ms: f64,
 }
 
 impl Trail {
-    /// Where it was then, between two places that were told.
+    /// Returns the position of the pointer at that time, between two published positions.
     fn at(&self, then_ms: f64) -> Option<(f64, f64)> {
         let after = self.places.partition_point(|(at_ms, ..)| *at_ms <= then_ms);
         let Some(&(from_ms, x, y)) = after.checked_sub(1).and_then(|at| self.places.get(at)) else {
@@ -69,7 +69,7 @@ impl Trail {
 #[derive(Default)]
 struct Field {
     trails: BTreeMap<Box<str>, Trail>,
-    /// How far behind everything is drawn, so that there is a next place to go to.
+    /// Delay at which everything is drawn, in milliseconds, so that there is a next position to move to.
     behind_ms: f64,
     own: Option<(f64, f64)>,
     said: Option<(f64, f64)>,
@@ -235,13 +235,13 @@ impl Field {
         if trail.places.len() > MAX_PLACES {
             trail.places.pop_front();
         }
-        // As late as what comes late, quickly; and back, slowly.
+        // The delay grows quickly with the age of what arrives, and shrinks slowly.
         let wanted_ms = age_ms + 2_000.0 / f64::from(RATE);
         let pace = if wanted_ms > self.behind_ms { 0.3 } else { 0.005 };
         self.behind_ms += (wanted_ms - self.behind_ms) * pace;
     }
 
-    /// Where the own pointer is, if that is to be told now.
+    /// Returns the position of the visitor's own pointer, if it is to be published now.
     fn due(&mut self) -> Option<(f64, f64)> {
         let now_ms = clock::now_ms();
         let own = self.own?;
@@ -261,7 +261,7 @@ fn draw(canvas: &web_sys::HtmlCanvasElement, field: &Field, ball_n: u32, now_ms:
     surface.disc(x * width, y * height, REACH * width, &palette.technique);
     for (who, trail) in &field.trails {
         let is_own = **who == *visitor::page_id();
-        // One's own is where one's hand is.
+        // The visitor's own pointer is drawn where the hand is, without a delay.
         let place = field.own.filter(|_| is_own).or_else(|| trail.at(now_ms - field.behind_ms));
         let Some((x, y)) = place else { continue };
         let (x, y) = (x * width, y * height);

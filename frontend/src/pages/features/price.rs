@@ -1,29 +1,27 @@
-//! Why the technique fits, and what the others would have cost for what this very page was told.
+//! The reason why a technique fits, and what the others would have cost for the events that this page received.
 
+use fourways_model::{
+    constants::measured,
+    format::{bytes, duration, grouped, plain, plural},
+};
 use fourways_shared::{Technique, decide::shadow};
 use leptos::prelude::*;
 
 use super::{Feature, Live, by, following};
-use crate::{
-    components::dynamic::text,
-    state::{
-        constants::measured,
-        format::{bytes, duration, grouped, plain, plural},
-    },
-};
+use crate::components::dynamic::text;
 
-/// How long a long poll would be held.
+/// Time that a long poll would be held, in seconds.
 const HOLD_S: f64 = 20.0;
 
 #[component]
 pub(super) fn Price(
-    /// Which use case.
+    /// Use case to explain.
     feature: &'static Feature,
-    /// Its stream.
+    /// Stream of the use case.
     live: Live,
 ) -> impl IntoView {
     let constants = StoredValue::new(measured());
-    // More than once in a second and a half would be read by nobody.
+    // Computed anew with every fourth tick: every 1.6 s on a quiet stream, and more often while batches come.
     let beat = Memo::new(move |_| live.tick.get() / 4);
     let now = Memo::new(move |_| {
         let _beat = beat.get();

@@ -1,6 +1,8 @@
-//! A job with its progress: a file goes up in pieces, the server hashes, packs and indexes it, and every step is an event.
-//! The job's topic is all there is to it: after a reload, a cut or a restart the page reads it again and is where it was.
+//! A job with its progress: a file goes up in pieces, the server hashes, packs and indexes it, and every step is an
+//! event. The topic of the job is its whole state: after a reload, a cut or a restart, the page reads the topic again
+//! and is where it was.
 
+use fourways_model::format::{bytes, fixed, grouped};
 use fourways_shared::{
     Event, EventId, Technique,
     feature::{
@@ -23,20 +25,19 @@ use crate::{
         dynamic::{part, text},
     },
     delivery::publish::{self, Sent},
-    state::format::{bytes, fixed, grouped},
 };
 
-/// The job that this window began last; for a window that began none, the browser's last.
+/// Storage key of the job that this window began last; a window that began none shows the browser's last job.
 const JOB: &str = "fourways-job";
 const RETRY_MS: f64 = 500.0;
 
-/// What the log says of the job.
+/// The state of a job, as its log tells it.
 #[derive(Clone, Default, PartialEq)]
 struct Job {
     file: Option<(String, u64)>,
     step: Option<(Step, u64, u64)>,
     found: Option<Found>,
-    /// Why there is nothing more to come.
+    /// Reason why the job ended early.
     ended: Option<String>,
     log: Vec<String>,
 }
@@ -68,7 +69,7 @@ impl Job {
         self.ended = Some(why);
     }
 
-    /// Of its pieces some are still to come.
+    /// True while some pieces of the file are still to come.
     fn is_receiving(&self) -> bool {
         self.file.is_some()
             && self.ended.is_none()
@@ -79,7 +80,7 @@ impl Job {
         self.file.is_some() && self.ended.is_none() && self.found.is_none()
     }
 
-    /// How many bytes are at the server.
+    /// Returns the number of bytes that are at the server.
     fn received(&self) -> u64 {
         self.step.map_or(0, |(step, done, of)| if step == Step::Receive { done } else { of })
     }
@@ -115,7 +116,7 @@ pub(super) fn open(technique: RwSignal<Technique>) -> Demo {
             }
             trouble.set(String::new());
             let known = job.get_untracked();
-            // The same file again goes on where the pieces stopped coming.
+            // Choosing the same file again resumes where the pieces stopped coming.
             let goes_on = known.is_receiving() && known.file == Some((file.name(), size));
             if !goes_on && known.file.is_some() {
                 name.set(page::random_id());
@@ -134,7 +135,7 @@ pub(super) fn open(technique: RwSignal<Technique>) -> Demo {
                     let _gone = trouble.try_set(why);
                 }
             });
-            // So that the same file can be chosen again.
+            // Cleared, so that the same file can be chosen again.
             input.set_value("");
         }
     };
@@ -175,8 +176,8 @@ pub(super) fn open(technique: RwSignal<Technique>) -> Demo {
     Demo { live, sends: live, view: view.into_any() }
 }
 
-/// Sends what is missing, piece by piece; each has a key, so one whose answer was lost is kept once. What stands against it,
-/// if something does.
+/// Sends the missing pieces one by one. Each has a key, so a piece whose answer was lost is stored once. Returns the
+/// reason if the server refuses a piece.
 async fn send(
     visitor: &str,
     name: &str,
@@ -188,7 +189,7 @@ async fn send(
     let (topic, pieces) = (upload::job(visitor, name)?, upload::pieces(visitor, name)?);
     let begun = feature::write(&Said::Begun { name: file.into(), bytes: content.len() as u64 });
     let id: EventId = format!("begin-{name}").parse().ok()?;
-    // Until the page has gone.
+    // Retried until the page is gone.
     while job.try_with_untracked(|_| ()).is_some() {
         match publish::json(&topic, &begun, Some(&id)).await {
             Sent::Kept => break,
@@ -199,7 +200,7 @@ async fn send(
     let first = usize::try_from(from).unwrap_or_default() / PIECE_BYTES;
     for (n, piece) in content.chunks(PIECE_BYTES).enumerate().skip(first) {
         let id: EventId = format!("piece-{name}-{n}").parse().ok()?;
-        // Until the job is ended, or the page has gone.
+        // Retried until the job has ended, or the page is gone.
         while job.try_with_untracked(|job| job.ended.is_none())? {
             match publish::bytes(&pieces, piece, &id).await {
                 Sent::Kept => break,

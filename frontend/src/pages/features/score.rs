@@ -1,4 +1,4 @@
-//! A live score: whoever comes late gets how it stands with the last event, then what changes.
+//! A live score: a latecomer gets the state of the match with the last event, then the changes.
 
 use fourways_shared::{
     Event, Policy, Technique,
@@ -19,7 +19,7 @@ use crate::components::{
     segments::Segments,
 };
 
-/// Changes that are listed.
+/// Number of changes listed at most.
 const MAX_SHOWN: usize = 40;
 
 pub(super) fn open(technique: RwSignal<Technique>) -> Demo {
@@ -39,7 +39,7 @@ pub(super) fn open(technique: RwSignal<Technique>) -> Demo {
         poll_ms: 2_000.0,
         is_binary: false,
     };
-    // Each event says how the match stands: after a break the next one puts everything right.
+    // Each event has the whole state of the match, so the next one puts everything right after a break.
     let live = Live::open(technique, plan, hear, || {});
     let wish = move |number: usize, speed: u32| {
         live.publish(wishes(), &Wish { number, speed });

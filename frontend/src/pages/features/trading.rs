@@ -1,8 +1,9 @@
-//! Trading: prices conflated to the newest, orders complete and each ended once. Two streams by the same technique, because
-//! a stream has one policy.
+//! Trading: prices conflated to the newest, orders complete and each ended once. Two streams by the same technique,
+//! because a stream has one policy.
 
 use std::collections::{BTreeMap, VecDeque, vec_deque::Iter};
 
+use fourways_model::format::{duration, fixed};
 use fourways_shared::{
     After, Event, EventId, Offset, Policy, Technique,
     feature::{
@@ -24,22 +25,21 @@ use crate::{
         dynamic::{part, text},
         segments::Segments,
     },
-    state::format::{duration, fixed},
 };
 
-/// Prices that a chart shows.
+/// Number of prices that a chart shows.
 const MAX_POINTS: usize = 240;
 const MAX_ORDERS: usize = 30;
-/// Levels of the book that are shown, each way.
+/// Number of levels of the book that are shown, each way.
 const DEPTH: usize = 8;
 const WIDTH: f64 = 400.0;
 const HEIGHT: f64 = 90.0;
 
-/// What is known of a symbol.
+/// The market of one symbol, as the page knows it.
 #[derive(Clone, Default)]
 struct Market {
     points: VecDeque<u64>,
-    /// The points were published while the page was here.
+    /// True if the points were published while the page was open.
     is_live: bool,
     day: Box<str>,
     book: Book,
@@ -47,11 +47,11 @@ struct Market {
     flash: Flash,
 }
 
-/// A price flashes when it changes, but no more often than eyes should bear (WCAG 2.3.1: three a second).
+/// The flash of a price that changes, no more often than eyes should bear (WCAG 2.3.1: three a second).
 #[derive(Clone, Copy, Default)]
 struct Flash {
     at_ms: f64,
-    /// Whether it was an odd one: the same animation would not begin again.
+    /// True for every second flash: repeating the same animation would not start it again.
     is_odd: bool,
 }
 
@@ -72,13 +72,13 @@ enum Move {
     Down,
 }
 
-/// An own order.
+/// An order of the visitor.
 #[derive(Clone, PartialEq)]
 struct Order {
     words: String,
     state: String,
     is_open: bool,
-    /// From the click until it came back as an event.
+    /// Time from the click until the order came back as an event, in milliseconds.
     took_ms: Option<f64>,
 }
 
@@ -98,7 +98,7 @@ pub(super) fn open(technique: RwSignal<Technique>) -> Demo {
         },
         || {},
     );
-    // The clock's offset is known better later; a chart does not begin at another time for that.
+    // Set once: the clock's offset is known better later, but a chart must not begin at another time for that.
     opened.set_value(quotes.opened_us());
     let hear = move |events: &[Event]| {
         orders.change(|orders| {
@@ -132,7 +132,7 @@ pub(super) fn open(technique: RwSignal<Technique>) -> Demo {
         move |event: leptos::ev::SubmitEvent| {
             event.prevent_default();
             let typed = price.get_untracked();
-            // What is not a price must not become the market's.
+            // Only an empty field stands for the market's price; unreadable input must not.
             let cents = if typed.trim().is_empty() { newest(symbol.get_untracked()) } else { cents(&typed) };
             let (Some(cents), Ok(quantity)) = (cents, quantity.get_untracked().trim().parse()) else {
                 return trouble.set("A price like 80.25 and a whole quantity are needed.");
@@ -209,7 +209,7 @@ pub(super) fn open(technique: RwSignal<Technique>) -> Demo {
         0 => String::new(),
         count => format!("{count} waiting to be sent"),
     };
-    // What became of the newest order, for those who don't see the table.
+    // The state of the newest order, for screen readers.
     let latest = move || {
         orders
             .with(|orders| {
@@ -268,7 +268,8 @@ fn plan(rate: u32) -> Plan {
     }
 }
 
-/// What was published before the page opened is where prices stand, and no part of a chart: it may be hours old.
+/// Adds events to the markets. A price that was published before the page opened shows where the market stands, and is
+/// no part of a chart: it may be hours old.
 fn take(market: &mut [Market; 4], events: &[Event], opened_us: u64, now_ms: f64) {
     for event in events {
         let symbol = event.topic.as_str().rsplit('.').next().unwrap_or_default();
@@ -298,10 +299,10 @@ fn take(market: &mut [Market; 4], events: &[Event], opened_us: u64, now_ms: f64)
     }
 }
 
-/// What becomes of the own orders. `took_ms`: since it was asked for, where this page asked.
+/// Applies a message to the visitor's orders. `took_ms` is the time since the click, where this page placed the order.
 fn follow(orders: &mut BTreeMap<Offset, Order>, offset: Offset, said: Said, took_ms: Option<f64>) {
     let mut turn = |order: Offset, state: String, is_open: bool| {
-        // An order ends once: what comes after its end changes nothing.
+        // An order ends once: messages after its end change nothing.
         if let Some(order) = orders.get_mut(&order).filter(|order| order.is_open) {
             (order.state, order.is_open) = (state, is_open);
         }
@@ -358,7 +359,7 @@ fn money(cents: u64) -> String {
     format!("{}.{:02}", cents / 100, cents % 100)
 }
 
-/// A typed price; `None` if it is none.
+/// Parses a typed price into cents; `None` if it is not a price.
 fn cents(text: &str) -> Option<u64> {
     let text = text.trim();
     let (whole, rest) = text.split_once(['.', ',']).unwrap_or((text, ""));

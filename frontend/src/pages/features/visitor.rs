@@ -1,4 +1,4 @@
-//! Who this browser is to the use cases: an id that only its own pages know, and a name for the others.
+//! The visitor's identity in the use cases: an id that only the visitor's own pages know, and a name for the others.
 
 use leptos::prelude::*;
 
@@ -16,15 +16,16 @@ thread_local! {
     static PAGE: String = page::random_id();
 }
 
-/// This page's own: two windows of one browser are two.
+/// Returns the id of this page; two windows of one browser have two ids.
 pub(super) fn page_id() -> String {
     PAGE.with(Clone::clone)
 }
 
-/// The same in all windows of this browser, and a secret: topics that only this visitor reads have it in their names.
+/// Returns the visitor's id, which is the same in all windows of this browser, and a secret: topics that only this
+/// visitor reads have it in their names.
 ///
-/// Two windows that are opened at the same moment, on a first visit, don't see yet what the other has kept: whoever hears
-/// afterwards that it is another begins again as that.
+/// Two windows that are opened at the same moment, on a first visit, don't see each other's id yet. A window that later
+/// finds another id stored reloads, and begins again with that one.
 pub(super) fn id() -> String {
     let id = page::kept(ID).unwrap_or_else(|| {
         let bytes = page::random_bytes();
@@ -46,7 +47,8 @@ fn digit(value: u8) -> Option<char> {
     char::from_digit(u32::from(value), 16)
 }
 
-/// What this window is called, to be changed by its user. A window keeps what was typed last in this browser.
+/// Returns the visitor's name in this window, to be changed by the visitor. The name typed last is kept in this
+/// browser.
 pub(super) fn name() -> RwSignal<String> {
     let suggested = || {
         let at = page_id().bytes().map(usize::from).sum::<usize>() % NAMES.len();

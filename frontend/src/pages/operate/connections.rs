@@ -1,7 +1,8 @@
-//! What is held open, with age, lag and bytes; and an end to it.
+//! The open connections, with age, lag and bytes, and a button to close each.
 
 use std::sync::Arc;
 
+use fourways_model::format::{bytes, duration, grouped};
 use fourways_shared::{Technique, operate::ConnectionState};
 use leptos::prelude::*;
 
@@ -10,15 +11,14 @@ use crate::{
     browser::task,
     components::{change::Change as _, confirm::Confirm, dynamic::text, icon::Name, rows::rows},
     delivery::operate,
-    state::format::{bytes, duration, grouped},
 };
 
-/// Rows on the page; there may be thousands.
+/// Number of rows at most; there may be thousands of connections.
 const MAX_ROWS: usize = 100;
 
 #[component]
 pub(super) fn ConnectionsCard(
-    /// The page's.
+    /// State of the server, shared by the cards of the page.
     told: Told,
 ) -> impl IntoView {
     let only = RwSignal::new(None::<Technique>);
@@ -78,9 +78,9 @@ pub(super) fn ConnectionsCard(
 
 #[component]
 fn Row(
-    /// The page's.
+    /// State of the server, shared by the cards of the page.
     told: Told,
-    /// Whose.
+    /// Id of the connection.
     id: u64,
 ) -> impl IntoView {
     let of = move |read: fn(&ConnectionState) -> String| {

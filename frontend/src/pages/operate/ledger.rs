@@ -1,21 +1,19 @@
-//! What readers say they hold, against the log.
+//! The delivery ledger: the events that readers report to hold, compared with the log.
 
+use fourways_model::{format::grouped, operate::LedgerRow};
 use leptos::prelude::*;
 
 use super::Told;
-use crate::{
-    components::{
-        dynamic::{part, text},
-        icon::Name,
-    },
-    state::{format::grouped, operate::LedgerRow},
+use crate::components::{
+    dynamic::{part, text},
+    icon::Name,
 };
 
 const MAX_ROWS: usize = 50;
 
 #[component]
 pub(super) fn LedgerCard(
-    /// The page's.
+    /// State of the server, shared by the cards of the page.
     told: Told,
 ) -> impl IntoView {
     let verdict = move || {

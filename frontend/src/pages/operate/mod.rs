@@ -1,5 +1,5 @@
-//! For who runs the server: what is read and by whom, what was refused, what readers hold; look into a topic, publish by
-//! hand, cut a connection.
+//! The page for operators: what is read and by whom, what was refused, what readers hold; with a look into a topic,
+//! publishing by hand, and closing a connection.
 
 mod connections;
 mod ledger;
@@ -8,6 +8,10 @@ mod topics;
 
 use std::{collections::HashMap, time::Duration};
 
+use fourways_model::{
+    format::grouped,
+    operate::{Ledger, Limits, Rates, Topics},
+};
 use fourways_shared::{Topic, operate::Connections};
 use leptos::prelude::*;
 
@@ -17,16 +21,12 @@ use crate::{
     components::dynamic::{part, text},
     delivery::operate::{self, Refused},
     pages::session::SignInButton,
-    state::{
-        format::grouped,
-        operate::{Ledger, Limits, Rates, Topics},
-    },
 };
 
-/// How often everything is asked for again.
+/// Interval at which everything is asked for again.
 const EVERY: Duration = Duration::from_secs(2);
 
-/// What the server told last. Copies are the same.
+/// Latest state of the server. Copies share the signals, which live as long as the page.
 #[derive(Clone, Copy)]
 struct Told {
     connections: RwSignal<Option<Connections>>,
@@ -34,7 +34,7 @@ struct Told {
     rates: RwSignal<HashMap<Topic, f64>>,
     ledger: RwSignal<Ledger>,
     limits: RwSignal<Limits>,
-    /// Why it tells nothing.
+    /// Reason why the last request failed; `None` while the server answers.
     refused: RwSignal<Option<Refused>>,
 }
 
@@ -45,7 +45,7 @@ impl Told {
         let ledger: Ledger = operate::get("/v1/ledger").await?;
         let limits: Limits = operate::get("/v1/limits").await?;
         let fresh = rates.try_update_value(|rates| rates.take(&topics.topics, clock::now_ms()));
-        // A page that was left has no signals any more.
+        // The signals are gone if the page was left meanwhile.
         let _gone = self.connections.try_set(Some(connections));
         let _gone = self.topics.try_set(topics);
         let _gone = self.rates.try_set(fresh.unwrap_or_default());

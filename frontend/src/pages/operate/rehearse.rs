@@ -1,5 +1,6 @@
-//! A deploy without one: everybody is told to come back, and the curve is drawn.
+//! The rehearsal of a deploy: every subscriber is told to reconnect, and the curve of their return is drawn.
 
+use fourways_model::format::{duration, fixed, grouped};
 use fourways_shared::operate::Rehearsal;
 use leptos::prelude::*;
 
@@ -11,12 +12,11 @@ use crate::{
         dynamic::{part, text},
     },
     delivery::operate,
-    state::format::{duration, fixed, grouped},
 };
 
 #[component]
 pub(super) fn RehearseCard(
-    /// The page's.
+    /// State of the server, shared by the cards of the page.
     told: Told,
 ) -> impl IntoView {
     let seen = RwSignal::new(None::<Rehearsal>);
@@ -77,7 +77,7 @@ fn sum_up(rehearsal: &Rehearsal) -> String {
     )
 }
 
-/// A bar for each step, what was expected behind what came.
+/// Draws a bar for each step of time: the expected connects behind the measured ones.
 #[expect(clippy::cast_precision_loss, reason = "connections of a process")]
 fn curve(rehearsal: &Rehearsal) -> impl IntoView + use<> {
     let measured: Vec<f64> = rehearsal.measured.iter().map(|count| *count as f64).collect();

@@ -1,7 +1,11 @@
-//! Topics with their rates and readers, a look into one, and a publish by hand.
+//! The topics with their rates and subscribers, the newest events of one, and publishing by hand.
 
 use std::sync::Arc;
 
+use fourways_model::{
+    format::{fixed, grouped, time_of_day},
+    operate::TopicRow,
+};
 use fourways_shared::{Event, Technique, Topic};
 use leptos::prelude::*;
 
@@ -14,19 +18,15 @@ use crate::{
         rows::rows,
     },
     delivery::operate,
-    state::{
-        format::{fixed, grouped, time_of_day},
-        operate::TopicRow,
-    },
 };
 
 const MAX_ROWS: usize = 100;
-/// Events that are shown of the topic that is looked into.
+/// Number of events shown of the chosen topic.
 const LOOKED: u32 = 20;
 
 #[component]
 pub(super) fn TopicsCard(
-    /// The page's.
+    /// State of the server, shared by the cards of the page.
     told: Told,
 ) -> impl IntoView {
     let chosen = RwSignal::new(None::<Topic>);
@@ -66,11 +66,11 @@ pub(super) fn TopicsCard(
 
 #[component]
 fn Row(
-    /// The page's.
+    /// State of the server, shared by the cards of the page.
     told: Told,
-    /// Which.
+    /// Topic of the row.
     topic: Topic,
-    /// The one that is looked into.
+    /// Topic whose events are shown.
     chosen: RwSignal<Option<Topic>>,
 ) -> impl IntoView {
     let name = topic.to_string();
@@ -110,7 +110,7 @@ fn Row(
 /// The newest events of the chosen topic.
 #[component]
 fn Look(
-    /// Which.
+    /// Topic whose events are shown.
     chosen: RwSignal<Option<Topic>>,
 ) -> impl IntoView {
     let events = RwSignal::new(Vec::<Event>::new());
@@ -157,7 +157,7 @@ fn item(event: &Event) -> impl IntoView + use<> {
 
 #[component]
 fn Publish(
-    /// What is suggested as topic.
+    /// Topic that the form suggests.
     chosen: RwSignal<Option<Topic>>,
 ) -> impl IntoView {
     let topic = RwSignal::new(String::new());

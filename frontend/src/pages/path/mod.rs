@@ -1,7 +1,11 @@
-//! Path check: from this browser to this server, what gets through.
+//! Path check: what gets through from this browser to this server.
 
 mod probe;
 
+use fourways_model::{
+    format::{duration_or_dash, fixed},
+    path::{Seen, Streams, answer, verdict},
+};
 use fourways_shared::Technique;
 use leptos::prelude::*;
 
@@ -13,13 +17,9 @@ use crate::{
         dynamic::{part, text},
         icon::{Icon, Name},
     },
-    state::{
-        format::{duration_or_dash, fixed},
-        path::{Seen, Streams, answer, verdict},
-    },
 };
 
-/// Where a check stands.
+/// Progress of a check.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) struct Step {
     pub(crate) share: f64,

@@ -2,6 +2,10 @@
 
 use std::{cell::RefCell, rc::Rc};
 
+use fourways_model::{
+    path::{HELD_BACK_MS, Hold, Push, Seen, Streams},
+    record::{Link, Note},
+};
 use fourways_shared::{
     After, Policy, Technique, Topic,
     measure::{ClockOffset, ClockSample},
@@ -17,24 +21,20 @@ use crate::{
         publish::{self, Sent},
     },
     pages::{health::Health, lab::Lab, overview::own_topic},
-    state::{
-        path::{HELD_BACK_MS, Hold, Push, Seen, Streams},
-        record::{Link, Note},
-    },
 };
 
 const SAMPLES: usize = 8;
 const EVENTS: usize = 3;
 const OPEN_MS: f64 = 5_000.0;
-/// How long the streams are watched: longer than proxies that cut early take.
+/// Time that the streams are watched, in milliseconds: longer than the timeouts of proxies that cut early.
 const WATCH_MS: f64 = 26_000.0;
 const HOLD_S: f64 = 25.0;
-/// More streams than this are as many as anybody needs.
+/// Number of streams tried at most: nobody needs more.
 const MOST_STREAMS: usize = 12;
-/// A stream that does not open so soon waits for another to end.
+/// A stream that does not open within this time, in milliseconds, waits for another to end.
 const STREAM_MS: f64 = 1_500.0;
 
-/// Runs all steps; the page may go meanwhile.
+/// Runs all steps; the page may be left meanwhile.
 pub(super) async fn check(health: Health, lab: Lab, seen: RwSignal<Seen>, step: RwSignal<Option<Step>>) {
     let server = lab.since();
     let say = move |share, words| {
@@ -77,7 +77,7 @@ pub(super) async fn check(health: Health, lab: Lab, seen: RwSignal<Seen>, step: 
     while clock::now_ms() - began_ms < WATCH_MS {
         let spent = (clock::now_ms() - began_ms) / WATCH_MS;
         say(0.15 + 0.65 * spent, "watching whether anything is cut");
-        // What is known so far is shown as it comes.
+        // Intermediate results are shown as they come.
         tell(&|seen| {
             seen.sse = Some(sse.push());
             seen.websocket = Some(websocket.push());
@@ -98,7 +98,7 @@ pub(super) async fn check(health: Health, lab: Lab, seen: RwSignal<Seen>, step: 
     let streams =
         wall(|count| tell(&|seen| seen.streams = Some(Streams { open: count, tried: MOST_STREAMS }))).await;
     tell(&|seen| seen.streams = Some(streams));
-    // What a restart broke is no proxy's doing.
+    // No proxy is to blame for what a restart of the server broke.
     if server.is_some() && lab.since() != server {
         tell(&|seen| *seen = Seen { was_restarted: true, ..Seen::default() });
     }
@@ -113,7 +113,7 @@ async fn samples() -> Vec<ClockSample> {
     samples
 }
 
-/// A poll that is held is woken by an event; how long that takes.
+/// Measures how long an event takes to wake a held poll, in milliseconds; `None` if it does not in time.
 async fn wake() -> Option<f64> {
     let topic = own_topic();
     let answered = Rc::new(RefCell::new(None));
@@ -125,7 +125,7 @@ async fn wake() -> Option<f64> {
             }
         });
     }
-    // Time for the poll to get there: without it the event would be there before the poll.
+    // Time for the poll to arrive: without it the event would get there first.
     timer::sleep(400.0).await;
     let sent_ms = clock::now_ms();
     publish::text(&topic, "wake").await.kept().ok()?;
@@ -139,7 +139,7 @@ async fn wake() -> Option<f64> {
     None
 }
 
-/// Opens streams until one does not open.
+/// Opens streams until one does not open, and calls `tell` with the number of those that did.
 async fn wall(tell: impl Fn(usize)) -> Streams {
     let mut open: Vec<Probe> = Vec::new();
     while open.len() < MOST_STREAMS {
@@ -153,7 +153,7 @@ async fn wall(tell: impl Fn(usize)) -> Streams {
     Streams { open: open.len(), tried: MOST_STREAMS }
 }
 
-/// A stream of its own topic. Dropping it closes it.
+/// A stream of its own topic. Dropping the value closes the stream.
 struct Probe {
     topic: Topic,
     asked_ms: f64,
@@ -214,7 +214,7 @@ impl Probe {
         self.noted.borrow().opened_ms.is_some()
     }
 
-    /// Sends one event after the other, each when the one before has come, or has not come in time.
+    /// Publishes one event after the other, each when the one before has arrived or is overdue.
     async fn send_events(&self) {
         if !self.is_open_within(OPEN_MS).await {
             return;

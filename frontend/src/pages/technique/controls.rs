@@ -1,7 +1,8 @@
-//! What a visitor sets: topic, rate, interval, and what is sent over the socket.
+//! The controls of a technique's page: topic, rate, intervals, and publishing over the socket.
 
 use std::num::NonZeroU32;
 
+use fourways_model::{format::plain, journey::Journey};
 use fourways_shared::{After, Technique, Topic};
 use leptos::prelude::*;
 
@@ -18,30 +19,30 @@ use crate::{
         budget::Budget,
         streams::{Ask, Streams},
     },
-    state::{format::plain, journey::Journey},
 };
 
 const RATES: &[f64] = &[0.0, 0.2, 0.5, 0.8, 1.0, 2.0, 4.0, 10.0, 20.0, 50.0, 100.0, 200.0];
 const POLLS: &[f64] = &[0.25, 0.5, 1.0, 2.0, 3.0, 5.0, 10.0, 30.0];
 const HOLDS: &[f64] = &[2.0, 5.0, 10.0, 15.0, 20.0, 25.0];
-/// A page that opens shows the newest few at once.
+/// Number of events that a page asks for when it opens: the newest one.
 const FIRST: NonZeroU32 = NonZeroU32::MIN;
 
-/// What the visitor has set.
+/// Settings of the visitor. Copies share the signals, which live as long as the page.
 #[derive(Clone, Copy)]
 pub(super) struct Controls {
     pub(super) topic: RwSignal<Topic>,
     pub(super) rate: RwSignal<f64>,
     pub(super) poll_s: RwSignal<f64>,
     pub(super) hold_s: RwSignal<f64>,
-    /// The page has closed its stream.
+    /// True while the page keeps its stream closed.
     pub(super) is_closed: RwSignal<bool>,
-    /// A hidden tab may close its stream when another waits for the connection; not while that is what is measured.
+    /// True if a hidden tab may close its stream when another tab waits for the connection; false while a breakage is
+    /// measured.
     pub(super) may_give_back: RwSignal<bool>,
 }
 
 impl Controls {
-    /// As a page begins, or where another technique's page left off.
+    /// Creates the controls with their defaults, or as the page of another technique left them.
     pub(super) fn begin(own: &Topic, journey: Option<&Journey>) -> Self {
         let topic = journey.map(|journey| journey.topic.clone());
         let rate = journey.map_or(0.0, |journey| journey.rate);
@@ -56,7 +57,7 @@ impl Controls {
         }
     }
 
-    /// How to read from there on.
+    /// Returns the topics and settings to read with, from `after` on.
     pub(super) fn ask(&self, after: After) -> Ask {
         let topics = vec![self.topic.get_untracked()];
         let (poll_ms, hold_s) = (self.poll_s.get_untracked() * 1000.0, self.hold_s.get_untracked());
@@ -66,19 +67,19 @@ impl Controls {
 
 #[component]
 pub(super) fn ControlCard(
-    /// Whose.
+    /// Technique of the page.
     technique: Technique,
-    /// What they set.
+    /// Controls that the card shows.
     controls: Controls,
-    /// The page's own topic.
+    /// Topic that only this page publishes to.
     own: Topic,
-    /// For the send box.
+    /// Streams of the page, for the send box.
     streams: Streams,
 ) -> impl IntoView {
     let topics = RwSignal::new(host_topics());
     task::spawn(async move {
         if let Some(found) = lab::topics().await {
-            // Other pages' own topics are theirs.
+            // Topics under `lab.` belong to other pages.
             let others =
                 found.into_iter().filter(|topic| !topic.as_str().starts_with("lab.")).take(50).collect();
             let _gone = topics.try_set(others);
@@ -115,7 +116,7 @@ pub(super) fn ControlCard(
     };
     let set_rate = move |rate| {
         controls.rate.set(rate);
-        // Setting it again would open the stream again.
+        // Setting the same topic again would open the stream again.
         if controls.topic.get_untracked() != generator {
             controls.topic.set(generator.clone());
         }
@@ -152,9 +153,9 @@ pub(super) fn ControlCard(
 
 #[component]
 fn SendBox(
-    /// The topic to publish to.
+    /// Controls with the topic to publish to.
     controls: Controls,
-    /// Whose socket carries it.
+    /// Streams whose socket carries the text.
     streams: Streams,
 ) -> impl IntoView {
     let words = RwSignal::new("hello".to_owned());
@@ -177,13 +178,14 @@ fn SendBox(
     }
 }
 
-/// Opens the stream, again when a control changes, from where it was; closes it on request. The first time it goes on
-/// from `after`, if given.
+/// Opens the stream of the page, reopens it at its cursor when a control changes, and closes it on request. The first
+/// opening begins at `after`, if given.
 pub(super) fn keep_stream(technique: Technique, streams: Streams, controls: Controls, after: Option<After>) {
     let first = StoredValue::new(after);
     let budget = expect_context::<Budget>();
     let is_given_back = Memo::new(move |before| {
-        // A hidden tab stays without until it is looked at: its connection would be wanted again at once.
+        // A hidden tab stays without a stream until it is visible again: otherwise its connection would be wanted back
+        // at once.
         let stays = before == Some(&true) && budget.is_hidden();
         controls.may_give_back.get() && (stays || budget.is_wanted_elsewhere())
     });
@@ -202,7 +204,7 @@ pub(super) fn keep_stream(technique: Technique, streams: Streams, controls: Cont
             if !is_same {
                 streams.fresh().await;
             }
-            // Another topic, or another page, may be wanted by now.
+            // By now, another topic or another page may be wanted.
             if controls.topic.try_get_untracked().as_ref() != Some(&wanted)
                 || controls.is_closed.get_untracked()
                 || is_given_back.get_untracked()

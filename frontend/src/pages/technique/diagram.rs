@@ -1,5 +1,11 @@
-//! The sequence card: the diagram over time, paused, scrolled back and asked.
+//! The sequence card: the diagram over time, which can be paused, scrolled back and pointed at.
 
+use fourways_model::{
+    axis::Axis,
+    format::{duration, fixed},
+    row::Row,
+    sequence::{Way, WayKind, ways},
+};
 use fourways_shared::Technique;
 use leptos::{ev, prelude::*};
 
@@ -19,32 +25,27 @@ use crate::{
         slider::Slider,
     },
     pages::{health::Health, lab::Lab, streams::Streams},
-    state::{
-        axis::Axis,
-        format::{duration, fixed},
-        row::Row,
-        sequence::{Way, WayKind, ways},
-    },
 };
 
 const WINDOWS: [(f64, &str); 3] = [(5_000.0, "5 s"), (12_000.0, "12 s"), (30_000.0, "30 s")];
-/// On a narrow screen marks would lie on each other: it begins with the shortest time.
+/// Width of a narrow screen, in pixels. Marks would lie on each other there, so the diagram begins with the shortest
+/// window.
 const NARROW_PX: f64 = 560.0;
 const BACK: &[f64] = &[0.0, 2.0, 5.0, 10.0, 20.0, 30.0, 60.0, 90.0, 120.0, 180.0, 300.0];
-/// Counters and tables follow three times a second.
+/// Interval at which counters and tables follow, in milliseconds: three times a second.
 const TICK_MS: f64 = 333.0;
 
 #[component]
 pub(super) fn Diagram(
-    /// Whose.
+    /// Technique of the page.
     technique: Technique,
-    /// The page's.
+    /// Streams of the page.
     streams: Streams,
-    /// The app's.
+    /// Health of the connection, shared by the whole app.
     health: Health,
-    /// Counted on with every look.
+    /// Counter that the diagram counts on for the whole page.
     tick: RwSignal<u32>,
-    /// The chosen wire entry.
+    /// Sequence number of the chosen wire entry.
     chosen: RwSignal<Option<u64>>,
 ) -> impl IntoView {
     let lab = expect_context::<Lab>();
@@ -151,7 +152,7 @@ pub(super) fn Diagram(
     }
 }
 
-/// What the marks mean, for those that this technique has.
+/// Returns the legend of the marks that this technique has.
 fn legend(technique: Technique) -> impl IntoView {
     const DELIVERY: (&str, &str) = ("data", "events on their way");
     let marks: &[(&str, &str)] = match technique {

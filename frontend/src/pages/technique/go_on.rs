@@ -1,5 +1,10 @@
-//! Go on by another technique: the stream's cursor goes along, and the log says whether anything was lost or came twice.
+//! Switching to another technique: the stream's cursor goes along, and the log says whether anything was lost or came
+//! twice.
 
+use fourways_model::{
+    format::plural,
+    journey::{Checked, Journey},
+};
 use fourways_shared::Technique;
 use leptos::prelude::*;
 
@@ -12,31 +17,27 @@ use crate::{
     },
     delivery::lab,
     pages::{lab::Lab, streams::Streams},
-    state::{
-        format::plural,
-        journey::{Checked, Journey},
-    },
 };
 
-/// So many looks from one check to the next.
+/// Number of ticks from one check against the log to the next.
 const CHECK_EVERY: u32 = 6;
 
 #[component]
 pub(super) fn GoOn(
-    /// Whose page it is.
+    /// Technique of the page.
     technique: Technique,
-    /// The page's.
+    /// Streams of the page.
     streams: Streams,
-    /// What it reads.
+    /// Controls of the page.
     controls: Controls,
-    /// When to look again.
+    /// Counter whose changes redraw the card.
     tick: RwSignal<u32>,
 ) -> impl IntoView {
     let lab = expect_context::<Lab>();
     let came = lab.journey.get_untracked().filter(|journey| journey.to == technique);
     let before = StoredValue::new(came.clone());
     let checked = RwSignal::new(None::<Checked>);
-    // What has come until now, from the first technique on.
+    // The journey until now, from the first technique on.
     let now = move |to| {
         let rate = controls.rate.get_untracked();
         let topic = controls.topic.get_untracked();

@@ -1,4 +1,4 @@
-//! A technique's page: what it is, its sequence and wire as they happen, faults, controls, code.
+//! The page of a technique: description, sequence and wire as they happen, faults, controls, code.
 
 mod controls;
 mod diagram;
@@ -7,6 +7,12 @@ mod go_on;
 
 use std::time::Duration;
 
+use fourways_model::{
+    format::{bytes, duration, duration_or_dash, fixed},
+    lane::Lane,
+    record::Link,
+    snippets::snippets,
+};
 use fourways_shared::{After, Technique, account::Account, lab::Counts};
 use leptos::prelude::*;
 
@@ -26,16 +32,10 @@ use crate::{
         icon::Glyph,
         inspector::Inspector,
     },
-    state::{
-        format::{bytes, duration, duration_or_dash, fixed},
-        lane::Lane,
-        record::Link,
-        snippets::snippets,
-    },
 };
 
 const SHOWN_EVENTS: usize = 8;
-/// How often what arrived is told to the server's ledger.
+/// Interval of the reports to the server's ledger.
 const REPORT_EVERY: Duration = Duration::from_secs(1);
 
 const ABOUT: [[&str; 2]; 4] = [
@@ -59,7 +59,7 @@ const ABOUT: [[&str; 2]; 4] = [
 
 #[component]
 pub(crate) fn TechniquePage(
-    /// Whose page.
+    /// Technique of the page.
     technique: Technique,
 ) -> impl IntoView {
     let health = expect_context::<Health>();
@@ -126,11 +126,11 @@ pub(crate) fn TechniquePage(
 
 #[component]
 fn Stats(
-    /// Whose.
+    /// Technique of the page.
     technique: Technique,
-    /// Looks at the lane, again with every tick.
+    /// Formats a figure of the lane, again with every tick.
     lane: impl Fn(fn(&Lane) -> String) -> String + Copy + Send + Sync + 'static,
-    /// For the server's counts.
+    /// Streams of the page, for the server's counts.
     streams: Streams,
 ) -> impl IntoView {
     let is_poll = matches!(technique, Technique::ShortPoll | Technique::LongPoll);
@@ -148,7 +148,7 @@ fn Stats(
         let empty = |l: &Lane| fixed(percent(l.counters.empty, l.counters.requests), 0) + " %";
         if is_poll { lane(empty) } else { String::new() }
     };
-    // What the server counted; while it can't tell, what the page can see.
+    // Bytes as the server counts them; without its counts, the bytes that the page can see.
     let counts = move || streams.counts(technique);
     let down_up = move || match counts() {
         Some(counts) => format!("{} / {}", bytes(counts.total_down()), bytes(counts.total_up())),
@@ -221,7 +221,7 @@ fn percent(part: u64, whole: u64) -> f64 {
     part as f64 / whole.max(1) as f64 * 100.0
 }
 
-/// All bytes, both ways, for each of so many events.
+/// Formats the mean of all bytes, both ways, over the number of events.
 #[expect(clippy::cast_precision_loss, reason = "a quotient for people")]
 fn per_event_of(counts: Counts, events: u64) -> String {
     fixed((counts.total_up() + counts.total_down()) as f64 / events as f64, 0) + " B"

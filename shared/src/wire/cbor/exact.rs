@@ -1,19 +1,20 @@
-//! JSON texts as CBOR values and back, with every number as it was: whole numbers of any length stay whole (RFC 8949 3.4.3), and
-//! all others are the 64-bit floating point that JSON's readers make of them (RFC 8259 6).
+//! JSON to CBOR values and back without changing a number: whole numbers of any length stay whole (RFC 8949 3.4.3), and
+//! all others become 64-bit floating point, as JSON parsers read them (RFC 8259 6).
 
 use std::{collections::HashMap, fmt::Write as _};
 
 use ciborium::value::{Integer, Value};
 
-/// Deeper than anything that can be published.
+/// Nesting depth at most; deeper than anything that can be published (64).
 const MAX_DEPTH: usize = 128;
-/// Tags of whole numbers that have more than 64 bits: from zero up, and below it.
+/// CBOR tag of whole numbers above zero that have more than 64 bits.
 const LARGE: u64 = 2;
+/// CBOR tag of whole numbers below zero that have more than 64 bits.
 const LARGE_NEGATIVE: u64 = 3;
-/// More than the longest whole number that can be published has: 309 digits.
+/// Bytes of a large number at most. The longest whole number that can be published has 309 digits, or 128 bytes.
 const MAX_LARGE_BYTES: usize = 160;
 
-/// What a JSON text says; `None` if it is none.
+/// Parses JSON as a CBOR value; `None` if the text is not JSON.
 pub(super) fn value_of(json: &str) -> Option<Value> {
     let mut reader = Reader { json, at: 0 };
     let value = reader.value(0)?;
@@ -21,8 +22,8 @@ pub(super) fn value_of(json: &str) -> Option<Value> {
     (reader.at == json.len()).then_some(value)
 }
 
-/// Writes what a value says as JSON; `None` for what JSON has no word for: a map with a key that is no text, a tag, not a number.
-/// Bytes are `null`: the reader of an event puts them back.
+/// Appends a value as JSON. Returns `None` for a value that JSON can't express: a map with a key that is not a string,
+/// an unknown tag, NaN, infinity. Bytes become `null`; [`super::read_reply`] puts them back into an event.
 pub(super) fn write_json(value: &Value, out: &mut String) -> Option<()> {
     match value {
         Value::Null | Value::Bytes(_) => out.push_str("null"),
@@ -60,7 +61,7 @@ pub(super) fn write_json(value: &Value, out: &mut String) -> Option<()> {
     Some(())
 }
 
-/// Reads a JSON text from its beginning on.
+/// A JSON parser that builds CBOR values.
 struct Reader<'t> {
     json: &'t str,
     at: usize,
@@ -77,7 +78,7 @@ impl Reader<'_> {
         }
     }
 
-    /// Passes the byte behind white space, if it is this one.
+    /// Skips white space, then this byte if it comes next. Returns whether it did.
     fn pass(&mut self, byte: u8) -> bool {
         self.pass_space();
         let is_it = self.peek() == Some(byte);
@@ -123,7 +124,8 @@ impl Reader<'_> {
         }
     }
 
-    /// Of members with the same name the last counts, as for JSON's readers; CBOR allows no two (RFC 8949 5.6).
+    /// Parses an object. The last of several members with one name wins, as in JSON parsers, because CBOR allows no
+    /// duplicate keys (RFC 8949 5.6).
     fn object(&mut self, depth: usize) -> Option<Value> {
         self.at += 1;
         let mut members: Vec<(Value, Value)> = Vec::new();
@@ -166,7 +168,7 @@ impl Reader<'_> {
             }
         }
         self.at = at + 1;
-        // What was published before half characters were refused has a mark in their place.
+        // Older logs may hold a string with half a character, which is refused today; U+FFFD replaces the whole string.
         let text = serde_json::from_str(self.json.get(begin..self.at)?);
         Some(text.unwrap_or_else(|_| char::REPLACEMENT_CHARACTER.to_string()))
     }
@@ -176,7 +178,7 @@ impl Reader<'_> {
         let is_of_number = |c: char| matches!(c, '-' | '+' | '.' | 'e' | 'E' | '0'..='9');
         let number = &rest[..rest.find(|c| !is_of_number(c)).unwrap_or(rest.len())];
         self.at += number.len();
-        // Zero has a sign as a floating point number alone.
+        // Only a floating-point zero has a sign.
         if number == "-0" || number.contains(['.', 'e', 'E']) {
             return number.parse().ok().map(Value::Float);
         }
@@ -187,13 +189,13 @@ impl Reader<'_> {
     }
 }
 
-/// A whole number of more than 64 bits.
+/// Encodes a whole number of more than 64 bits.
 fn large(number: &str) -> Value {
     let (digits, is_negative) = number.strip_prefix('-').map_or((number, false), |digits| (digits, true));
     if digits.len() > 2 * MAX_LARGE_BYTES {
         return Value::Float(number.parse().unwrap_or(f64::INFINITY));
     }
-    // From the lowest byte up.
+    // The lowest byte comes first.
     let mut bytes: Vec<u8> = Vec::with_capacity(MAX_LARGE_BYTES);
     for digit in digits.bytes() {
         let mut carry = u32::from(digit - b'0');
@@ -207,7 +209,7 @@ fn large(number: &str) -> Value {
         }
     }
     if is_negative {
-        // RFC 8949 3.4.3: what is written is -1 - n.
+        // A negative number is written as -1 - n (RFC 8949 3.4.3).
         for byte in &mut bytes {
             let (less, borrows) = byte.overflowing_sub(1);
             *byte = less;
@@ -223,12 +225,12 @@ fn large(number: &str) -> Value {
     Value::Tag(if is_negative { LARGE_NEGATIVE } else { LARGE }, Box::new(Value::Bytes(bytes)))
 }
 
-/// The digits of such a number.
+/// Returns the decimal digits of a whole number of more than 64 bits.
 fn decimal(bytes: &[u8], is_negative: bool) -> Option<String> {
     if bytes.len() > MAX_LARGE_BYTES {
         return None;
     }
-    // From the lowest digit up.
+    // The lowest digit comes first.
     let mut digits = vec![0];
     for byte in bytes {
         times_plus(&mut digits, 256, u32::from(*byte));

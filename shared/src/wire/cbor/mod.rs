@@ -1,5 +1,5 @@
-//! Events, replies and commands in CBOR (RFC 8949): the same members as in JSON, with `data` as a native value and
-//! bytes as a byte string.
+//! Events, replies and commands in CBOR (RFC 8949): the same members as in JSON, but `data` is a native value, and
+//! bytes are a byte string.
 
 mod exact;
 mod published;
@@ -9,7 +9,7 @@ use ciborium::value::Value;
 use self::published::Published;
 use crate::{Data, Event, Reply, command::Members};
 
-/// A reply as a binary message.
+/// Encodes a reply as a binary message.
 pub fn write_reply(reply: &Reply) -> Vec<u8> {
     match reply {
         Reply::Event(event) => write_event(event),
@@ -17,7 +17,7 @@ pub fn write_reply(reply: &Reply) -> Vec<u8> {
     }
 }
 
-/// An event as a binary message.
+/// Encodes an event as a binary message.
 pub fn write_event(event: &Event) -> Vec<u8> {
     let data = match &event.data {
         Data::Bytes(bytes) => Value::Bytes(bytes.to_vec()),
@@ -35,7 +35,7 @@ pub fn write_event(event: &Event) -> Vec<u8> {
     write(&Value::Map(members))
 }
 
-/// Reads a binary message of the server; `None` as for [`Reply::from_json`].
+/// Parses a binary message of the server. Returns `None` for a message that [`Reply::from_json`] would not know either.
 pub fn read_reply(bytes: &[u8]) -> Option<Reply> {
     let bytes_given = bytes.len();
     let value: Value = ciborium::from_reader(bytes).ok()?;
@@ -55,7 +55,7 @@ pub fn read_reply(bytes: &[u8]) -> Option<Reply> {
     })
 }
 
-/// A command as a binary message, from its JSON form.
+/// Encodes a command as a binary message, from its JSON form; JSON that is invalid becomes `null`.
 pub fn write_command(json: &str) -> Vec<u8> {
     write(&exact::value_of(json).unwrap_or(Value::Null))
 }
@@ -71,7 +71,7 @@ fn write<T: serde::Serialize>(value: &T) -> Vec<u8> {
     let mut bytes = Vec::with_capacity(128);
     match ciborium::into_writer(value, &mut bytes) {
         Ok(()) => bytes,
-        // Writing to memory can't fail and our types have only CBOR's own kinds; an empty map says "nothing".
+        // Writing to memory can't fail, and every type here has a CBOR form. The empty map is never sent.
         Err(_) => vec![0xA0],
     }
 }

@@ -1,4 +1,4 @@
-//! The `data` of a publish in CBOR: a byte string is kept as bytes, any other value as the JSON text that says the same.
+//! The `data` of a publish in CBOR: a byte string is kept as bytes, and any other value as the equivalent JSON.
 
 use std::fmt;
 
@@ -10,7 +10,7 @@ use serde_json::value::RawValue;
 
 use crate::Data;
 
-/// `data` of a publish.
+/// The `data` of a publish, checked as [`Data::written`] does.
 pub(super) struct Published(pub(super) Data);
 
 impl<'de> Deserialize<'de> for Published {
@@ -19,10 +19,10 @@ impl<'de> Deserialize<'de> for Published {
     }
 }
 
-/// Bytes, or else a value that JSON has a word for.
+/// Reads the whole `data`: bytes, or a value that JSON can express.
 struct Whole;
 
-/// Writes one value as JSON text behind what is there: no tree of it is built, which takes many times its bytes.
+/// Appends one value to JSON text. No tree of values is built, which would take many times the message's size.
 struct Text<'t>(&'t mut String);
 
 macro_rules! visit_values {
@@ -33,7 +33,7 @@ macro_rules! visit_values {
     )*};
 }
 
-/// What both have in common: how a value is written, whatever becomes of the text.
+/// The common part of both visitors: JSON is written the same way, whatever becomes of the text.
 trait Written: Sized {
     type Out;
 
@@ -80,14 +80,14 @@ macro_rules! visitor {
             type Value = $value;
 
             fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("data that JSON can say, or bytes alone")
+                f.write_str("data that JSON can express, or bytes alone")
             }
 
             visit_values!(visit_bool: bool, visit_u64: u64, visit_i64: i64, visit_u128: u128, visit_i128: i128);
 
             fn visit_f64<E: Error>(self, value: f64) -> Result<Self::Value, E> {
                 let number = serde_json::Number::from_f64(value);
-                let number = number.ok_or_else(|| E::custom("data has a number that JSON can't say"))?;
+                let number = number.ok_or_else(|| E::custom("data has a number that JSON can't express"))?;
                 self.write(|out| out.push_str(&number.to_string()))
             }
 
@@ -109,7 +109,7 @@ macro_rules! visitor {
             }
 
             fn visit_bytes<E: Error>(self, bytes: &[u8]) -> Result<Self::Value, E> {
-                ($bytes)(bytes).ok_or_else(|| E::custom("data has bytes inside, which JSON can't say"))
+                ($bytes)(bytes).ok_or_else(|| E::custom("data contains bytes, which JSON can't express"))
             }
 
             fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Self::Value, A::Error> {
@@ -155,7 +155,7 @@ macro_rules! visitor {
 visitor!(Text<'_>, (), |_: &[u8]| None);
 visitor!(Whole, Published, |bytes: &[u8]| Some(Published(Data::Bytes(bytes.to_vec().into()))));
 
-/// A key, as JSON writes it.
+/// The key of a map entry, already written as a JSON string.
 struct Key(String);
 
 impl<'de> Deserialize<'de> for Key {
@@ -165,7 +165,7 @@ impl<'de> Deserialize<'de> for Key {
             type Value = Key;
 
             fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("a text as a key, which is all that JSON has")
+                f.write_str("a string as a key, as in JSON")
             }
 
             fn visit_str<E: Error>(self, value: &str) -> Result<Key, E> {

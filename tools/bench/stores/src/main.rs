@@ -9,7 +9,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use fourways::log::{engine::{Append, DiskEngine, Draft, Durability, Engine, Retention, RetentionRule, Shard, TailCap}, subscription::Subscription};
+use fourways_log::{engine::{Append, DiskEngine, Draft, Durability, Engine, Retention, RetentionRule, Shard, TailCap}, subscription::Subscription};
 use fourways_shared::{After, Data, EventName, Policy, Technique};
 use redb::{Database, ReadableDatabase as _, TableDefinition};
 use rusqlite::{Connection, params};

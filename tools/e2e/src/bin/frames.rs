@@ -1,6 +1,6 @@
-//! Prints how many frames a second the overview draws while events arrive on all four lanes, a sequence diagram while
-//! 200 arrive on its technique, twenty pointers at 30 Hz, twelve charts at 10 Hz, 200 prices a second, and the wire inspector while it is
-//! scrolled through 100,000 rows.
+//! Prints how many frames a second the app draws: on the overview while events arrive on all four lanes, in a sequence
+//! diagram at 200 events a second, with twenty pointers at 30 Hz, with twelve charts at 10 Hz, at 200 prices a second,
+//! and in the wire inspector while it is scrolled through 100,000 rows.
 //!
 //! `FOURWAYS_BINARY=target/release/fourways cargo run -p fourways-e2e --bin frames [events a second]`
 
@@ -9,7 +9,7 @@ use std::time::Duration;
 use anyhow::Context as _;
 use fourways_e2e::{Browser, Server};
 
-/// Counts frames, and the longest pause between two, for five seconds.
+/// Script that counts the frames of five seconds, and finds the longest pause between two.
 const COUNT: &str = "
     const done = arguments[arguments.length - 1];
     let frames = 0, longest = 0, last = performance.now();
@@ -66,7 +66,7 @@ async fn main() -> anyhow::Result<()> {
     browser.close().await
 }
 
-/// Twenty others move over the field while frames are counted.
+/// Counts frames while twenty other pointers move over the field.
 async fn pointers(server: &Server, browser: &Browser) -> anyhow::Result<String> {
     let url = format!("{}/v1/topics/feature.live.pointers/events", server.url());
     let moving = tokio::spawn(async move {
@@ -94,9 +94,9 @@ async fn pointers(server: &Server, browser: &Browser) -> anyhow::Result<String> 
 }
 
 const ROWS: u64 = 100_000;
-/// Slow enough that no wire record is left out.
+/// Rate at which the table is filled, in events a second: slow enough that no wire record is left out.
 const ROWS_PER_S: u64 = 4_000;
-/// Two rows further on every frame: 120 rows a second, as fast as anybody turns a wheel.
+/// Script that scrolls two rows further on every frame: 120 rows a second, as fast as anybody turns a wheel.
 const SCROLL: &str = "
     const list = document.querySelector('.wire .scroll');
     requestAnimationFrame(function roll() {
@@ -124,7 +124,7 @@ async fn scrolled(server: &Server, browser: &Browser) -> anyhow::Result<String> 
     frames(browser).await
 }
 
-/// Frames a second over five of them, and the longest pause.
+/// Measures the frames a second over five seconds, and the longest pause.
 async fn frames(browser: &Browser) -> anyhow::Result<String> {
     let measured = browser.driver.execute_async(COUNT, vec![]).await?;
     let figures = measured.json().as_array().cloned().unwrap_or_default();

@@ -1,4 +1,4 @@
-//! A monkey on every page of the lab.
+//! Lets a monkey loose on every page of the lab.
 //!
 //! `cargo run -p fourways-e2e --bin monkey -- [seconds a page] [seed]…`
 
@@ -17,7 +17,7 @@ async fn main() -> anyhow::Result<()> {
     let seeds = if seeds.is_empty() { vec![1] } else { seeds };
     let mut all = 0;
     for seed in seeds {
-        // Both are new for each seed: a finding has to be there again with nothing but its seed.
+        // Server and browser are new for each seed: a finding must come back with nothing but its seed.
         let server = Server::start()?;
         let browser = Browser::open(&server.url(), 1440).await?;
         for page in PAGES {

@@ -1,5 +1,5 @@
-//! Ten tabs of one browser read by `client.js` while the tab that holds the stream is closed, crashed, frozen or sent to another page,
-//! at random; the ledger says what came of it.
+//! Ten tabs of one browser read by `client.js` while the tab that holds the stream is closed, crashed, frozen or sent
+//! to another page, at random; the ledger then tells whether any event was lost, repeated or reordered.
 //!
 //! `cargo run -p fourways-e2e --bin tabs -- [minutes] [seed]`
 
@@ -11,14 +11,14 @@ use serde_json::{Value, json};
 use thirtyfour::WindowHandle;
 
 const TABS: usize = 10;
-/// Events a second.
+/// Rate of publishing, in events a second.
 const RATE: u64 = 40;
-/// Between two blows.
+/// Pause between two blows to the tabs.
 const PAUSE: Duration = Duration::from_secs(3);
-/// How long a tab stays frozen or away.
+/// Time that a tab stays frozen or away.
 const AWAY: Duration = Duration::from_secs(8);
 
-/// Reads from a place on, and reports to the ledger what it holds. `READER` and `AFTER` are filled in.
+/// Script that reads from a cursor on, and reports the events to the ledger. `READER` and `AFTER` are replaced.
 const READ: &str = "
     const { subscribe } = await import('/client.js');
     globalThis.held = [];
@@ -35,7 +35,8 @@ const READ: &str = "
         const technique = last.technique ?? 'websocket';
         const body = JSON.stringify({ reader: 'READER', technique, topics: ['js.*'], after, through, held: said });
         after = through;
-        // A tab that ends in the middle of this was never heard of; the others say it again until it is taken.
+        // If the tab ends during this, its report is lost with it; other tabs repeat theirs until the server accepts
+        // it.
         for (;;) {
             const answer = await fetch('/v1/ledger', { method: 'POST', headers: { 'Content-Type': 'application/json' }, body }).catch(() => null);
             if (answer?.ok) return;
@@ -79,7 +80,7 @@ impl Tabs {
         Ok(())
     }
 
-    /// The tab that holds the stream; if none says so just now, any.
+    /// Returns the index of the tab that holds the stream; if none says so at the moment, of any tab.
     async fn leader(&mut self) -> anyhow::Result<usize> {
         for (at, tab) in self.open.clone().iter().enumerate() {
             self.browser.driver.switch_to_window(tab.clone()).await?;
@@ -105,7 +106,7 @@ impl Tabs {
                 self.add().await?;
             }
             "crashed" => {
-                // The answer to this is that there is no page any more.
+                // A page that has crashed sends no answer.
                 drop(
                     tokio::time::timeout(Duration::from_secs(2), cdp.send_raw("Page.crash", json!({}))).await,
                 );
@@ -128,7 +129,7 @@ impl Tabs {
                 self.browser.go("/healthz").await?;
                 tokio::time::sleep(AWAY).await;
                 self.browser.driver.back().await?;
-                // Where the page was not kept, it is another reader.
+                // If the browser did not keep the page, it begins again as another reader.
                 if self.browser.ask("return typeof held;", &[]).await? == json!("undefined") {
                     self.begin(&tab).await?;
                 }
@@ -137,7 +138,7 @@ impl Tabs {
         Ok(())
     }
 
-    /// All have everything, and have said so.
+    /// Waits until every tab has all events and has reported them.
     async fn settle(&mut self) -> anyhow::Result<()> {
         for tab in self.open.clone() {
             self.browser.driver.switch_to_window(tab).await?;

@@ -1,11 +1,12 @@
-//! The pages for those who see little, hear them read out, use no mouse, or hold a telephone.
+//! The pages for people who see little, hear them read out, use no mouse, or hold a telephone.
 
 use anyhow::Context as _;
 use fourways_e2e::{Browser, Server, run};
 use serde_json::{Value, json};
 use thirtyfour::Key;
 
-/// Every page, and what is on it once it is at work. `/nowhere` is the one for addresses that lead nowhere.
+/// Every page, with an element that is there once the page is at work. `/nowhere` stands for addresses that lead
+/// nowhere.
 pub(crate) const PAGES: [(&str, &str); 20] = [
     ("/", "[data-testid=events-sse]"),
     ("/short-polling", "[data-testid=count]"),
@@ -29,11 +30,12 @@ pub(crate) const PAGES: [(&str, &str); 20] = [
     ("/nowhere", ".blank"),
 ];
 
-/// Every rule, or those that colours are looked at by: in another theme nothing else is another.
+/// All rules of the audit, and those that look at colours: nothing else differs in another theme.
 const EVERY_RULE: &str = "{}";
 const RULES_OF_COLOUR: &str = "{ runOnly: ['color-contrast', 'link-in-text-block'] }";
 
-/// Calls back with the rules that something on the page breaks, and with how many it keeps. `RULES` is replaced.
+/// Script that calls back with the rules that the page breaks, and with the number of those that it keeps. `RULES` is
+/// replaced.
 const AUDIT: &str = "
     const done = arguments[arguments.length - 1];
     const why = node => [...node.any, ...node.all, ...node.none].map(check => check.message).join('; ');
@@ -42,17 +44,18 @@ const AUDIT: &str = "
         broken: found.violations.map(rule => `${rule.id}: ${rule.nodes.map(where).join(', ')}`),
         kept: found.passes.length,
     });
-    // A colour on its way to another is neither.
+    // A colour on its way to another is neither of the two.
     const moves = document.getAnimations().filter(one => one instanceof CSSTransition).map(one => one.finished);
     Promise.allSettled(moves)
         .then(() => axe.run(document, RULES))
         .then(found => done(told(found)), error => done({ broken: [String(error)], kept: 0 }));";
-/// What no page may have, to see that it is found.
+/// Script that adds faults to a page, to see that an audit finds them.
 const PLANT: &str = "
     const image = document.createElement('img'), button = document.createElement('button');
     image.src = 'data:image/gif;base64,R0lGODlhAQABAAAAACw=';
     document.querySelector('main').append(image, button);";
-/// What lies under the header, all of it, when it has the focus (WCAG 2.2, 2.4.11). Upwards, as with Shift and Tab.
+/// Script that returns the elements that lie completely under the header when they have the focus (WCAG 2.2, 2.4.11).
+/// It walks upwards, as with Shift and Tab.
 const OBSCURED: &str = "
     const edge = () => document.querySelector('.top').getBoundingClientRect().bottom;
     const all = [...document.querySelectorAll('main :is(a, button, input, select, [tabindex])')];
@@ -107,7 +110,7 @@ fn what_has_the_focus_can_be_seen() {
     });
 }
 
-/// Each page in light and in dark, in use.
+/// Audits each page in light and in dark, in use.
 fn audit_all(width: u32) {
     run(async || {
         let server = Server::start()?;
@@ -142,7 +145,7 @@ fn audit_all(width: u32) {
     });
 }
 
-/// Opens what a page shows only to those who use it.
+/// Opens the parts of a page that show only in use.
 async fn use_it(browser: &Browser, page: &str, at_work: &str) -> anyhow::Result<()> {
     match at_work {
         "[data-testid=count]" => {
@@ -152,7 +155,7 @@ async fn use_it(browser: &Browser, page: &str, at_work: &str) -> anyhow::Result<
             browser.click("[data-testid=fault-buffer]").await?;
             browser.choose("Your prediction", "nothing is noticed").await?;
             if page == "/websocket" {
-                // A result looks the same on all four; here it comes soonest.
+                // A result looks the same on all four pages; on this one it comes soonest.
                 browser.click("[data-testid=break]:enabled").await?;
                 browser.find("[data-testid=fault-result]").await?;
             }
@@ -172,12 +175,12 @@ async fn use_it(browser: &Browser, page: &str, at_work: &str) -> anyhow::Result<
     Ok(())
 }
 
-/// The rules that the page breaks, each with where and why.
+/// Returns the rules that the page breaks, each with the elements and the reasons.
 async fn audit(browser: &Browser, rules: &str) -> anyhow::Result<Vec<String>> {
     let script =
         std::env::var_os("FOURWAYS_AXE").context("FOURWAYS_AXE is not set: run `cargo xtask test`")?;
     let script = std::fs::read_to_string(script).context("axe-core can't be read")?;
-    // The second time it is there already.
+    // The second audit of a page finds the script there already.
     if browser.ask("return typeof axe", &[]).await? == json!("undefined") {
         browser.ask(&script, &[]).await?;
     }

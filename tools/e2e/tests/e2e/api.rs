@@ -1,15 +1,15 @@
-//! The API, held to its own description: schemathesis asks a server everything that `openapi.json` says can be asked, and
-//! more.
+//! The API, held to its own description: schemathesis asks a server everything that `openapi.json` says can be asked,
+//! and more.
 
 use std::process::Command;
 
 use anyhow::Context as _;
 use fourways_e2e::{Server, run};
 
-/// Streams and sockets have no end, and a rehearsal takes seconds.
+/// Paths that are left out: streams and sockets have no end, and a rehearsal takes seconds.
 const WITHOUT: [&str; 4] = ["/v1/stream", "/v1/ws", "/v1/lab/ws", "/v1/rehearsal"];
-/// A cursor of another log is well-formed and refused, an open server asks nobody who they are, and `OpenAPI` 3.1 has no place for
-/// the method QUERY (a test of the server's own holds methods to the description).
+/// Checks that are left out: a cursor of another log is well-formed and refused, an open server asks for no token, and
+/// `OpenAPI` 3.1 has no place for the method QUERY (a test of the server's own holds methods to the description).
 const LEFT_OUT: &str = "positive_data_acceptance,ignored_auth,unsupported_method,allow_header_conformance";
 
 #[test]

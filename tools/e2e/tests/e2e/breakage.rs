@@ -1,4 +1,4 @@
-//! Every breakage on every technique: what its reader notices, and that nothing is lost or comes twice.
+//! Every breakage on every technique: the effect that a reader notices, and that nothing is lost or comes twice.
 
 use anyhow::Context as _;
 use fourways_e2e::{Browser, Server, TECHNIQUES, run};
@@ -8,11 +8,11 @@ type Effects = &'static [&'static str];
 
 const UNNOTICED: Effects = &["unnoticed"];
 const LATE: Effects = &["late"];
-/// Whether a lost connection is noticed depends on luck: whether an event came meanwhile, or the browser asked again
-/// unseen.
+/// Noticing a lost connection depends on luck: an event may or may not have come meanwhile, and the browser may have
+/// asked again unseen.
 const EITHER: Effects = &["unnoticed", "late"];
 
-/// What may become of short poll, long poll, SSE and WebSocket. Twenty events a second are more than the slow network
+/// Possible effects on short poll, long poll, SSE and WebSocket. Twenty events a second are more than the slow network
 /// carries, and short polls come often enough that two seconds without one are late.
 const BREAKAGES: [(&str, [Effects; 4]); 9] = [
     ("drop", [EITHER, EITHER, LATE, EITHER]),
@@ -23,21 +23,22 @@ const BREAKAGES: [(&str, [Effects; 4]); 9] = [
     ("buffer", [UNNOTICED, UNNOTICED, LATE, UNNOTICED]),
     ("refuse", [LATE, LATE, UNNOTICED, UNNOTICED]),
     ("offline", [LATE; 4]),
-    // Only polls are driven by timers, which a hidden tab has slowed down.
+    // Only polls are driven by timers, which are slowed down in a hidden tab.
     (BACKGROUND, [LATE, UNNOTICED, UNNOTICED, UNNOTICED]),
 ];
 const BACKGROUND: &str = "background";
-/// Events that are published while the tab is hidden: three seconds' worth.
+/// Number of events published while the tab is hidden: three seconds' worth.
 const HIDDEN_EVENTS: u64 = 60;
-/// How often a breakage is tried whose result a busy machine may have made.
+/// Number of times that a breakage is tried whose result a busy machine may have made.
 const TRIES: u32 = 5;
-/// A twin that the fault held as well would have waited for its two seconds.
+/// Longest delay of a twin that was spared, in milliseconds; one that the fault held as well would have waited for two
+/// seconds.
 const MAX_SPARED_MS: f64 = 1_500.0;
 
-/// How soon a timer of a hidden tab comes at the earliest, nearly.
+/// Shortest time after which a timer of a hidden tab comes, less a margin, in milliseconds.
 const TIMER_MS: f64 = 900.0;
 
-/// The result of a breakage, or why there is none; `null` until then.
+/// Script that returns the result of a breakage, or the reason why there is none; `null` until then.
 const RESULT: &str = "
     const article = document.querySelector(`[data-testid=fault-result][data-fault=${arguments[0]}]`);
     const failed = document.querySelector('.ctl [role=alert]')?.textContent;
@@ -90,7 +91,7 @@ fn a_hidden_tab_loses_nothing_by_websocket() {
     breaks(3, true);
 }
 
-/// Tries the hidden tab, or everything else.
+/// Tries the hidden tab, or all other breakages.
 fn breaks(at: usize, is_hidden: bool) {
     run(async || {
         let (technique, path) = TECHNIQUES[at];
@@ -101,7 +102,7 @@ fn breaks(at: usize, is_hidden: bool) {
         };
         let mut browser = another().await?;
         open(&browser, technique, path).await?;
-        // All are tried before the test ends: which of them go wrong together says why.
+        // All are tried before the test ends: those that fail together give a hint of the reason.
         let mut wrong = Vec::new();
         let tried = BREAKAGES.into_iter().filter(|(fault, _)| (*fault == BACKGROUND) == is_hidden);
         for (fault, effects) in tried {
@@ -110,9 +111,9 @@ fn breaks(at: usize, is_hidden: bool) {
                 let told = broken(&server, &browser, fault, effects[at]).await.context(fault)?;
                 match judge(fault, &told, effects[at]) {
                     Ok(()) => break,
-                    // So often on a busy machine: what is left is that the fault has no part in it.
+                    // Late every time, and its twin as well: the machine is busy, and the fault has no part in it.
                     Err(Wrong::Timing(_)) if tries == TRIES && is_the_machines(fault, &told) => break,
-                    // A busy machine makes anything late, so only what is always late is.
+                    // A busy machine makes anything late, so only a result that is late every time counts.
                     Err(Wrong::Timing(_)) if tries < TRIES => tries += 1,
                     Err(Wrong::Timing(why) | Wrong::Result(why)) => {
                         wrong.push(format!("{fault}: {why} in {told}"));
@@ -137,7 +138,7 @@ async fn open(browser: &Browser, technique: &str, path: &str) -> anyhow::Result<
     browser.slide("Event rate", "20/s").await
 }
 
-/// Predicts, breaks it, and waits for what came of it.
+/// Predicts the effect, breaks the stream, and waits for the result.
 async fn broken(server: &Server, browser: &Browser, fault: &str, effects: Effects) -> anyhow::Result<Value> {
     let button = format!("[data-testid=fault-{fault}]");
     browser.click(&format!("{button}:enabled")).await?;
@@ -149,7 +150,7 @@ async fn broken(server: &Server, browser: &Browser, fault: &str, effects: Effect
     browser.click("[data-testid=break]:enabled").await?;
     if fault == BACKGROUND {
         browser.text_when("[data-testid=fault-state]", |text| text.contains("another tab")).await?;
-        // Counted from when it is hidden: opening the other tab may take as long.
+        // Counted from when the tab is hidden: opening the other tab may take as long.
         browser
             .while_hidden(async || {
                 let until = server.head().await? + HIDDEN_EVENTS;
@@ -160,18 +161,19 @@ async fn broken(server: &Server, browser: &Browser, fault: &str, effects: Effect
     browser.ask_when(RESULT, &[json!(fault)], |told| !told.is_null()).await
 }
 
-/// What is wrong with a result.
+/// An objection to a result.
 enum Wrong {
-    /// What a busy machine may have made, so this is believed when it comes again and again.
+    /// A busy machine may be the reason, so this is believed only when it comes again and again.
     Timing(String),
     Result(String),
 }
 
-/// Holds a result to what may become of the fault.
+/// Compares a result with the possible effects of the fault.
 fn judge(fault: &str, told: &Value, effects: Effects) -> Result<(), Wrong> {
     let wrong = |why: &str| Err(Wrong::Result(why.to_owned()));
     if told["failed"] == "The tab was not left." {
-        // The page waits a minute for that. Seen once, on a second try in the same browser; the cause was not found.
+        // The page waits a minute for the tab to be left. Seen once, on a second try in the same browser; the cause was
+        // not found.
         return Err(Wrong::Timing("the other tab did not cover the page".to_owned()));
     }
     let Some(effect) = told["effect"].as_str() else { return wrong("there is no result") };
@@ -189,7 +191,7 @@ fn judge(fault: &str, told: &Value, effects: Effects) -> Result<(), Wrong> {
     let Some(spared_ms) = words.rsplit("; ").next().and_then(milliseconds) else {
         return wrong("the twin's slowest is not told");
     };
-    // A machine that held the twin up as well hides what the fault did.
+    // A machine that delayed the twin as well hides the effect of the fault.
     if spared_ms > MAX_SPARED_MS && fault != BACKGROUND {
         return Err(Wrong::Timing("the twin was not spared".to_owned()));
     }
@@ -199,15 +201,15 @@ fn judge(fault: &str, told: &Value, effects: Effects) -> Result<(), Wrong> {
     }
     if !effects.contains(&effect) {
         let why = format!("{effect}, not {}", effects.join(" or "));
-        // When a hidden tab's timers are slowed down is the browser's own affair, and on a busy machine it may take long.
+        // The browser decides when it slows the timers of a hidden tab down, and on a busy machine that may take long.
         let is_timing = effect == "late" || fault == BACKGROUND;
         return Err(if is_timing { Wrong::Timing(why) } else { Wrong::Result(why) });
     }
     Ok(())
 }
 
-/// Whether an event may have been late because of the machine alone: its twin, which the fault spares, was about as late;
-/// or, where both are hidden, neither waited for a timer, which a hidden tab has once a second.
+/// True if the machine alone may have made an event late: the twin, which the fault spares, was about as late; or,
+/// where both are hidden, neither waited for a timer, which a hidden tab has once a second.
 fn is_the_machines(fault: &str, told: &Value) -> bool {
     if told["effect"] != "late" {
         return false;
@@ -219,12 +221,12 @@ fn is_the_machines(fault: &str, told: &Value) -> bool {
     if fault == BACKGROUND { slowest.max(spared) < TIMER_MS } else { spared * 2.0 >= slowest }
 }
 
-/// As it stands on the page's radio button.
+/// Returns the text of an effect on the page's radio button.
 fn in_words(effect: &str) -> &'static str {
     if effect == "late" { "late, nothing lost" } else { "nothing is noticed" }
 }
 
-/// As in `2.05 s for the twin.`
+/// Parses a duration, as in `2.05 s for the twin.`, into milliseconds.
 fn milliseconds(words: &str) -> Option<f64> {
     let mut words = words.split(' ');
     let number: f64 = words.next()?.parse().ok()?;

@@ -1,4 +1,4 @@
-//! Clients that are not ours, as the docs show them: Node's `ws`, and the `eventsource` package.
+//! Third-party clients, as the docs show them: Node's `ws`, and the `eventsource` package.
 
 use std::process::Command;
 

@@ -14,7 +14,7 @@ const CHARTS: [&str; 5] = [
 ];
 const TECHNIQUES: [&str; 4] = ["short_poll", "long_poll", "sse", "websocket"];
 
-/// The rows of the delivery table, cell by cell.
+/// Returns the rows of the delivery table, cell by cell.
 async fn deliveries(browser: &Browser) -> anyhow::Result<Vec<Vec<String>>> {
     browser.find("[data-testid=delivery] tbody tr").await?;
     let mut rows = Vec::new();
@@ -28,7 +28,8 @@ async fn deliveries(browser: &Browser) -> anyhow::Result<Vec<Vec<String>>> {
     Ok(rows)
 }
 
-/// A chart is read by mouse, by keyboard and as a table, and shows no one who was switched off.
+/// Checks that a chart can be read by mouse, by keyboard and as a table, and that it hides a technique that is switched
+/// off.
 async fn chart_answers(browser: &Browser, title: &str) -> anyhow::Result<()> {
     let card = format!("section.chart[aria-label='{title}']");
     let [plot, note] = [".plot-box", ".note-at"].map(|part| format!("{card} {part}"));
@@ -80,7 +81,7 @@ fn an_experiment_gives_a_full_table_charts_and_files_that_read_back() {
             let [delivered, lost, repeated, cuts, requests, ..] = &cells[..] else {
                 anyhow::bail!("{cells:?}")
             };
-            // The chance that a mean of 100 independent arrivals comes to less than 50 is nothing.
+            // With 100 independent arrivals expected, fewer than 50 practically never come.
             anyhow::ensure!(delivered.parse::<u64>()? >= 50, "{cells:?}");
             anyhow::ensure!(lost == "0" && repeated == "0" && cuts == "0", "{cells:?}");
             anyhow::ensure!(requests.parse::<u64>()? >= 1, "{cells:?}");
@@ -126,7 +127,7 @@ fn an_experiment_gives_a_full_table_charts_and_files_that_read_back() {
         browser.click("[data-testid=png]").await?;
         anyhow::ensure!(browser.file("latency-percentiles.png").await?.contains("PNG"), "a PNG says so");
 
-        // The run stays over a reload; a file that was saved can be read in another browser.
+        // The run outlives a reload; a saved file can be read in another browser.
         browser.driver.refresh().await?;
         anyhow::ensure!(deliveries(&browser).await? == rows, "kept over a reload");
         let other = Browser::open(&server.url(), 1440).await?;

@@ -1,4 +1,5 @@
-//! `--compress` in Chromium: its own `EventSource`, `WebSocket` and `fetch` read what is compressed, each event at once.
+//! `--compress` in Chromium: its own `EventSource`, `WebSocket` and `fetch` read compressed streams, each event at
+//! once.
 
 use std::time::{Duration, Instant};
 
@@ -44,7 +45,7 @@ fn chromium_reads_what_is_compressed_once_for_all() {
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
         for n in 1..=6 {
-            // Long and short in turn: compressed, and stored.
+            // Long and short texts in turn: the long ones are compressed, the short ones stored.
             let text = "as long as this ".repeat(if n % 2 == 0 { 1 } else { 40 });
             server.publish("a", json!({ "n": n, "text": text }).to_string()).await?;
             let all: Vec<i64> = (1..=n).collect();

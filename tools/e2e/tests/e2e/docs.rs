@@ -1,14 +1,14 @@
-//! What the pages under `docs/` say to type works: each `sh` block is run, against a server of its own.
+//! The commands in the pages under `docs/` work: each `sh` block is run, against a server that the test starts.
 
 use std::{fs, os::unix::fs::symlink, path::Path, process::Command};
 
 use fourways_e2e::Server;
 
 const DOCS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs");
-/// Not everybody has it; its block is an example of a session.
+/// Programs that are not always installed; their blocks are examples of a session.
 const OTHERS: [&str; 1] = ["websocat"];
 
-/// The blocks of shell in a page, indented or not.
+/// Returns the `sh` blocks of a page, indented or not.
 fn blocks(page: &str) -> Vec<String> {
     let mut found = Vec::new();
     let mut block: Option<String> = None;
@@ -34,7 +34,7 @@ fn run(script: &str, folder: &Path, server: &Server) {
         .output()
         .unwrap();
     let (out, error) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
-    // `head` closes its pipe, and who writes into it is told so: by a signal, or curl by an error that it ends with 23 for.
+    // `head` closes its pipe, and a program that writes into it ends by a signal, or with 23 if it is curl.
     let is_fine = output.status.success() || matches!(output.status.code(), Some(141 | 23));
     assert!(is_fine && !out.is_empty(), "{script}\n{:?}\n{out}\n{error}", output.status);
 }
@@ -59,7 +59,7 @@ fn every_command_in_the_docs_works() {
     assert!(count >= 5, "{count}");
 }
 
-/// The addresses of all links of a page: `[words](address)`, and `[words]: address` as references have it.
+/// Returns the addresses of all links of a page: `[words](address)`, and `[words]: address` as references have it.
 fn links(page: &str) -> Vec<&str> {
     let inline = page.split("](").skip(1).filter_map(|rest| rest.split([')', ' ']).next());
     let referred =
@@ -67,7 +67,7 @@ fn links(page: &str) -> Vec<&str> {
     inline.chain(referred).collect()
 }
 
-/// The anchor that a heading has on a page: lower case, words joined by hyphens, without punctuation.
+/// Returns the anchors of the headings of a page: lower case, words joined by hyphens, without punctuation.
 fn anchors(page: &str) -> Vec<String> {
     let headings = page.lines().filter(|line| line.starts_with('#'));
     let headings = headings.map(|line| line.trim_start_matches('#').trim());
@@ -79,7 +79,7 @@ fn anchors(page: &str) -> Vec<String> {
     headings.map(|heading| heading.chars().filter_map(kept).collect()).collect()
 }
 
-/// A link to a file leads to one, and one to a place on a page to a heading.
+/// Each link to a file leads to a file, and each link to an anchor leads to a heading.
 #[test]
 fn every_link_in_the_docs_leads_somewhere() {
     let root = Path::new(DOCS).parent().unwrap();

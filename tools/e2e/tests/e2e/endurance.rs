@@ -1,4 +1,4 @@
-//! A page that stays open: what it keeps has an end.
+//! A page that stays open: the memory that it keeps has a limit.
 
 use std::time::{Duration, Instant};
 
@@ -6,26 +6,27 @@ use anyhow::Context as _;
 use fourways_e2e::{Browser, DEADLINE, Server, TECHNIQUES, run};
 use serde_json::json;
 
-/// Lanes and feed keep 6,000 events for drawing: until they are full, the page grows by design. At this rate they are
-/// after 15 seconds, those of short polling excepted.
+/// Rate that fills the buffers, in events a second. Lanes and feed keep 6,000 events for drawing: until they are full,
+/// the page grows by design. At this rate that takes 15 seconds, except for the lane of short polling.
 const FILLING_PER_S: u32 = 400;
 const FULL: u64 = 6_500;
-/// Twice the rate of a busy page, so that its minute takes half of one.
+/// Twice the rate of a busy page, in events a second, so that a minute of that page takes half a minute.
 const RATE_PER_S: u32 = 400;
 const STEPS: u64 = 4;
 const EVENTS_A_STEP: u64 = 2_250;
 
-/// What the app's own memory may grow by. It is never given back, so that all there is counts. Short polling's lane
-/// still fills: 1,400 answers are kept, of up to 100 events each; two seconds apart, these seconds bring at most 2,300
-/// events of 0.8 kB, which is 1.8 MB. One lane that kept all of its 9,000 events would come to 7 MB.
+/// Limit of the growth of the app's own memory, in bytes. That memory is never given back, so all of it counts. The
+/// lane of short polling still fills: 1,400 answers are kept, of up to 100 events each; two seconds apart, these
+/// seconds bring at most 2,300 events of 0.8 kB, which is 1.8 MB. One lane that kept all of its 9,000 events would come
+/// to 7 MB.
 const MAX_APP_GROWTH: f64 = 4.0 * 1024.0 * 1024.0;
-/// What JavaScript's may grow by. Measured after a collection it moves by 0.2 MB; one object of 60 bytes kept for each
-/// event of one lane would come to more than this.
+/// Limit of the growth of JavaScript's memory, in bytes. Measured after a collection it moves by 0.2 MB; one object of
+/// 60 bytes kept for each event of one lane would come to more than this.
 const MAX_SCRIPT_GROWTH: f64 = 512.0 * 1024.0;
-/// Nothing on the page is made for an event and kept, but texts come and go.
+/// Limit of the growth of the number of nodes: no node is made for an event and kept, but texts come and go.
 const MAX_NODE_GROWTH: f64 = 50.0;
 
-/// Keeps a hand on the app's memory, which it shows to nobody.
+/// Script that keeps a reference to the app's memory, which the app itself does not expose.
 const HOLD_MEMORY: &str = "
     for (const name of ['instantiate', 'instantiateStreaming']) {
         const real = WebAssembly[name].bind(WebAssembly);
@@ -36,7 +37,7 @@ const HOLD_MEMORY: &str = "
         };
     }";
 
-/// What a page takes.
+/// The memory of a page, in bytes, and the number of its nodes.
 #[derive(Clone, Copy, Debug)]
 struct Footprint {
     script: f64,
@@ -65,7 +66,7 @@ fn an_overview_with_400_events_a_second_does_not_grow() {
             counts.push(browser.count_above(&counter(technique), 0).await?);
         }
         for step in 1..=STEPS {
-            // Said again: the server forgets a feed that nobody asks for.
+            // Asked for again, because the server ends a feed that nobody asks for.
             server.feed(&topic, RATE_PER_S).await?;
             browser.count_above(&counter("sse"), full + step * EVENTS_A_STEP).await?;
         }
@@ -81,7 +82,7 @@ fn an_overview_with_400_events_a_second_does_not_grow() {
             if is_small {
                 break;
             }
-            // What is garbage may take another collection to be gone.
+            // Garbage may take another collection to be gone.
             anyhow::ensure!(began.elapsed() < DEADLINE, "JavaScript: {before:?} {after:?}");
             tokio::time::sleep(Duration::from_millis(200)).await;
         }

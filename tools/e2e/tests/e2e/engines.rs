@@ -1,5 +1,5 @@
-//! The lab and `client.js` in the two other engines. `cargo xtask engines` installs what this needs; without it these tests say that
-//! they were skipped.
+//! The lab and `client.js` in the two other engines. `cargo xtask engines` installs what this needs; without it these
+//! tests report that they were skipped.
 
 use std::io::Write as _;
 
@@ -9,7 +9,7 @@ use serde_json::json;
 
 use crate::access::PAGES;
 
-/// Keeps what came in `seen` and `states`.
+/// Script that reads, and keeps the events in `seen` and the states in `states`. `OPTIONS` is replaced.
 const READ: &str = "
     const { subscribe } = await import('/client.js');
     Object.assign(window, { seen: [], states: [] });
@@ -20,7 +20,7 @@ const READ: &str = "
         onError: error => window.states.push(`error ${error.message}`),
     });";
 
-/// Runs a test where the engine is there, or has to be.
+/// Runs a test if the engine is installed, or if `FOURWAYS_ENGINES` demands it.
 fn with(engine: Engine, test: impl AsyncFnOnce(Server, Foreign) -> anyhow::Result<()>) {
     if !engine.is_there() && std::env::var_os("FOURWAYS_ENGINES").is_none() {
         let said = writeln!(std::io::stderr(), "skipped: {engine:?} or its driver is not on this machine");
@@ -95,11 +95,11 @@ async fn tabs_hand_the_stream_over(server: Server, browser: Foreign) -> anyhow::
         anyhow::Ok(())
     };
     told(&tabs).await.context("all are there")?;
-    // The first leads, and shows another page.
+    // The first tab leads, and shows another page.
     browser.switch(&tabs[0]).await?;
     browser.driver.goto(format!("{}/healthz", server.url())).await?;
     told(&tabs[1..]).await.context("the first shows another page")?;
-    // The second leads, and is closed.
+    // The second tab leads, and is closed.
     browser.switch(&tabs[1]).await?;
     browser.driver.close_window().await?;
     told(&tabs[2..]).await.context("the second is closed")?;

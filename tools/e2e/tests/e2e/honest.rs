@@ -1,4 +1,5 @@
-//! The lab tells the truth: over restarts of the server, without a token, when connections run out, and in its diagrams.
+//! The lab tells the truth: over restarts of the server, without a token, when connections run out, and in its
+//! diagrams.
 
 use std::time::Duration;
 
@@ -12,7 +13,8 @@ use crate::{
     operate::{SECRET, token},
 };
 
-/// The figures of a technique's page: events, bytes down as the server counted them, bytes an event, and whether the server counts.
+/// Script that returns the figures of a technique's page: events, bytes down, bytes an event, whether the server
+/// counts, and the ledger.
 const FIGURES: &str = "
     const stat = name => [...document.querySelectorAll('.stat')].find(stat => stat.querySelector('dt').textContent.startsWith(name))?.querySelector('dd').textContent ?? '';
     const number = text => { const [, value, unit] = /([\\d.,]+)\\s*(kB|MB|B)?/.exec(text) ?? []; return value && +value.replaceAll(',', '') * ({ kB: 1e3, MB: 1e6 }[unit] ?? 1); };
@@ -21,10 +23,10 @@ const FIGURES: &str = "
         counted: stat('Bytes ↓') && document.querySelector('.stats').textContent.includes('counted at the server'),
         ledger: document.querySelector('[data-testid=ledger]').textContent,
     };";
-/// The wire's rows that are newer than a number of records.
+/// Script that returns the number of units in the wire's table.
 const RECORDS: &str = "const text = document.querySelector('[data-testid=matching]')?.textContent ?? ''; return +(/^\\d+/.exec(text.replaceAll(',', '')) ?? 0);";
 
-/// Restarts under each page; `FOURWAYS_RESTARTS=20` for a long run.
+/// Returns the number of restarts under each page; `FOURWAYS_RESTARTS=20` makes a long run.
 fn rounds() -> usize {
     std::env::var("FOURWAYS_RESTARTS").ok().and_then(|text| text.parse().ok()).unwrap_or(2)
 }
@@ -33,7 +35,7 @@ fn number(of: &Value, name: &str) -> f64 {
     of[name].as_f64().unwrap_or_default()
 }
 
-/// Events, wire and bytes go on, and agree: an event costs about what it did before.
+/// Checks that events, wire and bytes go on, and agree: an event costs about as much as it did before.
 async fn goes_on(browser: &Browser, before: &Value, records: u64) -> anyhow::Result<Value> {
     let wanted = |now: &Value| {
         now["counted"] == true
@@ -126,7 +128,7 @@ fn a_run_over_a_restart_is_not_comparable_and_what_was_shown_stays() {
         let shown = browser.find("[data-testid=delivery]").await?.text().await?;
         let kept = "return document.querySelectorAll('[data-testid=kept] li').length;";
         ensure!(browser.ask(kept, &[]).await? == json!(1), "the run is kept");
-        // Cancelled: what was shown stays.
+        // Cancelled: the results that were shown stay.
         browser.click("[data-testid=run]").await?;
         browser.text_when("[data-testid=progress]", |text| text.contains("running")).await?;
         browser.click("[data-testid=run]").await?;
@@ -135,7 +137,7 @@ fn a_run_over_a_restart_is_not_comparable_and_what_was_shown_stays() {
             browser.find("[data-testid=delivery]").await?.text().await? == shown,
             "a run that was cancelled took the last one along"
         );
-        // Restarted: no numbers that can't be.
+        // Restarted: no impossible numbers are shown.
         browser.click("[data-testid=run]").await?;
         browser.text_when("[data-testid=progress]", |text| text.contains("running")).await?;
         server.kill()?;
@@ -146,7 +148,7 @@ fn a_run_over_a_restart_is_not_comparable_and_what_was_shown_stays() {
             "what was shown is gone"
         );
         ensure!(browser.ask(kept, &[]).await? == json!(1), "a run that can't be compared is kept");
-        // Gone: it says when it stopped.
+        // Gone: the page says when the run stopped.
         browser.click("[data-testid=run]").await?;
         browser.text_when("[data-testid=progress]", |text| text.contains("running")).await?;
         server.kill()?;
@@ -186,7 +188,8 @@ fn a_report_is_imported_again_and_is_for_paper() {
     });
 }
 
-/// Pixels of the bar of a held request: the technique's colour, at four tenths, on the server's line.
+/// Script that returns the length of the bar of a held request, in pixels: the technique's colour, at four tenths, on
+/// the server's line.
 const HELD: &str = "
     const canvas = document.querySelector('[data-testid=sequence]');
     const ratio = canvas.width / canvas.clientWidth;
@@ -194,7 +197,7 @@ const HELD: &str = "
     const alphas = [];
     for (let at = 3; at < data.length; at += 4) alphas.push(data[at]);
     const [red, green, blue] = data.slice(-8 * Math.ceil(ratio));
-    // The bar reaches the right edge, and is as long as what differs from the empty left end.
+    // The bar reaches the right edge; its pixels are those that differ from the empty left end.
     const first = data.slice(0, 3).join();
     let length = 0;
     for (let at = data.length - 8 * Math.ceil(ratio); at > 0 && data.slice(at, at + 3).join() !== first; at -= 4) length++;
@@ -210,7 +213,7 @@ fn a_held_request_grows_while_it_is_held() {
         let pixels = |least: f64| move |now: &Value| now.as_f64().is_some_and(|now| now > least);
         let first = browser.ask_when(HELD, &[], pixels(40.0)).await?.as_f64().unwrap_or_default();
         browser.ask_when(HELD, &[], pixels(first + 60.0)).await?;
-        // Words agree with the picture, and with the visitor.
+        // The texts agree with the picture, and with the visitor's click.
         browser.text_when("[data-testid=link]", |text| text.starts_with("open for")).await?;
         browser.click("[data-testid=close]").await?;
         browser.text_when("[data-testid=link]", |text| text == "closed by you").await?;
@@ -225,7 +228,7 @@ fn the_chosen_time_is_the_one_shown_on_a_telephone_too() {
         let browser = Browser::open(&server.url(), 380).await?;
         browser.narrow(380).await?;
         browser.go("/websocket").await?;
-        // Words that are drawn on the canvas.
+        // Script that collects the texts that are drawn on the canvas.
         let drawn = "
             const prototype = CanvasRenderingContext2D.prototype;
             if (!window.words) { window.words = new Set(); const fill = prototype.fillText; prototype.fillText = function (text, ...at) { window.words.add(text); return fill.call(this, text, ...at); }; }
@@ -272,7 +275,7 @@ fn a_stranger_is_told_everywhere_and_may_sign_in_and_out() {
             let fits = browser.ask("return document.documentElement.scrollWidth <= innerWidth;", &[]).await?;
             ensure!(fits == json!(true), "{page} is wider than its window");
         }
-        // Use cases are off where there are keys, and say so.
+        // Use cases are off where tokens are asked for, and the page says so.
         browser.text_when("[data-testid=use-cases-off]", |text| text.contains("--use-cases on")).await?;
         browser.go("/sse").await?;
         browser.click("[data-testid=sign-in-open]").await?;
@@ -303,13 +306,13 @@ fn retry_now_brings_the_streams_back_with_the_banner() {
         }
         server.kill()?;
         browser.find(".banner button").await?;
-        // Long enough for waits of many seconds.
+        // Enough attempts for waits of many seconds.
         let attempts = "const text = document.querySelector('.banner')?.textContent ?? ''; return +(/Attempt (\\d+)/.exec(text)?.[1] ?? 0);";
         browser.ask_when(attempts, &[], |count| count.as_u64().is_some_and(|count| count >= 5)).await?;
         server.again()?;
         browser.ask("document.querySelector('.banner button')?.click(); return true;", &[]).await?;
         browser.gone(".banner").await?;
-        // That they need not wait for a backoff of their own is held by a test of `browser::wake`.
+        // A test of `browser::wake` holds that the streams need not wait for a backoff of their own.
         let links = "return [...document.querySelectorAll('.beh')].map(one => one.textContent);";
         let are_back = |said: &Value| {
             said.as_array().is_some_and(|lanes| {
@@ -356,7 +359,7 @@ fn connections_that_run_out_are_counted_and_given_back_by_hidden_tabs() {
     run(async || {
         let server = Server::start()?;
         let browser = Browser::with_tabs(&server.url(), 1440).await?;
-        // Two a tab: a held poll and a stream.
+        // Two connections a tab: a held poll and a stream.
         let mut open = tabs(&browser, 2, "/").await?;
         let tab = browser.driver.new_tab().await?;
         browser.driver.switch_to_window(tab.clone()).await?;
@@ -367,7 +370,7 @@ fn connections_that_run_out_are_counted_and_given_back_by_hidden_tabs() {
                 text.contains("5 of 6 connections to this server are taken by 3 tabs")
             })
             .await?;
-        // The next ones find room, because hidden tabs give theirs back, and so on for ever.
+        // More tabs find free connections, because hidden tabs give theirs back.
         for _ in 0..4 {
             let tab = browser.driver.new_tab().await?;
             browser.driver.switch_to_window(tab.clone()).await?;
@@ -380,7 +383,7 @@ fn connections_that_run_out_are_counted_and_given_back_by_hidden_tabs() {
             }
             open.push(tab);
         }
-        // Looked at again, the first goes on where it was.
+        // The first tab, visible again, resumes where it was.
         browser.driver.switch_to_window(open[0].clone()).await?;
         let events = browser.find("[data-testid=events-sse]").await?.text().await?.parse::<u64>()?;
         browser.count_above("[data-testid=events-sse]", events).await?;
@@ -402,7 +405,7 @@ fn decide_agrees_with_itself() {
         browser.choose("How often does it send?", "Rarely").await?;
         let said = browser.ask(chosen, &[]).await?;
         ensure!(has(&said, "Rarely") && !has(&said, "All the time"), "{said}");
-        // Each lab is the one of the technique beside it.
+        // Each link leads to the lab of the technique beside it.
         let links = "
             const card = document.querySelector('[data-testid=recommendation]');
             const next = card.querySelector('.rec-next');
@@ -411,7 +414,7 @@ fn decide_agrees_with_itself() {
         let of = |at: usize| said[at].as_str().unwrap_or_default().to_owned();
         ensure!(of(0).to_lowercase().replace(' ', "-").contains(of(1).trim_start_matches('/')), "{said}");
         ensure!(of(2).replace('_', "-").starts_with(&of(3).trim_start_matches('/')[..3]), "{said}");
-        // What is ruled out has no bar.
+        // A technique that is ruled out has no bar.
         browser.go("/decide?send=all&often=ten&fresh=100ms&rate=100ms").await?;
         browser.find(".rank").await?;
         let bars = "return [...document.querySelectorAll('[data-testid=ranking] .rank')].map(one => [one.textContent.includes('ruled out'), one.querySelector('.gauge i').style.transform]);";
@@ -437,7 +440,7 @@ fn trading_begins_with_its_page() {
         tokio::time::sleep(Duration::from_secs(3)).await;
         browser.go("/use-cases/trading").await?;
         browser.text_when(ibm, |text| text != "–").await?;
-        // No more time than the page is open, plus the second that is the least.
+        // The sentence names no more time than the page has been open, and one second at least.
         let why = browser.text_when("[data-testid=why]", |text| text.contains("over")).await?;
         let over =
             why.split("over ").nth(1).and_then(|rest| rest.split(',').next()).context("a time")?.to_owned();

@@ -1,13 +1,13 @@
-//! Each page by the keyboard alone: where the focus is, and what it is on.
+//! Each page by the keyboard alone: the order in which the focus moves, and the names of the elements that it meets.
 
 use fourways_e2e::{Browser, PAGES, Server, run};
 use serde_json::{Value, json};
 use thirtyfour::Key;
 
-/// More stops than any page has.
+/// Number of stops tried on a page, more than any has.
 const MOST: usize = 400;
 
-/// What has the focus: its place in the document, what it is called, whether it can be seen.
+/// Script that returns the element with the focus: its position in the document, its name, and whether it can be seen.
 const HERE: &str = "
     const one = document.activeElement;
     if (!one || one === document.body) return null;
@@ -17,7 +17,8 @@ const HERE: &str = "
     const name = one.getAttribute('aria-label') ?? (by.trim() || labels.trim() || one.textContent.trim() || one.title || one.placeholder);
     const { width, height } = one.getBoundingClientRect();
     return { at: all.indexOf(one), name: name?.trim().slice(0, 60) ?? '', tag: one.outerHTML.slice(0, 120), isSeen: width > 0 && height > 0, isMain: !!one.closest('main'), isNumber: one.type === 'number' };";
-/// What could be reached in the page's main part: of a group of radio buttons one, and what scrolls.
+/// Script that counts the elements of the page's main part that can be reached: of a group of radio buttons one, and
+/// those that scroll.
 const REACHABLE: &str = "
     const is_there = one => one.getClientRects().length > 0 && !one.disabled && one.tabIndex >= 0 && !one.closest('[inert]');
     const all = [...document.querySelectorAll('main :is(a[href], button, input, select, textarea, [tabindex])')].filter(is_there);
@@ -28,7 +29,7 @@ async fn tab(browser: &Browser) -> anyhow::Result<Value> {
     browser.ask(HERE, &[]).await
 }
 
-/// Tab by tab from the top until the page is at its end.
+/// Walks through a page tab by tab, from the top until the focus has left it.
 async fn walk(browser: &Browser, page: &str) -> anyhow::Result<()> {
     browser.go(page).await?;
     browser.find("h1").await?;
@@ -42,13 +43,13 @@ async fn walk(browser: &Browser, page: &str) -> anyhow::Result<()> {
         if is_end {
             anyhow::ensure!(in_main > 0 || page == "/nowhere", "{page}: nothing in it can be reached");
             let reachable = browser.ask(REACHABLE, &[]).await?.as_u64().unwrap_or_default();
-            // What comes and goes by itself may be met or not.
+            // Elements that come and go by themselves may be met or not.
             anyhow::ensure!(in_main * 10 >= reachable * 8, "{page}: {in_main} of {reachable} can be reached");
             return Ok(());
         }
         anyhow::ensure!(here["name"] != "", "{page}, stop {stop}: no name for {}", here["tag"]);
         anyhow::ensure!(here["isSeen"] == true, "{page}, stop {stop}: not to be seen: {}", here["tag"]);
-        // The order is the document's. What has grown meanwhile moves the places of what is behind it up, never down.
+        // The order is the document's. Elements that are added meanwhile move later ones up, never down.
         anyhow::ensure!(
             here["at"].as_u64() > before["at"].as_u64() || here["isMain"] == true,
             "{page}, stop {stop}: {} comes after {}",
@@ -99,7 +100,7 @@ fn the_skip_link_skips_and_the_focus_follows_the_page() {
             let next = tab(&browser).await?;
             anyhow::ensure!(next["isMain"] == true, "{page}: after the skip link comes {next}");
         }
-        // A link takes the focus along.
+        // A link takes the focus along to the new page.
         browser.find("#page-long-polling").await?.send_keys(Key::Enter + "").await?;
         let heading = "return document.activeElement.tagName + ' ' + document.activeElement.textContent;";
         browser.ask_when(heading, &[], |text| *text == json!("H1 Long polling")).await?;
@@ -118,7 +119,7 @@ fn what_is_chosen_can_be_seen_in_forced_colours() {
         let browser = Browser::open(&server.url(), 1440).await?;
         let forced = json!({ "features": [{ "name": "forced-colors", "value": "active" }] });
         browser.driver.cdp().send_raw("Emulation.setEmulatedMedia", forced).await?;
-        // How the chosen one of each kind is framed, and one that is not chosen.
+        // Script that returns the outlines of a chosen element and of one that is not chosen.
         let frames = "
             const frame = css => { const one = document.querySelector(css); return one && getComputedStyle(one).outlineStyle; };
             return [arguments[0], arguments[1]].map(frame);";

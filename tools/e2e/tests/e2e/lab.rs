@@ -14,7 +14,7 @@ fn every_tab_is_alive_and_the_console_has_no_error() {
             browser.count_above(&format!("[data-testid=events-{technique}]"), 3).await?;
         }
         for (_, page) in TECHNIQUES {
-            // By the tab, as a person would, without loading the app again.
+            // By the link, as a person would, without loading the app again.
             browser.find(&format!("nav [href='{page}']")).await?.click().await?;
             browser.count_above("[data-testid=count]", 3).await?;
             browser.find("[data-testid=wire] tr[aria-selected]").await?;
@@ -45,7 +45,8 @@ fn every_technique_recovers_when_the_server_is_killed_and_started_again() {
         for (technique, _) in TECHNIQUES {
             before.push(browser.count_above(&counter(technique), 3).await?);
         }
-        // First something answers that is not the server, as a load balancer does: EventSource gives up on that for ever.
+        // First something else than the server answers, as a load balancer does: `EventSource` gives up on that for
+        // ever.
         fourways_e2e::refuse_once(&address, "/v1/stream").await?;
         let restarted = Server::again_at(&address)?;
         for ((technique, _), before) in TECHNIQUES.into_iter().zip(before) {

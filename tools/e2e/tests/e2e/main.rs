@@ -1,7 +1,8 @@
 //! The lab and its clients, from outside, in one test binary whose tests run side by side: a real server, a real
-//! Chromium, real Node clients. `lab`, `watch`, `breakage`, `compare`, `path` and `features` use the lab as a person does,
-//! `access` holds its pages to what everybody needs, `client_js` and `clients` read without the lab, `proxies` and `tls`
-//! put something in between, `docs` types what the documents say, `api` asks all that the description says.
+//! Chromium, real Node clients. `lab`, `watch`, `breakage`, `compare`, `path` and `features` use the lab as a person
+//! does, `access` checks that everybody can use its pages, `client_js` and `clients` read without the lab, `proxies`
+//! and `tls` put something in between, `docs` runs the commands of the documents, `api` asks everything that the
+//! description allows.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,

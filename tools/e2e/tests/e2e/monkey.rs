@@ -5,7 +5,7 @@ use std::time::Duration;
 use fourways_e2e::{Browser, PAGES, Server, monkey, run};
 use serde_json::json;
 
-/// On each page.
+/// Time that the monkey has on each page.
 const LASTS: Duration = Duration::from_secs(1);
 
 #[test]
@@ -16,7 +16,7 @@ fn a_monkey_breaks_no_page() {
         for page in PAGES {
             monkey(&browser, page, 7, LASTS).await?;
         }
-        // It leaves more behind than a test likes to find.
+        // The monkey leaves more behind than the next test likes to find.
         browser.end().await
     });
 }
@@ -45,7 +45,7 @@ fn a_number_that_is_none_leaves_what_was() {
                 anyhow::ensure!(shown != json!(""), "field {field} is empty after {typed}");
             }
         }
-        // It still works.
+        // The page still works.
         browser.click("nav a[href='/decide']").await?;
         browser.text_when("h1", |text| text.starts_with("Which one")).await?;
         let errors = browser.console_errors().await?;
@@ -63,7 +63,7 @@ fn a_crash_is_said_and_loses_nothing() {
         browser.find("[data-testid=run]").await?;
         browser.ask("localStorage.setItem('fourways-theme', 'dark'); return true;", &[]).await?;
         anyhow::ensure!(!browser.find("#crash").await?.is_displayed().await?, "nothing has crashed");
-        // As a panic of the app reaches the page.
+        // A trap, as a panic of the app reaches the page.
         let crash = "setTimeout(() => new WebAssembly.Instance(new WebAssembly.Module(new Uint8Array(
             [0, 97, 115, 109, 1, 0, 0, 0, 1, 4, 1, 96, 0, 0, 3, 2, 1, 0, 7, 5, 1, 1, 102, 0, 0, 10, 5, 1, 3, 0, 0, 11]))).exports.f()); return true;";
         browser.ask(crash, &[]).await?;

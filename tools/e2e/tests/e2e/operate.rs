@@ -1,9 +1,10 @@
-//! The operator's page: what is held open, topics, a publish by hand, a cut; and the door where a token is asked for.
+//! The page for operators: open connections, topics, publishing by hand, closing a connection; and the way in where a
+//! token is asked for.
 
 use fourways_e2e::{Browser, Server, run};
 use serde_json::json;
 
-/// A stream of the page's own, by `client.js`, that counts its resets.
+/// Script that opens a stream of the page's own, by `client.js`, and keeps its events and states.
 const READ: &str = "
     const done = arguments[arguments.length - 1];
     window.seen = [];
@@ -21,7 +22,7 @@ async fn is_operated(width: u32) -> anyhow::Result<()> {
     browser.go("/operate").await?;
     browser.driver.execute_async(READ, Vec::new()).await?;
     browser.text_when("[data-testid=held-sse]", |text| text == "1").await?;
-    // Published by hand, it arrives, is listed and can be looked into.
+    // An event that is published by hand arrives, is listed and can be looked into.
     browser.type_into("[data-testid=publish-topic]", "orders.1").await?;
     browser.find("[data-testid=publish-json]").await?.send_keys("{\"state\":\"shipped\"}").await?;
     browser.click("[data-testid=publish]").await?;
@@ -48,13 +49,13 @@ async fn is_operated(width: u32) -> anyhow::Result<()> {
             rate(&text.replace('\n', " ").replace(" host.cpu", "\nhost.cpu"))
         })
         .await?;
-    // Refused in words.
+    // A refusal is shown in words.
     browser.type_into("[data-testid=publish-json]", "}").await?;
     browser.click("[data-testid=publish]").await?;
     browser.text_when("[data-testid=published]", |text| text.contains("not one JSON value")).await?;
-    // Cut, it comes back by itself and misses nothing.
+    // A connection that is cut reconnects by itself and misses nothing.
     browser.click("[data-testid=connections] td [data-testid^=cut-]").await?;
-    // Thought better of: the focus is on the button again, and nothing has happened.
+    // Cancelled: the focus is on the button again, and nothing has happened.
     browser.click("[data-testid=connections] td .confirm button:last-child").await?;
     let focused = "return document.activeElement.dataset.testid ?? '';";
     browser.ask_when(focused, &[], |id| id.as_str().is_some_and(|id| id.starts_with("cut-"))).await?;
@@ -65,14 +66,14 @@ async fn is_operated(width: u32) -> anyhow::Result<()> {
     browser.ask_when("return states;", &[], |states| *states == json!(["open", "waiting", "open"])).await?;
     server.publish("orders.2", "7".to_owned()).await?;
     browser.ask_when("return seen;", &[], |seen| *seen == json!([{ "state": "shipped" }, 7])).await?;
-    // A rehearsal has the one stream come back.
+    // A rehearsal makes the one stream reconnect.
     browser.click("[data-testid=rehearse]").await?;
     browser.click("[data-testid=rehearse-yes]").await?;
     browser.text_when("[data-testid=rehearsed]", |text| text.contains("1 were told, 1 came back")).await?;
     server.publish("orders.3", "8".to_owned()).await?;
     browser.ask_when("return seen;", &[], |seen| *seen == json!([{ "state": "shipped" }, 7, 8])).await?;
     let errors = browser.console_errors().await?;
-    // The refused publish is one for the browser.
+    // The browser logs the refused publish as an error.
     anyhow::ensure!(errors.iter().all(|error| error.contains("400")), "{errors:?}");
     browser.close().await
 }
@@ -119,7 +120,7 @@ fn a_stranger_is_asked_for_a_token_and_one_without_the_claim_stays_one() {
 
 pub(super) const SECRET: &str = "a secret of more than thirty-two bytes";
 
-/// Signed with HS256 (RFC 7515 A.1).
+/// Returns a token with these claims, signed with HS256 (RFC 7515 A.1).
 pub(super) fn token(claims: &serde_json::Value) -> String {
     let key = jsonwebtoken::EncodingKey::from_secret(SECRET.as_bytes());
     jsonwebtoken::encode(&jsonwebtoken::Header::default(), claims, &key).unwrap()

@@ -2,15 +2,15 @@
 
 use fourways_e2e::{Browser, Proxy, Server, run};
 
-/// A bad setting for each of the three that hold. HTTP/1.0 to the server keeps nginx from passing chunks on, and drops
-/// the Upgrade header.
+/// A bad setting for each of the three techniques that hold a connection. HTTP/1.0 to the server keeps nginx from
+/// passing chunks on, and removes the `Upgrade` header.
 const BAD: &str = "proxy_http_version 1.0; proxy_buffering on; proxy_ignore_headers X-Accel-Buffering; proxy_read_timeout 4s;";
 
-/// Runs the check; what it says of each technique.
+/// Runs the check, and returns its words on each technique.
 async fn checked(browser: &Browser) -> anyhow::Result<[String; 4]> {
     browser.go("/path").await?;
     browser.find("[data-testid=path-run]").await?.click().await?;
-    // The whole check takes longer than a deadline: its last steps begin in time.
+    // The whole check takes longer than one deadline, so its last steps have another.
     browser.text_when("[data-testid=path-state]", |text| text.contains("opening streams")).await?;
     browser.text_when("[data-testid=path-state]", |text| text == "done").await?;
     let mut told = [const { String::new() }; 4];

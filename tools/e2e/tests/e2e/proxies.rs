@@ -4,7 +4,7 @@ use anyhow::Context as _;
 use fourways_e2e::{Browser, Kind, Proxy, Server, run};
 use serde_json::json;
 
-/// Keeps what each technique brings, by `client.js`, under its name.
+/// Script that reads by each technique, by `client.js`, and keeps the events under its name.
 const READ: &str = "
     const done = arguments[arguments.length - 1];
     window.seen = { websocket: [], sse: [], long_poll: [], short_poll: [] };
@@ -17,7 +17,7 @@ const READ: &str = "
             });
         done();
     });";
-/// How the module came here, and what was seen.
+/// Script that returns the protocol over which the module came.
 const PROTOCOL: &str = "return performance.getEntriesByType('resource')
     .find(entry => entry.name.endsWith('/client.js')).nextHopProtocol;";
 
@@ -46,7 +46,7 @@ async fn carries_all_four(kind: Kind) -> anyhow::Result<()> {
     browser.driver.execute_async(READ, Vec::new()).await?;
     publish(&server, 1..=10).await?;
     each_has(&browser, 10).await.with_context(|| proxy.log())?;
-    // An event comes while all wait: no answer is held back until more comes.
+    // One event while all readers wait: no answer is held back until more events come.
     publish(&server, 11..=11).await?;
     each_has(&browser, 11).await.with_context(|| proxy.log())?;
     let protocol = browser.ask(PROTOCOL, &[]).await?;

@@ -15,7 +15,7 @@ fn the_lab_works_over_http2_and_counts_each_stream() {
         for (technique, path) in TECHNIQUES {
             browser.go(path).await?;
             browser.text_when(".stats", |text| text.contains("counted at the server")).await?;
-            // The request is told in words, though its bytes are compressed; a socket is opened over HTTP/1.1.
+            // The request is shown in words, though its bytes are compressed; a socket is opened over HTTP/1.1.
             let version = if technique == "websocket" { "/v1/ws" } else { "GET /v1/" };
             browser.text_when("[data-testid=wire]", |text| text.contains(version)).await?;
             browser.text_when("[data-testid=wire]", |text| text.contains('#')).await?;

@@ -1,7 +1,7 @@
-//! Polled HTTP over a path: the same address asked again, with an event between, and with what is known already.
-//! On Fourways also the long poll: that it is held, and that an event ends it.
+//! Checks polling over a path: polls the same address again after an event, and with the `ETag` that is known already.
+//! For Fourways also the long poll: whether it is held, and whether an event ends it.
 //!
-//! This file asks; what the answers mean is in `judge`.
+//! This module sends the requests; `judge` decides what the answers mean.
 
 mod judge;
 
@@ -18,22 +18,22 @@ use super::{
     wire::{self, ANSWER_MS, Clock},
 };
 
-/// An address that is polled.
+/// The address of a polled resource.
 #[derive(Clone, Debug)]
 pub(crate) struct Place {
     pub(crate) url: Url,
-    /// Where `If-None-Match` is asked; for others than Fourways the same. There it names no place of its own, since
-    /// the tag does: events of other topics would change the answer to an older place.
+    /// Address for the request with `If-None-Match`. For Fourways it has no cursor, because the tag stands for one:
+    /// with an older cursor, events of other topics would change the answer. For others it is the same as `url`.
     pub(crate) known: Url,
-    /// Publishes to it.
+    /// Publisher of events that `url` delivers.
     pub(crate) publisher: Option<Publisher>,
 }
 
-/// All checks of one address; a few seconds.
+/// Runs all checks of one address, which take a few seconds.
 pub(crate) async fn check(place: &Place, clock: Clock) -> Vec<Finding> {
     let first = ask(clock, &place.url, None).await;
     let mark = publish(place.publisher.as_ref()).await;
-    // Past one second, so that a Date made anew is another.
+    // More than a second later, so that a new answer has a new Date.
     tokio::time::sleep(Duration::from_millis(SPACING_MS + 100)).await;
     let second = ask(clock, &place.url, None).await;
     let mut findings = vec![judge::status(&first)];
@@ -50,20 +50,20 @@ pub(crate) async fn check(place: &Place, clock: Clock) -> Vec<Finding> {
     findings
 }
 
-/// Where a Fourways server is long polled.
+/// The addresses for long polls of a Fourways server.
 #[derive(Clone, Debug)]
 pub(crate) struct Held {
-    /// A topic on which nothing happens.
+    /// Address of a topic without events.
     pub(crate) quiet: Url,
-    /// A topic that `publisher` publishes to.
+    /// Address of the topic that `publisher` publishes to.
     pub(crate) live: Url,
     pub(crate) publisher: Publisher,
 }
 
-/// Longest hold that is tried, in milliseconds: what `fourways serve` allows by default.
+/// Longest hold that is tried, in milliseconds: the longest that `fourways serve` allows by default.
 const MAX_HOLD_MS: u64 = 25_000;
 
-/// The long poll's own checks.
+/// Runs the checks of the long poll.
 pub(crate) async fn check_held(held: &Held, clock: Clock, watch_ms: u64) -> Vec<Finding> {
     let hold_ms = watch_ms.min(MAX_HOLD_MS);
     let asking = |url: &Url, hold_ms: u64| {
@@ -73,7 +73,7 @@ pub(crate) async fn check_held(held: &Held, clock: Clock, watch_ms: u64) -> Vec<
         async move { wire::answer(clock, &request(&url), deadline_ms).await }
     };
     let publishing = async {
-        // Until the server holds the poll.
+        // Gives the server time to receive and hold the poll.
         tokio::time::sleep(Duration::from_millis(SPACING_MS)).await;
         held.publisher.publish(1).await
     };
@@ -97,7 +97,8 @@ async fn ask(clock: Clock, url: &Url, tag: Option<String>) -> Recording {
     wire::answer(clock, &request, clock.now_ms() + ANSWER_MS).await
 }
 
-/// As `fetch` asks in a page. No `Cache-Control` here: a cache on the way shall answer if it would answer a page.
+/// Creates the request that `fetch` makes in a page. It has no `Cache-Control`, so that a cache on the path answers it
+/// if it would answer the page.
 fn request(url: &Url) -> Request {
     Request::get(url).field("Accept", "*/*").field("Connection", "close")
 }

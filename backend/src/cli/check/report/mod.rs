@@ -1,4 +1,4 @@
-//! The findings for people, for programs, and as a page that can be sent to whoever runs the proxy.
+//! Writes the findings as text for people, as JSON for programs, and as a page to send to the operator of a proxy.
 
 mod page;
 
@@ -11,30 +11,31 @@ use super::{
     verdict::{Finding, Summary, Verdict},
 };
 
-/// Everything a reader needs to judge the findings.
+/// The findings of a check, and everything that is needed to judge them.
 #[derive(Clone, Debug, Serialize)]
 pub struct Report {
-    /// What was checked.
+    /// Address that was checked, as it was given.
     pub url: String,
-    /// Who checked: `fourways` and its version.
+    /// Program that made the check: `fourways` and its version.
     pub by: &'static str,
-    /// When the check began, in microseconds since the Unix epoch.
+    /// Start of the check, in microseconds since the Unix epoch.
     pub began_at_us: u64,
-    /// How long quiet connections were watched.
+    /// Time for which quiet connections were watched, in seconds.
     pub seconds: f64,
-    /// What can't be seen from here; empty where all can.
+    /// Properties of the path that this check does not see, as sentences; empty if there are none.
     pub limits: Vec<String>,
-    /// How many checks came out how.
+    /// Number of checks with each verdict.
     pub summary: Summary,
-    /// In the order in which they are read best.
+    /// Findings in reading order, by technique.
     pub findings: Vec<Finding>,
 }
 
 impl Report {
-    /// Writes lines for a terminal. What passed takes one line; the evidence of the rest follows it.
+    /// Writes text for a terminal: one line for each finding, followed by the details of those that failed or were
+    /// lenient.
     ///
     /// # Errors
-    /// If it can't be written.
+    /// If `out` can't be written.
     pub fn write_text(&self, out: &mut impl Write) -> io::Result<()> {
         writeln!(out, "{}, as seen from here", literal(&self.url))?;
         for limit in &self.limits {
@@ -56,22 +57,23 @@ impl Report {
         writeln!(out, "\n{}", self.summary.line())
     }
 
-    /// Writes one JSON object, evidence and all.
+    /// Writes one JSON object with all evidence.
     ///
     /// # Errors
-    /// If it can't be written.
+    /// If `out` can't be written.
     pub fn write_json(&self, out: &mut impl Write) -> io::Result<()> {
         serde_json::to_writer_pretty(&mut *out, self)?;
         writeln!(out)
     }
 
-    /// One HTML page that needs nothing else.
+    /// Returns one self-contained HTML page.
     pub fn page(&self) -> String {
         page::of(self)
     }
 }
 
-/// Evidence on a terminal is the end of it, where the cut or the silence is; JSON and the page have all.
+/// Number of lines of evidence that a terminal shows: the last ones, where the cut or the silence is. JSON and the page
+/// have all of them.
 const SHOWN_LINES: usize = 12;
 
 fn write_details(out: &mut impl Write, finding: &Finding) -> io::Result<()> {

@@ -1,8 +1,9 @@
-//! One page, nothing loaded: the verdicts first, each one's evidence behind a click. Every text in it is escaped.
+//! The report as one HTML page that loads nothing: the verdicts first, each with its evidence folded away. Every text
+//! in the page is escaped.
 
 use super::{Finding, Report, Verdict};
 
-/// The page of a report.
+/// Returns the page of a report.
 pub(crate) fn of(report: &Report) -> String {
     let mut page = Page(String::new());
     page.raw(HEAD);
@@ -27,13 +28,13 @@ pub(crate) fn of(report: &Report) -> String {
 struct Page(String);
 
 impl Page {
-    /// Markup of ours.
+    /// Appends markup of our own, as it is.
     fn raw(&mut self, markup: &str) -> &mut Self {
         self.0.push_str(markup);
         self
     }
 
-    /// Anything else: it can't become markup, neither between tags nor in an attribute.
+    /// Appends any other text, escaped so that it becomes markup neither between tags nor in an attribute.
     fn text(&mut self, text: &str) -> &mut Self {
         for c in text.chars() {
             match c {
@@ -64,7 +65,8 @@ impl Page {
     }
 }
 
-/// Microseconds since the Unix epoch as a date of UTC (Howard Hinnant, "chrono-Compatible Low-Level Date Algorithms").
+/// Formats microseconds since the Unix epoch as a date in UTC (Howard Hinnant, "chrono-Compatible Low-Level Date
+/// Algorithms").
 fn date(us: u64) -> String {
     let seconds = us / 1_000_000;
     let days = seconds / 86_400 + 719_468;

@@ -1,4 +1,4 @@
-//! What the head of a stream says. No I/O.
+//! Judges the head of a stream, without I/O.
 
 use crate::cli::check::{
     fix,
@@ -12,13 +12,13 @@ const CONTENT_TYPE: Rule =
     Rule::new("sse.content_type", "text/event-stream, or EventSource gives up (HTML Standard 9.2.3)");
 const CACHE_CONTROL: Rule = Rule::new(
     "sse.cache_control",
-    "no-store or no-cache, so that nobody replays the stream (RFC 9111 5.2.2)",
+    "no-store or no-cache, so that no cache replays the stream (RFC 9111 5.2.2)",
 );
 const LENGTH: Rule =
     Rule::new("sse.content_length", "no Content-Length: a stream has no length (RFC 9112 6.3)");
 const ACCEL: Rule = Rule::new("sse.x_accel_buffering", "X-Accel-Buffering: no, which nginx obeys");
 
-/// One finding for each field; only one if there is no stream.
+/// Returns one finding for each field, or only one if there is no stream.
 pub(crate) fn judge(recording: &Recording) -> Vec<Finding> {
     let raw = recording.shown_heads();
     let Some(head) = &recording.head else {
@@ -28,7 +28,7 @@ pub(crate) fn judge(recording: &Recording) -> Vec<Finding> {
             recording.end.words()
         );
         let finding = if recording.end.is_open() {
-            // The server may wait for its first event; with marks, `sse.buffering` knows.
+            // The server may wait for its first event. If the check publishes marks, `sse.buffering` decides.
             STATUS.not_testable(seen)
         } else {
             STATUS.fail(seen)
@@ -99,12 +99,12 @@ fn accel(head: &Head) -> Finding {
     match head.header("X-Accel-Buffering") {
         Some(value) if value.eq_ignore_ascii_case("no") => ACCEL.pass("no"),
         Some(value) => ACCEL.lenient(format!("it is {:?}", literal(&value))).fix(FIX),
-        // nginx obeys it and does not pass it on.
+        // nginx obeys the field and does not pass it on.
         None if head.header("Server").is_some_and(|server| server.contains("nginx")) => {
-            ACCEL.not_testable("not there, but nginx answers, and it keeps the field to itself")
+            ACCEL.not_testable("not there, but the answer is from nginx, which removes the field")
         }
         None => {
-            ACCEL.lenient("not there; an nginx that is put in front later would hold events back").fix(FIX)
+            ACCEL.lenient("not there; an nginx that is added in front later would hold events back").fix(FIX)
         }
     }
 }

@@ -1,6 +1,7 @@
-//! Server-Sent Events over a path: three streams at once (quiet, with events, with gzip), then a resume.
+//! Checks Server-Sent Events over a path: a quiet stream, one with gzip and, if the check can publish, one with events
+//! at the same time, then a resume.
 //!
-//! This file asks; what the answers mean is in `head` and `judge`.
+//! This module sends the requests; `head` and `judge` decide what the answers mean.
 
 mod head;
 mod judge;
@@ -17,14 +18,14 @@ use super::{
     wire::{ANSWER_MS, Clock, Connection, Step, while_watching},
 };
 
-/// Where the streams are.
+/// The addresses of the streams.
 #[derive(Clone, Debug)]
 pub(crate) struct Place {
-    /// A stream that carries events.
+    /// Address of a stream with events.
     pub(crate) live: Url,
-    /// A stream that is as quiet as can be had; for others than Fourways the same.
+    /// Address of a stream without events on Fourways; for others it is the same as `live`.
     pub(crate) quiet: Url,
-    /// Publishes to `live`.
+    /// Publisher of events that `live` delivers.
     pub(crate) publisher: Option<Publisher>,
 }
 
@@ -32,7 +33,7 @@ const HEARTBEATS: Rule =
     Rule::new("sse.heartbeats", "something comes at least every 30 s, so that no proxy takes it for dead");
 const IDLE: Rule = Rule::new("sse.idle", "the path leaves a quiet stream open");
 
-/// All checks of one stream. Takes `watch_ms`, and some seconds more for the resume.
+/// Runs all checks of one stream. They take `watch_ms`, and some seconds more for the resume.
 pub(crate) async fn check(place: &Place, clock: Clock, watch_ms: u64) -> Vec<Finding> {
     let with_gzip = request(&place.live).field("Accept-Encoding", "gzip");
     let without = request(&place.quiet);
@@ -57,7 +58,7 @@ pub(crate) async fn check(place: &Place, clock: Clock, watch_ms: u64) -> Vec<Fin
     };
     let recording = &quiet.recording;
     if recording.status().is_some_and(|status| status != 200) {
-        // No stream: the rest would only say so again.
+        // There is no stream, and every other finding would only repeat that.
         return head::judge(recording);
     }
     let quiet = Quiet::of(recording, recording.body().is_complete);
@@ -67,7 +68,7 @@ pub(crate) async fn check(place: &Place, clock: Clock, watch_ms: u64) -> Vec<Fin
     findings
 }
 
-/// With events of its own, on one stream plain and on one with gzip.
+/// Publishes marks and watches for them on a plain stream and on one with gzip.
 async fn watch_marks(url: &Url, publisher: &Publisher, mut packed: Connection, clock: Clock) -> Vec<Finding> {
     let mut live = Connection::open(clock, &request(url)).await;
     let deadline_ms = clock.now_ms() + 3 * ANSWER_MS;
@@ -86,13 +87,13 @@ async fn watch_marks(url: &Url, publisher: &Publisher, mut packed: Connection, c
     findings
 }
 
-/// Asks again from the first event that was seen.
+/// Reconnects after the first event that was seen, and judges what follows.
 async fn resume(url: &Url, before: &Recording, clock: Clock) -> Finding {
     let Some(from) = judge::resumable(before) else { return judge::not_resumable(before) };
     let request = request(url).field("Last-Event-ID", from.id.clone());
     let mut connection = Connection::open(clock, &request).await;
     let deadline_ms = clock.now_ms() + ANSWER_MS / 2;
-    // What was missed comes at once; there is no need to wait for more.
+    // Events that were missed come at once, so there is no need to wait for long.
     while !judge::has_all(&from, &connection.recording) {
         if connection.step(deadline_ms).await != Step::Arrived {
             break;
@@ -101,7 +102,7 @@ async fn resume(url: &Url, before: &Recording, clock: Clock) -> Finding {
     judge::resume(&from, &connection.recording)
 }
 
-/// As a browser asks (HTML Standard 9.2.2).
+/// Creates the request that a browser makes (HTML Standard 9.2.2).
 fn request(url: &Url) -> Request {
     Request::get(url).field("Accept", "text/event-stream").field("Cache-Control", "no-cache")
 }

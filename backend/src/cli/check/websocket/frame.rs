@@ -1,43 +1,43 @@
-//! Frames of RFC 6455 5.2, read from a server and written as a client.
+//! WebSocket frames (RFC 6455 5.2), read as a server sends them and written as a client does.
 
-/// What a frame is for (RFC 6455 11.8).
+/// Opcode of a text frame; the ones below are those of control frames (RFC 6455 11.8).
 pub(crate) const TEXT: u8 = 0x1;
 pub(crate) const CLOSE: u8 = 0x8;
 pub(crate) const PING: u8 = 0x9;
 pub(crate) const PONG: u8 = 0xA;
 
-/// Longer frames are not read on: none that a check needs is as long.
+/// Length of the longest payload that is read. A longer frame ends the reading: no check needs one.
 const MAX_PAYLOAD_BYTES: usize = 4 << 20;
 
 /// One frame from the server.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Frame {
-    /// When its last byte was here, in milliseconds since the check began.
+    /// Time at which the last byte of the frame arrived, in milliseconds since the check began.
     pub(crate) ms: u64,
     pub(crate) opcode: u8,
-    /// The three bits that only an extension may set (RFC 6455 5.2).
+    /// The three reserved bits, which only an extension may set (RFC 6455 5.2).
     pub(crate) reserved: u8,
-    /// A server's frame is not masked (RFC 6455 5.1).
+    /// The frame is masked, which a server's frame must not be (RFC 6455 5.1).
     pub(crate) is_masked: bool,
     pub(crate) payload: Vec<u8>,
 }
 
 impl Frame {
-    /// A close frame's code; 1005 where it has none (RFC 6455 7.1.5).
+    /// Returns the code of a close frame, or 1005 if it has none (RFC 6455 7.1.5).
     pub(crate) fn close_code(&self) -> Option<u16> {
         let code = |payload: &[u8]| Some(u16::from_be_bytes([*payload.first()?, *payload.get(1)?]));
         (self.opcode == CLOSE).then(|| code(&self.payload).unwrap_or(1005))
     }
 }
 
-/// Takes frames out of whatever pieces they arrive in.
+/// A parser of frames that accepts the bytes in any pieces.
 #[derive(Debug, Default)]
 pub(crate) struct Frames {
     held: Vec<u8>,
 }
 
 impl Frames {
-    /// The frames that this piece completes.
+    /// Returns the frames that this piece completes.
     pub(crate) fn push(&mut self, ms: u64, piece: &[u8]) -> Vec<Frame> {
         self.held.extend_from_slice(piece);
         let (mut frames, mut read) = (Vec::new(), 0);
@@ -50,7 +50,7 @@ impl Frames {
     }
 }
 
-/// The first frame and its length, if it is whole.
+/// Returns the first frame and its length in bytes; `None` if it is incomplete or too long.
 fn parse(ms: u64, bytes: &[u8]) -> Option<(Frame, usize)> {
     let [first, second] = *bytes.first_chunk()?;
     let is_masked = second & 0x80 != 0;
@@ -62,14 +62,15 @@ fn parse(ms: u64, bytes: &[u8]) -> Option<(Frame, usize)> {
     if length > MAX_PAYLOAD_BYTES {
         return None;
     }
-    // A masked one is wrong, but its length must be known to read on.
+    // A masked frame is an error of the server, but its length must be known to read the next one.
     head += if is_masked { 4 } else { 0 };
     let payload = bytes.get(head..head + length)?.to_vec();
     let frame = Frame { ms, opcode: first & 0x0F, reserved: (first >> 4) & 0x7, is_masked, payload };
     Some((frame, head + length))
 }
 
-/// A whole frame as a client writes it: masked (RFC 6455 5.3), at most 125 bytes long, as control frames are.
+/// Returns a frame as a client writes it: masked (RFC 6455 5.3). A payload of more than 125 bytes, the limit of control
+/// frames, is cut off.
 pub(crate) fn write(opcode: u8, payload: &[u8], mask: u32) -> Vec<u8> {
     let payload = &payload[..payload.len().min(125)];
     let length = u8::try_from(payload.len()).unwrap_or(125);

@@ -1,6 +1,6 @@
-//! `WebSocket` over a path: one connection that talks, one that keeps quiet, and on Fourways a resume.
+//! Checks `WebSocket` over a path: one connection with pings and events, a quiet one, and on Fourways a resume.
 //!
-//! This file asks; what the answers mean is in `judge`.
+//! This module sends the requests; `judge` decides what the answers mean.
 
 mod frame;
 mod judge;
@@ -22,16 +22,16 @@ use super::{
     wire::{ANSWER_MS, Clock, Connection, Step},
 };
 
-/// Where the sockets are.
+/// The addresses of the sockets.
 #[derive(Clone, Debug)]
 pub(crate) struct Place {
-    /// A socket that carries events.
+    /// Address of a socket with events.
     pub(crate) live: Url,
-    /// A socket that is as quiet as can be had; for others than Fourways the same.
+    /// Address of a socket without events on Fourways; for others it is the same as `live`.
     pub(crate) quiet: Url,
-    /// Publishes to `live`.
+    /// Publisher of events that `live` delivers.
     pub(crate) publisher: Option<Publisher>,
-    /// Whether Fourways' own protocol is spoken there.
+    /// True if the server speaks Fourways' own protocol.
     pub(crate) is_fourways: bool,
 }
 
@@ -40,25 +40,26 @@ const HEARTBEATS: Rule = Rule::new(
     "something comes at least every 30 s, so that no proxy takes it for dead",
 );
 const IDLE: Rule = Rule::new("websocket.idle", "the path leaves a quiet socket open");
-/// What is offered to a Fourways server.
+/// Subprotocol that is offered to a Fourways server.
 const PROTOCOL: &str = "fourways.v1.json";
-/// How long the talking connection is held: a path that cuts what it does not understand does so by then.
+/// Time for which the connection with pings is kept, in milliseconds: a path that cuts frames that it does not
+/// understand does so by then.
 const TALK_MS: u64 = 5000;
 
-/// What was sent and what came back.
+/// Everything that was sent and received on one socket.
 #[derive(Debug, Default)]
 pub(crate) struct Talk {
     pub(crate) recording: Recording,
-    /// `Sec-WebSocket-Key`.
+    /// Value of `Sec-WebSocket-Key` in the request.
     pub(crate) key: String,
-    /// `Sec-WebSocket-Protocol`, if one was offered.
+    /// Value of `Sec-WebSocket-Protocol` in the request, if one was offered.
     pub(crate) protocol: Option<&'static str>,
     pub(crate) frames: Vec<Frame>,
-    /// When each ping was sent, in milliseconds since the check began. Its payload is its number, from 0.
+    /// Times at which pings were sent, in milliseconds since the check began. The payload of a ping is its index here.
     pub(crate) pings_ms: Vec<u64>,
 }
 
-/// All checks of one address. Takes `watch_ms`, and some seconds more for the resume.
+/// Runs all checks of one address. They take `watch_ms`, and some seconds more for the resume.
 pub(crate) async fn check(place: &Place, clock: Clock, watch_ms: u64) -> Vec<Finding> {
     let protocol = place.is_fourways.then_some(PROTOCOL);
     let is_published = Cell::new(false);
@@ -105,18 +106,18 @@ pub(crate) async fn check(place: &Place, clock: Clock, watch_ms: u64) -> Vec<Fin
     findings
 }
 
-/// Opens again, after the first event that was seen.
+/// Opens another socket after the first event that was seen, and judges what follows.
 async fn resume(clock: Clock, url: &Url, before: &Talk) -> Finding {
     let Some((first, follow)) = judge::resumable(before) else { return judge::not_resumable(before) };
     let mut url = url.clone();
     url.query_pairs_mut().append_pair("after", &first);
     let socket = Socket::open(clock, &url, before.protocol, false).await;
-    // What was missed comes at once.
+    // Events that were missed come at once.
     let again = socket.keep_quiet(clock.now_ms() + 2 * SPACING_MS).await;
     judge::resume(&follow, &again)
 }
 
-/// A connection that speaks frames once it is upgraded.
+/// The client's side of a socket, which reads and writes frames once the connection is upgraded.
 struct Socket {
     clock: Clock,
     connection: Connection,
@@ -126,7 +127,7 @@ struct Socket {
 }
 
 impl Socket {
-    /// Asks for the upgrade (RFC 6455 4.1); the deflate is `permessage-deflate` (RFC 7692).
+    /// Connects and requests the upgrade (RFC 6455 4.1). `offers_deflate` adds `permessage-deflate` (RFC 7692).
     async fn open(clock: Clock, url: &Url, protocol: Option<&'static str>, offers_deflate: bool) -> Self {
         let key = BASE64_STANDARD.encode(((u128::from(random()) << 64) | u128::from(random())).to_be_bytes());
         let mut request = Request::get(url)
@@ -145,7 +146,8 @@ impl Socket {
         Self { clock, connection, frames: Frames::default(), read: 0, talk }
     }
 
-    /// Pings every second for [`TALK_MS`], and until all is published.
+    /// Sends a ping every second, for at least [`TALK_MS`] and until all marks are published, but at most for three
+    /// times [`ANSWER_MS`].
     async fn ping(mut self, is_published: &Cell<bool>) -> Talk {
         let began_ms = self.clock.now_ms();
         let mut due_ms = began_ms + SPACING_MS / 2;
@@ -168,13 +170,13 @@ impl Socket {
         self.done().await
     }
 
-    /// Answers pings, as every browser does, and says nothing of its own.
+    /// Only answers pings, as every browser does, until the deadline.
     async fn keep_quiet(mut self, until_ms: u64) -> Talk {
         while self.step(until_ms).await == Step::Arrived {}
         self.done().await
     }
 
-    /// Waits for the next read, and answers what must be answered (RFC 6455 5.5.2).
+    /// Waits for the next read, and answers its pings (RFC 6455 5.5.2).
     async fn step(&mut self, deadline_ms: u64) -> Step {
         let step = self.connection.step(deadline_ms).await;
         if self.connection.recording.status() != Some(101) {
@@ -198,7 +200,7 @@ impl Socket {
         self.connection.send(&frame::write(opcode, payload, mask)).await;
     }
 
-    /// Says goodbye where there is somebody to say it to (RFC 6455 7.1.2, code 1000).
+    /// Sends a close frame with the code 1000, if the socket is still open (RFC 6455 7.1.2), and returns the talk.
     async fn done(mut self) -> Talk {
         if self.connection.recording.status() == Some(101) && self.connection.recording.end.is_open() {
             self.send(frame::CLOSE, &1000_u16.to_be_bytes()).await;
@@ -207,7 +209,8 @@ impl Socket {
     }
 }
 
-/// Keys and masks only keep caches from being fooled (RFC 6455 10.3); without randomness they still work.
+/// Returns random bits for keys and masks. Those only protect caches from being fooled (RFC 6455 10.3), so a constant
+/// does if the system provides no random numbers.
 fn random() -> u64 {
     getrandom::u64().unwrap_or(0x5EED_0F0F_1234_5678)
 }

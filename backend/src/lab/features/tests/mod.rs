@@ -9,9 +9,9 @@ use fourways_shared::{
 use serde::{Serialize, de::DeserializeOwned};
 
 use super::*;
-use crate::log::engine::{MemoryEngine, Retention, RetentionRule, Shard};
+use fourways_log::engine::{MemoryEngine, Retention, RetentionRule, Shard};
 
-/// A log, a machine that reads it, and a clock.
+/// A simulation: a log, a machine that reads it, and a clock.
 struct Play<M> {
     machine: M,
     log: Vec<Event>,
@@ -24,7 +24,7 @@ struct Play<M> {
 const EPOCH: Epoch = Epoch::from_bits(1);
 
 impl<M: Machine + Default> Play<M> {
-    /// Somebody reads these topics.
+    /// Creates a simulation with a subscriber to these topics.
     fn new(watched: &[Topic]) -> Self {
         let engine = MemoryEngine::new(EPOCH, vec![RetentionRule::for_all(Retention::default())], 1);
         let tail = Arc::clone(engine.tail());
@@ -60,13 +60,13 @@ impl<M: Machine + Default> Play<M> {
         self.put(topic.unwrap(), Data::json(said), None)
     }
 
-    /// As a machine would.
+    /// Publishes an event with a key of the server, like a machine does.
     fn say_as_server<T: Serialize>(&mut self, topic: Option<Topic>, said: &T) -> Offset {
         let id = format!("{}{}", EventId::SERVER, self.log.len()).parse().unwrap();
         self.put(topic.unwrap(), Data::json(said), Some(id))
     }
 
-    /// The clock goes on in steps of 20 ms, and the machine says what is due.
+    /// Advances the clock in steps of 20 ms, and publishes the machine's due events at each.
     fn run(&mut self, ms: u64) {
         for _ in 0..ms.div_ceil(20) {
             for turn in 0.. {
@@ -74,7 +74,7 @@ impl<M: Machine + Default> Play<M> {
                 let Due { says, again } = self.machine.due(self.now_us, &mut self.readers);
                 let has_said = !says.is_empty();
                 for Say { topic, data, key } in says {
-                    // As the engine does: what has a key that is known is not kept again.
+                    // An event whose key is known is not kept again, like in the engine.
                     let known = |key: &EventId| !self.keys.insert((topic.clone(), key.clone()));
                     if !key.as_ref().is_some_and(known) {
                         self.put(topic, data, key);
@@ -88,7 +88,7 @@ impl<M: Machine + Default> Play<M> {
         }
     }
 
-    /// The server ends, and another begins with what the log holds.
+    /// Restarts the server: a new machine begins with the events of the log.
     fn restart(&mut self) {
         self.machine = M::default();
         let heard: Vec<Filter> = self.machine.reads();
@@ -154,7 +154,7 @@ fn a_notice_goes_to_its_own_visitor_once() {
 fn the_match_is_the_record_minute_by_minute_and_goes_on_after_a_restart() {
     let topic = score::told().unwrap();
     let mut play = Play::<super::score::Score>::new(std::slice::from_ref(&topic));
-    // The last one is the final.
+    // The last match is the final.
     play.say(score::wishes(), &score::Wish { number: 63, speed: 15 });
     for _ in 0..4 {
         play.run(3_000);
@@ -170,7 +170,7 @@ fn the_match_is_the_record_minute_by_minute_and_goes_on_after_a_restart() {
     assert_eq!(goals.count(), 6, "each goal is told once");
     let minutes: Vec<u32> = told[..=over].iter().map(|update| update.state.minute).collect();
     assert!(minutes.is_sorted() && minutes.windows(2).all(|pair| pair[1] - pair[0] <= 1), "{minutes:?}");
-    // Nobody watches: nothing is told.
+    // Without a subscriber, nothing is published.
     let mut alone = Play::<super::score::Score>::new(&[]);
     alone.run(1_000);
     assert!(alone.log.is_empty());
@@ -247,7 +247,7 @@ fn a_file_is_hashed_packed_and_indexed_over_a_restart() {
         .filter_map(|said| if let upload::Said::Done(found) = said { Some(found) } else { None })
         .collect();
     let [found] = done[..] else { panic!("it is done once: {said:?}") };
-    // As sha256sum says of it.
+    // The output of sha256sum for this text.
     assert_eq!(&*found.sha256, "b0b051d7303ff47b4d4c80d979336a8f3f05f8e6faf2292e839ba31d5ad460c3");
     assert_eq!((found.lines, found.words), (30_000, 180_000));
     assert_eq!(found.commonest[0], ("the".into(), 60_000));
@@ -336,7 +336,7 @@ fn a_text_is_put_down_whole_now_and_then_and_a_late_writer_needs_only_what_follo
     assert_eq!(read(&late), read(&doc));
 }
 
-/// Time here passes only while everybody waits.
+/// The clock is paused, so time passes only while every task waits.
 #[tokio::test(start_paused = true)]
 async fn what_was_said_is_heard_and_holds_nothing_up() {
     let retention = vec![RetentionRule::for_all(Retention::default())];

@@ -1,4 +1,4 @@
-//! What strangers publish on the use cases' topics.
+//! Strangers publish on the topics of the use cases, and do no harm.
 
 use super::*;
 
@@ -39,7 +39,7 @@ fn nobody_ends_anothers_orders_or_takes_the_place_of_its_notices() {
     let answers: Vec<trade::Said> = play.read(trade::orders("ada"));
     let ends = answers.iter().filter(|said| matches!(said, trade::Said::Cancelled { .. })).count();
     assert_eq!(ends, 2, "the stranger's, and the exchange's own: {answers:?}");
-    // A crowd of orders at once is held to the same limits as one after the other.
+    // The limits hold for a crowd of orders at once as for one after the other.
     for _ in 0..200 {
         play.say(trade::orders("eve"), &place);
     }
@@ -51,7 +51,7 @@ fn nobody_ends_anothers_orders_or_takes_the_place_of_its_notices() {
 
     let mut play = Play::<notices::Notices>::new(&[]);
     let moved = order::Said::Moved { order: Offset(1), item: "x".into(), step: order::Step::Shipped };
-    // One more byte and there is no topic for its notices.
+    // The id is so long that there is no topic for the visitor's notices.
     let long = order::orders(&"a".repeat(113));
     for _ in 0..10_001 {
         play.say_as_server(long.clone(), &moved);
@@ -63,7 +63,7 @@ fn nobody_ends_anothers_orders_or_takes_the_place_of_its_notices() {
     assert_eq!(play.read::<notice::Said>(notice::notices("eve")).len(), 0);
 }
 
-/// Decoded, it would take the stack of whoever does, in the server and in every page.
+/// Decoding the edit would overflow the stack, in the server and in every page.
 #[test]
 fn an_edit_that_nests_without_end_is_not_looked_into() {
     use base64::{Engine as _, prelude::BASE64_STANDARD};

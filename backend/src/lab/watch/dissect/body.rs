@@ -1,20 +1,21 @@
-//! A poll's JSON: the events inside it, and what is wrapped around them.
+//! The parser of a poll's JSON: it tells the events from what is wrapped around them.
 
 use fourways_shared::lab::Part;
 
 use super::Sink;
 
-/// Depth of an event inside `{"events":[{`.
+/// Nesting depth of an event, which begins with `{"events":[{`.
 const EVENT_DEPTH: u32 = 3;
 
-/// A body that comes in pieces. Only nesting is looked at: an event is an object in an array that is a member's value.
+/// The parser of a body that arrives in pieces. It follows the nesting only: an object in `events` is an event.
 #[derive(Clone, Debug, Default)]
 pub(super) struct PollBody {
     depth: u32,
     in_text: bool,
     is_escaped: bool,
-    /// Inside the array of events, not in that of a reset's topics: the last name at depth 1 says so.
+    /// Last name or text at depth 1, at most 8 bytes of it.
     name: Vec<u8>,
+    /// True inside the array of events, as opposed to that of a reset's topics.
     in_events: bool,
 }
 
@@ -26,7 +27,7 @@ impl PollBody {
             let was = part;
             let closes = self.step(*byte);
             part = self.part();
-            // A closing brace belongs to what it closes.
+            // A closing brace belongs to the object that it closes.
             let next = if closes { at + 1 } else { at };
             if part != was {
                 if next > from {
@@ -44,7 +45,7 @@ impl PollBody {
         if self.in_events && self.depth >= EVENT_DEPTH { Part::Payload } else { Part::Wrapper }
     }
 
-    /// True if the byte closes an object or array.
+    /// Parses one byte. True if it closes an object or array.
     fn step(&mut self, byte: u8) -> bool {
         if self.in_text {
             if self.depth == 1 && byte != b'"' && self.name.len() < 8 {

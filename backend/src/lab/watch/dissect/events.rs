@@ -1,10 +1,10 @@
-//! An event stream in chunks (RFC 9112 7.1; HTML Standard 9.2.6).
+//! The parser of an event stream in chunks (RFC 9112 7.1; HTML Standard 9.2.6).
 
 use fourways_shared::lab::{Part, Unit};
 
 use super::Sink;
 
-/// Chunks that come in pieces. This server writes whole blocks into each, so a chunk is a unit.
+/// The parser of chunks that arrive in pieces. This server writes whole blocks into each chunk, so a chunk is a unit.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Chunks {
     at: At,
@@ -12,16 +12,19 @@ pub(super) struct Chunks {
     is_over: bool,
 }
 
+/// The position of the parser in the chunks.
 #[derive(Clone, Debug, Default)]
 enum At {
-    /// In the line that says how long it is; its hexadecimal digits so far.
+    /// The start of the line with the chunk's size.
     #[default]
     Size,
+    /// The line with the chunk's size; holds the value of its hexadecimal digits so far.
     SizeOf(u64),
+    /// The data of the chunk; holds the number of bytes that are left.
     Data(u64),
-    /// In the line end after the data.
+    /// The line end after the data.
     End,
-    /// In the lines after the last chunk.
+    /// The lines after the last chunk.
     Trailer,
 }
 
@@ -67,36 +70,40 @@ impl Chunks {
     }
 }
 
-/// Lines of an event stream.
+/// The parser of the lines of an event stream.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Lines {
     at: Line,
-    /// Bytes of this line, and how many of them are those of [`HEARTBEAT`].
+    /// Length of the current line so far.
     length: usize,
+    /// Number of bytes of the line that are those of [`HEARTBEAT`] at the same index.
     alike: usize,
     has_data: bool,
     is_heartbeat: bool,
 }
 
+/// The position of the parser in a line.
 #[derive(Clone, Debug, Default)]
 enum Line {
-    /// So much of `data:` was seen at its beginning.
+    /// A beginning of `data:`; holds the number of its bytes so far.
     Name(usize),
-    /// After the colon of `data:`: one space is skipped.
+    /// The position after the colon of `data:`, where one space is skipped.
     Colon,
+    /// The value of a `data` field.
     Data,
-    /// In another field or a comment.
+    /// The start of a line.
     #[default]
     Begin,
+    /// Another field or a comment.
     Other,
 }
 
 const DATA: &[u8] = b"data:";
-/// The name of a block that says no more than where the stream is.
+/// Name of a heartbeat block, which carries a cursor and no event.
 const HEARTBEAT: &[u8] = b"event: heartbeat";
 
 impl Lines {
-    /// What the block is that ends here.
+    /// Ends the current block and returns its kind.
     pub(super) fn end(&mut self) -> Unit {
         let is_event = std::mem::take(&mut self.has_data) & !std::mem::take(&mut self.is_heartbeat);
         if is_event { Unit::Event } else { Unit::Comment }

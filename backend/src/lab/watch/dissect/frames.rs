@@ -1,18 +1,20 @@
-//! WebSocket frames (RFC 6455 5.2).
+//! The parser of WebSocket frames (RFC 6455 5.2).
 
 use fourways_shared::lab::{Part, Unit};
 
 use super::Sink;
 
-/// How the messages that carry an event begin; all others are the protocol's own.
+/// Beginnings of the text messages that carry an event; all others are control messages. A binary message always counts
+/// as an event.
 const EVENTS: [&[u8]; 2] = [br#"{"type":"event""#, br#"{"type":"publish""#];
+/// Length of the longest of [`EVENTS`].
 const PEEK: usize = 17;
 
-/// Frames that come in pieces.
+/// The parser of frames that arrive in pieces.
 #[derive(Clone, Debug)]
 pub(super) enum Frames {
     Head(Vec<u8>),
-    /// The payload's first bytes, as many as it takes to know what it is.
+    /// The first bytes of the payload, as many as it takes to know if it is an event.
     Peek {
         opcode: u8,
         mask: [u8; 4],
@@ -80,7 +82,7 @@ impl Frames {
     }
 }
 
-/// What follows a head once it is whole.
+/// Returns the state after the head of a frame; `None` while the head is not whole.
 fn after(head: &[u8], sink: &mut dyn Sink) -> Option<Frames> {
     let [first, second, rest @ ..] = head else { return None };
     let is_masked = second & 0x80 != 0;

@@ -1,4 +1,4 @@
-//! Both directions of a connection, of HTTP/1.1 and of HTTP/2.
+//! The fuzz target of the parsers: both directions of a connection, with HTTP/1.1 and with HTTP/2.
 
 use fourways_shared::{
     Technique,
@@ -7,7 +7,7 @@ use fourways_shared::{
 
 use super::{Exchange, Heard, Http2, Sink};
 
-/// How many bytes were told of.
+/// A sink that counts the bytes of all parts.
 #[derive(Default)]
 struct Count(usize);
 
@@ -45,10 +45,10 @@ impl Sink for &mut Count {
     }
 }
 
-/// Whatever comes, in whatever pieces: nothing is counted twice.
+/// Parses arbitrary bytes in arbitrary pieces, and asserts that HTTP/1.1 counts no byte twice.
 ///
 /// # Panics
-/// If something is.
+/// If more bytes are counted than were parsed.
 pub fn fuzz(bytes: &[u8]) {
     let (mut up, mut down, mut exchange) = (Count::default(), Count::default(), Exchange::new());
     let (mut all, mut http2) = (All(Count::default()), Http2::new());

@@ -1,21 +1,21 @@
-//! Start line and header fields (RFC 9112 2.1).
+//! The parser of a message's head: its start line and header fields (RFC 9112 2.1).
 
 use fourways_shared::lab::{Part, Unit};
 
 use super::Sink;
 
-/// Longest head that is looked at as one.
+/// Length of the longest head; a longer one is cut here, and its rest counts as what follows a head.
 const MAX_BYTES: usize = 64 * 1024;
 
-/// A head that comes in pieces.
+/// The parser of a head that arrives in pieces.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Head(Vec<u8>);
 
-/// A whole head.
+/// A whole head, with its empty line.
 pub(super) struct Lines(Vec<u8>);
 
 impl Head {
-    /// Takes bytes up to the empty line; the head once it is whole.
+    /// Consumes bytes up to the empty line; returns the head once it is whole.
     pub(super) fn take(&mut self, bytes: &mut &[u8]) -> Option<Lines> {
         let from = self.0.len().saturating_sub(3);
         let before = self.0.len();
@@ -40,7 +40,7 @@ impl Lines {
         sink.end(unit, code);
     }
 
-    /// 0 if there is none.
+    /// Returns the status code; 0 if there is none.
     pub(super) fn status(&self) -> u16 {
         let digits = self.0.get(9..12).and_then(|digits| std::str::from_utf8(digits).ok());
         digits.and_then(|digits| digits.parse().ok()).unwrap_or(0)

@@ -1,4 +1,5 @@
-//! HTTP/2 (RFC 9113): many requests on one connection, each on a stream of its own, heads compressed (RFC 7541).
+//! The parser of HTTP/2 (RFC 9113): many requests on one connection, each on its own stream. Heads are compressed by
+//! HPACK (RFC 7541).
 
 use std::fmt;
 
@@ -10,17 +11,18 @@ use fourways_shared::{
 
 use super::{Sink, body::PollBody, events::Lines, hpack};
 
-/// What a client sends before its first frame (RFC 9113 3.4).
+/// Length of the preface that a client sends before its first frame (RFC 9113 3.4).
 const PREFACE: usize = 24;
+/// Length of a frame's head (RFC 9113 4.1).
 const FRAME_HEAD: usize = 9;
-/// Longest head that is looked at.
+/// Length of the longest head that is parsed.
 const MAX_HEAD: usize = 64 * 1024;
-/// What the server allows a client's compression table to have, as it announces by saying nothing (RFC 9113 6.5.2).
+/// Size of the compression table for a client's heads: the default, since the server announces none (RFC 9113 6.5.2).
 const UP_TABLE_BYTES: usize = 4096;
-/// What browsers allow the server's.
+/// Size of the compression table for the server's heads: the most that browsers allow.
 const DOWN_TABLE_BYTES: usize = 65_536;
-/// The longest list of fields that is looked at: a few octets can name a long field of the table again and again. A
-/// connection with a longer one is told nothing of any more.
+/// Size of the longest list of fields that is decoded: a few octets can name a long field of the table many times.
+/// After a longer list, no further head of this direction is decoded.
 const MAX_FIELDS: usize = 64 * 1024;
 
 const DATA: u8 = 0;
@@ -32,19 +34,19 @@ const END_HEADERS: u8 = 0x4;
 const PADDED: u8 = 0x8;
 const PRIORITY: u8 = 0x20;
 
-/// Who is told of a connection's requests.
+/// The receiver of a connection's requests.
 pub(in crate::lab) trait Heard {
-    /// A request begins on a stream; false if nobody wants to hear of it.
+    /// Begins a request on a stream. Returns its technique; `None` if the stream is of no interest.
     fn asked(&mut self, stream: u32, target: &str) -> Option<Technique>;
-    /// Takes what a stream carries, in one direction.
+    /// Returns the sink for one direction of a stream; `None` if the stream is of no interest.
     fn sink(&mut self, stream: u32, is_up: bool) -> Option<Box<dyn Sink + '_>>;
-    /// The head that was just told, in words.
+    /// Receives the text of the head whose parts the sink got last.
     fn head(&mut self, stream: u32, is_up: bool, text: &str);
-    /// The answer is whole, or nobody waits for it any more.
+    /// Ends a request: its answer is whole, or the stream was reset.
     fn over(&mut self, stream: u32);
 }
 
-/// A connection.
+/// The parser of both directions of a connection.
 pub(in crate::lab) struct Http2 {
     up: Side,
     down: Side,
@@ -67,9 +69,9 @@ struct Side {
     frame: Option<Frame>,
     table: Decoder<'static>,
     table_bytes: usize,
-    /// A head that comes in several frames.
+    /// Header block so far, which may arrive in several frames.
     block: Vec<u8>,
-    /// A head could not be read, so the table is not what the other side has: nothing is told of later ones.
+    /// True once a head could not be decoded: the table may differ from the sender's, so no later head is decoded.
     is_lost: bool,
 }
 
@@ -94,7 +96,7 @@ impl Side {
         Self { skip, head: Vec::new(), frame: None, table, table_bytes, block: Vec::new(), is_lost: false }
     }
 
-    /// The fields of a head, if they can be read and are not too many.
+    /// Decodes the fields of a head; `None` if they can't be decoded or are longer than [`MAX_FIELDS`].
     fn fields(&mut self, block: &[u8]) -> Option<Vec<(Vec<u8>, Vec<u8>)>> {
         if self.is_lost || !hpack::is_sound(block, self.table_bytes) {
             self.is_lost = true;
@@ -102,7 +104,7 @@ impl Side {
         }
         let (mut fields, mut bytes) = (Vec::new(), 0);
         let decoded = self.table.decode_with_cb(block, |name, value| {
-            // As RFC 9113 6.5.2 counts them.
+            // The size of a field list, by RFC 9113 6.5.2.
             bytes += name.len() + value.len() + 32;
             if bytes <= MAX_FIELDS {
                 fields.push((name.into_owned(), value.into_owned()));
@@ -119,7 +121,7 @@ impl Http2 {
         Self { up, down, streams: Vec::new() }
     }
 
-    /// What was read from the client, or written to it.
+    /// Parses bytes that were read from the client, or written to it.
     pub(in crate::lab) fn take(&mut self, is_up: bool, mut bytes: &[u8], heard: &mut dyn Heard) {
         while !bytes.is_empty() {
             let side = if is_up { &mut self.up } else { &mut self.down };
@@ -154,7 +156,8 @@ impl Http2 {
         }
     }
 
-    /// A frame's head is whole. Of a head's frames the bytes are told when it is known whose they are.
+    /// Begins a frame, once its head is whole. The bytes of frames with a header block are reported when the block has
+    /// been decoded and the visitor is known.
     fn begin(&mut self, is_up: bool, heard: &mut dyn Heard) {
         let side = if is_up { &mut self.up } else { &mut self.down };
         let Some(frame) = side.frame else { return };
@@ -240,7 +243,7 @@ impl Http2 {
         }
     }
 
-    /// A frame of an event stream is a unit; a poll's body is one when the stream ends.
+    /// Ends a DATA frame. One of an event stream is a unit; the body of a poll is a unit when the stream ends.
     fn data(&mut self, frame: Frame, heard: &mut dyn Heard) {
         let Some(stream) = self.streams.iter_mut().find(|stream| stream.id == frame.stream) else { return };
         let unit = match &mut stream.body {
@@ -262,7 +265,7 @@ impl Http2 {
     }
 }
 
-/// A header block without padding and priority (RFC 9113 6.2).
+/// Returns a header block without its padding and priority (RFC 9113 6.2).
 fn unpadded(block: &[u8], flags: u8) -> &[u8] {
     let padding = if flags & PADDED == 0 { 0 } else { usize::from(block.first().copied().unwrap_or(0)) };
     let before = usize::from(flags & PADDED != 0) + if flags & PRIORITY == 0 { 0 } else { 5 };
@@ -332,8 +335,7 @@ mod tests {
     fn a_head_that_unpacks_to_more_than_it_should_is_told_nobody_and_costs_nothing() {
         let mut http2 = Http2::new();
         let mut log = Log::default();
-        // One long field goes into the table (RFC 7541 6.2.1), and is named 15,900 times.
-        // 3,900 octets, as 5.1 writes it.
+        // A field of 3,900 octets enters the table (RFC 7541 6.2.1; its length by 5.1), and is then named 15,900 times.
         let mut head = b"\x40\x01x\x7f\xbd\x1d".to_vec();
         head.resize(head.len() + 3_900, b'y');
         let mut up = vec![b'x'; PREFACE];
@@ -378,7 +380,8 @@ mod tests {
                     .map(|p| p.3)
                     .sum::<usize>()
             };
-            // Request, window update, response, two of data: five heads of nine bytes, and the update's four.
+            // A request, a window update, a response and two frames of data: five heads of nine bytes, and the four
+            // bytes of the update.
             assert_eq!((sum(Part::FrameHead), sum(Part::Payload)), (5 * 9 + 4, 2));
             assert!(log.heads[0].contains(":path: /sse"));
         }

@@ -1,8 +1,8 @@
-//! Cuts the bytes of a connection into what they are: start lines, headers, chunks, fields, frames, payload.
+//! Incremental parsers that split the bytes of a connection into parts: start lines, headers, chunks, frames and so on.
 //!
-//! Fed as the bytes come, in any pieces. It reads what this server and browsers write (HTTP/1.1, RFC 9112; event
-//! streams, HTML Standard 9.2; frames, RFC 6455), one request at a time, HTTP/2 (RFC 9113) many at once, and never fails: what it can't read counts as
-//! framing.
+//! The bytes may arrive in any pieces. The parsers know what this server and browsers write: HTTP/1.1 (RFC 9112), one
+//! request at a time; HTTP/2 (RFC 9113), many at once; event streams (HTML Standard 9.2); frames (RFC 6455). They never
+//! fail: bytes that they can't parse count as framing.
 
 mod body;
 mod events;
@@ -17,21 +17,21 @@ use self::{body::PollBody, events::Chunks, frames::Frames, head::Head};
 
 pub(super) use self::http2::{Heard, Http2};
 
-/// Takes the pieces.
+/// The receiver of the parts.
 pub(super) trait Sink {
-    /// Bytes of the current unit.
+    /// Receives bytes of the current unit.
     fn part(&mut self, part: Part, bytes: &[u8]);
-    /// The unit is whole. `code` as in `WireRecord`.
+    /// Ends the current unit. `code` is that of `WireRecord`.
     fn end(&mut self, unit: Unit, code: u16);
 }
 
-/// Hears nothing: for looking ahead.
+/// Ignores all parts, for parsing ahead.
 impl Sink for () {
     fn part(&mut self, _: Part, _: &[u8]) {}
     fn end(&mut self, _: Unit, _: u16) {}
 }
 
-/// One request and its answer, up to the next request; or a socket after its upgrade, for good.
+/// The parser of one request and its answer, up to the next request; or of a socket, from its upgrade to its end.
 #[derive(Clone, Debug)]
 pub(super) struct Exchange {
     up: Up,
@@ -41,7 +41,7 @@ pub(super) struct Exchange {
 #[derive(Clone, Debug)]
 enum Up {
     Head(Head),
-    /// Nothing follows a `GET`'s head; whatever comes is counted.
+    /// The head is over. Nothing follows that of a `GET`; bytes that do are counted as [`Part::Wrapper`].
     Quiet,
     Frames(Frames),
 }
@@ -60,12 +60,12 @@ impl Exchange {
         Self { up: Up::Head(Head::default()), down: Down::Head(Head::default()) }
     }
 
-    /// The answer is whole: what is read next is another request.
+    /// True if the answer is whole: bytes that are read next are of another request.
     pub(super) fn is_over(&self) -> bool {
         matches!(self.down, Down::Over)
     }
 
-    /// What was read from the client.
+    /// Parses bytes that were read from the client.
     pub(super) fn up(&mut self, mut bytes: &[u8], sink: &mut dyn Sink) {
         while !bytes.is_empty() {
             match &mut self.up {
@@ -80,7 +80,7 @@ impl Exchange {
         }
     }
 
-    /// What was written to the client.
+    /// Parses bytes that were written to the client.
     pub(super) fn down(&mut self, mut bytes: &[u8], sink: &mut dyn Sink) {
         while !bytes.is_empty() {
             match &mut self.down {
@@ -112,7 +112,7 @@ impl Exchange {
         }
     }
 
-    /// How the body is delimited (RFC 9112 6.3).
+    /// Decides by the head of a response how its body is delimited (RFC 9112 6.3).
     fn answer(&mut self, status: u16, lines: &head::Lines) {
         self.down = match (status, lines.is_chunked(), lines.content_length()) {
             (101, ..) => {
@@ -158,7 +158,7 @@ mod tests {
         }
     }
 
-    /// The same in one piece and byte by byte, and nothing is lost.
+    /// Parses the bytes in one piece and byte by byte, and asserts that the results are equal and no byte is lost.
     fn heard(down: &[u8], upgrade: bool) -> (Heard, Exchange) {
         let begin = || {
             let mut exchange = Exchange::new();

@@ -1,7 +1,12 @@
-//! The fault card: choose what breaks, say what will happen, break it, and see what did, beside a twin that was spared.
+//! The fault card: choose a breakage, predict its effect, break the stream, and compare the result with a twin that was
+//! spared.
 
 mod run;
 
+use fourways_model::{
+    breakage::{Breakage, Effect, Outcome, about, mechanism},
+    format::{duration, plain, plural},
+};
 use fourways_shared::{Technique, lab::FaultKind};
 use leptos::prelude::*;
 
@@ -16,27 +21,23 @@ use crate::{
         slider::Slider,
     },
     pages::{health::Health, lab::Lab, streams::Streams},
-    state::{
-        breakage::{Breakage, Effect, Outcome, about, mechanism},
-        format::{duration, plain, plural},
-    },
 };
 
 const SECONDS: &[f64] = &[1.0, 2.0, 3.0, 5.0, 10.0, 20.0, 30.0];
-/// Results that stay.
+/// Number of results that stay on the page.
 const KEPT: usize = 4;
 
 #[component]
 pub(super) fn Faults(
-    /// Whose page.
+    /// Technique of the page.
     technique: Technique,
-    /// The page's.
+    /// Streams of the page.
     streams: Streams,
-    /// What it reads.
+    /// Controls of the page.
     controls: Controls,
-    /// The app's.
+    /// Health of the connection, shared by the whole app.
     health: Health,
-    /// When to look again.
+    /// Counter whose changes redraw the state.
     tick: RwSignal<u32>,
 ) -> impl IntoView {
     let lab = expect_context::<Lab>();
@@ -170,7 +171,7 @@ fn show_seconds(value: f64) -> String {
     plain(value) + " s"
 }
 
-/// The usual measures of a fault of the server's.
+/// Returns the usual jitter of a server fault, in milliseconds: 200 for a delay, none for the others.
 pub(super) const fn jitter_ms(kind: FaultKind) -> u32 {
     if matches!(kind, FaultKind::Delay) { 200 } else { 0 }
 }

@@ -1,5 +1,6 @@
-//! One breakage, from getting ready to the count.
+//! One breakage, from the preparation to the result.
 
+use fourways_model::breakage::{Before, Breakage, Effect, Outcome, usual_ms};
 use fourways_shared::{
     After, Technique,
     lab::{Fault, LabCommand},
@@ -12,26 +13,25 @@ use crate::{
     components::sequence::Shade,
     delivery,
     pages::{health::Health, lab::Lab, streams::Streams},
-    state::breakage::{Before, Breakage, Effect, Outcome, usual_ms},
 };
 
-/// Events that a quiet topic gets while something is broken: without any there is nothing to miss.
+/// Rate that a quiet topic gets during a breakage, in events a second: without events there is nothing to miss.
 const RATE: f64 = 4.0;
 const LOOK_MS: f64 = 50.0;
-/// The longest that recovering may take after the breakage is over.
+/// Longest time for recovering once the breakage is over, in milliseconds.
 const RECOVER_MS: f64 = 30_000.0;
-/// How long to wait for the visitor to leave the tab, and to come back.
+/// Longest waits for the visitor to leave the tab and to come back to it, in milliseconds.
 const LEAVE_MS: f64 = 60_000.0;
 const RETURN_MS: f64 = 600_000.0;
 
-/// What is going on.
+/// Breakage that goes on, for display.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) struct Running {
     pub(super) breakage: Breakage,
     pub(super) words: &'static str,
 }
 
-/// What came of it.
+/// Result of a breakage, for the stream and for its twin.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) struct Result {
     pub(super) breakage: Breakage,
@@ -41,10 +41,10 @@ pub(super) struct Result {
     pub(super) twin: Outcome,
 }
 
-/// Breaks the stream and counts. `None` if the page has gone meanwhile.
+/// Breaks the stream and counts the effects. Returns `None` if the page was left meanwhile.
 ///
 /// # Errors
-/// In words, if it could not be done.
+/// The reason, in words, why it could not be done.
 pub(super) async fn run(
     technique: Technique,
     streams: Streams,
@@ -83,7 +83,7 @@ pub(super) async fn run(
     else {
         return Ok(None);
     };
-    // Of the twin: it has seen nothing but this, and the stream itself may have been broken a moment ago.
+    // Taken from the twin, which has seen only this run; the stream itself may have been broken a moment ago.
     let shown_worst_ms = streams.twin(|twin| twin.recent_quantile_ms(1.0)).flatten().unwrap_or(0.0);
     let Some(twin_before) = streams.twin(|twin| Before::of(twin, before.at_ms)) else { return Ok(None) };
     let Some(first) = first else { return Err("The stream has no place yet.".to_owned()) };
@@ -96,7 +96,7 @@ pub(super) async fn run(
                 return Err("The lab's channel is closed, so the server can't be told.".to_owned());
             }
             say("broken");
-            // A drop takes no time, but the page must have noticed before it can be called recovered.
+            // A cut takes no time, but the page must have noticed it before it can be called recovered.
             timer::sleep(ms.max(300.0)).await;
         }
         Breakage::Offline => {
@@ -119,7 +119,7 @@ pub(super) async fn run(
     }
     say("recovering");
     let over_ms = now_ms();
-    // Recovered is who has an event that was published after it was over.
+    // A stream has recovered once it has an event that was published after the breakage was over.
     let newest = move || {
         streams.drain();
         let mine = streams.lane(technique, |lane| lane.newest_ms).flatten()?;
@@ -131,7 +131,7 @@ pub(super) async fn run(
     let Some(log) = delivery::lab::log(&topic, first).await else {
         return Err("The log can't be read, so nothing can be counted.".to_owned());
     };
-    // What is newer than what both have may still be on its way.
+    // Events newer than the newest that both streams have may still be on their way.
     let during = log.iter().filter(|(_, at_ms)| *at_ms >= before.at_ms && *at_ms <= end_ms);
     let offsets: Vec<u64> = during.map(|(offset, _)| *offset).collect();
     let judged = |usual_ms| streams.twin(|twin| twin_before.outcome(twin, &offsets, usual_ms));
@@ -143,12 +143,12 @@ pub(super) async fn run(
     Ok(Some(Result { breakage, ms: lasted_ms, guess: Effect::Unnoticed, mine, twin }))
 }
 
-/// Marks a time of the page's own making in the diagram.
+/// Marks a span of time in the diagram in which the page itself broke the stream.
 fn note(lab: Lab, technique: Technique, from_ms: f64, until_ms: f64, name: &'static str) {
     lab.note(technique, Shade { from_ms, until_ms, name });
 }
 
-/// Looks until it is so; false if it is not so in time.
+/// Waits until `is_so` holds; returns false if it does not in time.
 async fn until(within_ms: f64, is_so: impl Fn() -> bool) -> bool {
     let end_ms = clock::now_ms() + within_ms;
     while !is_so() {

@@ -1,5 +1,6 @@
-//! A path that does not carry the best technique: the reader falls back to one that it does, and climbs again when the
-//! path is mended. The path is a bad proxy, alone or behind each of the real ones, or a real one as it is first set up.
+//! A path that does not carry the best technique: the reader falls back to one that the path carries, and climbs again
+//! when the path is repaired. The path is a bad proxy, alone or behind each of the real ones, or a real proxy as it is
+//! first set up.
 
 use anyhow::Context as _;
 use fourways_e2e::{Fault, Kind, Meddler, Proxy, Server, run};
@@ -7,16 +8,16 @@ use serde_json::json;
 
 use super::{Reader, publish};
 
-/// Where the reader is.
+/// Environment in which the reader runs.
 #[derive(Clone, Copy, Debug)]
 enum From {
     Page,
     Node,
-    /// A page, by TLS and HTTP/2 through this one, which has the bad proxy behind it.
+    /// A page that connects by TLS and HTTP/2 through this proxy, which has the bad one behind it.
     PageBehind(Kind),
 }
 
-/// The bad ways, and where each leads.
+/// Faults of the path, and the technique that each leads to.
 const WAYS: [(Fault, &str); 3] =
     [(Fault::BlocksUpgrades, "sse"), (Fault::CutsUpgraded, "sse"), (Fault::BuffersStreams, "long_poll")];
 
@@ -99,7 +100,8 @@ fn a_page_behind_haproxy_falls_back_and_climbs() {
     run(async || every_way(From::PageBehind(Kind::Haproxy)).await);
 }
 
-/// nginx with nothing but `proxy_pass`, told to buffer whatever the answer asks for: it drops `Upgrade` and holds streams back.
+/// nginx with nothing but `proxy_pass`, set to buffer whatever the answer asks for: it removes `Upgrade` and holds
+/// streams back.
 #[test]
 fn nginx_as_it_is_first_set_up_leaves_long_polls() {
     run(async || {

@@ -1,4 +1,5 @@
-//! `client.js`, as the server gives it out, in Chromium and in Node: each event once and in order, whatever the path does.
+//! `client.js`, as the server hands it out, in Chromium and in Node: each event once and in order, whatever the path
+//! does.
 
 mod fallback;
 mod model;
@@ -17,7 +18,8 @@ use anyhow::Context as _;
 use fourways_e2e::{Browser, DEADLINE, Server};
 use serde_json::{Value, json};
 
-/// Keeps what came in `seen` and `states`. `CLIENT`, `SERVER` and `OPTIONS` are filled in.
+/// Script that reads, and keeps the events in `seen` and the states in `states`. `CLIENT`, `SERVER` and `OPTIONS` are
+/// replaced.
 const READ: &str = "
     globalThis.seen = [];
     globalThis.states = [];
@@ -36,14 +38,14 @@ fn script(client: &str, server: &str, options: &Value) -> String {
         .replace("OPTIONS", &options.to_string())
 }
 
-/// Someone who reads by `client.js`.
+/// A reader that uses `client.js`.
 enum Reader {
     Page(Browser),
     Node { child: Child, told: Arc<Mutex<Value>> },
 }
 
 impl Reader {
-    /// In a page of that very address.
+    /// Starts a reader in a page of that very address.
     async fn page(url: &str, options: &Value) -> anyhow::Result<Self> {
         let browser = Browser::open(url, 1000).await?;
         browser.go("/nowhere").await?;
@@ -51,7 +53,7 @@ impl Reader {
         Ok(Self::Page(browser))
     }
 
-    /// In a process of its own, whose Node has no `WebSocket` but that of the `ws` package.
+    /// Starts a reader in a process of its own, whose Node has no `WebSocket` but that of the `ws` package.
     async fn node(url: &str, options: &Value) -> anyhow::Result<Self> {
         let client = reqwest::get(format!("{url}/client.js")).await?.error_for_status()?.text().await?;
         let script = [
@@ -59,7 +61,7 @@ impl Reader {
             &script("process.env.CLIENT", url, options),
             "setInterval(() => console.log(JSON.stringify({ seen, states })), 50);",
         ];
-        // Modules don't look into NODE_PATH, `require` does.
+        // Modules don't look into `NODE_PATH`; `require` does.
         let mut child = Command::new("node")
             .args(["--input-type=module", "-e", &script.concat()])
             .env("CLIENT", format!("data:text/javascript,{}", percent(&client)))
@@ -69,7 +71,7 @@ impl Reader {
         let lines = BufReader::new(child.stdout.take().context("no standard output")?).lines();
         let told = Arc::new(Mutex::new(json!({ "seen": [], "states": [] })));
         let newest = Arc::clone(&told);
-        // Ends with the process.
+        // The thread ends with the process.
         std::thread::spawn(move || {
             for line in lines.map_while(Result::ok) {
                 if let Ok(line) = serde_json::from_str(&line) {
@@ -87,7 +89,7 @@ impl Reader {
         }
     }
 
-    /// Waits until its last state begins like this, or it has seen that number.
+    /// Waits until `wanted` accepts the events that were seen and the last state.
     async fn until(&self, wanted: impl Fn(&[i64], &str) -> bool) -> anyhow::Result<()> {
         let began = Instant::now();
         loop {
@@ -103,7 +105,7 @@ impl Reader {
         }
     }
 
-    /// Each number once and in order.
+    /// Waits for the number `last`, and checks that each number came once and in order.
     async fn has_seen_to(&self, last: i64) -> anyhow::Result<()> {
         self.until(|seen, _| seen.last() == Some(&last)).await?;
         let told = self.told().await?;
@@ -124,7 +126,7 @@ impl Reader {
     }
 }
 
-/// In the page that the browser has open.
+/// Starts a reader in the page that the browser has open.
 async fn begin(browser: &Browser, url: &str, options: &Value) -> anyhow::Result<()> {
     let script = script("'/client.js'", url, options);
     browser.ask(&format!("return (async () => {{ {script} }})();"), &[]).await?;

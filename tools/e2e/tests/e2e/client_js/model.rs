@@ -1,4 +1,5 @@
-//! `client.js` in a world where everything goes wrong (`client-js/tests/`): in Node, on a clock of its own, without a browser.
+//! `client.js` in a simulated world where everything goes wrong (`client-js/tests/`): in Node, on a clock of its own,
+//! without a browser.
 
 use std::{collections::BTreeMap, process::Command, time::Duration};
 
@@ -6,7 +7,7 @@ use anyhow::Context as _;
 use fourways_shared::Advice;
 use serde_json::json;
 
-/// Steps of the model; a million take half a minute.
+/// Number of steps of the model; a million take half a minute.
 const STEPS: &str = "300000";
 
 fn run(script: &str, arguments: &[&str]) -> anyhow::Result<()> {
@@ -28,12 +29,12 @@ fn what_is_asked_of_nothing_and_why_it_waits_is_said() {
     run("edges.mjs", &[]).unwrap();
 }
 
-/// The rules of trying again stand once, in `Advice`.
+/// The rules for retrying stand once, in `Advice`; this holds `client.js` to them.
 #[test]
 fn it_tries_again_and_stops_as_all_clients_do() {
     let word = |advice| if advice == Advice::Stop { "stop" } else { "retry" };
     let statuses: BTreeMap<u16, &str> = (200..600)
-        // A body can't be without one.
+        // A response with the status 205 can't be made with a body.
         .filter(|status| *status != 205)
         .map(|status| (status, word(Advice::of_status(status, Some(Duration::ZERO)))))
         .collect();

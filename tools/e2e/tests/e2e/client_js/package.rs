@@ -1,11 +1,11 @@
-//! The package that `npm pack` makes of `client-js/`, as somebody installs it.
+//! The package that `npm pack` makes of `client-js/`, as a user installs it.
 
 use std::{path::Path, process::Command};
 
 use anyhow::Context as _;
 use fourways_e2e::{Server, run};
 
-/// Reads and publishes by each technique from an installed package, and ends by itself.
+/// Program that reads and publishes by each technique from an installed package, and ends by itself.
 const USE: &str = "
     import { publish, subscribe } from 'fourways-client';
     globalThis.WebSocket ??= (await import('node:module')).createRequire('/')('ws').WebSocket;
@@ -37,7 +37,7 @@ fn a_package_is_made_installed_and_used() {
     run(async || {
         let server = Server::start()?;
         let folder = tempfile::tempdir()?;
-        // Packing puts the licences beside the sources for a moment: not in the repository's own folder.
+        // Packing puts the licences beside the sources for a moment, so it is not done in the repository's own folder.
         let sources = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
         let own = folder.path().join("repository/client-js");
         std::fs::create_dir_all(&own)?;

@@ -1,4 +1,4 @@
-//! A kill of the server and a death of the connection: the reader goes on where it was.
+//! A killed server and a dead connection: the reader resumes where it was.
 
 use anyhow::Context as _;
 use fourways_e2e::{Fault, Meddler, Server, run};
@@ -6,7 +6,7 @@ use serde_json::json;
 
 use super::{Reader, publish};
 
-/// Goes on after the server was killed and came back.
+/// Checks that a reader resumes after the server was killed and started again.
 async fn resumes(technique: &str, in_page: bool) -> anyhow::Result<()> {
     let folder = tempfile::tempdir()?;
     let server = Server::on_disk(folder.path())?;
@@ -25,7 +25,8 @@ async fn resumes(technique: &str, in_page: bool) -> anyhow::Result<()> {
     reader.end().await
 }
 
-/// A connection that is dead and not closed is found by its heartbeats, and what it missed comes by another.
+/// Checks that a connection that is dead and not closed is found by its heartbeats, and that the missed events come
+/// over another one.
 async fn outlives_a_death(technique: &str, in_page: bool) -> anyhow::Result<()> {
     let server = Server::with(&["--heartbeat", "1s"])?;
     let path = Meddler::before(&server.address, Fault::Dies)?;
@@ -74,7 +75,7 @@ fn every_technique_resumes_over_a_kill_in_node() {
     });
 }
 
-/// A thousand events a second are more than an answer of a poll holds in the time between two of them.
+/// A thousand events a second are more than one answer holds of the time between two polls.
 #[test]
 fn short_polling_keeps_up_with_a_thousand_events_a_second() {
     run(async || {

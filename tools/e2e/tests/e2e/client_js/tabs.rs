@@ -8,7 +8,7 @@ use thirtyfour::WindowHandle;
 use super::{begin, publish};
 use crate::operate::{SECRET, token};
 
-/// How many subscriptions there are by a technique, to patterns too.
+/// Returns the number of open subscriptions by a technique, those to patterns included.
 async fn open(server: &Server, technique: &str) -> anyhow::Result<u64> {
     let text = reqwest::get(format!("{}/metrics", server.url())).await?.text().await?;
     let name = format!("fourways_open_subscriptions{{technique=\"{technique}\"}} ");
@@ -16,8 +16,8 @@ async fn open(server: &Server, technique: &str) -> anyhow::Result<u64> {
     Ok(value.context("no such metric")?.parse()?)
 }
 
-/// More tabs than a browser opens connections to a server on HTTP/1.1: all stay fresh by one stream, and when the tab that
-/// holds it goes, another takes over and nothing is missed.
+/// More tabs than a browser opens connections to a server over HTTP/1.1: all stay fresh by one stream, and when the tab
+/// that holds it goes, another takes over and nothing is missed.
 #[test]
 fn ten_tabs_share_one_stream_and_hand_it_over() {
     run(async || {
@@ -43,7 +43,7 @@ fn ten_tabs_share_one_stream_and_hand_it_over() {
             browser.driver.switch_to_window(tab.clone()).await?;
             browser.ask_when("return seen;", &[], |said| *said == all(20)).await?;
         }
-        // The first holds the stream; it closes while events come.
+        // The first tab holds the stream, and is closed while events come.
         browser.driver.switch_to_window(tabs[0].clone()).await?;
         publish(&server, 21..=25).await?;
         browser.driver.close_window().await?;
@@ -53,7 +53,7 @@ fn ten_tabs_share_one_stream_and_hand_it_over() {
             browser.ask_when("return seen;", &[], |said| *said == all(40)).await?;
         }
         anyhow::ensure!(open(&server, "sse").await? == 1, "one stream for those that are left");
-        // One that comes late and asks for everything gets what the others had.
+        // A tab that comes late and asks for everything gets the events that the others had.
         browser.go("/nowhere").await?;
         begin(&browser, &server.url(), &json!({ "techniques": ["sse"], "after": "earliest" })).await?;
         browser.ask_when("return seen;", &[], |said| *said == all(40)).await?;
@@ -63,7 +63,7 @@ fn ten_tabs_share_one_stream_and_hand_it_over() {
     });
 }
 
-/// So many tabs of one window that read, one after the other, each as its options say.
+/// Opens one tab per set of options in the browser's window, one after the other, with a reader in each.
 async fn tabs(browser: &Browser, server: &Server, options: &[Value]) -> anyhow::Result<Vec<WindowHandle>> {
     let mut tabs = vec![browser.driver.window().await?];
     for _ in 1..options.len() {
@@ -87,8 +87,8 @@ async fn have_seen(browser: &Browser, tabs: &[WindowHandle], last: i64) -> anyho
     Ok(())
 }
 
-/// The first tab holds the stream. Frozen as a breakpoint or a dialog freezes it, or gone to another page and kept for the way back,
-/// it keeps no other from anything, and has everything when it is there again.
+/// The first tab holds the stream. While it is frozen, as by a breakpoint or a dialog, or shows another page and is
+/// kept for the way back, it holds no other tab up; and it has everything when it is there again.
 #[test]
 fn a_leading_tab_that_is_frozen_or_shows_another_page_holds_up_nobody() {
     run(async || {
@@ -106,7 +106,7 @@ fn a_leading_tab_that_is_frozen_or_shows_another_page_holds_up_nobody() {
         browser.driver.switch_to_window(tabs[0].clone()).await?;
         browser.driver.cdp().send_raw("Page.setWebLifecycleState", json!({ "state": "active" })).await?;
         have_seen(&browser, &tabs, 10).await?;
-        // Whoever leads now: each in turn shows another page.
+        // Each tab in turn shows another page, whichever leads now.
         for (at, tab) in tabs.iter().enumerate() {
             let before = 10 + 10 * i64::try_from(at)?;
             browser.driver.switch_to_window(tab.clone()).await?;
@@ -117,7 +117,7 @@ fn a_leading_tab_that_is_frozen_or_shows_another_page_holds_up_nobody() {
             browser.driver.switch_to_window(tab.clone()).await?;
             browser.driver.back().await?;
             if browser.ask("return typeof seen;", &[]).await? == json!("undefined") {
-                // The page was not kept: it begins anew, with everything.
+                // The page was not kept, so its reader begins anew, with everything.
                 browser.go("/nowhere").await?;
                 begin(&browser, &server.url(), &json!({ "after": "earliest" })).await?;
             }
@@ -127,7 +127,8 @@ fn a_leading_tab_that_is_frozen_or_shows_another_page_holds_up_nobody() {
     });
 }
 
-/// A tab hears what its own token grants, and one that is refused is told so and leaves the others their stream.
+/// A tab gets the events that its own token grants; a tab that is refused is told so, and leaves the others their
+/// stream.
 #[test]
 fn tabs_share_a_stream_only_with_those_who_may_hear_the_same() {
     run(async || {
@@ -142,7 +143,7 @@ fn tabs_share_a_stream_only_with_those_who_may_hear_the_same() {
         let (ada, bob, eve) = (of("ada", &["js.*"]), of("bob", &["js.*"]), of("eve", &["chat.*"]));
         let browser = Browser::with_tabs(&server.url(), 1000).await?;
         let of = |token: &str| json!({ "techniques": ["websocket"], "token": token });
-        // The one that may not comes first.
+        // The tab without the right comes first.
         let all = tabs(&browser, &server, &[of(&eve), of(&ada), of(&bob), of(&ada)]).await?;
         browser.driver.switch_to_window(all[0].clone()).await?;
         let told = browser.ask_when("return states;", &[], |said| said.to_string().contains("error")).await?;

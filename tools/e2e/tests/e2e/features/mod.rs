@@ -1,6 +1,7 @@
 //! The use cases between browsers, by each technique, through a restart of the server.
 //!
-//! `talk` is what several people do together, `shop` what one visitor has done for it, `watch` what is only looked at.
+//! `talk` has the use cases of several people together, `shop` those that serve one visitor, `watch` those that are
+//! only looked at.
 
 mod shop;
 mod talk;
@@ -12,7 +13,7 @@ use serde_json::{Value, json};
 
 pub(crate) const TECHNIQUES: [&str; 4] = ["short-polling", "long-polling", "sse", "websocket"];
 
-/// What the elements of a list say, one by one.
+/// Script that returns the texts of all elements that a selector finds.
 pub(crate) const LIST: &str =
     "return [...document.querySelectorAll(arguments[0])].map(element => element.textContent.trim());";
 
@@ -28,13 +29,13 @@ pub(crate) async fn list_when(
     Ok(texts(&said))
 }
 
-/// The stream is open, or between two polls.
+/// Waits until the stream is open, or between two polls.
 pub(crate) async fn is_open(browser: &Browser) -> anyhow::Result<()> {
     browser.text_when(".demo [data-testid=link]", |text| matches!(text, "open" | "between polls")).await?;
     Ok(())
 }
 
-/// A log on disk, and servers on it, one after the other, at the same address.
+/// A log on disk, with servers on it, one after the other, at the same address.
 pub(crate) struct Restarted {
     folder: tempfile::TempDir,
     server: Option<Server>,
@@ -64,7 +65,7 @@ impl Restarted {
     }
 }
 
-/// Everything that was published on the topics of this filter.
+/// Returns the data of the events on the topics of a filter, up to a thousand.
 pub(crate) async fn published(log: &Restarted, filter: &str) -> anyhow::Result<Vec<Value>> {
     let url = format!("{}/v1/events?topic={filter}&after=earliest&limit=1000", log.url());
     let body: Value = serde_json::from_str(&reqwest::get(url).await?.error_for_status()?.text().await?)?;

@@ -1,11 +1,11 @@
-//! What is done for one visitor: orders, notices, files, trades.
+//! Use cases that serve one visitor: orders, notices, files, trades.
 
 use fourways_e2e::{Browser, DEADLINE, Fault, Meddler, Server, run};
 use serde_json::json;
 
 use super::{LIST, Restarted, TECHNIQUES, is_open, list_when, published};
 
-/// Notes each toast as it pops up.
+/// Script that records each toast as it pops up.
 const WATCH_TOASTS: &str = "
     window.toasts = [];
     new MutationObserver(changes => {
@@ -37,7 +37,7 @@ fn an_order_is_told_on_all_pages_of_its_visitor_and_on_no_other() {
             }
             ada.click("[data-testid=buy-umbrella]").await?;
             list_when(&ada, ".order", |orders| orders.len() == at + 1).await?;
-            // It goes on with the next server, each step once.
+            // The order moves on with the next server, each step once.
             log.kill()?;
             log.again()?;
             let told = json!(["Your umbrella was shipped", "Your umbrella was delivered"]);
@@ -50,14 +50,14 @@ fn an_order_is_told_on_all_pages_of_its_visitor_and_on_no_other() {
             let others = ben.ask(LIST, &[json!("[data-testid=toasts] li, .order")]).await?;
             anyhow::ensure!(others == json!([]), "{technique}: another visitor was told {others}");
         }
-        // What happened while the page was away is told when it returns, and not again.
+        // Steps that happened while the page was away are shown when it returns, and not again.
         ada.driver.close_window().await?;
         ada.driver.switch_to_window(first).await?;
         is_open(&ada).await?;
         ada.click("[data-testid=buy-kettle]").await?;
         list_when(&ada, ".order", |orders| orders.len() == 5).await?;
         ada.go("/use-cases").await?;
-        // By the server's own word: nobody's page is there to say so.
+        // Taken from the server's log: no page is there to show it.
         let began = std::time::Instant::now();
         let is_delivered = |said: &serde_json::Value| said["item"] == "kettle" && said["step"] == "delivered";
         while !published(&log, "feature.orders.*").await?.iter().any(is_delivered) {
@@ -76,7 +76,7 @@ fn an_order_is_told_on_all_pages_of_its_visitor_and_on_no_other() {
     });
 }
 
-/// Windows that were opened at the same moment have each made an id: the one that is kept in the end counts for all.
+/// Windows that are opened at the same moment make an id each; the one that is stored in the end counts for all.
 #[test]
 fn a_window_becomes_the_visitor_that_another_window_has_kept() {
     run(async || {
@@ -128,7 +128,7 @@ fn the_unread_count_is_the_same_in_every_tab_and_over_a_restart() {
             ada.driver.switch_to_window(first.clone()).await?;
             ada.text_when("[data-testid=unread]", |text| text == "0").await?;
         }
-        // An order of the same visitor is noticed too, and what came while nobody looked is there.
+        // An order of the same visitor makes notices too, and those that came while nobody looked are there.
         ada.go("/use-cases/order-shipped").await?;
         ada.click("[data-testid=buy-kettle]").await?;
         list_when(&ada, ".order .done", |steps| steps.len() == 4).await?;
@@ -173,14 +173,14 @@ fn a_file_is_worked_on_over_a_reload_and_a_restart_and_can_be_cancelled() {
             ada.driver.refresh().await.ok();
             log.again()?;
             ada.go(&format!("/use-cases/progress?by={technique}")).await?;
-            // As sha256sum says of it.
+            // The hash that `sha256sum` gives for this text.
             ada.text_when("[data-testid=sha]", |sha| sha == SHA).await?;
             ada.text_when("[data-testid=found]", |text| text.contains("120,000, 20,000")).await?;
         }
         ada.choose_file("[data-testid=file]", &text.repeat(30)).await?;
         ada.click("[data-testid=cancel]").await?;
         ada.text_when("[data-testid=log]", |text| text.contains("cancelled")).await?;
-        // Another window's job is not this one's, and each has its own after a reload.
+        // Each window has its own job, after a reload too.
         let first = ada.driver.window().await?;
         let second = ada.driver.new_tab().await?;
         ada.driver.switch_to_window(second).await?;
@@ -206,7 +206,7 @@ fn an_order_to_trade_is_filled_once() {
         for (at, technique) in TECHNIQUES.into_iter().enumerate() {
             ada.go(&format!("/use-cases/trading?by={technique}")).await?;
             ada.text_when("[data-testid=price-ibm]", |price| price.contains('.')).await?;
-            // One that waits, and one that the market is at already.
+            // One order that waits, and one that the market fills at once.
             for limit in ["1.00", "900.00"] {
                 let field = ada.find("[data-testid=limit]").await?;
                 field.clear().await?;

@@ -1,4 +1,4 @@
-//! What several people do together: talk, point, write.
+//! Use cases of several people together: talking, pointing, writing.
 
 use fourways_e2e::{Browser, DEADLINE, run};
 
@@ -18,7 +18,7 @@ async fn chats(technique: &str) -> anyhow::Result<()> {
     ben.go(&page).await?;
     let messages = "[data-testid=messages] li p";
     list_when(&ben, messages, |said| said == ["before anybody came"]).await?;
-    // Both are here, and each sees the other write.
+    // Both are here, and each sees the other type.
     for browser in [&ada, &ben] {
         list_when(browser, "[data-testid=people] li", |names| names.len() == 2).await?;
     }
@@ -26,7 +26,7 @@ async fn chats(technique: &str) -> anyhow::Result<()> {
     ada.text_when("[data-testid=typing]", |text| text.contains("is typing")).await?;
     ben.click("[data-testid=say]").await?;
     list_when(&ada, messages, |said| said.len() == 2).await?;
-    // The server dies; what is said now waits, and is sent once.
+    // The server is killed; messages sent now wait, and are published once.
     log.kill()?;
     say(&ada, "said to nobody").await?;
     say(&ada, "and again").await?;
@@ -96,7 +96,7 @@ fn a_chat_loses_and_doubles_nothing_by_websocket() {
     run(async || chats("websocket").await);
 }
 
-/// Moves the pointer over the field, to where the ball lies.
+/// Script that moves the pointer over the field, onto the ball.
 const CATCH: &str = "
     const field = document.querySelector('[data-testid=field]'), box = field.getBoundingClientRect();
     const ball = n => [0.754877666246693, 0.569840290998053].map(step => 0.08 + 0.84 * ((n * step) % 1));
@@ -147,7 +147,7 @@ fn pointers_are_seen_by_the_others_and_a_ball_is_caught_once() {
     });
 }
 
-/// So many random edits of the text, as if they were typed.
+/// Script that makes the given number of random edits of the text, as if they were typed.
 const SCRIBBLE: &str = "
     const area = document.querySelector('[data-testid=paper]'), done = arguments[arguments.length - 1];
     let left = arguments[0];
@@ -177,7 +177,7 @@ async fn write_together(technique: &str, edits: u32) -> anyhow::Result<()> {
         one.and(other).map(drop)
     };
     scribble(edits).await?;
-    // Both go on while there is no server.
+    // Both go on writing while there is no server.
     log.kill()?;
     scribble(edits).await?;
     log.again()?;
@@ -186,7 +186,7 @@ async fn write_together(technique: &str, edits: u32) -> anyhow::Result<()> {
         browser.text_when("[data-testid=sent]", |sent| !sent.contains("waiting")).await?;
     }
     let text = ada.ask(PAPER, &[]).await?;
-    // The last edits are still on their way down.
+    // The last edits may still be on their way to the pages.
     let mut text = text;
     let began = std::time::Instant::now();
     while ben.ask(PAPER, &[]).await? != text || ada.ask(PAPER, &[]).await? != text {
@@ -195,7 +195,7 @@ async fn write_together(technique: &str, edits: u32) -> anyhow::Result<()> {
         text = ada.ask(PAPER, &[]).await?;
     }
     anyhow::ensure!(text.as_str().is_some_and(|text| text.len() > 20), "{technique}: {text}");
-    // Whoever comes now reads the same.
+    // A writer who comes now reads the same text.
     let late = Browser::open(&log.url(), 1440).await?;
     late.go(&format!("/use-cases/editing?by={technique}")).await?;
     late.find("[data-testid=paper]").await?;

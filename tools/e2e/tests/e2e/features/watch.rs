@@ -1,4 +1,4 @@
-//! What is only looked at: a match, a dashboard, the page itself.
+//! Use cases that are only looked at, a match and a dashboard; and the page of a use case itself.
 
 use fourways_e2e::{Browser, run};
 
@@ -24,7 +24,7 @@ fn whoever_comes_late_or_after_a_restart_sees_the_same_score() {
             }
             log.kill()?;
             log.again()?;
-            // Who is there is told what follows, who comes only now what was.
+            // A page that has stayed gets the changes that follow; one that is opened only now gets the state.
             ben.go(&format!("/use-cases/live-score?by={technique}")).await?;
             ben.text_when(".board", |board| board.contains("Argentina")).await?;
             ben.text_when("[data-testid=score]", |score| score == "3 : 3").await?;
@@ -39,7 +39,7 @@ fn whoever_comes_late_or_after_a_restart_sees_the_same_score() {
     });
 }
 
-/// Of how many lines a chart is made.
+/// Script that counts the lines of which a chart is made, plus one.
 const PIECES: &str = "return document.querySelector('.tile path').getAttribute('d').split('M').length;";
 
 #[test]
@@ -56,7 +56,7 @@ fn the_dashboard_shows_this_host_by_each_technique_and_a_gap_where_there_was_no_
                 .await?;
             }
             ada.choose("Figures a second", "10").await?;
-            // What a poll skips is a gap: then each figure stands alone.
+            // Figures that a poll skips leave a gap: then each figure stands alone.
             let points =
                 "return document.querySelector('.tile path').getAttribute('d').split(/[ML]/).length;";
             ada.ask_when(points, &[], |count| count.as_u64() > Some(3)).await?;

@@ -1,7 +1,8 @@
-//! Event streams as other people's libraries read them: each event once and in order, through a kill, a restart and a drain.
+//! Event streams as third-party libraries read them: each event once and in order, through a kill, a restart and a
+//! drain.
 //!
-//! `cargo xtask libraries` builds the readers in `tools/e2e/libraries/`, as far as their languages are on the machine; without it these tests
-//! say that they were skipped.
+//! `cargo xtask libraries` builds the readers in `tools/e2e/libraries/`, as far as their languages are installed;
+//! without it these tests report that they were skipped.
 
 mod vite;
 
@@ -16,7 +17,7 @@ use std::{
 use anyhow::{Context as _, ensure};
 use fourways_e2e::{DEADLINE, Server, run};
 
-/// A reader that prints what it has.
+/// A reader that prints the number of each event.
 struct Reader {
     child: Child,
     seen: Arc<Mutex<Vec<i64>>>,
@@ -24,7 +25,7 @@ struct Reader {
 
 impl Drop for Reader {
     fn drop(&mut self) {
-        // Gone already is what is wanted.
+        // A process that is gone already is no error.
         drop(self.child.kill());
         drop(self.child.wait());
     }
@@ -40,7 +41,7 @@ impl Reader {
         let lines = BufReader::new(child.stdout.take().context("no standard output")?).lines();
         let seen = Arc::new(Mutex::new(Vec::new()));
         let newest = Arc::clone(&seen);
-        // Ends with the process.
+        // The thread ends with the process.
         std::thread::spawn(move || {
             for line in lines.map_while(Result::ok) {
                 newest.lock().unwrap().push(line.trim().parse().unwrap_or(-1));
@@ -49,7 +50,7 @@ impl Reader {
         Ok(Self { child, seen })
     }
 
-    /// All up to this one, each once and in order.
+    /// Waits for the number `last`, and checks that each number came once and in order.
     async fn has_seen(&mut self, last: i64) -> anyhow::Result<()> {
         let began = Instant::now();
         loop {
@@ -65,7 +66,7 @@ impl Reader {
     }
 }
 
-/// Where it is; says so if it is not.
+/// Returns the folder of a library that was built; reports a skipped test if it was not.
 fn built(library: &str) -> Option<PathBuf> {
     let folder = std::env::var_os("FOURWAYS_LIBRARIES").map(|folder| PathBuf::from(folder).join(library));
     let built = folder.filter(|folder| folder.join("built").is_file());
@@ -76,7 +77,8 @@ fn built(library: &str) -> Option<PathBuf> {
     built
 }
 
-/// `command` is run in the library's folder; `query` is what its readers add to the address.
+/// Has a library read through a kill and drains. `command` is run in the library's folder; `query` is what its readers
+/// add to the address.
 fn reads(library: &str, command: &[&str], query: &str) {
     let Some(folder) = built(library) else { return };
     run(async || {
@@ -95,7 +97,7 @@ fn reads(library: &str, command: &[&str], query: &str) {
                 server.publish("a", format!("{{\"n\":{number}}}")).await?;
             }
             reader.has_seen(10 * round + 10).await.with_context(|| format!("round {round}"))?;
-            // Quiet, but for heartbeats.
+            // Quiet, except for heartbeats.
             tokio::time::sleep(Duration::from_millis(2500)).await;
             reader.has_seen(10 * round + 10).await.context("after heartbeats alone")?;
             let at = if round == 0 { server.kill() } else { server.drain()? };
@@ -120,7 +122,7 @@ fn launchdarkly_eventsource_of_go() {
     reads("go-launchdarkly", &["./client"], "");
 }
 
-/// It takes a comment for a message of nothing: all its heartbeats are events.
+/// This library takes a comment for an empty message, so all its heartbeats are events.
 #[test]
 fn r3labs_sse_of_go() {
     reads("go-r3labs", &["./client"], "&heartbeat=event");

@@ -13,18 +13,18 @@ use serde_json::json;
 
 use super::built;
 
-/// What gives out the built page; ends when dropped.
+/// The process that serves the built page; ends when dropped.
 struct Preview(Child);
 
 impl Drop for Preview {
     fn drop(&mut self) {
-        // Gone already is what is wanted.
+        // A process that is gone already is no error.
         drop(self.0.kill());
         drop(self.0.wait());
     }
 }
 
-/// The hook as the guide has it.
+/// Returns the code of the hook from the guide.
 fn hook() -> anyhow::Result<String> {
     let guide = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/client.md");
     let guide = std::fs::read_to_string(guide)?;
@@ -68,7 +68,7 @@ fn the_hook_of_the_guide_in_a_page_that_vite_built() {
         let address = reqwest::Url::parse_with_params(&page, [("options", options)])?;
         browser.go(&address.as_str()[page.len()..]).await?;
         browser.text_when("#state", |state| state.starts_with("open")).await?;
-        // StrictMode mounts everything twice: the first of them is closed.
+        // StrictMode mounts everything twice; the first subscription of each is closed.
         for number in 1..=4 {
             server.publish("react.a", number.to_string()).await?;
         }

@@ -1,4 +1,4 @@
-//! The wire as files: whole, of the size that the page shows, and without what is the page's alone.
+//! The wire as files: complete, of the size that the page shows, and without the secrets of the page.
 
 use std::{
     fs,
@@ -12,19 +12,19 @@ use serde_json::{Value, json};
 
 use super::{COUNT, MATCHING, flow};
 
-/// What the page says that it cost, and who counted.
+/// Script that returns the bytes that the page shows, and the words on who counted them.
 const BYTES: &str = "
     const stats = [...document.querySelectorAll('.stat')];
     const stat = stats.find(stat => stat.textContent.startsWith('Bytes ↓'));
     return [stat.querySelector('dt').textContent, stat.querySelector('dd').textContent];";
-/// Keeps the addresses of the page's sockets.
+/// Script that keeps the addresses of the page's sockets.
 const KEEP_ADDRESSES: &str = "
     const Real = WebSocket;
     window.opened = [];
     window.WebSocket = class extends Real {
         constructor(...given) { super(...given); opened.push(String(given[0])); }
     };";
-/// The page's own id, which is in the address of its channel to the server.
+/// Script that returns the page's own id, which is in the address of its channel to the server.
 const LAB_ID: &str =
     "return opened.map(address => /[?&]lab=([a-z2-9]{16})/.exec(address)?.[1]).find(id => id)";
 
@@ -58,7 +58,7 @@ fn take_along(at: usize) {
         let allowed = json!({ "behavior": "allow", "downloadPath": folder.0 });
         browser.driver.cdp().send_raw("Browser.setDownloadBehavior", allowed).await?;
         flow(&browser, path, 60).await?;
-        // Nothing comes any more, so that page and files speak of the same.
+        // The stream is closed, so that page and files speak of the same units.
         browser.click("[data-testid=close]").await?;
         let began = Instant::now();
         let (har, ndjson, lines, delivered) = loop {
@@ -74,7 +74,7 @@ fn take_along(at: usize) {
             if is_said(&said, down, up) {
                 break (har, ndjson, lines, delivered);
             }
-            // On a busy machine the server may count the last answer after the files were taken.
+            // On a busy machine the server may count the last answer after the files were saved.
             ensure!(
                 began.elapsed() < DEADLINE,
                 "the file has {down} B down and {up} B up, the page says {said}"
@@ -93,14 +93,14 @@ fn take_along(at: usize) {
     });
 }
 
-/// The bytes of one direction in the file.
+/// Returns the sum of the bytes of one direction in the file.
 fn sum(lines: &[Value], direction: &str) -> f64 {
     let bytes = lines.iter().filter(|line| line["direction"] == direction).map(|line| &line["bytes"]);
     let bytes = bytes.flat_map(|bytes| ["headers", "framing", "payload"].map(|part| &bytes[part]));
     bytes.filter_map(Value::as_f64).sum()
 }
 
-/// Whether the page says these, to the hundredth, and that the server has counted them.
+/// True if the page shows these bytes, to within one per cent, and says that the server has counted them.
 fn is_said(said: &Value, down: f64, up: f64) -> bool {
     let near = |figure: Option<f64>, sum: f64| figure.is_some_and(|f| (f - sum).abs() <= sum / 100.0);
     let figures = said[1].as_str().and_then(|figures| figures.split_once(" / "));
@@ -108,7 +108,7 @@ fn is_said(said: &Value, down: f64, up: f64) -> bool {
         && figures.is_some_and(|(d, u)| near(bytes_of(d), down) && near(bytes_of(u), up))
 }
 
-/// As in `6.42 kB`.
+/// Parses a size, as in `6.42 kB`, into bytes.
 fn bytes_of(text: &str) -> Option<f64> {
     let (number, unit) = text.trim().split_once(' ')?;
     let number: f64 = number.parse().ok()?;
@@ -121,7 +121,7 @@ fn bytes_of(text: &str) -> Option<f64> {
     Some(number * scale)
 }
 
-/// It has the members that HAR 1.2 requires, each of its kind.
+/// Checks that the file has the members that HAR 1.2 requires, each of its kind.
 fn is_har(har: &Value) -> anyhow::Result<()> {
     ensure!(har["log"]["version"] == "1.2", "its version is {}", har["log"]["version"]);
     for name in ["name", "version"] {
@@ -146,8 +146,8 @@ fn is_har(har: &Value) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Every request of the lines has its entry, with the status that it was answered with; and the entries carry all events
-/// that the page has had, where tools look for them.
+/// Checks that every request of the lines has its entry, with the status of its answer; and that the entries carry all
+/// events that the page has had, where tools look for them.
 fn has_all(har: &Value, technique: &str, lines: &[Value], delivered: usize) -> anyhow::Result<()> {
     let entries = har["log"]["entries"].as_array().context("no entries")?;
     let of_unit = |unit: &'static str| lines.iter().filter(move |line| line["unit"] == unit);
@@ -187,7 +187,7 @@ fn is_event(data: &Value) -> bool {
     data.is_some_and(|data| data["type"] == "event")
 }
 
-/// Where a test's browser puts what it downloads; gone with the test.
+/// The folder into which a test's browser downloads; removed with the test.
 struct Folder(PathBuf);
 
 impl Folder {
@@ -204,7 +204,7 @@ impl Folder {
         Ok(())
     }
 
-    /// The file, once it is whole: until then Chromium gives it another name.
+    /// Returns a file once it is whole: until then Chromium gives it another name.
     async fn file(&self, name: &str) -> anyhow::Result<String> {
         let began = Instant::now();
         loop {
@@ -221,7 +221,7 @@ impl Folder {
 
 impl Drop for Folder {
     fn drop(&mut self) {
-        // What can't be removed is in the system's folder for such things.
+        // A folder that can't be removed stays in the system's temporary folder.
         drop(fs::remove_dir_all(&self.0));
     }
 }

@@ -1,4 +1,4 @@
-//! What a technique's page shows while events come, and what it gives to take along.
+//! The page of a technique while events come, and the files that it exports.
 
 mod exports;
 
@@ -13,7 +13,7 @@ const STATE: &str = "[data-testid=wire-state]";
 const LIST: &str = "[aria-label='Wire records']";
 const ROW: &str = "[data-testid=wire] tr[aria-selected]";
 
-/// How many of the diagram's pixels have the technique's colour.
+/// Script that counts the pixels of the diagram that have the technique's colour.
 const COLOURED: &str = "
     const canvas = document.querySelector('[data-testid=sequence]');
     const probe = document.createElement('canvas').getContext('2d');
@@ -27,11 +27,12 @@ const COLOURED: &str = "
         if (data[at + 3] > 200 && off < 24) count += 1;
     }
     return count;";
-/// The place of the chosen row, -1 if none is.
+/// Script that returns the index of the chosen row, -1 if none is chosen.
 const CHOSEN: &str = "
     const rows = [...document.querySelectorAll('[data-testid=wire] tr[aria-selected]')];
     return rows.findIndex(row => row.getAttribute('aria-selected') === 'true');";
-/// The chosen row's figures; what the caption says of its bytes, total first; and what the parts say of theirs.
+/// Script that returns the figures of the chosen row, the bytes in its caption (total first), and the bytes of its
+/// parts.
 const ANATOMY: &str = "
     const row = document.querySelector('[data-testid=wire] tr[aria-selected=true]');
     const caption = document.querySelector('.raw .meta').textContent;
@@ -72,7 +73,7 @@ fn filter_and_search_take_parts_of_the_whole() {
         let browser = Browser::open(&server.url(), 1440).await?;
         for (technique, path) in TECHNIQUES {
             flow(&browser, path, 20).await?;
-            // What is newer than a chosen row's time is not counted, so that the parts can be added up.
+            // Units that come after a row is chosen are not counted, so that the parts can be added up.
             browser.click(ROW).await?;
             browser.text_when(STATE, |text| text.starts_with("standing still")).await?;
             let all = units(&browser).await?;
@@ -107,7 +108,7 @@ fn a_chosen_row_stands_still_and_its_bytes_add_up() {
         let browser = Browser::open(&server.url(), 1440).await?;
         for (technique, path) in TECHNIQUES {
             flow(&browser, path, 20).await?;
-            // A poll is three units, and a few polls bring the twenty.
+            // A poll is three units, and a few polls bring the twenty events.
             let is_enough =
                 |text: &str| text.split(' ').next().and_then(|n| n.parse().ok()).is_some_and(|n: u32| n > 15);
             browser.text_when("[data-testid=matching]", is_enough).await?;
@@ -172,7 +173,7 @@ fn a_stream_goes_on_by_another_technique_and_nothing_is_lost() {
     });
 }
 
-/// Opens a technique's page and has twenty events a second come, until so many have.
+/// Opens the page of a technique, has twenty events a second published, and waits until `events` have come.
 async fn flow(browser: &Browser, path: &str, events: u64) -> anyhow::Result<()> {
     browser.go(path).await?;
     browser.slide("Event rate", "20/s").await?;
@@ -180,18 +181,18 @@ async fn flow(browser: &Browser, path: &str, events: u64) -> anyhow::Result<()> 
     Ok(())
 }
 
-/// How many units the list has, once it has been counted anew.
+/// Returns the number of units in the list, once it has been counted anew.
 async fn units(browser: &Browser) -> anyhow::Result<u64> {
     let text = browser.settled(MATCHING).await?;
     units_of(&text).with_context(|| format!("{text:?} is no number of units"))
 }
 
-/// As in `12 units`.
+/// Parses a number of units, as in `12 units`.
 fn units_of(text: &str) -> Option<u64> {
     text.split(' ').next()?.parse().ok()
 }
 
-/// As in `12 in the log since the first: 0 lost, 0 twice`.
+/// Parses a journey, as in `12 in the log since the first: 0 lost, 0 twice`.
 fn journey_of(text: &str) -> Option<[u64; 3]> {
     let (published, rest) = text.split_once(" in the log since the first: ")?;
     let (lost, rest) = rest.split_once(" lost, ")?;
@@ -199,7 +200,7 @@ fn journey_of(text: &str) -> Option<[u64; 3]> {
     Some([published.parse().ok()?, lost.parse().ok()?, twice.parse().ok()?])
 }
 
-/// The panel shows the chosen row, and its parts come to what the caption says.
+/// True if the panel shows the chosen row, and its parts come to the sum in the caption.
 fn adds_up(told: &Value) -> bool {
     let sum = |list: &Value| list.as_array().map(|list| list.iter().filter_map(Value::as_u64).sum::<u64>());
     let total = told["total"].as_u64();

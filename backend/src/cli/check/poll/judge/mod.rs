@@ -1,4 +1,4 @@
-//! What the answers to polls prove. No I/O.
+//! Judges the answers to polls, without I/O.
 
 use crate::cli::check::{
     fix,
@@ -7,17 +7,17 @@ use crate::cli::check::{
     verdict::{Finding, Rule},
 };
 
-const STATUS: Rule = Rule::new("poll.status", "an answer, complete, with a status of success");
+const STATUS: Rule = Rule::new("poll.status", "a complete answer with a status of success");
 const CACHE_CONTROL: Rule =
-    Rule::new("poll.cache_control", "Cache-Control says that nobody may keep the answer (RFC 9111 5.2.2)");
+    Rule::new("poll.cache_control", "Cache-Control forbids caches to reuse the answer (RFC 9111 5.2.2)");
 const CACHED: Rule =
-    Rule::new("poll.cached", "every poll is answered by the server, not by a cache on the way");
+    Rule::new("poll.cached", "every poll is answered by the server, not by a cache on the path");
 const REVALIDATION: Rule =
-    Rule::new("poll.revalidation", "an ETag, and 304 for who has it already (RFC 9110 13.1.2, 15.4.5)");
+    Rule::new("poll.revalidation", "an ETag, and 304 for a client that has it (RFC 9110 13.1.2, 15.4.5)");
 const HOLD: Rule = Rule::new("long_poll.hold", "the path leaves a held poll open until the server answers");
 const WAKE: Rule = Rule::new("long_poll.wake", "an event ends a held poll at once");
 
-/// Whether there is something to judge.
+/// True if a poll got a complete answer, so that there is something to judge.
 pub(crate) fn is_answer(recording: &Recording) -> bool {
     matches!(recording.status(), Some(200 | 204)) && recording.body().is_complete
 }
@@ -27,7 +27,7 @@ pub(crate) fn status(recording: &Recording) -> Finding {
     let finding = match recording.status() {
         Some(status @ (200 | 204)) if is_answer(recording) => STATUS.pass(format!("{status} after {took}")),
         Some(200 | 204) => STATUS
-            .fail(format!("the answer was not whole after {took}; the connection {}", recording.end.words())),
+            .fail(format!("the answer is incomplete after {took}; the connection {}", recording.end.words())),
         Some(status) => STATUS.fail(format!("the answer is {status}")),
         None => STATUS.fail(format!("no answer within {took}; the connection {}", recording.end.words())),
     };
@@ -46,15 +46,15 @@ pub(crate) fn cache_control(recording: &Recording) -> Finding {
     let finding = if has("no-store") || has("no-cache") || (is_stale_at_once && !has("s-maxage")) {
         CACHE_CONTROL.pass(seen)
     } else if value.is_empty() {
-        // RFC 9111 4.2.2: who finds no lifetime may guess one.
-        CACHE_CONTROL.lenient("no Cache-Control, so a cache may make up a lifetime").fix(FIX)
+        // RFC 9111 4.2.2: a cache may guess the lifetime if none is given.
+        CACHE_CONTROL.lenient("no Cache-Control, so a cache may guess a lifetime").fix(FIX)
     } else {
-        CACHE_CONTROL.lenient(format!("{seen}: an answer may be kept, and be old")).fix(FIX)
+        CACHE_CONTROL.lenient(format!("{seen}: a cache may reuse an old answer")).fix(FIX)
     };
     finding.raw(recording.shown_heads())
 }
 
-/// Two answers, more than a second apart; `mark` was published between them.
+/// Judges whether a cache gave the second of two answers, more than a second apart. `mark` was published between them.
 pub(crate) fn cached(first: &Recording, second: &Recording, mark: Option<&Mark>) -> Finding {
     let raw = format!("{}\n{}", first.shown(), second.shown());
     let (Some(a), Some(b)) = (&first.head, &second.head) else {
@@ -62,7 +62,7 @@ pub(crate) fn cached(first: &Recording, second: &Recording, mark: Option<&Mark>)
     };
     if !is_answer(second) {
         return CACHED
-            .not_testable(format!("the second answer is {}, not whole or no success", b.status))
+            .not_testable(format!("the second answer is {}, incomplete or no success", b.status))
             .raw(raw);
     }
     let (old, new) = (first.body().bytes(), second.body());
@@ -71,7 +71,7 @@ pub(crate) fn cached(first: &Recording, second: &Recording, mark: Option<&Mark>)
     let finding = if let Some(sign) = sign_of_cache(b) {
         CACHED.fail(sign)
     } else if published.is_some_and(|mark| new.arrived_ms(&mark.text).is_none()) && is_same {
-        CACHED.fail("an event was published between two polls, and the second answer is the first again")
+        CACHED.fail("an event was published between two polls, but both answers are the same")
     } else if is_same && a.header("Date").is_some() && a.header("Date") == b.header("Date") {
         CACHED.fail(format!(
             "{} apart, both answers have the same body and the same Date",
@@ -80,15 +80,15 @@ pub(crate) fn cached(first: &Recording, second: &Recording, mark: Option<&Mark>)
     } else if published.is_some() {
         CACHED.pass("an event that was published between two polls is in the second answer, or changed it")
     } else {
-        CACHED.pass("no sign of a cache; nginx's leaves none, so --publish-to would tell more")
+        CACHED.pass("no sign of a cache; nginx leaves none, so --publish-to would show more")
     };
     finding.fix(fix::CACHED).raw(raw)
 }
 
-/// A field in which a cache says that it answered.
+/// Returns the field in which a cache says that it gave the answer, in words.
 fn sign_of_cache(head: &Head) -> Option<String> {
     if let Some(age) = head.header("Age").filter(|age| age.trim() != "0") {
-        return Some(format!("Age is {:?}: the answer was kept (RFC 9111 5.1)", literal(&age)));
+        return Some(format!("Age is {:?}: a cache kept the answer (RFC 9111 5.1)", literal(&age)));
     }
     ["Cache-Status", "X-Cache", "X-Cache-Status", "CF-Cache-Status", "X-Proxy-Cache"].iter().find_map(
         |name| {
@@ -98,16 +98,16 @@ fn sign_of_cache(head: &Head) -> Option<String> {
     )
 }
 
-/// The tag of an answer, for `If-None-Match`.
+/// Returns the `ETag` of an answer for `If-None-Match`, unless it has control characters.
 pub(crate) fn etag(recording: &Recording) -> Option<String> {
     let tag = recording.head.as_ref()?.header("ETag")?;
     (!tag.chars().any(char::is_control)).then_some(tag)
 }
 
-/// `again` was asked with the tag of `before`.
+/// Judges the answer to a poll that sent the `ETag` of the answer before. `again` is `None` if that had no `ETag`.
 pub(crate) fn revalidation(before: &Recording, again: Option<&Recording>) -> Finding {
     const FIX: &str =
-        "server:   ETag, and 304 for an If-None-Match that is still right\npath:     let both through";
+        "server:   ETag, and 304 for an If-None-Match that still matches\npath:     let both through";
     let (Some(tag), Some(again)) = (etag(before), again) else {
         return REVALIDATION
             .lenient("no ETag: a poll that brings nothing new costs a whole answer")
@@ -128,7 +128,7 @@ pub(crate) fn revalidation(before: &Recording, again: Option<&Recording>) -> Fin
     finding.fix(FIX).raw(again.shown())
 }
 
-/// A poll on which nothing happened, asked to be held for so long.
+/// Judges a poll of a topic without events, which asked to be held for `hold_ms`.
 pub(crate) fn held(recording: &Recording, hold_ms: u64) -> Finding {
     let took_ms = recording.ended_ms.saturating_sub(recording.sent_ms);
     let took = seconds(took_ms);
@@ -143,12 +143,12 @@ pub(crate) fn held(recording: &Recording, hold_ms: u64) -> Finding {
     finding.fix(fix::HOLD).raw(recording.shown())
 }
 
-/// A held poll, and the event that was to end it.
+/// Judges a held poll by the event that should end it.
 pub(crate) fn woken(recording: &Recording, mark: &Mark) -> Finding {
     let raw = recording.shown();
     if let Some(failure) = &mark.failure {
         let seen =
-            format!("an event of its own could not be published ({}); give --publish-to", literal(failure));
+            format!("the check could not publish its own event ({}); set --publish-to", literal(failure));
         return WAKE.not_testable(seen).raw(raw);
     }
     let finding = match recording.body().arrived_ms(&mark.text) {

@@ -1,4 +1,4 @@
-//! Answers made up here, and what must follow from them.
+//! Tests of the judge with invented answers.
 
 use super::*;
 use crate::cli::check::{
@@ -6,7 +6,7 @@ use crate::cli::check::{
     verdict::Verdict,
 };
 
-/// An answer with these fields that came whole between the two times.
+/// Returns a complete answer that was requested and received at these times.
 fn answer(status: &str, fields: &str, body: &str, sent_ms: u64, ended_ms: u64) -> Recording {
     let head = format!("HTTP/1.1 {status}\r\nContent-Length: {}\r\n{fields}", body.len());
     let arrivals = vec![Arrival { ms: ended_ms, bytes: body.as_bytes().to_vec() }];
@@ -62,7 +62,7 @@ fn a_cache_that_says_nothing_is_known_by_the_event_that_is_missing() {
     let published = mark(None);
     assert_eq!(cached(&first, &ok(date, "{}"), Some(&published)).verdict, Verdict::Fail);
     assert_eq!(cached(&first, &ok(date, "{\"mark-1\"}"), Some(&published)).verdict, Verdict::Pass);
-    // Somebody else's polled address: it changed, that is all that is known.
+    // On an address of another server, all that is known is that the answer changed.
     assert_eq!(cached(&first, &ok(date, "{1}"), Some(&published)).verdict, Verdict::Pass);
     assert_eq!(cached(&first, &ok(date, "{}"), Some(&mark(Some("403")))).verdict, Verdict::Pass);
     assert_eq!(cached(&first, &Recording::default(), None).verdict, Verdict::NotTestable);

@@ -1,4 +1,4 @@
-//! What a recording of a stream proves. No I/O: every verdict follows from the recordings alone.
+//! Judges recordings of streams, without I/O: every verdict follows from the recordings alone.
 
 use fourways_shared::wire::sse::{Block, Parser};
 
@@ -15,17 +15,17 @@ pub(crate) const GZIP: Rule =
     Rule::new("sse.gzip", "compression, if there is any, passes each event on at once");
 const RESUME: Rule = Rule::new(
     "sse.resume",
-    "Last-Event-ID brings what followed, in order, and nothing twice (HTML Standard 9.2.4)",
+    "Last-Event-ID brings the events that followed, in order and once (HTML Standard 9.2.4)",
 );
 
-/// Reads within this time of each other are one burst.
+/// Longest pause within a burst, in milliseconds: reads that are further apart belong to different bursts.
 const BURST_MS: u64 = 50;
-/// A burst this large, with silence around, is a buffer that was full: the smallest in use has 4 KiB.
+/// Size of a burst that shows a full buffer: the smallest buffers in use have 4 KiB.
 const BUFFER_BYTES: usize = 4096;
-/// Silence that tells bursts from a stream that is merely fast.
+/// Shortest silence after a burst, in milliseconds, that distinguishes a full buffer from a stream that is merely fast.
 const PAUSE_MS: u64 = 500;
 
-/// Without marks: from the times and sizes of the reads alone.
+/// Judges buffering without marks, by the times and sizes of the reads alone.
 pub(crate) fn buffering(recording: &Recording) -> Finding {
     let (body, raw) = (recording.body(), recording.shown());
     let (Some(first), Some(last)) = (body.pieces.first(), body.pieces.last()) else {
@@ -39,11 +39,11 @@ pub(crate) fn buffering(recording: &Recording) -> Finding {
     if has_ended && recording.ended_ms.saturating_sub(first.ms) <= BURST_MS {
         if took_ms < PAUSE_MS {
             return BUFFERING
-                .not_testable("the answer ended at once; a stream that lasts would tell")
+                .not_testable("the answer ended at once; this takes a stream that lasts")
                 .raw(raw);
         }
         if blocks(recording) < 2 {
-            let seen = "one event came, and the end with it; a stream that goes on would tell";
+            let seen = "one event came together with the end; this takes a stream that goes on";
             return BUFFERING.not_testable(seen).raw(raw);
         }
         let seen = format!("everything came together at the end, after {}", seconds(waited_ms));
@@ -60,7 +60,8 @@ pub(crate) fn buffering(recording: &Recording) -> Finding {
     BUFFERING.pass(seen).raw(raw)
 }
 
-/// A burst of 4 KiB or more that stops in the middle of an event, then silence: no server sends half an event.
+/// Finds a burst of 4 KiB or more that stops in the middle of an event, with silence after it. No server sends half an
+/// event, so this is a full buffer.
 fn full_buffers(recording: &Recording) -> Option<String> {
     let body = recording.body();
     let next_ms = body.pieces.iter().skip(1).map(|next| next.ms).chain([recording.ended_ms]);
@@ -81,7 +82,7 @@ fn full_buffers(recording: &Recording) -> Option<String> {
     None
 }
 
-/// How many blocks came whole.
+/// Counts the blocks that are complete.
 fn blocks(recording: &Recording) -> usize {
     let (mut parser, mut count) = (Parser::default(), 0);
     for piece in &recording.body().pieces {
@@ -90,33 +91,34 @@ fn blocks(recording: &Recording) -> usize {
     count
 }
 
-/// Without marks: the same stream with gzip, beside the plain one.
+/// Judges compression without marks, by the same stream with gzip and without.
 pub(crate) fn gzip(plain: &Recording, packed: &Recording) -> Finding {
     let raw = packed.shown();
     let plain = buffering(plain).verdict;
     if plain != Verdict::Pass {
-        return GZIP.not_testable("it takes a stream that passes without gzip").raw(raw);
+        return GZIP.not_testable("this takes a stream that passes without gzip").raw(raw);
     }
     let with_gzip = buffering(packed);
     let finding = match (is_gzip(packed.head.as_ref()), with_gzip.verdict) {
         (false, Verdict::Pass) => GZIP.pass("the stream is not compressed"),
         (true, Verdict::Pass) => on_but_flushing(&with_gzip.seen),
         (_, Verdict::NotTestable) => {
-            GZIP.fail("asked with gzip, nothing arrived; without, it flows").fix(fix::GZIP)
+            GZIP.fail("with gzip nothing arrived; without it, events flow").fix(fix::GZIP)
         }
         (_, _) => GZIP.fail(format!("with gzip, {}", with_gzip.seen)).fix(fix::GZIP),
     };
     finding.raw(raw)
 }
 
-/// With marks: `with_gzip` judged the marks of the stream that was asked for with gzip.
+/// Judges compression with marks. `plain` and `with_gzip` are the findings about the marks on the stream without gzip
+/// and on the one with it; `head` is the latter's.
 pub(crate) fn gzip_with_marks(plain: &Finding, with_gzip: Finding, head: Option<&Head>) -> Finding {
     let raw = with_gzip.raw.clone();
     let finding = match (plain.verdict, with_gzip.verdict) {
         (Verdict::Pass, Verdict::Pass) if is_gzip(head) => on_but_flushing(&with_gzip.seen),
         (Verdict::Pass, Verdict::Pass) => GZIP.pass("the stream is not compressed"),
         (Verdict::Pass, _) => return with_gzip,
-        _ => GZIP.not_testable("it takes a stream that passes without gzip; see sse.buffering"),
+        _ => GZIP.not_testable("this takes a stream that passes without gzip; see sse.buffering"),
     };
     finding.raw(raw)
 }
@@ -129,24 +131,25 @@ fn is_gzip(head: Option<&Head>) -> bool {
     head.is_some_and(|head| head.header("Content-Encoding").is_some())
 }
 
-/// A place in a stream, and what was seen to follow it.
+/// A position in a stream, and the events that were seen after it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Resumable {
-    /// The id of an event.
+    /// Id of the first event that was seen.
     pub(crate) id: String,
-    /// The ids of the events after it, as many as are compared.
+    /// Ids of the events after the first, at most [`COMPARED`] of them.
     follow: Vec<String>,
 }
 
-/// How many events after the first are compared.
+/// Number of events after the first that are compared, at most.
 const COMPARED: usize = 3;
 
-/// A heartbeat may have an id and data, and brings nothing.
+/// True for a block with data that is not a heartbeat: a heartbeat can have an id and data, and brings no event.
 fn is_event(block: &Block) -> bool {
     block.data.is_some() && block.name != "heartbeat"
 }
 
-/// The ids of the events, in order; an id that is kept from an event before does not count again.
+/// Returns the ids of the events, in order. An event without an id keeps that of the event before, which is not counted
+/// again.
 fn ids(recording: &Recording) -> Vec<String> {
     let (mut ids, mut parser): (Vec<String>, _) = (Vec::new(), Parser::default());
     for piece in &recording.body().pieces {
@@ -160,8 +163,8 @@ fn ids(recording: &Recording) -> Vec<String> {
     ids
 }
 
-/// The first event and those after it, if there are two with ids. What an id may not hold in a field (HTML Standard
-/// 9.2.4 sends it as UTF-8) is not sent here.
+/// Returns the first event and those after it, if there are two with ids. An id with control characters, which a header
+/// field can't carry, is not sent (HTML Standard 9.2.4 sends an id as UTF-8).
 pub(crate) fn resumable(recording: &Recording) -> Option<Resumable> {
     let mut ids = ids(recording).into_iter();
     let id = ids.next().filter(|id| !id.chars().any(char::is_control))?;
@@ -169,7 +172,7 @@ pub(crate) fn resumable(recording: &Recording) -> Option<Resumable> {
     (!follow.is_empty()).then_some(Resumable { id, follow })
 }
 
-/// Why there is nothing to resume from.
+/// Returns the finding for a stream from which nothing can be resumed, with the reason.
 pub(crate) fn not_resumable(recording: &Recording) -> Finding {
     let mut has_events = false;
     let mut parser = Parser::default();
@@ -178,20 +181,20 @@ pub(crate) fn not_resumable(recording: &Recording) -> Finding {
     }
     let finding = if has_events && ids(recording).is_empty() {
         RESUME
-            .lenient("events have no id: what is sent while a client reconnects is lost to it")
-            .fix("server:   id: with every event, and Last-Event-ID honoured")
+            .lenient("events have no id: those that are sent while a client reconnects are lost to it")
+            .fix("server:   id: with every event, and honour Last-Event-ID")
     } else {
-        RESUME.not_testable("it takes two events with ids; fewer came")
+        RESUME.not_testable("this takes two events with ids; fewer came")
     };
     finding.raw(recording.shown())
 }
 
-/// Whether the comparison can be made already.
+/// True once enough events have come after the reconnect to compare them.
 pub(crate) fn has_all(from: &Resumable, after: &Recording) -> bool {
     ids(after).len() >= from.follow.len()
 }
 
-/// What came after a reconnect, held against what had followed.
+/// Judges a resume: compares the events that came after the reconnect with those that had followed before.
 pub(crate) fn resume(from: &Resumable, after: &Recording) -> Finding {
     let ids = ids(after);
     let came = literal(&ids.join(", "));
@@ -199,14 +202,14 @@ pub(crate) fn resume(from: &Resumable, after: &Recording) -> Finding {
     let finding = if ids.starts_with(&from.follow) {
         RESUME.pass(format!("after {id} came {follow}"))
     } else if ids.contains(&from.id) {
-        RESUME.fail(format!("{id} came again, though it is what Last-Event-ID named: {came}"))
+        RESUME.fail(format!("{id} came again, although Last-Event-ID named it: {came}"))
     } else if ids.is_empty() {
         RESUME.fail(format!("after {id} nothing came; {follow} followed it before"))
     } else {
         RESUME.fail(format!("after {id} came {came}; {follow} followed it before"))
     };
     finding
-        .fix("path:     let Last-Event-ID through\nserver:   keep a log, and begin after that id")
+        .fix("path:     let Last-Event-ID through\nserver:   keep a log, and start after that id")
         .raw(after.shown())
 }
 

@@ -1,4 +1,4 @@
-//! Recordings made up here, and what must follow from them.
+//! Tests of the judge with invented recordings.
 
 use super::*;
 use crate::cli::check::recording::{Arrival, End};
@@ -6,7 +6,7 @@ use crate::cli::check::recording::{Arrival, End};
 const HEAD: &str = "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nCache-Control: no-cache\r\n\
                     X-Accel-Buffering: no\r\nTransfer-Encoding: chunked";
 
-/// A stream that was watched for ten seconds.
+/// Returns the recording of a stream that was watched for ten seconds.
 fn recording(head: &str, arrivals: &[(u64, &str)]) -> Recording {
     let chunk = |text: &str| format!("{:x}\r\n{text}\r\n", text.len()).into_bytes();
     let arrivals = arrivals.iter().map(|(ms, text)| Arrival { ms: *ms, bytes: chunk(text) }).collect();
@@ -42,7 +42,7 @@ fn full_buffers_that_cut_events_in_two_are_seen() {
     let finding = buffering(&held);
     assert_eq!(finding.verdict, Verdict::Fail);
     assert!(finding.seen.starts_with("4096 bytes came at once"), "{}", finding.seen);
-    // As many bytes, but whole events: a busy server.
+    // About as many bytes, but whole events: this is only a busy server.
     let (first, rest) = stream.split_at(4100);
     let busy = recording(HEAD, &[(1000, first), (3000, rest)]);
     assert_eq!(buffering(&busy).verdict, Verdict::Pass);
@@ -60,7 +60,7 @@ fn gzip_fails_when_it_holds_back_what_flows_without() {
     let flushing = gzip_with_marks(&plain, GZIP.pass("3 of 3").raw("bytes"), packed.as_ref());
     assert_eq!((flushing.verdict, flushing.raw.as_str()), (Verdict::Lenient, "bytes"));
     assert_eq!(gzip_with_marks(&plain, GZIP.fail("none"), packed.as_ref()).verdict, Verdict::Fail);
-    // nginx keeps even the head, so Content-Encoding is not to be seen.
+    // nginx holds back even the head, so Content-Encoding is not seen.
     assert_eq!(gzip_with_marks(&plain, GZIP.fail("none"), None).verdict, Verdict::Fail);
     let held = BUFFERING.fail("none");
     assert_eq!(gzip_with_marks(&held, GZIP.fail("none"), None).verdict, Verdict::NotTestable);

@@ -1,4 +1,4 @@
-//! What a socket's opening and its frames prove. No I/O.
+//! Judges the handshake of a socket and its frames, without I/O.
 
 use fourways_shared::Reply;
 
@@ -17,7 +17,7 @@ pub(crate) const DELIVERY: Rule = Rule::new("websocket.delivery", "each event ar
 const UPGRADE: Rule = Rule::new("websocket.upgrade", "101 Switching Protocols (RFC 6455 4.1)");
 const ACCEPT: Rule = Rule::new(
     "websocket.accept",
-    "Sec-WebSocket-Accept answers the key, so it was the server who agreed (RFC 6455 4.1)",
+    "Sec-WebSocket-Accept matches the key, so the server itself agreed (RFC 6455 4.1)",
 );
 const SUBPROTOCOL: Rule = Rule::new(
     "websocket.subprotocol",
@@ -27,21 +27,21 @@ const EXTENSIONS: Rule = Rule::new(
     "websocket.extensions",
     "no extension but the offered ones, no reserved bit without one (RFC 6455 9.1, 5.2)",
 );
-const EARLY_CUT: Rule = Rule::new("websocket.early_cut", "an upgraded connection goes on");
+const EARLY_CUT: Rule = Rule::new("websocket.early_cut", "an upgraded connection stays open");
 const PINGS: Rule =
     Rule::new("websocket.ping", "a ping is answered by a pong with its payload (RFC 6455 5.5.3)");
 const RESUME: Rule =
-    Rule::new("websocket.resume", "a new socket goes on after the cursor, with nothing twice");
+    Rule::new("websocket.resume", "a new socket goes on after the cursor, and repeats nothing");
 
-/// A pong this late would make a careful client give up.
+/// Delay of a pong, in milliseconds, at which a careful client would give up.
 const SLOW_PONG_MS: u64 = 2000;
 
-/// Whether frames may follow.
+/// True if the connection was upgraded, so that frames can follow.
 pub(crate) fn is_open(talk: &Talk) -> bool {
     talk.recording.status() == Some(101)
 }
 
-/// The findings of the handshake. `quiet` is the one that offered `permessage-deflate`.
+/// Judges the handshake. `quiet` is the socket that offered `permessage-deflate`.
 pub(crate) fn opening(talk: &Talk, quiet: &Talk) -> Vec<Finding> {
     let raw = talk.recording.shown_heads();
     let upgrade = upgrade(talk);
@@ -65,7 +65,7 @@ fn upgrade(talk: &Talk) -> Finding {
     let status = head.status;
     match status {
         101 if !head.has_token("Upgrade", "websocket") || !head.has_token("Connection", "upgrade") => UPGRADE
-            .fail("101, but without Upgrade: websocket and Connection: Upgrade: browsers refuse it")
+            .fail("101 without both Upgrade: websocket and Connection: Upgrade; browsers refuse that")
             .fix(fix::UPGRADE),
         101 => UPGRADE.pass("101"),
         200 | 400 | 426 | 502 => {
@@ -87,7 +87,7 @@ fn accept(head: &Head, key: &str) -> Finding {
     let expected = actix_http::ws::hash_key(key.as_bytes());
     match head.header("Sec-WebSocket-Accept") {
         Some(value) if value.as_bytes() == expected => ACCEPT.pass(value),
-        Some(value) => ACCEPT.fail(format!("it is {:?}, and no answer to {key}", literal(&value))),
+        Some(value) => ACCEPT.fail(format!("it is {:?}, which does not match {key}", literal(&value))),
         None => ACCEPT.fail("not there"),
     }
 }
@@ -95,10 +95,10 @@ fn accept(head: &Head, key: &str) -> Finding {
 fn subprotocol(head: &Head, offered: Option<&str>) -> Finding {
     match (offered, head.header("Sec-WebSocket-Protocol")) {
         (Some(offered), Some(value)) if value == offered => SUBPROTOCOL.pass(value),
-        // The server goes on without; but a browser that offered one gives up (WebSockets Standard).
+        // The server may go on without a subprotocol, but a browser that offered one gives up (WebSockets Standard).
         (Some(offered), None) => SUBPROTOCOL
-            .fail(format!("{offered} was offered and nothing came back: the path drops the field"))
-            .fix("path:     let Sec-WebSocket-Protocol through both ways\nclient:   ?encoding=cbor does the same"),
+            .fail(format!("{offered} was offered and none came back: the path removes the field"))
+            .fix("path:     let Sec-WebSocket-Protocol through both ways\nclient:   ?encoding=cbor works without it"),
         (_, Some(value)) => SUBPROTOCOL.fail(format!("{:?} was not offered", literal(&value))),
         (None, None) => SUBPROTOCOL.not_testable("none was offered, and none came"),
     }
@@ -106,7 +106,7 @@ fn subprotocol(head: &Head, offered: Option<&str>) -> Finding {
 
 fn extensions(quiet: &Talk) -> Finding {
     let Some(head) = quiet.recording.head.as_ref().filter(|head| head.status == 101) else {
-        return EXTENSIONS.fail("offered permessage-deflate, the upgrade failed; without it, it passed");
+        return EXTENSIONS.fail("the upgrade failed with permessage-deflate offered, and passed without");
     };
     let value = head.values("Sec-WebSocket-Extensions").collect::<Vec<_>>().join(", ");
     let accepted = head.has_token("Sec-WebSocket-Extensions", "permessage-deflate");
@@ -121,24 +121,25 @@ fn extensions(quiet: &Talk) -> Finding {
         return EXTENSIONS.fail("the server masks its frames, which a client must refuse (RFC 6455 5.1)");
     }
     if accepted {
-        EXTENSIONS.pass(format!("permessage-deflate was offered and taken: {}", literal(&value)))
+        EXTENSIONS.pass(format!("permessage-deflate was offered and accepted: {}", literal(&value)))
     } else {
-        EXTENSIONS.pass("permessage-deflate was offered and not taken")
+        EXTENSIONS.pass("permessage-deflate was offered and not accepted")
     }
 }
 
-/// The code of the server's goodbye.
+/// Returns the code of the server's close frame, if there is one.
 pub(crate) fn close_code(frames: &[Frame]) -> Option<u16> {
     frames.iter().find_map(Frame::close_code)
 }
 
-/// Cut a moment after the 101, though both sides talked: a filter that let the upgrade pass and not the frames.
+/// Judges whether the connection was cut shortly after the 101 although both sides used it: the sign of a filter that
+/// passes the upgrade but not the frames. `talked_ms` is the time for which the check used the connection.
 pub(crate) fn early_cut(talk: &Talk, talked_ms: u64) -> Finding {
     let recording = &talk.recording;
     let lived_ms = recording.ended_ms.saturating_sub(recording.head_ms);
     let after = format!("{} after the 101", seconds(lived_ms));
     let finding = match close_code(&talk.frames) {
-        // Protocol errors (RFC 6455 7.4.1), to which nothing was given cause.
+        // Protocol errors (RFC 6455 7.4.1), for which the check gave no cause.
         Some(code @ (1002 | 1007 | 1011)) => EARLY_CUT.fail(format!("the server closed with {code} {after}")),
         Some(code) => EARLY_CUT.lenient(format!("the server closed with {code} {after}")),
         None if recording.end.is_open() || lived_ms >= talked_ms => {
@@ -146,14 +147,15 @@ pub(crate) fn early_cut(talk: &Talk, talked_ms: u64) -> Finding {
         }
         None => {
             let ended = recording.end.words();
-            let seen = format!("it {ended} {after}, without a close frame, though it was in use");
+            let seen = format!("it {ended} {after}, without a close frame, although it was in use");
             EARLY_CUT.fail(seen).fix(fix::EARLY_CUT)
         }
     };
     finding.raw(recording.shown())
 }
 
-/// Each ping's pong has its payload; an answer only to the latest of several is allowed (RFC 6455 5.5.3).
+/// Judges the pongs, each of which has the payload of its ping. Answering only the latest of several pings is allowed
+/// (RFC 6455 5.5.3).
 pub(crate) fn pings(talk: &Talk) -> Finding {
     let raw = talk.recording.shown();
     let pongs = talk.frames.iter().filter(|frame| frame.opcode == PONG);
@@ -176,7 +178,7 @@ pub(crate) fn pings(talk: &Talk) -> Finding {
     finding.raw(raw)
 }
 
-/// The cursor of the first event, and those that followed it.
+/// Returns the cursor of the first event and those that followed, if there are at least two events.
 pub(crate) fn resumable(talk: &Talk) -> Option<(String, Vec<String>)> {
     let mut cursors = cursors(&talk.frames).into_iter();
     let first = cursors.next()?;
@@ -184,9 +186,9 @@ pub(crate) fn resumable(talk: &Talk) -> Option<(String, Vec<String>)> {
     (!follow.is_empty()).then_some((first, follow))
 }
 
-/// Why there is nothing to resume from.
+/// Returns the finding for a socket on which too few events came to resume from.
 pub(crate) fn not_resumable(talk: &Talk) -> Finding {
-    RESUME.not_testable("it takes two events; fewer came").raw(talk.recording.shown())
+    RESUME.not_testable("this takes two events; fewer came").raw(talk.recording.shown())
 }
 
 fn cursors(frames: &[Frame]) -> Vec<String> {
@@ -196,7 +198,7 @@ fn cursors(frames: &[Frame]) -> Vec<String> {
     events.map(|event| event.cursor.to_string()).collect()
 }
 
-/// What a second socket brought, held against what had followed the cursor on the first.
+/// Judges a resume: compares the events on the second socket with those that had followed the cursor on the first.
 pub(crate) fn resume(follow: &[String], again: &Talk) -> Finding {
     let came = cursors(&again.frames);
     let (shown, expected) = (came.join(", "), follow.join(", "));
@@ -208,7 +210,7 @@ pub(crate) fn resume(follow: &[String], again: &Talk) -> Finding {
     finding.raw(again.recording.shown())
 }
 
-/// RFC 6455 knows no resume.
+/// Returns the finding for a server other than Fourways: RFC 6455 has no resume.
 pub(crate) fn resume_of_another() -> Finding {
     RESUME.not_testable("WebSocket itself has no resume; only Fourways' own protocol is known here")
 }

@@ -1,4 +1,4 @@
-//! Sockets made up here, and what must follow from them.
+//! Tests of the judge with invented sockets.
 
 use super::*;
 use crate::cli::check::{
@@ -7,7 +7,7 @@ use crate::cli::check::{
     websocket::frame::{CLOSE, PING},
 };
 
-/// RFC 6455 1.3.
+/// The sample key of RFC 6455 1.3; `HEAD` has the answer to it.
 const KEY: &str = "dGhlIHNhbXBsZSBub25jZQ==";
 const HEAD: &str = "HTTP/1.1 101 Switching Protocols\r\nConnection: keep-alive, Upgrade\r\nUpgrade: WebSocket\r\n\
                     Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\nSec-WebSocket-Protocol: a";
@@ -92,7 +92,7 @@ fn pongs_are_matched_by_their_payload() {
         (good.verdict, good.seen.as_str()),
         (Verdict::Pass, "2 pongs to 2 pings, the slowest after 30 ms")
     );
-    // Only the latest is answered.
+    // Only the latest ping is answered.
     assert_eq!(judged(vec![frame(1530, PONG, b"1")], End::Open).verdict, Verdict::Pass);
     assert_eq!(judged(vec![frame(3501, PONG, b"1")], End::Open).verdict, Verdict::Lenient);
     assert_eq!(

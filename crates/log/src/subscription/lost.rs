@@ -1,0 +1,117 @@
+//! Events that were dropped before a reader reached them, and the reset that reports them. Drops in one topic never
+//! cost the reader events of another.
+
+use fourways_shared::{Offset, Reset, ResetReason, ResetTag};
+use smallvec::SmallVec;
+
+use super::{Place, Subscription};
+use crate::{
+    engine::{Floors, TopicTail},
+    sync::PoisonError,
+};
+
+impl Subscription {
+    /// Moves the position to where events can still be read, and returns the reset that the reader must get. Other
+    /// topics' events are still delivered.
+    pub(super) fn break_off(&mut self, reason: ResetReason, missed: Option<u64>) -> Reset {
+        let lowest = self.lowest();
+        self.position = if reason == ResetReason::Epoch { lowest } else { self.position.max(lowest) };
+        self.reading = None;
+        self.excuse();
+        for place in &mut self.topics {
+            place.seen = None;
+        }
+        self.reset(reason, missed)
+    }
+
+    /// Builds a reset that tells the reader to continue at the current position.
+    pub(super) fn reset(&self, reason: ResetReason, missed: Option<u64>) -> Reset {
+        let earliest = self.tail.cursor(self.tail.earliest());
+        let topics = self.topics().cloned().collect();
+        let cursor = self.tail.cursor(Offset(self.position));
+        Reset { kind: ResetTag::Reset, reason, missed, earliest, cursor, topics }
+    }
+
+    /// Returns the offset after which every event of the topics is in memory.
+    pub(super) fn in_memory(&self) -> u64 {
+        let named = self.topics.iter().filter(|place| !place.topic.name().is_pattern());
+        let named = named.map(|place| place.topic.trimmed_through()).max().unwrap_or(0);
+        named.max(self.tail.in_memory_after(&self.patterns()))
+    }
+
+    /// Returns the offsets up to which events of the topic may have been dropped, from memory and from the archive.
+    /// Their number is the same for every call with one topic.
+    fn floors_of(&self, topic: &TopicTail) -> Floors {
+        let name = topic.name();
+        match self.tail.archive() {
+            // A pattern may match both archived topics and volatile ones.
+            Some(archive) if name.is_pattern() => {
+                archive.floors(name).into_iter().chain(topic.gone()).collect()
+            }
+            Some(archive) if !self.tail.is_volatile(name) => archive.floors(name),
+            _ => topic.gone(),
+        }
+    }
+
+    /// Returns an offset at or before which no event of the topics is left.
+    pub(super) fn lowest(&self) -> u64 {
+        let begins = |place: &Place| {
+            let name = place.topic.name();
+            let archive = self.tail.archive().filter(|_| name.is_pattern() || !self.tail.is_volatile(name));
+            if let Some(archive) = archive {
+                let kept = archive.lowest(name).0;
+                return Some(self.tail.first_in_memory(name).map_or(kept, |first| first.min(kept)));
+            }
+            if name.is_pattern() {
+                return self.tail.first_in_memory(name);
+            }
+            let log = place.topic.log.read().unwrap_or_else(PoisonError::into_inner);
+            log.events.front().map(|first| first.offset() - 1)
+        };
+        // Read first: events appended while the topics are examined one by one come after this head.
+        let head = self.tail.head().0;
+        let highest = || self.topics.iter().flat_map(|place| self.floors_of(&place.topic)).max();
+        self.topics.iter().filter_map(begins).min().or_else(highest).unwrap_or(0).min(head)
+    }
+
+    /// Returns true if events after the position were dropped and no reset has covered them.
+    pub(super) fn has_lost(&self) -> bool {
+        self.topics.iter().any(|place| place.has_lost(&self.floors_of(&place.topic), self.position))
+    }
+
+    /// Returns true if a cursor at this offset is so old that retention may soon pass it. Its reader should get a newer
+    /// cursor, even if none of its topics has a new event.
+    pub fn is_aging(&self, place: Offset) -> bool {
+        /// A log with no more offsets than this after its last dropped event has no old cursors.
+        const YOUNG: u64 = 1000;
+        let floor = self.topics.iter().flat_map(|place| self.floors_of(&place.topic)).max().unwrap_or(0);
+        let far = self.tail.head().0.saturating_sub(floor);
+        far > YOUNG && place.0 < floor + far / 2
+    }
+
+    /// Records that everything dropped up to now needs no further reset.
+    pub(super) fn excuse(&mut self) {
+        let floors: SmallVec<[Floors; 1]> =
+            self.topics.iter().map(|place| self.floors_of(&place.topic)).collect();
+        for (place, floors) in self.topics.iter_mut().zip(floors) {
+            place.excused = floors;
+        }
+    }
+}
+
+impl Place {
+    /// Returns true if an event after the position was dropped and is not excused.
+    pub(super) fn has_lost(&self, floors: &[u64], position: u64) -> bool {
+        let excused = self.excused.iter().copied().chain(std::iter::repeat(0));
+        floors.iter().zip(excused).any(|(floor, excused)| *floor > position.max(excused))
+    }
+
+    /// Returns the offset up to which a reader at this position needs nothing from the topic's index.
+    pub(super) fn known(&self, position: u64) -> u64 {
+        // Events that a pattern's index has no room for are still in the log.
+        if self.topic.name().is_pattern() {
+            return position;
+        }
+        self.excused.iter().copied().fold(position, u64::max)
+    }
+}
