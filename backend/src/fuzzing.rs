@@ -5,13 +5,13 @@ use std::pin::Pin;
 use actix_web::{
     FromRequest as _, HttpRequest, error::PayloadError, http::header::HeaderValue, test::TestRequest, web,
 };
-use fourways_shared::{account::Report, feature};
+use fourways_shared::{account::Report, use_case};
 use futures_util::{FutureExt as _, Stream, task::noop_waker};
 use yrs::{ReadTxn as _, Text as _, Transact as _, updates::decoder::Decode as _};
 
 use crate::{
+    access::limits::Limits,
     access::{Grant, limits::Client},
-    config::Limits,
     delivery::{self, Read, if_none_match, prefer_wait},
     lab::feed::Wish,
     publish,
@@ -37,14 +37,14 @@ pub fn query(text: &str) {
 /// results.
 ///
 /// # Panics
-/// If merging an edit that [`feature::is_plain`] accepts panics.
+/// If merging an edit that [`use_case::is_plain`] accepts panics.
 pub fn texts(bytes: &[u8]) {
-    if !feature::is_plain(bytes) {
+    if !use_case::is_plain(bytes) {
         return;
     }
     let doc = |writer: u64| yrs::Doc::with_client_id(writer);
     let (alone, among) = (doc(1), doc(7));
-    let text = among.get_or_insert_text(feature::text::TEXT);
+    let text = among.get_or_insert_text(use_case::text::TEXT);
     text.insert(&mut among.transact_mut(), 0, "hello world");
     text.remove_range(&mut among.transact_mut(), 3, 4);
     for doc in [alone, among] {

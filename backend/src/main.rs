@@ -59,7 +59,7 @@ enum Command {
     /// Check a log on disk, or give it a new epoch.
     Log(log::Log),
     /// Check the settings of `serve`, or list them.
-    Config(settings::Ask),
+    Config(settings::ConfigArgs),
 }
 
 fn main() -> ExitCode {

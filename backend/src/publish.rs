@@ -112,7 +112,7 @@ impl Kind {
             Self::Json => {
                 let json =
                     json(body).map_err(|error| bad(format!("the body is not one JSON value: {error}")))?;
-                Ok(vec![draft(Data::written(json).map_err(|error| bad(error.to_string()))?)])
+                Ok(vec![draft(Data::from_client_json(json).map_err(|error| bad(error.to_string()))?)])
             }
             Self::Lines => {
                 let lines = body.split(|byte| *byte == b'\n').enumerate();
@@ -120,7 +120,7 @@ impl Kind {
                     let json = json(line).map_err(|error| {
                         bad(format!("line {} is not one JSON value: {error}; nothing was published", at + 1))
                     })?;
-                    let data = Data::written(json)
+                    let data = Data::from_client_json(json)
                         .map_err(|error| bad(format!("line {}: {error}; nothing was published", at + 1)))?;
                     Ok(draft(data))
                 });
@@ -162,7 +162,7 @@ pub(crate) fn key(request: &HttpRequest) -> Result<Option<EventId>, Failure> {
         value.to_str().map_err(|_| bad("Idempotency-Key has characters beyond visible ASCII".to_owned()))?;
     // The header is a structured string (draft-ietf-httpapi-idempotency-key-header): quotes are its syntax.
     let text = text.strip_prefix('"').and_then(|text| text.strip_suffix('"')).unwrap_or(text);
-    EventId::of_client(text).map(Some).map_err(|error| bad(format!("Idempotency-Key {error}")))
+    EventId::parse_client_id(text).map(Some).map_err(|error| bad(format!("Idempotency-Key {error}")))
 }
 
 /// Wraps the engine in the type that handlers extract.

@@ -8,7 +8,7 @@ use sha2::{Digest as _, Sha256};
 use crate::{
     access::{self, Grant, origin},
     delivery::{self, sse, websocket},
-    lab::{self, app, features},
+    lab::{self, app, use_cases},
     net::fields::Known,
     operate::{connections, ledger, metrics, presence, rehearsal, topics},
     problem::{self, Failure, asking, only, read},
@@ -40,7 +40,7 @@ pub(crate) fn routes(app: &mut web::ServiceConfig) {
         .service(only("/limits", "GET, HEAD").route(read().to(limits)))
         .service(only("/lab", "GET, HEAD").route(read().to(lab::about::handle)))
         .service(only("/lab/clock", "GET, HEAD").route(read().to(lab::clock::handle)))
-        .service(only("/lab/code/{feature}", "GET, HEAD").route(read().to(features::code::handle)))
+        .service(only("/lab/code/{use_case}", "GET, HEAD").route(read().to(use_cases::code::handle)))
         .service(only("/lab/ws", "GET, HEAD").route(read().to(lab::channel::handle)))
         .service(only("/lab/feeds/{topic}", "PUT").route(web::put().to(lab::feed::put)))
         .configure(access::routes)

@@ -8,11 +8,11 @@ use fourways_shared::{Code, Cursor, Filter, Problem, Technique};
 use tracing::Instrument as _;
 
 use crate::{
+    access::limits::Limits,
     access::{
         Grant,
         limits::{Client, Limit, Reading, Usage},
     },
-    config::Limits,
     operate::{drain::Drain, roster::Roster, traces},
     problem::Failure,
 };

@@ -4,14 +4,13 @@ use leptos::{ev::MouseEvent, prelude::*};
 
 use crate::{
     browser::page,
-    components::{dynamic::text, header::Header, nav::Nav},
+    components::{banner::Banner, dynamic::text, header::Header, nav::Nav},
     pages::{
         address::{Address, Page},
         budget::{self, Budget},
-        health,
-        lab::Lab,
         session::{Notice, Session, SignedIn},
     },
+    streams::{health, lab::Lab},
 };
 
 #[component]
@@ -35,7 +34,7 @@ pub(crate) fn App() -> impl IntoView {
         <header class="top">
             <Header health=health.state><SignedIn session=session /></Header>
             <Nav path=address.path />
-            <health::Banner health=health />
+            <Banner state=health.state />
             <Notice session=session />
             <budget::Notice budget=budget />
         </header>

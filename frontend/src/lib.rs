@@ -1,7 +1,8 @@
 //! The lab: shows, measures and compares the four techniques on the visitor's own network.
 //!
 //! Dependencies point one way: `delivery` (the only module that opens connections) and `browser` report facts, the
-//! crate `fourways_model` (pure) turns them into records and lanes, `components` draw, and `pages` put them together.
+//! crate `fourways_model` (pure) turns them into records and lanes, `streams` keep both up to date, `components` draw, and
+//! `pages` put them together.
 //! The crate is a library, so that its pure parts are tested natively.
 
 #![allow(unreachable_pub, reason = "the component macro writes public items")]
@@ -12,6 +13,7 @@ mod browser;
 mod components;
 mod delivery;
 mod pages;
+mod streams;
 
 /// Mounts the app on the body of the page.
 pub fn mount() {

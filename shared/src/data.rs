@@ -12,7 +12,7 @@ pub const MAX_DEPTH: usize = 64;
 
 /// The reason why published JSON is refused: not all readers would get the same value from it.
 #[derive(Clone, Copy, Debug, Error, PartialEq, Eq)]
-pub enum Unsayable {
+pub enum DataError {
     /// The nesting is deeper than [`MAX_DEPTH`], at which some parsers fail.
     #[error("arrays and objects are nested more than {MAX_DEPTH} deep")]
     TooDeep,
@@ -61,8 +61,8 @@ impl Data {
     ///
     /// # Errors
     /// If some readers would get another value from the JSON, or could not parse it.
-    pub fn written(raw: Box<RawValue>) -> Result<Self, Unsayable> {
-        judge(raw.get()).map(|()| Self::Json(raw))
+    pub fn from_client_json(raw: Box<RawValue>) -> Result<Self, DataError> {
+        check_json(raw.get()).map(|()| Self::Json(raw))
     }
 
     /// Returns the size of the data in bytes: of JSON and text, as written in JSON.
@@ -98,7 +98,7 @@ impl PartialEq for Data {
 }
 
 /// Checks a text that is known to be valid JSON.
-fn judge(json: &str) -> Result<(), Unsayable> {
+fn check_json(json: &str) -> Result<(), DataError> {
     let bytes = json.as_bytes();
     let (mut at, mut depth) = (0, 0_usize);
     while let Some(byte) = bytes.get(at) {
@@ -113,7 +113,7 @@ fn judge(json: &str) -> Result<(), Unsayable> {
                 // A short number without an exponent can't be too large.
                 let may_be_large = length > 300 || number.contains(['e', 'E']);
                 if may_be_large && !number.parse::<f64>().is_ok_and(f64::is_finite) {
-                    return Err(Unsayable::TooLarge);
+                    return Err(DataError::TooLarge);
                 }
                 at += length;
                 continue;
@@ -123,7 +123,7 @@ fn judge(json: &str) -> Result<(), Unsayable> {
             _ => {}
         }
         if depth > MAX_DEPTH {
-            return Err(Unsayable::TooDeep);
+            return Err(DataError::TooDeep);
         }
         at += 1;
     }
@@ -135,7 +135,7 @@ const fn is_of_number(byte: u8) -> bool {
 }
 
 /// Returns the index just after the string that `at` is inside of.
-fn text_end(json: &[u8], mut at: usize) -> Result<usize, Unsayable> {
+fn text_end(json: &[u8], mut at: usize) -> Result<usize, DataError> {
     let unit = |at: usize| {
         let digits = json.get(at..at + 6)?.strip_prefix(b"\\u")?;
         u16::from_str_radix(std::str::from_utf8(digits).ok()?, 16).ok()
@@ -147,7 +147,7 @@ fn text_end(json: &[u8], mut at: usize) -> Result<usize, Unsayable> {
             Some(b'\\') => match unit(at) {
                 None => at += 2,
                 Some(0xD800..=0xDBFF) if matches!(unit(at + 6), Some(0xDC00..=0xDFFF)) => at += 12,
-                Some(0xD800..=0xDFFF) => return Err(Unsayable::HalfCharacter),
+                Some(0xD800..=0xDFFF) => return Err(DataError::HalfCharacter),
                 Some(_) => at += 6,
             },
             Some(_) => at += 1,
@@ -162,10 +162,10 @@ mod tests {
     #[test]
     fn depth_has_a_limit() {
         let nested = |open: &str, close: &str, depth: usize| open.repeat(depth) + "1" + &close.repeat(depth);
-        let written = |json: String| Data::written(RawValue::from_string(json).unwrap()).map(|_| ());
+        let written = |json: String| Data::from_client_json(RawValue::from_string(json).unwrap()).map(|_| ());
         for (open, close) in [("[", "]"), ("{\"a\\\"[\":", "}")] {
             assert_eq!(written(nested(open, close, MAX_DEPTH)), Ok(()));
-            assert_eq!(written(nested(open, close, MAX_DEPTH + 1)), Err(Unsayable::TooDeep));
+            assert_eq!(written(nested(open, close, MAX_DEPTH + 1)), Err(DataError::TooDeep));
         }
         assert_eq!(written(format!("[{}]", vec!["[[]]"; 1000].join(","))), Ok(()), "wide is not deep");
         assert_eq!(written(format!("\"{}\"", "[".repeat(1000))), Ok(()), "a text is not deep");
@@ -174,7 +174,8 @@ mod tests {
 
     #[test]
     fn what_some_encoding_can_not_say_is_not_taken() {
-        let written = |json: &str| Data::written(RawValue::from_string(json.to_owned()).unwrap()).map(|_| ());
+        let written =
+            |json: &str| Data::from_client_json(RawValue::from_string(json.to_owned()).unwrap()).map(|_| ());
         for json in [
             r#""cut \ud83d""#,
             r#"{"a\udc00":1}"#,
@@ -182,7 +183,7 @@ mod tests {
             r#""\ud83d\ud83d\ude00""#,
             r#""\ude00\ud83d""#,
         ] {
-            assert_eq!(written(json), Err(Unsayable::HalfCharacter), "{json}");
+            assert_eq!(written(json), Err(DataError::HalfCharacter), "{json}");
         }
         for json in
             [r#""\ud83d\ude00""#, r#""\\ud83d""#, r#"{"\u00e4":"\uFFFF"}"#, "1e308", "-1E-999", "[1e5,0.1]"]
@@ -190,7 +191,7 @@ mod tests {
             assert_eq!(written(json), Ok(()), "{json}");
         }
         for json in ["1e400", r#"{"a":[-1.5E309]}"#, &"9".repeat(310)] {
-            assert_eq!(written(json), Err(Unsayable::TooLarge), "{json}");
+            assert_eq!(written(json), Err(DataError::TooLarge), "{json}");
         }
         assert_eq!(written(&"9".repeat(308)), Ok(()));
     }

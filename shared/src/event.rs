@@ -45,7 +45,7 @@ pub enum LabelError {
     )]
     Reserved(String),
     /// A client's key with the prefix of the server's own keys.
-    #[error("begins with {:?}, which is reserved for the server", EventId::SERVER)]
+    #[error("begins with {:?}, which is reserved for the server", EventId::SERVER_PREFIX)]
     Servers,
 }
 
@@ -101,7 +101,7 @@ impl EventId {
     pub const MAX_BYTES: usize = 128;
     /// Prefix of the server's own keys. No client may publish with it, so a reader knows that such an event is the
     /// server's.
-    pub const SERVER: &str = "fourways-";
+    pub const SERVER_PREFIX: &str = "fourways-";
 
     /// Returns the key as text, exactly as the publisher gave it.
     pub fn as_str(&self) -> &str {
@@ -109,17 +109,17 @@ impl EventId {
     }
 
     /// True if the key has the prefix of the server's own keys.
-    pub fn is_servers(&self) -> bool {
-        self.0.starts_with(Self::SERVER)
+    pub fn is_from_server(&self) -> bool {
+        self.0.starts_with(Self::SERVER_PREFIX)
     }
 
     /// Parses a key that a client gives.
     ///
     /// # Errors
     /// If the text is not a key, or has the prefix of the server's own keys.
-    pub fn of_client(text: &str) -> Result<Self, LabelError> {
+    pub fn parse_client_id(text: &str) -> Result<Self, LabelError> {
         let id: Self = text.parse()?;
-        if id.is_servers() { Err(LabelError::Servers) } else { Ok(id) }
+        if id.is_from_server() { Err(LabelError::Servers) } else { Ok(id) }
     }
 }
 

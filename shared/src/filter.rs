@@ -49,13 +49,13 @@ impl Filter {
     }
 
     /// Returns the prefix that all matching topics share: the text before the first wildcard.
-    pub fn beginning(&self) -> &str {
+    pub fn literal_prefix(&self) -> &str {
         let wild = self.0.find(['*', '>']).unwrap_or(self.0.len());
         &self.0[..wild]
     }
 
     /// True if the filter matches this topic.
-    pub fn takes(&self, topic: &str) -> bool {
+    pub fn matches(&self, topic: &str) -> bool {
         let mut parts = topic.split('.');
         for wanted in self.0.split('.') {
             match (wanted, parts.next()) {
@@ -69,7 +69,7 @@ impl Filter {
     }
 
     /// True if the two filters overlap: some topic matches both.
-    pub fn meets(&self, other: &Self) -> bool {
+    pub fn overlaps(&self, other: &Self) -> bool {
         let (mut ours, mut theirs) = (self.0.split('.'), other.0.split('.'));
         loop {
             match (ours.next(), theirs.next()) {
@@ -173,7 +173,7 @@ mod tests {
         for (text, beginning) in
             [("a.b", "a.b"), ("a.*", "a."), ("a.>", "a."), (">", ""), ("*.b", ""), ("a.b.*.c", "a.b.")]
         {
-            assert_eq!(filter(text).beginning(), beginning);
+            assert_eq!(filter(text).literal_prefix(), beginning);
         }
     }
 
@@ -188,10 +188,10 @@ mod tests {
             ("host.cpu", &["host.cpu"], &["host.cpu2", "host"]),
         ] {
             for topic in taken {
-                assert!(filter(pattern).takes(topic), "{pattern} {topic}");
+                assert!(filter(pattern).matches(topic), "{pattern} {topic}");
             }
             for topic in refused {
-                assert!(!filter(pattern).takes(topic), "{pattern} {topic}");
+                assert!(!filter(pattern).matches(topic), "{pattern} {topic}");
             }
         }
         assert!(filter("chat.*").is_pattern() && !filter("chat.1").is_pattern());
@@ -230,11 +230,11 @@ mod tests {
             topics in prop::collection::vec(prop::collection::vec("[abc]", 1..6), 1..20),
         ) {
             for topic in topics.iter().map(|parts| parts.join(".")) {
-                if one.covers(&other) && other.takes(&topic) {
-                    prop_assert!(one.takes(&topic), "{one} {other} {topic}");
+                if one.covers(&other) && other.matches(&topic) {
+                    prop_assert!(one.matches(&topic), "{one} {other} {topic}");
                 }
-                if one.takes(&topic) && other.takes(&topic) {
-                    prop_assert!(one.meets(&other) && other.meets(&one), "{one} {other} {topic}");
+                if one.matches(&topic) && other.matches(&topic) {
+                    prop_assert!(one.overlaps(&other) && other.overlaps(&one), "{one} {other} {topic}");
                 }
             }
             prop_assert!(one.covers(&one) && Filter::all().covers(&one));
@@ -242,7 +242,7 @@ mod tests {
 
         #[test]
         fn a_topic_takes_itself_alone(text in "[a-c]{1,2}(\\.[a-c]{1,2}){0,3}", other in "[a-c]{1,2}(\\.[a-c]{1,2}){0,3}") {
-            prop_assert_eq!(filter(&text).takes(&other), text == other);
+            prop_assert_eq!(filter(&text).matches(&other), text == other);
         }
 
         #[test]

@@ -4,8 +4,8 @@
 //! [`command`] and [`reply`] (the messages of a WebSocket), [`problem`] (errors), [`session`] and [`backoff`] (how a
 //! client resumes), [`heartbeat`] (when a connection counts as dead), [`wire`] (bytes to types and back), [`account`]
 //! (what readers report), [`operate`] (the operator's view), [`lab`] (the lab's messages beside the streams),
-//! [`measure`] (what the lab and the load generator compute), [`decide`] (which technique to use), [`feature`] (the
-//! messages of the lab's nine use cases).
+//! [`measure`] (what the lab and the load generator compute), [`decide`] (which technique to use), [`use_case`] (the
+//! messages of the lab's use cases).
 //!
 //! This crate knows neither side: no server, no browser and no I/O. It reads no clock; time is an argument.
 
@@ -16,7 +16,6 @@ pub mod cursor;
 pub mod data;
 pub mod decide;
 pub mod event;
-pub mod feature;
 pub mod filter;
 pub mod heartbeat;
 pub mod lab;
@@ -27,6 +26,7 @@ pub mod reply;
 pub mod session;
 pub mod technique;
 pub mod topic;
+pub mod use_case;
 pub mod wire;
 
 pub use command::{Command, Policy, Ref};

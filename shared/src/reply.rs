@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     Code, Cursor, Event, Filter, Problem, Reset,
-    command::{Ref, Refused},
+    command::{Ref, RefusedCommand},
 };
 
 /// A message of the server. Serialized, it is the text message; a binary message has the same members in CBOR.
@@ -110,8 +110,8 @@ pub struct ErrorReply {
     pub reference: Option<Ref>,
 }
 
-impl From<Refused> for ErrorReply {
-    fn from(Refused { reference, problem }: Refused) -> Self {
+impl From<RefusedCommand> for ErrorReply {
+    fn from(RefusedCommand { reference, problem }: RefusedCommand) -> Self {
         let Problem { kind, code, title, status, detail, field } = problem;
         Self { kind: ErrorTag::Error, problem: kind, code, title, status, detail, field, reference }
     }

@@ -101,7 +101,7 @@ impl Grant {
     /// # Errors
     /// 403 if the topic is not granted.
     pub fn may_publish(&self, topic: &Topic) -> Result<(), Problem> {
-        if self.publish.iter().any(|granted| granted.takes(topic.as_str())) {
+        if self.publish.iter().any(|granted| granted.matches(topic.as_str())) {
             return Ok(());
         }
         let detail = format!("this token does not let its holder publish to {topic}");

@@ -9,7 +9,7 @@ pub mod hosts;
 pub mod keys;
 pub mod limits;
 pub mod origin;
-mod session;
+pub mod session;
 mod ticket;
 
 use std::{

@@ -11,10 +11,7 @@ use fourways_shared::Code;
 use serde::Serialize;
 
 use super::{COOKIE, Gate, Grant, grant::Rights, ticket::LIFETIME};
-use crate::{
-    config::Config,
-    problem::{Failure, only},
-};
+use crate::problem::{Failure, only};
 
 /// Registers the routes of tickets and sessions.
 pub fn routes(app: &mut ServiceConfig) {
@@ -70,7 +67,7 @@ async fn show(grant: Grant) -> HttpResponse {
 async fn begin(
     request: HttpRequest,
     grant: Grant,
-    config: web::Data<Config>,
+    transport: web::Data<Transport>,
 ) -> Result<HttpResponse, Failure> {
     let value = request.headers().get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
     let Some((_, token)) = value.and_then(|value| value.split_once(' ')) else {
@@ -80,21 +77,32 @@ async fn begin(
     let age = grant.lasts().and_then(|lasts| i64::try_from(lasts.as_secs()).ok()).unwrap_or(i64::MAX / 2);
     Ok(HttpResponse::NoContent()
         .insert_header((header::CACHE_CONTROL, "no-store"))
-        .cookie(cookie(token.trim(), age, is_secure(&request, &config)))
+        .cookie(cookie(token.trim(), age, transport.is_secure(&request)))
         .finish())
 }
 
 /// `DELETE /v1/session`: removes the cookie.
-async fn end(request: HttpRequest, config: web::Data<Config>) -> HttpResponse {
-    HttpResponse::NoContent().cookie(cookie("", 0, is_secure(&request, &config))).finish()
+async fn end(request: HttpRequest, transport: web::Data<Transport>) -> HttpResponse {
+    HttpResponse::NoContent().cookie(cookie("", 0, transport.is_secure(&request))).finish()
 }
 
-/// True if the browser used HTTPS: to this server, or to the nearest trusted proxy, as `X-Forwarded-Proto` says.
-fn is_secure(request: &HttpRequest, config: &Config) -> bool {
-    let forwarded = request.headers().get_all("X-Forwarded-Proto").filter_map(|value| value.to_str().ok());
-    let nearest = forwarded.flat_map(|value| value.split(',')).next_back().map(str::trim);
-    config.is_tls()
-        || (config.limits.trusted_hops > 0 && nearest.is_some_and(|by| by.eq_ignore_ascii_case("https")))
+/// The ways by which a browser's HTTPS reaches the server.
+#[derive(Clone, Copy, Debug)]
+pub struct Transport {
+    /// True if the server itself speaks TLS.
+    pub is_tls: bool,
+    /// True if a trusted proxy stands in front of the server.
+    pub is_behind_proxy: bool,
+}
+
+impl Transport {
+    /// True if the browser used HTTPS: to this server, or to the nearest trusted proxy, as `X-Forwarded-Proto` says.
+    fn is_secure(self, request: &HttpRequest) -> bool {
+        let forwarded = request.headers().get_all("X-Forwarded-Proto");
+        let values = forwarded.filter_map(|value| value.to_str().ok()).flat_map(|value| value.split(','));
+        let nearest = values.map(str::trim).next_back();
+        self.is_tls || (self.is_behind_proxy && nearest.is_some_and(|by| by.eq_ignore_ascii_case("https")))
+    }
 }
 
 fn cookie(value: &str, age_s: i64, is_secure: bool) -> Cookie<'_> {

@@ -11,11 +11,11 @@ use fourways_log::engine::{Checked, check, renew};
 #[derive(Args, Debug)]
 pub struct Log {
     #[command(subcommand)]
-    what: What,
+    command: LogCommand,
 }
 
 #[derive(clap::Subcommand, Debug)]
-enum What {
+enum LogCommand {
     /// Read every byte of a log and report what it holds and what is wrong with it. Changes nothing. The exit code is 1
     /// if events are lost, and 2 if the log can't be read.
     Check(Folder),
@@ -36,8 +36,8 @@ struct Folder {
 /// # Errors
 /// If the log can't be given a new epoch (there is none, or a server has it open), or standard output can't be written.
 pub fn run(log: &Log) -> anyhow::Result<ExitCode> {
-    let (text, code) = match &log.what {
-        What::Check(Folder { folder }) => match check(folder) {
+    let (text, code) = match &log.command {
+        LogCommand::Check(Folder { folder }) => match check(folder) {
             Ok(checked) => (
                 report(&checked),
                 u8::from(checked.findings.iter().any(fourways_log::engine::Finding::is_loss)),
@@ -47,7 +47,7 @@ pub fn run(log: &Log) -> anyhow::Result<ExitCode> {
                 return Ok(ExitCode::from(2));
             }
         },
-        What::Renew(Folder { folder }) => (format!("the epoch is now {}\n", renew(folder)?), 0),
+        LogCommand::Renew(Folder { folder }) => (format!("the epoch is now {}\n", renew(folder)?), 0),
     };
     std::io::stdout().lock().write_all(text.as_bytes()).context("can't write to standard output")?;
     Ok(ExitCode::from(code))

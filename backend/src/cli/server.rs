@@ -17,14 +17,14 @@ pub struct ServerFlags {
 
     /// The header fields and the token to send.
     #[command(flatten)]
-    pub shown: Shown,
+    pub shown: CredentialFlags,
 }
 
 impl ServerFlags {
     /// Returns the server as a target of the client, with the header fields and the token to send.
     ///
     /// # Errors
-    /// If the address is not valid, or the credentials are not: see [`Shown::credentials`].
+    /// If the address is not valid, or the credentials are not: see [`CredentialFlags::credentials`].
     pub fn target(&self) -> anyhow::Result<Target> {
         Ok(Target::new(&self.server, Vec::new())?.credentials(self.shown.credentials()?))
     }
@@ -32,7 +32,7 @@ impl ServerFlags {
 
 /// Header fields and a token that are sent with every request.
 #[derive(Args, Clone, Debug)]
-pub struct Shown {
+pub struct CredentialFlags {
     /// Header field to send with every request; can be given more than once.
     #[arg(long, value_name = "NAME: VALUE", value_parser = field)]
     pub header: Vec<(HeaderName, HeaderValue)>,
@@ -47,7 +47,7 @@ pub struct Shown {
     pub token_file: Option<PathBuf>,
 }
 
-impl Shown {
+impl CredentialFlags {
     /// Converts the flags into credentials of the client.
     ///
     /// # Errors

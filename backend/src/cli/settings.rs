@@ -15,13 +15,13 @@ use toml::{Table, Value};
 
 /// Arguments of `fourways config`.
 #[derive(Args, Debug)]
-pub struct Ask {
+pub struct ConfigArgs {
     #[command(subcommand)]
-    what: What,
+    command: ConfigCommand,
 }
 
 #[derive(clap::Subcommand, Debug)]
-enum What {
+enum ConfigCommand {
     /// Read the settings file, the environment and the flags as `serve` would, with every file that they name, and
     /// print what is set and by what.
     Check(Box<crate::config::Config>),
@@ -145,10 +145,10 @@ fn defaults(arg: &Arg) -> Vec<String> {
 ///
 /// # Errors
 /// If a setting is not valid, or standard output can't be written.
-pub fn run(ask: &Ask, command: &Command, matches: &ArgMatches) -> anyhow::Result<()> {
-    let text = match &ask.what {
-        What::List => list(&serve_of(command)),
-        What::Check(config) => {
+pub fn run(ask: &ConfigArgs, command: &Command, matches: &ArgMatches) -> anyhow::Result<()> {
+    let text = match &ask.command {
+        ConfigCommand::List => list(&serve_of(command)),
+        ConfigCommand::Check(config) => {
             crate::server::Server::check(config)?;
             let matches = matches.subcommand_matches("config").and_then(|it| it.subcommand_matches("check"));
             matches.map(|matches| set_by(&serve_of(command), matches)).unwrap_or_default()

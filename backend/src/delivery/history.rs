@@ -4,7 +4,7 @@ use actix_web::{HttpResponse, http::header};
 use fourways_log::subscription::Subscription;
 use fourways_shared::{After, Code, Cursor, Technique};
 
-use super::{Order, Read, etag, poll_body};
+use super::{Read, SortOrder, etag, poll_body};
 use crate::{problem::Failure, worker::Worker};
 
 /// The `Cache-Control` of an answer that never changes: one year, the longest that RFC 2616 14.21 allowed. RFC 9111
@@ -48,7 +48,7 @@ pub(super) async fn handle(
         && batch.reset.is_none()
         && matches!(after, After::Cursor(_))
         && worker.tail.epoch() == until.epoch;
-    if read.order == Order::Newest {
+    if read.order == SortOrder::Newest {
         batch.events.reverse();
     }
     let cursor = subscription.cursor();

@@ -26,8 +26,8 @@ use fourways_shared::{
 
 use self::asked::asked;
 use crate::{
+    access::limits::Limits,
     access::{Gate, Grant, limits::Held},
-    config::Limits,
     problem::Failure,
     worker::Worker,
 };
@@ -93,7 +93,7 @@ pub struct Read {
     /// The last cursor of a closed range.
     pub until: Option<Cursor>,
     /// The order of a closed range's events.
-    pub order: Order,
+    pub order: SortOrder,
     /// True if every heartbeat of an SSE stream is an event, and none a comment.
     pub hears_heartbeats: bool,
     /// True if the `data` of an SSE stream is the published data alone, without the envelope.
@@ -106,7 +106,7 @@ pub struct Read {
 
 /// The order of the events of a closed range.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Order {
+pub enum SortOrder {
     /// Oldest first, the order of the log.
     #[default]
     Oldest,
@@ -127,7 +127,7 @@ impl Read {
             limit: limits.max_events.min(PollBody::DEFAULT_LIMIT),
             wait: None,
             until: None,
-            order: Order::Oldest,
+            order: SortOrder::Oldest,
             hears_heartbeats: false,
             is_raw: false,
             is_watched: false,
@@ -195,7 +195,7 @@ impl Read {
                     }
                 },
                 "order" => {
-                    let orders = [("oldest", Order::Oldest), ("newest", Order::Newest)];
+                    let orders = [("oldest", SortOrder::Oldest), ("newest", SortOrder::Newest)];
                     read.order = one_of("order", &value, orders)?;
                 }
                 "heartbeat" => {
@@ -213,7 +213,7 @@ impl Read {
                 Failure::new(Code::BadParameter, "after and last exclude each other; give one").field("last")
             );
         }
-        if read.order == Order::Newest && read.until.is_none() {
+        if read.order == SortOrder::Newest && read.until.is_none() {
             let detail = "order=newest needs an upper bound: add until=";
             return Err(Failure::new(Code::BadParameter, detail).field("order"));
         }

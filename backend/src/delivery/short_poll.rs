@@ -20,7 +20,7 @@ pub async fn handle(read: &Read, known: Option<Cursor>, worker: &Worker) -> Http
     }
     match (known, &batch) {
         // The client has the answer already: nothing follows its cursor, or it read past `after` before.
-        (Some(known), None) if begins_at(known) && !subscription.is_aging(known.offset) => {
+        (Some(known), None) if begins_at(known) && !subscription.is_near_retention(known.offset) => {
             not_modified(known)
         }
         (Some(known), None | Some(Batch { reset: None, .. })) if cursor == known => not_modified(known),

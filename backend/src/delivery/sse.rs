@@ -29,7 +29,7 @@ use super::{Read, asked::asked, timer::Timer};
 use crate::{
     access::{
         Grant,
-        limits::{Held, Place, Reading},
+        limits::{Held, Permit, Reading},
     },
     net::{backlog::Backlog, fields::accepts},
     operate::{
@@ -69,11 +69,11 @@ pub async fn handle(
         return Ok(head.finish());
     }
     let (client, reading) = worker.admit(&request, &grant, &read.topics)?;
-    let place = worker.usage.hold(client, Held::Stream)?;
+    let permit = worker.usage.hold(client, Held::Stream)?;
     let subscription =
         Subscription::new(&worker.tail, &read.topics, after, read.policy, Technique::Sse, worker.shard);
     let lag = LagRule::of(&worker.lag, &read.topics);
-    let subscription = subscription.hold_to(lag);
+    let subscription = subscription.with_lag_rule(lag);
     let packs_from = limits.compress.filter(|_| accepts_gzip(&request) && !read.is_watched);
     let form = SseForm { is_raw: read.is_raw, packs_from };
     let framing = Framing { is_chunked: request.version() == Version::HTTP_11, form };
@@ -91,7 +91,7 @@ pub async fn handle(
         has_ended: false,
         seat: worker.roster.enter(Technique::Sse, &grant, &read.topics),
         _here: presence.into_inner().enter(&grant, &read.topics),
-        _place: place,
+        _permit: permit,
         _reading: reading,
         worker: Arc::clone(&worker),
     };
@@ -190,7 +190,7 @@ struct EventStream {
     has_ended: bool,
     seat: Seat,
     _here: Option<Here>,
-    _place: Place,
+    _permit: Permit,
     _reading: Reading,
 }
 

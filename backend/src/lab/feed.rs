@@ -143,7 +143,7 @@ impl Feeds {
         running.insert(topic.clone(), sender);
         drop(running);
         // The lease owns the task: it ends when no request came for its length.
-        let place = Place(self);
+        let place = FeedPermit(self);
         rt::spawn(async move {
             run(&topic, wishes, engine).await;
             drop(place);
@@ -153,9 +153,9 @@ impl Feeds {
 }
 
 /// A feed's permit among [`MAX_FEEDS`], given back however the feed ends.
-struct Place(Arc<Feeds>);
+struct FeedPermit(Arc<Feeds>);
 
-impl Drop for Place {
+impl Drop for FeedPermit {
     fn drop(&mut self) {
         // Removes only feeds that have ended: a new feed may use the topic by now.
         let mut running = self.0.running.lock().unwrap_or_else(PoisonError::into_inner);

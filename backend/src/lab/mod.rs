@@ -4,9 +4,9 @@ pub mod about;
 pub mod app;
 pub mod channel;
 pub mod clock;
-pub mod features;
 pub mod feed;
 pub mod sources;
+pub mod use_cases;
 pub mod visitors;
 pub mod watch;
 

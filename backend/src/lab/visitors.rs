@@ -263,7 +263,7 @@ impl Visitor {
     }
 
     /// Registers the waker of a connection, to be woken when a fault changes.
-    pub(super) fn attend(&self, connection: u32, waker: &Waker) {
+    pub(super) fn register_waker(&self, connection: u32, waker: &Waker) {
         self.lock().wakers.insert(connection, waker.clone());
     }
 

@@ -19,7 +19,7 @@ pub struct Gauge {
     written: Cell<u64>,
     /// The waker of the stream whose backlog is full.
     waiting: RefCell<Option<Waker>>,
-    is_deaf: Cell<bool>,
+    has_stopped_reading: Cell<bool>,
 }
 
 impl Gauge {
@@ -27,13 +27,13 @@ impl Gauge {
     /// HTTP/1.1 would read it all to get to the next request.
     pub fn stop_reading(request: &HttpRequest) {
         if let Some(gauge) = request.conn_data::<Rc<Self>>() {
-            gauge.is_deaf.set(true);
+            gauge.has_stopped_reading.set(true);
         }
     }
 
     /// Returns true after [`Self::stop_reading`].
-    pub const fn is_deaf(&self) -> bool {
-        self.is_deaf.get()
+    pub const fn has_stopped_reading(&self) -> bool {
+        self.has_stopped_reading.get()
     }
 
     /// Adds `count` bytes that the socket took, and wakes the stream that waits for it.

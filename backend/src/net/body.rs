@@ -9,7 +9,7 @@ use tokio::time::timeout;
 
 use crate::{
     access::limits::Limit,
-    config::Limits,
+    access::limits::Limits,
     net::backlog::Gauge,
     problem::{self, Failure},
     worker::Worker,

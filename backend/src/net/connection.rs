@@ -22,13 +22,13 @@ use tokio::{
 };
 use tokio_rustls::{TlsAcceptor, server::TlsStream};
 
-use crate::{access::limits::Place, net::tap::Socket};
+use crate::{access::limits::Permit, net::tap::Socket};
 
 /// A connection to a client, with its permit among all connections, which is given back on drop.
 #[derive(Debug)]
 pub struct Connection {
     stream: Stream,
-    _place: Place,
+    _permit: Permit,
 }
 
 #[derive(Debug)]
@@ -42,8 +42,8 @@ enum Stream {
 }
 
 /// Wraps a connection from a Unix socket.
-pub fn accept_unix(stream: UnixStream, place: Place) -> Connection {
-    Connection { stream: Stream::Unix(stream), _place: place }
+pub fn accept_unix(stream: UnixStream, permit: Permit) -> Connection {
+    Connection { stream: Stream::Unix(stream), _permit: permit }
 }
 
 /// Wraps a TCP connection, after the TLS handshake if there is an acceptor. Returns it with the protocol that was
@@ -53,12 +53,12 @@ pub fn accept_unix(stream: UnixStream, place: Place) -> Connection {
 /// If the handshake fails or takes longer than `deadline`.
 pub async fn accept(
     stream: TcpStream,
-    place: Place,
+    permit: Permit,
     acceptor: Option<TlsAcceptor>,
     deadline: Duration,
 ) -> io::Result<(Connection, Protocol)> {
     let Some(acceptor) = acceptor else {
-        return Ok((Connection { stream: Stream::Plain(stream), _place: place }, Protocol::Http1));
+        return Ok((Connection { stream: Stream::Plain(stream), _permit: permit }, Protocol::Http1));
     };
     // Boxed: a task is as large as the largest future it waits for, and the handshake's would make each connection 2.7
     // KiB larger for its whole life.
@@ -66,7 +66,7 @@ pub async fn accept(
     let stream = accepted.map_err(|_| io::Error::from(io::ErrorKind::TimedOut))??;
     let is_http2 = stream.get_ref().1.alpn_protocol() == Some(b"h2");
     let protocol = if is_http2 { Protocol::Http2 } else { Protocol::Http1 };
-    Ok((Connection { stream: Stream::Tls(Box::new(stream)), _place: place }, protocol))
+    Ok((Connection { stream: Stream::Tls(Box::new(stream)), _permit: permit }, protocol))
 }
 
 /// Middleware that adds `Connection: close` to the answer if a request offered an upgrade and did not get it. HTTP/1.1

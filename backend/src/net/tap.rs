@@ -134,7 +134,7 @@ impl<T: Socket> Tap<T> {
 impl<T: Socket> AsyncRead for Tap<T> {
     fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let this = self.get_mut();
-        if this.gauge.is_deaf() {
+        if this.gauge.has_stopped_reading() {
             ready!(this.linger(cx));
             return Poll::Ready(Err(io::ErrorKind::ConnectionAborted.into()));
         }
@@ -163,7 +163,7 @@ impl<T: Socket> AsyncWrite for Tap<T> {
             ready!(Pin::new(&mut this.io).poll_shutdown(cx))?;
             this.is_shut = true;
         }
-        if this.gauge.is_deaf() {
+        if this.gauge.has_stopped_reading() {
             ready!(this.linger(cx));
         }
         Poll::Ready(Ok(()))

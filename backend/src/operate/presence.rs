@@ -118,7 +118,7 @@ impl Presence {
     fn subjects(&self, topic: &Topic) -> Vec<Subject> {
         let here = self.here.lock().unwrap_or_else(PoisonError::into_inner);
         let mut subjects: BTreeMap<&str, usize> = BTreeMap::new();
-        for (_, there) in here.iter().filter(|(filter, _)| filter.takes(topic.as_str())) {
+        for (_, there) in here.iter().filter(|(filter, _)| filter.matches(topic.as_str())) {
             for (subject, count) in there {
                 *subjects.entry(subject).or_default() += count;
             }

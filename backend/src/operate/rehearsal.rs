@@ -25,12 +25,12 @@ const AFTER: Duration = Duration::from_secs(3);
 /// The lock that admits one rehearsal at a time. One for the whole server, shared by all workers; the flag is true
 /// while a rehearsal runs.
 #[derive(Debug, Default)]
-pub struct Stage(AtomicBool);
+pub struct RehearsalLock(AtomicBool);
 
-/// Releases the [`Stage`] when dropped, even if the request is cancelled.
-struct OnStage<'s>(&'s Stage);
+/// Releases the [`RehearsalLock`] when dropped, even if the request is cancelled.
+struct RehearsalGuard<'s>(&'s RehearsalLock);
 
-impl Drop for OnStage<'_> {
+impl Drop for RehearsalGuard<'_> {
     fn drop(&mut self) {
         self.0.0.store(false, Ordering::SeqCst);
     }
@@ -43,7 +43,7 @@ impl Drop for OnStage<'_> {
 pub async fn handle(
     grant: Grant,
     worker: web::Data<Worker>,
-    stage: web::Data<Stage>,
+    stage: web::Data<RehearsalLock>,
 ) -> Result<HttpResponse, Failure> {
     grant.may_operate()?;
     if worker.drain.is_on() || stage.0.swap(true, Ordering::SeqCst) {
@@ -52,7 +52,7 @@ pub async fn handle(
             "the server is stopping, or another rehearsal is running",
         ));
     }
-    let _on_stage = OnStage(&stage);
+    let _on_stage = RehearsalGuard(&stage);
     let rehearsal = rehearse(&worker).await;
     Ok(HttpResponse::Ok().insert_header((header::CACHE_CONTROL, "no-store")).json(rehearsal))
 }

@@ -3,27 +3,20 @@
 mod parts;
 
 use std::{
-    cell::Cell,
     future::ready,
     io,
     net::SocketAddr,
-    sync::{
-        Arc,
-        atomic::{AtomicUsize, Ordering},
-    },
+    sync::Arc,
     time::{Duration, Instant},
 };
 
 use actix_http::{HttpService, Protocol, error::DispatchError};
 use actix_service::{ServiceFactoryExt as _, fn_service, map_config};
 use actix_web::{
-    App,
     dev::{AppConfig, Server as Running, ServerHandle},
-    middleware::{Condition, from_fn},
     rt,
-    web::Data,
 };
-use fourways_log::engine::{Engine, LagRule, Shard, Tail};
+use fourways_log::engine::{Engine, Tail};
 use tokio::{
     net::{TcpStream, UnixStream},
     signal::unix::{SignalKind, signal},
@@ -31,10 +24,11 @@ use tokio::{
 };
 use tokio_rustls::TlsAcceptor;
 
+use self::parts::Parts;
 use crate::{
-    access::{self, hosts, limits::Usage, origin::Origins},
-    config::{Config, Limits, Source},
-    lab::{self, app::Files, features, sources, visitors::Visitors, watch},
+    access::limits::{Limits, Usage},
+    config::{Config, Source},
+    lab::{sources, use_cases, visitors::Visitors, watch},
     net::{
         body,
         connection::{self, Connection, accept},
@@ -43,10 +37,7 @@ use crate::{
         tap::Tap,
         tls,
     },
-    operate::{drain::Drain, ledger::Ledger, presence::Presence, rehearsal::Stage, roster::Roster, traces},
-    publish,
-    routes::routes,
-    worker::Worker,
+    operate::drain::Drain,
 };
 
 /// A server that is bound and not yet running. Owned by its caller; background tasks end when the server is dropped.
@@ -126,53 +117,7 @@ impl Server {
     /// If the log can't be opened, a key or certificate can't be read, the address can't be bound, the system has no
     /// randomness, or the server would be open to other machines without `--open`.
     pub fn build(config: &Config) -> io::Result<Self> {
-        let workers = config.workers();
-        let gate = Arc::new(parts::gate(config)?);
-        let engine = parts::engine(config, workers)?;
-        let tail = Arc::clone(engine.tail());
-        let limits = Arc::new(config.limits.clone());
-        let usage = Usage::new(Arc::clone(&limits));
-        let drain = Arc::new(Drain::default());
-        let visitors = Arc::new(Visitors::default());
-        let ledger = Data::new(Ledger::default());
-        let roster = Arc::new(Roster::default());
-        let stage = Data::new(Stage::default());
-        let (presence, teller) = Presence::new(Arc::clone(&engine));
-        let app = {
-            let next_worker = Arc::new(AtomicUsize::new(0));
-            let (feeds, presence) = (Data::new(lab::feed::Feeds::default()), Data::new(presence));
-            let origins = Data::new(Origins::new(config.access.origin.clone(), config.is_tls()));
-            let (settings, files) = (Data::new(config.clone()), Data::new(Files::new(config.app.clone())));
-            let hosts = Data::new(parts::hosts(config));
-            let is_traced = config.traces.is_some();
-            let lag: Arc<[LagRule]> = config.lag.clone().into();
-            let (ledger, stage) = (ledger.clone(), stage.clone());
-            let (engine, visitors, gate) = (Arc::clone(&engine), Arc::clone(&visitors), Arc::clone(&gate));
-            let (limits, usage, drain) = (Arc::clone(&limits), Arc::clone(&usage), Arc::clone(&drain));
-            move || {
-                let tail = Arc::clone(engine.tail());
-                let shard = shard(&tail, &next_worker, workers);
-                let (limits, usage, drain) = (Arc::clone(&limits), Arc::clone(&usage), Arc::clone(&drain));
-                let (lag, roster) = (Arc::clone(&lag), Arc::clone(&roster));
-                App::new()
-                    .app_data(publish::data(Arc::clone(&engine)))
-                    .app_data(Data::new(Worker { tail, shard, limits, usage, drain, lag, roster }))
-                    .app_data(access::data(Arc::clone(&gate)))
-                    .app_data(presence.clone())
-                    .app_data(ledger.clone())
-                    .app_data(stage.clone())
-                    .app_data(settings.clone())
-                    .app_data(files.clone())
-                    .app_data(origins.clone())
-                    .app_data(hosts.clone())
-                    .app_data(feeds.clone())
-                    .app_data(lab::channel::data(Arc::clone(&visitors)))
-                    .configure(routes)
-                    .wrap(from_fn(hosts::guard))
-                    .wrap(from_fn(connection::say_close))
-                    .wrap(Condition::new(is_traced, from_fn(traces::request)))
-            }
-        };
+        let (parts, presence_publisher) = Parts::of(config)?;
         let acceptor = tls::acceptor(config)?;
         let is_tls = acceptor.is_some();
         let listen = |error| parts::named(&error, format!("can't listen on {}", config.listen));
@@ -183,15 +128,20 @@ impl Server {
         };
         let latch = listener.latch()?;
         // The server handles signals itself, because connections must close in order first.
-        let builder = Running::build().workers(workers).shutdown_timeout(1).disable_signals();
+        let builder = Running::build().workers(parts.workers).shutdown_timeout(1).disable_signals();
         let stopping = builder.graceful_shutdown_signal();
-        let terms = http2::Terms::of(&limits, &drain);
-        let door = Door { acceptor, visitors: Arc::clone(&visitors), usage: Arc::clone(&usage), limits };
+        let terms = http2::Terms::of(&parts.limits, &parts.drain);
+        let door = Door {
+            acceptor,
+            visitors: Arc::clone(&parts.visitors),
+            usage: Arc::clone(&parts.usage),
+            limits: Arc::clone(&parts.limits),
+        };
         // A macro, because the two kinds of listener accept streams of different types for the same service.
         macro_rules! service {
             ($enter:ident) => {{
-                let (app, stopping, door, terms) =
-                    (app.clone(), stopping.clone(), door.clone(), terms.clone());
+                let (parts, stopping, door, terms) =
+                    (parts.clone(), stopping.clone(), door.clone(), terms.clone());
                 let max_body_bytes = door.limits.max_body_bytes;
                 move || {
                     let stopping = stopping.clone();
@@ -207,8 +157,8 @@ impl Server {
                         .client_request_timeout(door.limits.head_timeout)
                         .expect(fn_service(move |request| ready(body::expected(request, max_body_bytes))))
                         .on_connect_ext(|io: &Tap<Connection>, data| drop(data.insert(io.gauge())))
-                        .finish(map_config(app(), |()| AppConfig::default()));
-                    let http = http2::both(http, map_config(app(), |()| AppConfig::default()), terms.clone());
+                        .finish(map_config(parts.app(), |()| AppConfig::default()));
+                    let http = http2::both(http, map_config(parts.app(), |()| AppConfig::default()), terms.clone());
                     let door = door.clone();
                     fn_service(move |stream| door.clone().$enter(stream)).and_then(http)
                 }
@@ -220,12 +170,11 @@ impl Server {
                 (builder.listen_uds("fourways", listener, service!(enter_unix))?.run(), Some(file))
             }
         };
-        let kept = Arc::clone(&engine);
-        let sweeper =
-            parts::sweep(Arc::clone(&tail), visitors, gate, Arc::clone(&usage), ledger.into_inner());
-        let mut beside = vec![Owned(rt::spawn(sweeper)), Owned(rt::spawn(teller))];
-        beside.extend(publishers(config, engine));
-        let ending = Ending { engine: kept, drain, usage, tail, latch, within: config.limits.drain };
+        let mut beside = vec![Owned(rt::spawn(parts.clone().sweep())), Owned(rt::spawn(presence_publisher))];
+        beside.extend(publishers(config, Arc::clone(&parts.engine)));
+        let Parts { engine, drain, usage, .. } = parts;
+        let tail = Arc::clone(engine.tail());
+        let ending = Ending { engine, drain, usage, tail, latch, within: config.limits.drain };
         Ok(Self { running, addresses, is_tls, beside, ending, _file: file })
     }
 
@@ -304,31 +253,12 @@ impl Ending {
 fn publishers(config: &Config, engine: Arc<dyn Engine>) -> Vec<Owned> {
     let mut publishers = Vec::new();
     if config.has_use_cases() {
-        publishers.extend(features::all(&engine).map(|machine| Owned(rt::spawn(machine))));
+        publishers.extend(use_cases::all(&engine).into_iter().map(|machine| Owned(rt::spawn(machine))));
     }
     if config.source == Source::Host {
         publishers.push(Owned(rt::spawn(sources::host::run(engine, config.source_rate))));
     }
     publishers
-}
-
-/// Returns the shard of the current worker thread. The first call on a thread starts the shard's relay there. A thread
-/// beyond `workers` replaces one that has ended: it works too, but without a relay.
-fn shard(tail: &Arc<Tail>, next_worker: &AtomicUsize, workers: usize) -> Shard {
-    thread_local! {
-        static SHARD: Cell<Option<Shard>> = const { Cell::new(None) };
-    }
-    if let Some(shard) = SHARD.get() {
-        return shard;
-    }
-    let worker = next_worker.fetch_add(1, Ordering::Relaxed);
-    let shard = if worker < workers { Shard::of_worker(worker) } else { Shard::DIRECT };
-    if shard != Shard::DIRECT {
-        // The relay ends with the worker's own runtime.
-        rt::spawn(Arc::clone(tail).relay(shard));
-    }
-    SHARD.set(Some(shard));
-    shard
 }
 
 /// Waits for SIGTERM or SIGINT.

@@ -1,23 +1,163 @@
-//! The parts of a server that depend on its settings: the gate, the host names and the log; and the sweep that keeps
-//! house.
+//! The parts of a server that all its workers share, and the app that each worker makes of them.
 
 use std::{
+    cell::Cell,
     fmt::Display,
+    future::Future,
     io,
-    sync::Arc,
-    time::{Duration, Instant},
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
 };
 
-use fourways_log::engine::{DiskEngine, Engine, MemoryEngine, Tail};
-use fourways_shared::Epoch;
+use actix_web::{
+    App, Error,
+    body::MessageBody,
+    dev::{ServiceFactory, ServiceRequest, ServiceResponse},
+    middleware::{Condition, from_fn},
+    rt,
+    web::Data,
+};
+use fourways_log::engine::{Engine, Shard, Tail};
 
 use crate::{
-    access::{Gate, hosts::Hosts, keys::Keys, limits::Usage},
+    access::{
+        self, Gate,
+        hosts::{self, Hosts},
+        keys::Keys,
+        limits::{Limits, Usage},
+        origin::Origins,
+        session::Transport,
+    },
     config::Config,
-    lab::visitors::Visitors,
-    net::listen::Listen,
-    operate::ledger::Ledger,
+    lab::{self, app::Files, feed::Feeds, visitors::Visitors},
+    net::{connection, listen::Listen},
+    operate::{
+        drain::Drain, ledger::Ledger, presence::Presence, rehearsal::RehearsalLock, roster::Roster, traces,
+    },
+    publish,
+    routes::routes,
+    worker::Worker,
 };
+
+/// The parts of a server that all its workers share. The server owns them until it is dropped; clones share them.
+#[derive(Clone)]
+pub(super) struct Parts {
+    pub(super) workers: usize,
+    pub(super) engine: Arc<dyn Engine>,
+    pub(super) limits: Arc<Limits>,
+    pub(super) usage: Arc<Usage>,
+    pub(super) drain: Arc<Drain>,
+    pub(super) visitors: Arc<Visitors>,
+    gate: Arc<Gate>,
+    ledger: Arc<Ledger>,
+    presence: Data<Presence>,
+    roster: Arc<Roster>,
+    rehearsal: Data<RehearsalLock>,
+    feeds: Data<Feeds>,
+    files: Data<Files>,
+    hosts: Data<Hosts>,
+    origins: Data<Origins>,
+    transport: Data<Transport>,
+    config: Data<Config>,
+    next_worker: Arc<AtomicUsize>,
+}
+
+impl Parts {
+    /// Opens the log, reads the keys and makes all parts. The returned future publishes joins and leaves while it is
+    /// polled.
+    ///
+    /// # Errors
+    /// If the log can't be opened, a key can't be read, the system has no randomness, or the server would be open to
+    /// other machines without `--open`.
+    pub(super) fn of(config: &Config) -> io::Result<(Self, impl Future<Output = ()> + use<>)> {
+        let gate = Arc::new(gate(config)?);
+        let workers = config.workers();
+        let engine = config.log.storage().open(config.log.rules(), workers)?;
+        let limits = Arc::new(config.limits.clone());
+        let (presence, presence_publisher) = Presence::new(Arc::clone(&engine));
+        let transport =
+            Transport { is_tls: config.is_tls(), is_behind_proxy: config.limits.trusted_hops > 0 };
+        let parts = Self {
+            workers,
+            engine,
+            usage: Usage::new(Arc::clone(&limits)),
+            limits,
+            drain: Arc::default(),
+            visitors: Arc::default(),
+            gate,
+            ledger: Arc::default(),
+            presence: Data::new(presence),
+            roster: Arc::default(),
+            rehearsal: Data::default(),
+            feeds: Data::default(),
+            files: Data::new(Files::new(config.app.clone())),
+            hosts: Data::new(hosts(config)),
+            origins: Data::new(Origins::new(config.access.origin.clone(), config.is_tls())),
+            transport: Data::new(transport),
+            config: Data::new(config.clone()),
+            next_worker: Arc::default(),
+        };
+        Ok((parts, presence_publisher))
+    }
+
+    /// Makes the app of the current worker thread.
+    pub(super) fn app(
+        &self,
+    ) -> App<
+        impl ServiceFactory<
+            ServiceRequest,
+            Config = (),
+            Response = ServiceResponse<impl MessageBody + use<>>,
+            Error = Error,
+            InitError = (),
+        > + use<>,
+    > {
+        let tail = Arc::clone(self.engine.tail());
+        let worker = Worker {
+            shard: shard(&tail, &self.next_worker, self.workers),
+            tail,
+            limits: Arc::clone(&self.limits),
+            usage: Arc::clone(&self.usage),
+            drain: Arc::clone(&self.drain),
+            lag: self.config.lag.clone().into(),
+            roster: Arc::clone(&self.roster),
+        };
+        App::new()
+            .app_data(Data::new(worker))
+            .app_data(publish::data(Arc::clone(&self.engine)))
+            .app_data(access::data(Arc::clone(&self.gate)))
+            .app_data(Data::from(Arc::clone(&self.ledger)))
+            .app_data(lab::channel::data(Arc::clone(&self.visitors)))
+            .app_data(self.presence.clone())
+            .app_data(self.rehearsal.clone())
+            .app_data(self.feeds.clone())
+            .app_data(self.files.clone())
+            .app_data(self.hosts.clone())
+            .app_data(self.origins.clone())
+            .app_data(self.transport.clone())
+            .app_data(self.config.clone())
+            .configure(routes)
+            .wrap(from_fn(hosts::guard))
+            .wrap(from_fn(connection::say_close))
+            .wrap(Condition::new(self.config.traces.is_some(), from_fn(traces::request)))
+    }
+
+    /// Drops what has expired, once a second, until the future is dropped.
+    pub(super) async fn sweep(self) {
+        let mut ticks = tokio::time::interval(Duration::from_secs(1));
+        loop {
+            ticks.tick().await;
+            self.engine.tail().sweep();
+            self.visitors.sweep();
+            self.gate.sweep();
+            self.usage.sweep();
+            self.ledger.sweep();
+        }
+    }
+}
 
 pub(super) fn gate(config: &Config) -> io::Result<Gate> {
     let sources = &config.access.token_key;
@@ -34,7 +174,7 @@ pub(super) fn gate(config: &Config) -> io::Result<Gate> {
 
 /// Returns the host names that the server answers to. They are restricted if the server has no keys and listens on a
 /// loopback address: then a name is all that gives a foreign page away. No page can reach a Unix socket.
-pub(super) fn hosts(config: &Config) -> Hosts {
+fn hosts(config: &Config) -> Hosts {
     let is_guarded = config.access.token_key.is_empty()
         && matches!(config.listen, Listen::Tcp(address) if address.ip().is_loopback());
     if is_guarded { Hosts::local_and(&config.access.host) } else { Hosts::any() }
@@ -45,35 +185,21 @@ pub(super) fn named(error: &io::Error, what: impl Display) -> io::Error {
     io::Error::new(error.kind(), format!("{what}: {error}"))
 }
 
-pub(super) fn engine(config: &Config, workers: usize) -> io::Result<Arc<dyn Engine>> {
-    let log = &config.log;
-    if log.memory {
-        let bits = getrandom::u64().map_err(|error| io::Error::other(error.to_string()))?;
-        return Ok(Arc::new(MemoryEngine::new(Epoch::from_bits(bits), log.rules(), workers)));
+/// Returns the shard of the current worker thread. The first call on a thread starts the shard's relay there. A thread
+/// beyond `workers` replaces one that has ended: it works too, but without a relay.
+fn shard(tail: &Arc<Tail>, next_worker: &AtomicUsize, workers: usize) -> Shard {
+    thread_local! {
+        static SHARD: Cell<Option<Shard>> = const { Cell::new(None) };
     }
-    let began = Instant::now();
-    let opened = DiskEngine::open(&log.data, log.rules(), log.cap(), log.durability, workers);
-    let engine =
-        opened.map_err(|error| named(&error, format!("can't open the log in {}", log.data.display())))?;
-    let (tail, ms) = (engine.tail(), began.elapsed().as_millis());
-    tracing::info!(data = %log.data.display(), epoch = %tail.epoch(), head = tail.head().0, ms, "the log is open");
-    Ok(Arc::new(engine))
-}
-
-pub(super) async fn sweep(
-    tail: Arc<Tail>,
-    visitors: Arc<Visitors>,
-    gate: Arc<Gate>,
-    usage: Arc<Usage>,
-    ledger: Arc<Ledger>,
-) {
-    let mut ticks = tokio::time::interval(Duration::from_secs(1));
-    loop {
-        ticks.tick().await;
-        tail.sweep();
-        visitors.sweep();
-        gate.sweep();
-        usage.sweep();
-        ledger.sweep();
+    if let Some(shard) = SHARD.get() {
+        return shard;
     }
+    let worker = next_worker.fetch_add(1, Ordering::Relaxed);
+    let shard = if worker < workers { Shard::of_worker(worker) } else { Shard::DIRECT };
+    if shard != Shard::DIRECT {
+        // The relay ends with the worker's own runtime.
+        rt::spawn(Arc::clone(tail).relay(shard));
+    }
+    SHARD.set(Some(shard));
+    shard
 }

@@ -89,10 +89,10 @@ impl Subscriber {
         loop {
             let (target, session, sink) = (&self.target, &mut self.session, &mut sink as &mut Sink<'_>);
             let ended = match technique {
-                Technique::ShortPoll => short_poll::attend(target, session, sink).await,
-                Technique::LongPoll => long_poll::attend(target, session, sink).await,
-                Technique::Sse => sse::attend(target, session, sink).await,
-                Technique::Websocket => websocket::attend(target, session, sink).await,
+                Technique::ShortPoll => short_poll::run(target, session, sink).await,
+                Technique::LongPoll => long_poll::run(target, session, sink).await,
+                Technique::Sse => sse::run(target, session, sink).await,
+                Technique::Websocket => websocket::run(target, session, sink).await,
             };
             match ended {
                 // With a pause here, a reader would lag further and further at a high rate.

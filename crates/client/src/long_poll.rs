@@ -7,7 +7,7 @@ use reqwest::Method;
 
 use crate::{Ended, Sink, Target, short_poll::answer};
 
-pub(crate) async fn attend(target: &Target, session: &mut Session, sink: &mut Sink<'_>) -> Ended {
+pub(crate) async fn run(target: &Target, session: &mut Session, sink: &mut Sink<'_>) -> Ended {
     let mut url = target.read_url("/v1/events", session.after());
     url.query_pairs_mut().append_pair("wait", &target.hold.as_secs_f64().to_string());
     // The server holds the poll for the time asked for. An answer that is 10 s later than that will never come.

@@ -10,7 +10,7 @@ use reqwest::{
 
 use crate::{Arrival, Ended, Sink, Target, break_off, deliver, moved, target};
 
-pub(crate) async fn attend(target: &Target, session: &mut Session, sink: &mut Sink<'_>) -> Ended {
+pub(crate) async fn run(target: &Target, session: &mut Session, sink: &mut Sink<'_>) -> Ended {
     let after = session.after();
     let mut request = target.ask(Method::GET, target.read_url("/v1/events", after)).timeout(target.silence);
     if let After::Cursor(cursor) = after {

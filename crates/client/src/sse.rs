@@ -18,7 +18,7 @@ use crate::{Arrival, Ended, Sink, Target, break_off, deliver, moved, target};
 /// block is not from a Fourways server.
 const MAX_BLOCK_BYTES: usize = 8 << 20;
 
-pub(crate) async fn attend(target: &Target, session: &mut Session, sink: &mut Sink<'_>) -> Ended {
+pub(crate) async fn run(target: &Target, session: &mut Session, sink: &mut Sink<'_>) -> Ended {
     let request = target
         .ask(Method::GET, target.read_url("/v1/stream", session.after()))
         .header("Accept", "text/event-stream");

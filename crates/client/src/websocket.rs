@@ -19,7 +19,7 @@ use tokio_tungstenite::{
 
 use crate::{Arrival, Ended, Sink, Target, break_off, deliver, moved, target};
 
-pub(crate) async fn attend(target: &Target, session: &mut Session, sink: &mut Sink<'_>) -> Ended {
+pub(crate) async fn run(target: &Target, session: &mut Session, sink: &mut Sink<'_>) -> Ended {
     let mut url = target.read_url("/v1/ws", session.after());
     let scheme = if target.tls().is_some() { "wss" } else { "ws" };
     let address = (url.host_str().unwrap_or_default().to_owned(), url.port_or_known_default().unwrap_or(80));

@@ -14,7 +14,7 @@ const MAX_EVENTS: usize = 6000;
 pub struct Feed {
     epoch: Option<Epoch>,
     /// Known events by offset.
-    events: BTreeMap<u64, Place>,
+    events: BTreeMap<u64, FeedEntry>,
     /// Number of events observed so far, those no longer kept included.
     pub count: u64,
     /// The last three events observed, newest first.
@@ -32,7 +32,7 @@ pub struct Published {
 
 /// Position of an event in the drawings.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Place {
+pub struct FeedEntry {
     /// Time of publishing, by the server's clock, in milliseconds since the Unix epoch.
     pub published_ms: f64,
     /// Number of the event, counted from the first event that the page knows of. Offsets count other topics too, so
@@ -67,7 +67,7 @@ impl Feed {
             let published_ms = event.published_at_us as f64 / 1000.0;
             if let std::collections::btree_map::Entry::Vacant(e) = events.entry(event.cursor.offset.0) {
                 *count += 1;
-                e.insert(Place { published_ms, n: *count });
+                e.insert(FeedEntry { published_ms, n: *count });
                 let text = event.data.preview(60);
                 let published =
                     Published { offset: event.cursor.offset.0, topic: event.topic.to_string(), text };
@@ -80,7 +80,7 @@ impl Feed {
         }
     }
 
-    /// Returns the number of an event, as in [`Place::n`], or the offset itself if the event is not known.
+    /// Returns the number of an event, as in [`FeedEntry::n`], or the offset itself if the event is not known.
     pub fn n(&self, offset: u64) -> u64 {
         self.events.get(&offset).map_or(offset, |place| place.n)
     }
@@ -93,7 +93,7 @@ impl Feed {
 
     /// Returns the events that are published and not yet in the lane, oldest first; none if the lane has had no event
     /// so far.
-    pub fn missing<'a>(&'a self, lane: &Lane) -> impl Iterator<Item = (u64, Place)> + 'a {
+    pub fn missing<'a>(&'a self, lane: &Lane) -> impl Iterator<Item = (u64, FeedEntry)> + 'a {
         let here = lane.marks.back().map(|mark| mark.offset);
         let from = here.map_or(u64::MAX, |offset| offset + 1);
         self.events.range(from..).map(|(offset, place)| (*offset, *place))
@@ -101,7 +101,7 @@ impl Feed {
 
     /// Returns the events that the lane skipped, newest first: published at or after `from_ms`, between the lane's
     /// first and last event, and never delivered to it.
-    pub fn lost<'a>(&'a self, lane: &'a Lane, from_ms: f64) -> impl Iterator<Item = (u64, Place)> + 'a {
+    pub fn lost<'a>(&'a self, lane: &'a Lane, from_ms: f64) -> impl Iterator<Item = (u64, FeedEntry)> + 'a {
         let ends = lane.marks.front().zip(lane.marks.back()).map(|(first, last)| (first.offset, last.offset));
         let (first, last) = ends.unwrap_or((1, 0));
         let passed = self.events.iter().rev().skip_while(move |(offset, _)| **offset > last);
@@ -128,24 +128,24 @@ mod tests {
     use super::*;
     use crate::{
         lane::tests::{event, record},
-        record::Outcome,
+        record::RecordKind,
     };
 
     #[test]
     fn a_lane_is_behind_by_what_another_has_already() {
         let (mut feed, mut slow) = (Feed::default(), Lane::new(Technique::ShortPoll));
-        let first = record(Technique::Sse, Outcome::Data, 101.0, vec![(event(1, 100), true)]);
+        let first = record(Technique::Sse, RecordKind::Data, 101.0, vec![(event(1, 100), true)]);
         feed.observe(&first);
         slow.observe(first, ClockOffset::default());
         assert_eq!(feed.behind(&slow, 500.0), Behind::default());
         let more = vec![(event(2, 200), true), (event(3, 300), true)];
-        feed.observe(&record(Technique::Sse, Outcome::Data, 301.0, more));
+        feed.observe(&record(Technique::Sse, RecordKind::Data, 301.0, more));
         assert_eq!(feed.behind(&slow, 500.0), Behind { events: 2, ms: 300.0 });
         assert_eq!(feed.since(150.0).map(|(offset, _)| offset).collect::<Vec<_>>(), [3, 2]);
         assert_eq!(feed.count, 3);
         // Event 3 arrives and event 2 never does.
         slow.observe(
-            record(Technique::ShortPoll, Outcome::Data, 400.0, vec![(event(3, 300), true)]),
+            record(Technique::ShortPoll, RecordKind::Data, 400.0, vec![(event(3, 300), true)]),
             ClockOffset::default(),
         );
         assert_eq!(feed.lost(&slow, 0.0).map(|(offset, _)| offset).collect::<Vec<_>>(), [2]);

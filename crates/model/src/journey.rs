@@ -93,13 +93,13 @@ mod tests {
     use super::*;
     use crate::{
         lane::tests::{event, record},
-        record::Outcome,
+        record::RecordKind,
     };
 
     fn lane(technique: Technique, offsets: &[(u64, bool)]) -> Lane {
         let mut lane = Lane::new(technique);
         let events = offsets.iter().map(|(offset, is_new)| (event(*offset, 1), *is_new)).collect();
-        lane.observe(record(technique, Outcome::Data, 5.0, events), ClockOffset::default());
+        lane.observe(record(technique, RecordKind::Data, 5.0, events), ClockOffset::default());
         lane
     }
 

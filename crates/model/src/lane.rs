@@ -10,7 +10,7 @@ use fourways_shared::{
 
 use super::{
     held::Held,
-    record::{Link, Note, Outcome, Record, split},
+    record::{Link, Note, Record, RecordKind, split},
 };
 
 /// Number of records kept at most, for the list of events and for the times of polls.
@@ -72,7 +72,7 @@ pub struct Mark {
 pub struct Span {
     pub from_ms: f64,
     pub to_ms: f64,
-    pub outcome: Outcome,
+    pub kind: RecordKind,
 }
 
 /// Totals of a lane, as far as the page can see.
@@ -137,7 +137,7 @@ impl Lane {
             if matches!(self.technique, Technique::Sse | Technique::Websocket) {
                 let from_ms = since_ms + clock.offset_ms;
                 let to_ms = self.records.back().map_or(from_ms, |record| record.ended_ms + clock.offset_ms);
-                push(&mut self.spans, Span { from_ms, to_ms, outcome: Outcome::Failed }, MAX_SPANS);
+                push(&mut self.spans, Span { from_ms, to_ms, kind: RecordKind::Failed }, MAX_SPANS);
             }
         }
         self.link = link;
@@ -145,14 +145,14 @@ impl Lane {
 
     fn take(&mut self, record: Record, clock: ClockOffset) {
         let Counters { requests, empty, events, frames_up, frames_down, up, down, .. } = &mut self.counters;
-        match (record.technique, record.outcome) {
-            (_, Outcome::Opened) | (Technique::ShortPoll | Technique::LongPoll, _) => *requests += 1,
-            (Technique::Websocket, Outcome::Data | Outcome::Control | Outcome::Empty) => {
+        match (record.technique, record.kind) {
+            (_, RecordKind::Opened) | (Technique::ShortPoll | Technique::LongPoll, _) => *requests += 1,
+            (Technique::Websocket, RecordKind::Data | RecordKind::Control | RecordKind::Empty) => {
                 if record.up.is_empty() { *frames_down += 1 } else { *frames_up += 1 }
             }
             _ => {}
         }
-        *empty += u64::from(record.outcome == Outcome::Empty);
+        *empty += u64::from(record.kind == RecordKind::Empty);
         add(up, split(&record.up));
         add(down, split(&record.down));
         let delivered_ms = record.ended_ms + clock.offset_ms;
@@ -187,11 +187,8 @@ impl Lane {
             push(&mut self.marks, mark, MAX_MARKS);
         }
         if matches!(record.technique, Technique::ShortPoll | Technique::LongPoll) || !record.up.is_empty() {
-            let span = Span {
-                from_ms: record.began_ms + clock.offset_ms,
-                to_ms: delivered_ms,
-                outcome: record.outcome,
-            };
+            let span =
+                Span { from_ms: record.began_ms + clock.offset_ms, to_ms: delivered_ms, kind: record.kind };
             push(&mut self.spans, span, MAX_SPANS);
         }
         self.cursor = record.cursor.or(self.cursor);
@@ -272,7 +269,7 @@ pub(crate) mod tests {
 
     pub(crate) fn record(
         technique: Technique,
-        outcome: Outcome,
+        kind: RecordKind,
         ended_ms: f64,
         events: Vec<(Event, bool)>,
     ) -> Note {
@@ -283,7 +280,7 @@ pub(crate) mod tests {
             down: vec![(Part::Headers, vec![0; 20]), (Part::Payload, vec![0; 30])],
             cursor: events.last().map(|(event, _)| event.cursor),
             events: events.into_iter().map(|(event, is_new)| Delivered { event, is_new }).collect(),
-            ..Record::new(technique, 1, outcome, ended_ms)
+            ..Record::new(technique, 1, kind, ended_ms)
         }))
     }
 
@@ -291,12 +288,15 @@ pub(crate) mod tests {
     fn a_lane_counts_what_came_and_how_long_it_took() {
         let mut lane = Lane::new(Technique::ShortPoll);
         let clock = ClockOffset { offset_ms: 5.0, error_ms: 0.0 };
-        lane.observe(record(Technique::ShortPoll, Outcome::Empty, 90.0, vec![]), clock);
+        lane.observe(record(Technique::ShortPoll, RecordKind::Empty, 90.0, vec![]), clock);
         let replayed = Mark { offset: 0, published_ms: 50.0, delivered_ms: 95.0 };
         assert_eq!(lane.latency_of(&replayed), None, "a replay is no latency");
         let events = vec![(event(1, 100), true), (event(2, 105), true)];
-        lane.observe(record(Technique::ShortPoll, Outcome::Data, 110.0, events), clock);
-        lane.observe(record(Technique::ShortPoll, Outcome::Data, 120.0, vec![(event(2, 105), false)]), clock);
+        lane.observe(record(Technique::ShortPoll, RecordKind::Data, 110.0, events), clock);
+        lane.observe(
+            record(Technique::ShortPoll, RecordKind::Data, 120.0, vec![(event(2, 105), false)]),
+            clock,
+        );
         assert_eq!((lane.counters.requests, lane.counters.empty, lane.counters.events), (3, 1, 2));
         assert_eq!((lane.ledger.delivered, lane.ledger.repeated), (2, 1));
         assert_eq!(lane.recent_quantile_ms(0.5), Some(10.0));
@@ -312,13 +312,13 @@ pub(crate) mod tests {
         let mut lane = Lane::new(Technique::Sse);
         let clock = ClockOffset::default();
         lane.observe(Note::Link(Link::Held { since_ms: 10.0 }), clock);
-        lane.observe(record(Technique::Sse, Outcome::Data, 50.0, vec![(event(1, 45), true)]), clock);
+        lane.observe(record(Technique::Sse, RecordKind::Data, 50.0, vec![(event(1, 45), true)]), clock);
         for attempt in 1..3 {
             let waiting = Link::Waiting { until_ms: Some(60.0), attempt, why: "cut".into() };
             lane.observe(Note::Link(waiting), clock);
         }
         assert_eq!(lane.counters.reconnects, 1);
-        let bar = lane.spans.iter().find(|span| span.outcome == Outcome::Failed).unwrap();
+        let bar = lane.spans.iter().find(|span| span.kind == RecordKind::Failed).unwrap();
         assert_eq!((bar.from_ms, bar.to_ms), (10.0, 50.0));
     }
 }

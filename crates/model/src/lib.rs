@@ -15,6 +15,7 @@ pub mod experiment;
 pub mod export;
 pub mod feed;
 pub mod format;
+pub mod health;
 pub mod held;
 pub mod highlight;
 pub mod journey;

@@ -15,7 +15,7 @@ pub struct Record {
     pub code: u16,
     /// Result in words, such as the status or the reason of a failure.
     pub status: String,
-    pub outcome: Outcome,
+    pub kind: RecordKind,
     /// Time at which the request was made or the frame was sent, by the page's clock, in milliseconds since the Unix
     /// epoch.
     pub began_ms: f64,
@@ -37,13 +37,13 @@ pub type Spans = Vec<(Part, Vec<u8>)>;
 
 impl Record {
     /// Creates an empty record that begins and ends at `at_ms`.
-    pub const fn new(technique: Technique, n: u32, outcome: Outcome, at_ms: f64) -> Self {
+    pub const fn new(technique: Technique, n: u32, kind: RecordKind, at_ms: f64) -> Self {
         Self {
             n,
             technique,
             code: 0,
             status: String::new(),
-            outcome,
+            kind,
             began_ms: at_ms,
             ended_ms: at_ms,
             up: Vec::new(),
@@ -72,7 +72,7 @@ pub fn head(text: &str) -> Spans {
 
 /// Kind of result of a [`Record`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Outcome {
+pub enum RecordKind {
     /// The record brought events.
     Data,
     /// The record answered a request for events and brought none.

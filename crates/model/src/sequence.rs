@@ -154,7 +154,7 @@ mod tests {
     use super::*;
     use crate::{
         lane::tests::{event, record},
-        record::Outcome,
+        record::RecordKind,
         wire::tests::entry,
     };
 
@@ -166,7 +166,7 @@ mod tests {
     fn a_held_poll_is_a_request_a_bar_and_an_answer() {
         let mut lane = Lane::new(Technique::LongPoll);
         lane.observe(
-            record(Technique::LongPoll, Outcome::Data, 2_000.0, vec![(event(5, 1_999), true)]),
+            record(Technique::LongPoll, RecordKind::Data, 2_000.0, vec![(event(5, 1_999), true)]),
             ClockOffset::default(),
         );
         let mut wire = Wire::default();

@@ -306,3 +306,12 @@ fn matches(query: &str) -> bool {
         .and_then(|window| window.match_media(query).ok().flatten())
         .is_some_and(|list| list.matches())
 }
+
+thread_local! {
+    static ID: String = random_id();
+}
+
+/// Returns the id of this page; two windows of one browser have two ids.
+pub(crate) fn id() -> String {
+    ID.with(Clone::clone)
+}

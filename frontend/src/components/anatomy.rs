@@ -15,7 +15,7 @@ use super::{
 };
 use crate::{
     browser::{page, task, timer},
-    pages::streams::Streams,
+    streams::Streams,
 };
 
 const VIEWS: [&str; 4] = ["Parts", "JSON", "Text", "Hex"];

@@ -1,6 +1,6 @@
 //! The top line of every page: brand, connection state, legend of the techniques, theme switch.
 
-use fourways_model::format::duration;
+use fourways_model::{format::duration, health::State};
 use fourways_shared::Technique;
 use leptos::prelude::*;
 
@@ -9,7 +9,7 @@ use super::{
     dynamic::text,
     icon::{Glyph, Icon},
 };
-use crate::{browser::page, pages::health::State};
+use crate::browser::page;
 
 #[component]
 pub(crate) fn Header(

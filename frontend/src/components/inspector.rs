@@ -19,7 +19,7 @@ use super::{
     icon::Icon,
     segments::Segments,
 };
-use crate::{browser::page, pages::streams::Streams};
+use crate::{browser::page, streams::Streams};
 
 const ROW_PX: f64 = 25.0;
 /// Spare rows above and below the visible ones, so that scrolling shows no blank area.

@@ -2,6 +2,7 @@
 //! anything.
 
 pub(crate) mod anatomy;
+pub(crate) mod banner;
 pub(crate) mod change;
 pub(crate) mod chart;
 pub(crate) mod code_card;

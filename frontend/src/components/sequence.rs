@@ -6,7 +6,7 @@ use fourways_model::{
     feed::Feed,
     format::duration,
     lane::Lane,
-    record::{Link, Outcome},
+    record::{Link, RecordKind},
     sequence::{Way, WayKind, waits},
 };
 use fourways_shared::Technique;
@@ -220,7 +220,7 @@ fn bands(surface: &Surface, palette: &Palette, scene: &Scene<'_>) {
     if is_poll(scene.lane.technique) {
         return;
     }
-    let closed = scene.lane.spans.iter().filter(|span| span.outcome == Outcome::Failed);
+    let closed = scene.lane.spans.iter().filter(|span| span.kind == RecordKind::Failed);
     let mut bands: Vec<(f64, f64)> = closed.map(|span| (span.from_ms, span.to_ms)).collect();
     if let Link::Held { since_ms } = scene.lane.link {
         bands.push((since_ms + scene.lane.offset_ms, f64::INFINITY));

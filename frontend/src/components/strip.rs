@@ -5,7 +5,7 @@ use fourways_model::{
     axis::Axis,
     feed::Feed,
     lane::{Lane, Mark},
-    record::{Link, Outcome},
+    record::{Link, RecordKind},
 };
 use fourways_shared::Technique;
 
@@ -169,15 +169,15 @@ fn draw_wire(surface: &Surface, palette: &Palette, lane: &Lane, axis: Axis) {
     let y = surface.height - WIRE_HEIGHT / 2.0;
     for span in lane.spans.iter().rev().take_while(|span| span.to_ms >= axis.begin_ms()) {
         let (from, to) = (axis.x(span.from_ms).max(0.0), axis.x(span.to_ms));
-        let colour = match span.outcome {
-            Outcome::Failed => &palette.danger,
-            Outcome::Empty => &palette.faint,
+        let colour = match span.kind {
+            RecordKind::Failed => &palette.danger,
+            RecordKind::Empty => &palette.faint,
             _ => &palette.technique,
         };
         match lane.technique {
-            Technique::LongPoll if span.outcome == Outcome::Failed => cross(surface, to, y, colour),
+            Technique::LongPoll if span.kind == RecordKind::Failed => cross(surface, to, y, colour),
             Technique::LongPoll => bar(surface, from, to - 1.5, y, colour),
-            Technique::Sse | Technique::Websocket if span.outcome == Outcome::Failed => {
+            Technique::Sse | Technique::Websocket if span.kind == RecordKind::Failed => {
                 bar(surface, from, to, y, &palette.technique);
                 cross(surface, to, y, colour);
             }

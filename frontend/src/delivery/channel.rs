@@ -14,7 +14,7 @@ use web_sys::{BinaryType, MessageEvent, WebSocket};
 use crate::browser::{page, wake};
 
 /// A change of the channel's state, or a message from the server.
-pub(crate) enum Told {
+pub(crate) enum ChannelEvent {
     Open,
     Closed,
     News(Box<LabNews>),
@@ -27,7 +27,7 @@ pub(crate) struct Channel(Rc<RefCell<State>>);
 
 struct State {
     id: LabId,
-    sink: Rc<dyn Fn(Told)>,
+    sink: Rc<dyn Fn(ChannelEvent)>,
     backoff: Backoff,
     socket: Option<Socket>,
     is_wanted: bool,
@@ -58,7 +58,7 @@ impl Drop for Channel {
 }
 
 impl Channel {
-    pub(crate) fn open(id: LabId, sink: Rc<dyn Fn(Told)>) -> Self {
+    pub(crate) fn open(id: LabId, sink: Rc<dyn Fn(ChannelEvent)>) -> Self {
         let backoff = Backoff::new(page::random_seed());
         let state = Rc::new(RefCell::new(State { id, sink, backoff, socket: None, is_wanted: true }));
         connect(&state);
@@ -85,8 +85,10 @@ fn connect(state: &Rc<RefCell<State>>) {
     socket.set_binary_type(BinaryType::Arraybuffer);
     let on_message = Closure::new(move |event: MessageEvent| {
         let told = match event.data().as_string() {
-            Some(text) => serde_json::from_str(&text).ok().map(Told::News),
-            None => read_records(&js_sys::Uint8Array::new(&event.data()).to_vec()).ok().map(Told::Records),
+            Some(text) => serde_json::from_str(&text).ok().map(ChannelEvent::News),
+            None => {
+                read_records(&js_sys::Uint8Array::new(&event.data()).to_vec()).ok().map(ChannelEvent::Records)
+            }
         };
         if let Some(told) = told {
             sink(told);
@@ -115,7 +117,7 @@ fn changed(state: &Rc<RefCell<State>>, is_open: bool) {
             (Rc::clone(&this.sink), this.backoff.next(Duration::from_millis(300)))
         }
     };
-    sink(if is_open { Told::Open } else { Told::Closed });
+    sink(if is_open { ChannelEvent::Open } else { ChannelEvent::Closed });
     if is_open {
         return;
     }

@@ -68,6 +68,20 @@ impl Label {
 }
 
 impl Request {
+    /// Returns a request for every event of these topics, as JSON and without a label: short polls with a pause of 2 s,
+    /// long polls that are held for 20 s.
+    pub(crate) const fn of(topics: Vec<Topic>, after: After) -> Self {
+        Self {
+            topics,
+            after,
+            poll_ms: 2_000.0,
+            hold_s: 20.0,
+            policy: Policy::All,
+            is_binary: false,
+            label: None,
+        }
+    }
+
     /// Returns the topics as a query, as in `topic=a&topic=b`.
     pub(crate) fn query(&self) -> String {
         self.topics.iter().map(|topic| format!("topic={topic}")).collect::<Vec<_>>().join("&")
@@ -151,12 +165,20 @@ pub(crate) fn held() -> u32 {
 }
 
 impl Handle {
-    /// Publishes JSON over the stream's own connection. `told` gets the outcome once; at once where the technique
+    /// Publishes JSON over the stream's own connection. `on_outcome` gets the outcome once; at once where the technique
     /// cannot send, or the stream is not open.
-    pub(crate) fn send(&self, topic: &Topic, json: &str, id: Option<EventId>, told: publish::Told) {
+    pub(crate) fn send(
+        &self,
+        topic: &Topic,
+        json: &str,
+        id: Option<EventId>,
+        on_outcome: publish::OnOutcome,
+    ) {
         match self {
-            Self::Websocket { handle } => handle.send(topic, json, id, told),
-            Self::ShortPoll { .. } | Self::LongPoll { .. } | Self::Sse { .. } => told(publish::Sent::Lost),
+            Self::Websocket { handle } => handle.send(topic, json, id, on_outcome),
+            Self::ShortPoll { .. } | Self::LongPoll { .. } | Self::Sse { .. } => {
+                on_outcome(publish::PublishOutcome::Lost);
+            }
         }
     }
 }
@@ -175,7 +197,7 @@ pub(crate) fn open(technique: Technique, request: Request, sink: Sink) -> Handle
 
 /// Contents of an answer, with repeated events marked.
 #[derive(Default)]
-struct Taken {
+struct Received {
     events: Vec<Delivered>,
     reset: Option<Reset>,
 }

@@ -3,13 +3,13 @@
 use std::{cell::Cell, rc::Rc, time::Duration};
 
 use fourways_model::format::plain;
-use fourways_model::record::{Delivered, Link, Note, Outcome, Record, head};
+use fourways_model::record::{Delivered, Link, Note, Record, RecordKind, head};
 use fourways_shared::{Advice, After, PollBody, Problem, Technique, lab::Part, session::Session};
 use wasm_bindgen::JsCast as _;
 use wasm_bindgen_futures::{JsFuture, spawn_local};
 use web_sys::{AbortController, RequestCache, RequestInit, Response};
 
-use super::{Request, Sink, Taken};
+use super::{Received, Request, Sink};
 use crate::browser::{clock, page, timer, wake};
 
 /// Parameters of one polling technique.
@@ -117,7 +117,7 @@ impl Poller {
         let mut record = Record {
             began_ms,
             up: head(&request_head(&address, tag.as_deref())),
-            ..Record::new(self.manner.technique, n, Outcome::Failed, ended_ms)
+            ..Record::new(self.manner.technique, n, RecordKind::Failed, ended_ms)
         };
         let had_failed = self.session.attempt() > 0;
         let advice = match answer {
@@ -170,8 +170,8 @@ impl Poller {
                     return Err(Advice::Retry(Duration::ZERO));
                 };
                 let left = if body.more { Left::More } else { Left::Nothing };
-                let Taken { events, reset } = self.receive(body);
-                record.outcome = if events.is_empty() { Outcome::Empty } else { Outcome::Data };
+                let Received { events, reset } = self.receive(body);
+                record.kind = if events.is_empty() { RecordKind::Empty } else { RecordKind::Data };
                 (record.events, record.reset) = (events, reset);
                 Ok(left)
             }
@@ -179,7 +179,7 @@ impl Poller {
                 if let Some(cursor) = etag.and_then(|tag| tag.trim_matches('"').parse().ok()) {
                     self.session.moved(cursor);
                 }
-                record.outcome = Outcome::Empty;
+                record.kind = RecordKind::Empty;
                 Ok(Left::Nothing)
             }
             _ => {
@@ -191,7 +191,7 @@ impl Poller {
         }
     }
 
-    fn receive(&mut self, body: PollBody) -> Taken {
+    fn receive(&mut self, body: PollBody) -> Received {
         if let Some(reset) = &body.reset {
             self.session.reset(reset);
         }
@@ -199,7 +199,7 @@ impl Poller {
         let events =
             events.map(|event| Delivered { is_new: self.session.accept(event.cursor), event }).collect();
         self.session.moved(body.cursor);
-        Taken { events, reset: body.reset }
+        Received { events, reset: body.reset }
     }
 }
 

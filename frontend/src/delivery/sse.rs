@@ -7,14 +7,14 @@
 
 use std::{cell::RefCell, rc::Rc, time::Duration};
 
-use fourways_model::record::{Delivered, Link, Note, Outcome, Record, head};
+use fourways_model::record::{Delivered, Link, Note, Record, RecordKind, head};
 use fourways_shared::{Advice, Cursor, Event, Reset, Technique, heartbeat, lab::Part, session::Session};
 use serde::Deserialize;
 use wasm_bindgen::{JsCast as _, closure::Closure};
 use wasm_bindgen_futures::spawn_local;
 use web_sys::{EventSource, MessageEvent};
 
-use super::{Request, Sink, Taken, later, refusal};
+use super::{Received, Request, Sink, later, refusal};
 use crate::browser::{clock, page, timer, wake};
 
 /// Interval of the checks for a dead connection, in milliseconds.
@@ -236,8 +236,8 @@ struct Heartbeat {
 }
 
 impl Stream {
-    fn record(&self, outcome: Outcome, at_ms: f64) -> Record {
-        Record { cursor: self.session.cursor(), ..Record::new(Technique::Sse, self.n, outcome, at_ms) }
+    fn record(&self, kind: RecordKind, at_ms: f64) -> Record {
+        Record { cursor: self.session.cursor(), ..Record::new(Technique::Sse, self.n, kind, at_ms) }
     }
 
     fn opened(&mut self, at_ms: f64) -> Record {
@@ -250,29 +250,29 @@ impl Stream {
             began_ms: asked_ms,
             up: head(&request),
             down: head("HTTP/1.1 200 OK\r\n\r\n"),
-            ..self.record(Outcome::Opened, at_ms)
+            ..self.record(RecordKind::Opened, at_ms)
         }
     }
 
     fn failed(&mut self, why: &str, at_ms: f64) -> Record {
-        Record { status: why.to_owned(), ..self.record(Outcome::Failed, at_ms) }
+        Record { status: why.to_owned(), ..self.record(RecordKind::Failed, at_ms) }
     }
 
     fn take(&mut self, event: &MessageEvent, at_ms: f64) -> Record {
         let data = event.data().as_string().unwrap_or_default();
         let (name, id) = (event.type_(), event.last_event_id());
-        let Taken { events, reset } = self.receive(&name, &data);
-        let outcome = if events.is_empty() { Outcome::Control } else { Outcome::Data };
+        let Received { events, reset } = self.receive(&name, &data);
+        let kind = if events.is_empty() { RecordKind::Control } else { RecordKind::Data };
         let down = vec![
             (Part::Field, format!("id: {id}\nevent: {name}\ndata: ").into_bytes()),
             (Part::Payload, data.into_bytes()),
             (Part::Field, b"\n\n".to_vec()),
         ];
-        Record { down, events, reset, ..self.record(outcome, at_ms) }
+        Record { down, events, reset, ..self.record(kind, at_ms) }
     }
 
-    fn receive(&mut self, name: &str, data: &str) -> Taken {
-        let mut taken = Taken::default();
+    fn receive(&mut self, name: &str, data: &str) -> Received {
+        let mut taken = Received::default();
         if name == "heartbeat" {
             if let Ok(Heartbeat { cursor, every_ms }) = serde_json::from_str(data) {
                 self.heartbeat = Duration::from_millis(every_ms);

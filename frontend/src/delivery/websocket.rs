@@ -3,7 +3,7 @@
 
 use std::{cell::RefCell, collections::HashMap, rc::Rc, time::Duration};
 
-use fourways_model::record::{Delivered, Link, Note, Outcome, Record, Spans, head};
+use fourways_model::record::{Delivered, Link, Note, Record, RecordKind, Spans, head};
 use fourways_shared::{
     Advice, Command, Data, EventId, EventName, Ref, Reply, Technique, Topic, heartbeat, lab::Part,
     session::Session, wire::cbor,
@@ -14,8 +14,8 @@ use wasm_bindgen_futures::spawn_local;
 use web_sys::{BinaryType, CloseEvent, MessageEvent, WebSocket};
 
 use super::{
-    Request, Sink, Taken, later,
-    publish::{Sent, Told},
+    Received, Request, Sink, later,
+    publish::{OnOutcome, PublishOutcome},
     refusal,
 };
 use crate::browser::{clock, page, timer, wake};
@@ -28,14 +28,14 @@ pub(crate) struct Handle(Rc<RefCell<Stream>>);
 
 impl Handle {
     /// Publishes JSON over the socket; see [`super::Handle::send`].
-    pub(crate) fn send(&self, topic: &Topic, json: &str, id: Option<EventId>, told: Told) {
+    pub(crate) fn send(&self, topic: &Topic, json: &str, id: Option<EventId>, on_outcome: OnOutcome) {
         let Ok(data) = serde_json::from_str(json).map(Data::Json) else {
-            return told(Sent::Refused("what was to be said is no JSON".to_owned()));
+            return on_outcome(PublishOutcome::Refused("what was to be said is no JSON".to_owned()));
         };
         let command = Command::Publish { topic: topic.clone(), data, name: EventName::DEFAULT, id };
         match send(&self.0, &command) {
-            Some(reference) => drop(self.0.borrow_mut().unanswered.insert(reference, told)),
-            None => told(Sent::Lost),
+            Some(reference) => drop(self.0.borrow_mut().unanswered.insert(reference, on_outcome)),
+            None => on_outcome(PublishOutcome::Lost),
         }
     }
 }
@@ -48,8 +48,8 @@ impl Drop for Handle {
             stream.socket = None;
             std::mem::take(&mut stream.unanswered)
         };
-        for told in unanswered.into_values() {
-            told(Sent::Lost);
+        for on_outcome in unanswered.into_values() {
+            on_outcome(PublishOutcome::Lost);
         }
     }
 }
@@ -84,7 +84,7 @@ struct Stream {
     n: u32,
     references: u64,
     /// Callbacks of publishes without an answer yet, by reference.
-    unanswered: HashMap<u64, Told>,
+    unanswered: HashMap<u64, OnOutcome>,
     heard_ms: f64,
     /// True from the opening of the socket until its end.
     is_open: bool,
@@ -155,8 +155,8 @@ fn connect(stream: &Rc<RefCell<Stream>>) {
             (Rc::clone(&this.sink), record, answered)
         };
         sink(Note::Record(Box::new(record)));
-        if let Some((told, sent)) = answered {
-            told(sent);
+        if let Some((on_outcome, sent)) = answered {
+            on_outcome(sent);
         }
     });
     let weak = Rc::downgrade(stream);
@@ -195,7 +195,7 @@ fn ended(stream: &Rc<RefCell<Stream>>, advice: Advice, why: &str, at_ms: f64) {
         let wait = this.session.failed(advice);
         (
             Rc::clone(&this.sink),
-            Record { status: why.to_owned(), ..this.record(Outcome::Failed, at_ms) },
+            Record { status: why.to_owned(), ..this.record(RecordKind::Failed, at_ms) },
             wait,
             this.session.attempt(),
             std::mem::take(&mut this.unanswered),
@@ -203,8 +203,8 @@ fn ended(stream: &Rc<RefCell<Stream>>, advice: Advice, why: &str, at_ms: f64) {
         )
     };
     sink(Note::Record(Box::new(record)));
-    for told in unanswered.into_values() {
-        told(Sent::Lost);
+    for on_outcome in unanswered.into_values() {
+        on_outcome(PublishOutcome::Lost);
     }
     let Some(wait) = wait else { return sink(Note::Link(Link::Stopped { why: why.to_owned() })) };
     let wait_ms = wait.as_secs_f64() * 1000.0;
@@ -212,7 +212,7 @@ fn ended(stream: &Rc<RefCell<Stream>>, advice: Advice, why: &str, at_ms: f64) {
     if was_open {
         return later(stream, wait_ms, |stream| stream.is_wanted, connect);
     }
-    // A page is not told why an upgrade failed, so the reason is asked for over plain HTTP.
+    // A page is not on_outcome why an upgrade failed, so the reason is asked for over plain HTTP.
     let (weak, request) = (Rc::downgrade(stream), stream.borrow().request.clone());
     spawn_local(async move {
         let why = refusal(request).await;
@@ -265,7 +265,7 @@ fn send(stream: &Rc<RefCell<Stream>>, command: &Command) -> Option<u64> {
         };
         let record = Record {
             up: frame(message, matches!(command, Command::Publish { .. })),
-            ..this.record(Outcome::Control, clock::now_ms())
+            ..this.record(RecordKind::Control, clock::now_ms())
         };
         (Rc::clone(&this.sink), record, reference)
     };
@@ -289,8 +289,8 @@ impl Message {
 }
 
 impl Stream {
-    fn record(&self, outcome: Outcome, at_ms: f64) -> Record {
-        Record { cursor: self.session.cursor(), ..Record::new(Technique::Websocket, self.n, outcome, at_ms) }
+    fn record(&self, kind: RecordKind, at_ms: f64) -> Record {
+        Record { cursor: self.session.cursor(), ..Record::new(Technique::Websocket, self.n, kind, at_ms) }
     }
 
     fn opened(&mut self, at_ms: f64) -> Record {
@@ -303,19 +303,19 @@ impl Stream {
             began_ms: asked_ms,
             up: head(&request),
             down: head("HTTP/1.1 101 Switching Protocols\r\n\r\n"),
-            ..self.record(Outcome::Opened, at_ms)
+            ..self.record(RecordKind::Opened, at_ms)
         }
     }
 
     /// Returns a record of the message, and the callback to call if the message answers a publish.
-    fn take(&mut self, message: Message, at_ms: f64) -> (Record, Option<(Told, Sent)>) {
+    fn take(&mut self, message: Message, at_ms: f64) -> (Record, Option<(OnOutcome, PublishOutcome)>) {
         let reply = message.reply();
         let mut answered = None;
         let mut whose = |reference: Option<Ref>| {
             let reference: u64 = reference?.parse().ok()?;
             self.unanswered.remove(&reference)
         };
-        let mut taken = Taken::default();
+        let mut taken = Received::default();
         let mut status = String::new();
         match reply {
             Some(Reply::Event(event)) => {
@@ -330,20 +330,21 @@ impl Stream {
                 self.heartbeat = Duration::from_millis(heartbeat_ms);
             }
             Some(Reply::Published { reference, .. }) => {
-                answered = whose(reference).map(|told| (told, Sent::Kept));
+                answered = whose(reference).map(|on_outcome| (on_outcome, PublishOutcome::Kept));
             }
             Some(Reply::Error(error)) => {
                 status = format!("{} {}", error.code.name(), error.detail);
                 let is_final = Advice::of_status(error.status, None) == Advice::Stop;
-                let sent = if is_final { Sent::Refused(error.detail) } else { Sent::Lost };
-                answered = whose(error.reference).map(|told| (told, sent));
+                let sent =
+                    if is_final { PublishOutcome::Refused(error.detail) } else { PublishOutcome::Lost };
+                answered = whose(error.reference).map(|on_outcome| (on_outcome, sent));
             }
             _ => {}
         }
-        let outcome = if taken.events.is_empty() { Outcome::Control } else { Outcome::Data };
-        let down = frame(message, outcome == Outcome::Data);
+        let kind = if taken.events.is_empty() { RecordKind::Control } else { RecordKind::Data };
+        let down = frame(message, kind == RecordKind::Data);
         let record =
-            Record { status, down, events: taken.events, reset: taken.reset, ..self.record(outcome, at_ms) };
+            Record { status, down, events: taken.events, reset: taken.reset, ..self.record(kind, at_ms) };
         (record, answered)
     }
 }

@@ -11,11 +11,11 @@ use leptos_router::location::{BrowserUrl, LocationProvider as _};
 use super::{
     compare::Compare,
     decide::Decide,
-    features::{self, Features},
     operate::Operate,
     overview::Overview,
     path::PathCheck,
     technique::TechniquePage,
+    use_cases::{self, UseCases},
 };
 use crate::{
     browser::{page, task},
@@ -79,7 +79,7 @@ pub(crate) fn Page(
             "/compare" => view! { <Compare /> }.into_any(),
             "/path" => view! { <PathCheck /> }.into_any(),
             "/decide" => view! { <Decide /> }.into_any(),
-            "/use-cases" => view! { <Features /> }.into_any(),
+            "/use-cases" => view! { <UseCases /> }.into_any(),
             "/operate" => view! { <Operate /> }.into_any(),
             other => match Technique::ALL
                 .into_iter()
@@ -88,7 +88,7 @@ pub(crate) fn Page(
                 Some(technique) => view! { <TechniquePage technique=technique /> }.into_any(),
                 None => other
                     .strip_prefix("/use-cases/")
-                    .and_then(features::of)
+                    .and_then(use_cases::of)
                     .unwrap_or_else(|| view! { <NotFound /> }.into_any()),
             },
         }
@@ -104,7 +104,7 @@ fn title(path: &str) -> &'static str {
         "/use-cases" => "Use cases",
         "/operate" => "Operate",
         other => {
-            if let Some(title) = other.strip_prefix("/use-cases/").and_then(features::title) {
+            if let Some(title) = other.strip_prefix("/use-cases/").and_then(use_cases::title) {
                 return title;
             }
             let technique = Technique::ALL.into_iter().find(|t| other.strip_prefix('/') == Some(t.slug()));

@@ -3,7 +3,6 @@
 use fourways_model::budget;
 use leptos::{ev, prelude::*};
 
-use super::health::Health;
 use crate::{
     browser::{clock, page, tabs::Tabs},
     components::{
@@ -12,6 +11,7 @@ use crate::{
         icon::Icon,
     },
     delivery,
+    streams::health::Health,
 };
 
 const EVERY: std::time::Duration = std::time::Duration::from_secs(2);

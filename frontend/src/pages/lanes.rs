@@ -3,7 +3,6 @@
 use fourways_model::axis::Axis;
 use leptos::prelude::*;
 
-use super::{health::Health, streams::Streams};
 use crate::{
     browser::{
         canvas::{Palette, Surface},
@@ -15,6 +14,7 @@ use crate::{
         change::Change as _,
         strip::{draw_feed, draw_lane},
     },
+    streams::{Streams, health::Health},
 };
 
 pub(crate) const WINDOW_MS: f64 = 10_000.0;

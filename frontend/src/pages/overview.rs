@@ -11,27 +11,23 @@ use leptos::prelude::*;
 
 use super::{
     budget::Budget,
-    health::Health,
-    lab::Lab,
     lanes::{Canvases, frames},
-    streams::{Ask, Streams},
 };
 use crate::{
-    browser::{clock, page, task, timer},
+    browser::{clock, task},
     components::{
         change::Change as _,
         dynamic::{part, text},
         icon::{Icon, Name},
         segments::Segments,
     },
-    delivery::{lab, publish},
+    delivery::{Request, publish},
+    streams::{Streams, feed::keep_feed, health::Health, lab::Lab},
 };
 
 const POLL_MS: f64 = 2_000.0;
 const HOLD_S: f64 = 20.0;
 const PAYLOAD_BYTES: u32 = 96;
-/// Interval at which the feed is prolonged, in milliseconds: well before its lease of 30 s ends.
-const PROLONG_MS: f64 = 10_000.0;
 
 /// Rates that a visitor may add to the feed, in events a second, with their labels.
 const RATES: [(f64, &str); 4] = [(0.0, "0/s"), (0.8, "0.8/s"), (4.0, "4/s"), (50.0, "50/s")];
@@ -61,10 +57,6 @@ pub(crate) fn Overview() -> impl IntoView {
     let canvases: Canvases = std::array::from_fn(|_| NodeRef::new());
 
     keep_streams(streams, own.clone());
-    Effect::new(move |_| {
-        let is_paused = is_paused.get();
-        streams_follow(streams, is_paused);
-    });
     keep_feed(own.clone(), rate, PAYLOAD_BYTES);
     let frames = frames(streams, health, is_paused, tick, canvases);
     let _frames = StoredValue::new_local(frames);
@@ -228,32 +220,6 @@ fn published_line(published: Published) -> impl IntoView {
     view! { <span>{format!("#{} {} {}", published.offset, published.topic, published.text)}</span> }
 }
 
-/// Returns a new topic that only this page publishes to.
-pub(crate) fn own_topic() -> Topic {
-    let name = format!("lab.{}", page::random_id());
-    // The name is made of valid characters; should that ever change, a topic shared with others still works.
-    Topic::parse(&name)
-        .or_else(|_| Topic::parse("lab"))
-        .unwrap_or_else(|_| unreachable!("\"lab\" is a topic"))
-}
-
-/// Keeps the page's own feed at the chosen rate for as long as the page is there.
-pub(crate) fn keep_feed(topic: Topic, rate: RwSignal<f64>, payload_bytes: u32) {
-    Effect::new(move |_| {
-        let (topic, rate_now) = (topic.clone(), rate.get());
-        task::spawn(async move {
-            let mut first = true;
-            // Ends when the page is gone, or when another rate is chosen, which has a task of its own.
-            while (first || rate_now > 0.0) && rate.try_get_untracked() == Some(rate_now) {
-                first = false;
-                // If the server is away, the banner says so, and the next round asks again.
-                drop(lab::wish(&topic, rate_now, payload_bytes, "steady").await);
-                timer::sleep(PROLONG_MS).await;
-            }
-        });
-    });
-}
-
 /// Keeps all four streams open while the tab is visible, or no other tab needs their connections.
 fn keep_streams(streams: Streams, own: Topic) {
     let budget = expect_context::<Budget>();
@@ -276,28 +242,21 @@ fn keep_streams(streams: Streams, own: Topic) {
 fn open_all(streams: Streams, own: Topic) {
     task::spawn(async move {
         streams.fresh().await;
-        let topics: Vec<_> = [Some(own), Topic::parse("host.cpu").ok()].into_iter().flatten().collect();
         for technique in Technique::ALL {
-            let ask = Ask { topics: topics.clone(), after: After::Head, poll_ms: POLL_MS, hold_s: HOLD_S };
-            streams.open(technique, ask);
+            streams.open(technique, request(&own, After::Head));
         }
     });
 }
 
 /// Opens all four streams again, each from the cursor of its lane.
 fn resume_all(streams: Streams, own: &Topic) {
-    let topics: Vec<_> = [Some(own.clone()), Topic::parse("host.cpu").ok()].into_iter().flatten().collect();
     for technique in Technique::ALL {
         let cursor = streams.lane(technique, |lane| lane.cursor).flatten();
-        let after = cursor.map_or(After::Head, After::Cursor);
-        streams.open(technique, Ask { topics: topics.clone(), after, poll_ms: POLL_MS, hold_s: HOLD_S });
+        streams.open(technique, request(own, cursor.map_or(After::Head, After::Cursor)));
     }
 }
 
-/// Drains the streams when the picture is resumed. Pausing stops only the picture: the streams go on, as they would in
-/// a hidden tab.
-fn streams_follow(streams: Streams, is_paused: bool) {
-    if !is_paused {
-        streams.drain();
-    }
+fn request(own: &Topic, after: After) -> Request {
+    let topics = [Some(own.clone()), Topic::parse("host.cpu").ok()].into_iter().flatten().collect();
+    Request { poll_ms: POLL_MS, hold_s: HOLD_S, ..Request::of(topics, after) }
 }

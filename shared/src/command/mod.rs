@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
 pub use self::members::MAX_TOPICS;
-pub(crate) use self::members::Members;
+use self::members::Members;
 use self::members::{List, Member};
 use crate::filter::FilterError;
 use crate::{After, Code, Data, EventId, EventName, Filter, Problem, Topic, wire::cbor};
@@ -82,7 +82,7 @@ pub enum Command {
 
 /// A command that was refused, and the `ref` that the error must echo.
 #[derive(Debug)]
-pub struct Refused {
+pub struct RefusedCommand {
     /// The command's `ref`, if it could be read.
     pub reference: Option<Ref>,
     /// Reason for the refusal.
@@ -95,18 +95,20 @@ impl Command {
     /// # Errors
     /// If the message is not a valid command. The problem names the member at fault and what is allowed; the connection
     /// can stay open.
-    pub fn from_json(text: &str) -> Result<(Self, Option<Ref>), Refused> {
-        let mut members: Members<Box<RawValue>> = serde_json::from_str(text).map_err(|error| Refused {
-            reference: None,
-            problem: Problem::new(
-                Code::BadCommand,
-                format!("the message is not a JSON object with a type: {error}"),
-            ),
-        })?;
-        let data = members.data.take().map(Data::written).transpose().map_err(|error| Refused {
-            reference: None,
-            problem: Problem::new(Code::BadCommand, error.to_string()).field("data"),
-        })?;
+    pub fn from_json(text: &str) -> Result<(Self, Option<Ref>), RefusedCommand> {
+        let mut members: Members<Box<RawValue>> =
+            serde_json::from_str(text).map_err(|error| RefusedCommand {
+                reference: None,
+                problem: Problem::new(
+                    Code::BadCommand,
+                    format!("the message is not a JSON object with a type: {error}"),
+                ),
+            })?;
+        let data =
+            members.data.take().map(Data::from_client_json).transpose().map_err(|error| RefusedCommand {
+                reference: None,
+                problem: Problem::new(Code::BadCommand, error.to_string()).field("data"),
+            })?;
         parse(&members, data)
     }
 
@@ -114,9 +116,12 @@ impl Command {
     ///
     /// # Errors
     /// The same errors as [`Self::from_json`].
-    pub fn from_cbor(bytes: &[u8]) -> Result<(Self, Option<Ref>), Refused> {
-        let (members, data) = cbor::read_members(bytes)
-            .map_err(|detail| Refused { reference: None, problem: Problem::new(Code::BadCommand, detail) })?;
+    pub fn from_cbor(bytes: &[u8]) -> Result<(Self, Option<Ref>), RefusedCommand> {
+        let mut members: Members<cbor::Published> = cbor::read(bytes).map_err(|detail| RefusedCommand {
+            reference: None,
+            problem: Problem::new(Code::BadCommand, detail),
+        })?;
+        let data = members.data.take().map(|published| published.0);
         parse(&members, data)
     }
 
@@ -128,17 +133,17 @@ impl Command {
             After::Cursor(cursor) => Some(cursor.to_string()),
         };
         let said = match self {
-            Self::Subscribe { topics, after, policy } => Said {
+            Self::Subscribe { topics, after, policy } => CommandJson {
                 topics: Some(topics),
                 after: begin(after),
                 last: if let After::Last(count) = after { Some(*count) } else { None },
                 policy: (*policy == Policy::Latest).then_some("latest"),
-                ..Said::of("subscribe", reference)
+                ..CommandJson::of("subscribe", reference)
             },
             Self::Unsubscribe { topics } => {
-                Said { topics: Some(topics), ..Said::of("unsubscribe", reference) }
+                CommandJson { topics: Some(topics), ..CommandJson::of("unsubscribe", reference) }
             }
-            Self::Publish { topic, data, name, id } => Said {
+            Self::Publish { topic, data, name, id } => CommandJson {
                 topic: Some(topic),
                 name: (*name != EventName::DEFAULT).then_some(name),
                 id: id.as_ref(),
@@ -150,10 +155,12 @@ impl Command {
                         Data::Bytes(_) => RawValue::NULL.to_owned(),
                     },
                 }),
-                ..Said::of("publish", reference)
+                ..CommandJson::of("publish", reference)
             },
-            Self::Authorize { token } => Said { token: Some(token), ..Said::of("authorize", reference) },
-            Self::Ping => Said::of("ping", reference),
+            Self::Authorize { token } => {
+                CommandJson { token: Some(token), ..CommandJson::of("authorize", reference) }
+            }
+            Self::Ping => CommandJson::of("ping", reference),
         };
         serde_json::to_string(&said).unwrap_or_default()
     }
@@ -161,7 +168,7 @@ impl Command {
 
 /// The JSON form of a command that is sent.
 #[derive(Serialize)]
-struct Said<'a> {
+struct CommandJson<'a> {
     #[serde(rename = "type")]
     kind: &'static str,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -186,7 +193,7 @@ struct Said<'a> {
     reference: Option<&'a str>,
 }
 
-impl<'a> Said<'a> {
+impl<'a> CommandJson<'a> {
     const fn of(kind: &'static str, reference: Option<&'a str>) -> Self {
         Self {
             kind,
@@ -204,19 +211,19 @@ impl<'a> Said<'a> {
     }
 }
 
-fn parse<D>(members: &Members<D>, data: Option<Data>) -> Result<(Command, Option<Ref>), Refused> {
+fn parse<D>(members: &Members<D>, data: Option<Data>) -> Result<(Command, Option<Ref>), RefusedCommand> {
     let reference = match &members.reference {
         None => None,
         Some(Member::Text(text)) if (1..=MAX_REF_BYTES).contains(&text.len()) => Some(text.clone()),
         Some(_) => {
             let detail = format!("ref is not a string of 1 to {MAX_REF_BYTES} bytes");
             let problem = Problem::new(Code::BadCommand, detail).field("ref");
-            return Err(Refused { reference: None, problem });
+            return Err(RefusedCommand { reference: None, problem });
         }
     };
     match body(members, data) {
         Ok(command) => Ok((command, reference)),
-        Err(problem) => Err(Refused { reference, problem }),
+        Err(problem) => Err(RefusedCommand { reference, problem }),
     }
 }
 
@@ -235,7 +242,7 @@ fn body<D>(members: &Members<D>, data: Option<Data>) -> Result<Command, Problem>
             data: data.ok_or_else(|| Problem::new(Code::BadCommand, "a publish needs data").field("data"))?,
             name: read(members.name.as_ref(), "name", Code::BadName)?.unwrap_or_default(),
             id: text(members.id.as_ref(), "id")?
-                .map(EventId::of_client)
+                .map(EventId::parse_client_id)
                 .transpose()
                 .map_err(|error| Problem::new(Code::BadId, error.to_string()).field("id"))?,
         },

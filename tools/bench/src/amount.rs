@@ -1,14 +1,14 @@
-//! Counts and times as numbers to compute with.
+//! Conversions of counts and times to numbers for computation.
 
 use std::time::Duration;
 
-/// A count to divide by or to compare.
+/// Converts a count to a float, for division and comparison.
 #[expect(clippy::cast_precision_loss, reason = "2^52 events, bytes or nanoseconds are not reached in a run")]
 pub(crate) const fn float(count: u64) -> f64 {
     count as f64
 }
 
-/// The nearest whole count; 0 for what is none.
+/// Rounds to the nearest whole count; a negative amount and NaN make 0.
 #[expect(
     clippy::cast_possible_truncation,
     clippy::cast_sign_loss,
@@ -18,17 +18,17 @@ pub(crate) fn whole(amount: f64) -> usize {
     amount.round() as usize
 }
 
-/// A number of seconds on the command line.
+/// Parses a number of seconds on the command line, from 0.001 to 86400.
 ///
 /// # Errors
-/// One line for people.
+/// If the text is no number or out of range. The error is one line for people.
 pub(crate) fn seconds(text: &str) -> Result<Duration, String> {
-    let seconds: f64 = text.parse().map_err(|_| "a number of seconds is expected".to_owned())?;
+    let seconds: f64 = text.parse().map_err(|_| "not a number of seconds".to_owned())?;
     let is_usable = (0.001..=86_400.0).contains(&seconds);
     if is_usable {
         Ok(Duration::from_secs_f64(seconds))
     } else {
-        Err("allowed are 0.001 to 86400".to_owned())
+        Err("must be from 0.001 to 86400".to_owned())
     }
 }
 

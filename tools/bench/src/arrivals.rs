@@ -1,14 +1,15 @@
-//! When events come.
+//! The times at which events are published during a measurement.
 
 use std::time::Duration;
 
 use crate::amount::{float, whole};
 
-/// So many events within the window as a Poisson process has them: independent of each other, at a steady mean rate.
+/// Returns `count` times within the window that resemble a Poisson process: independent of each other, at a steady mean
+/// rate.
 ///
-/// The gaps are the middles of as many equal slices of the exponential distribution, in an order that is always the
-/// same: drawn at random, thirty gaps would be too short or too long by a fifth in the mean, and what depends on them
-/// (how many polls are empty, how often a hold runs out) with them. The first event comes half a gap after the
+/// The gaps are the middles of `count` equal slices of the exponential distribution, in an order that is always the
+/// same. If the gaps were drawn at random, the mean of thirty would be off by a fifth, and so would the figures that
+/// depend on it (the share of empty polls, the rate at which holds expire). The first event comes half a gap after the
 /// beginning, the last half a gap before the end.
 pub(crate) fn poisson(count: usize, window: Duration) -> Vec<Duration> {
     let middle = |at: usize| (float(at as u64) + 0.5) / float(count as u64);
@@ -17,17 +18,17 @@ pub(crate) fn poisson(count: usize, window: Duration) -> Vec<Duration> {
     spread(&gaps, window)
 }
 
-/// So many events within the window at equal distances.
+/// Returns `count` times within the window at equal distances.
 pub(crate) fn steady(count: usize, window: Duration) -> Vec<Duration> {
     spread(&vec![1.0; count], window)
 }
 
-/// How many events a rate makes in this time.
+/// Returns the number of events that a rate makes within the window, rounded.
 pub(crate) fn count_of(per_s: f64, window: Duration) -> usize {
     whole(per_s * window.as_secs_f64())
 }
 
-/// Gaps, of which only the proportions count, as times since the beginning.
+/// Converts gaps to times since the beginning of the window. Only the proportions of the gaps count.
 fn spread(gaps: &[f64], window: Duration) -> Vec<Duration> {
     let unit = window.as_secs_f64() / gaps.iter().sum::<f64>().max(f64::MIN_POSITIVE);
     let mut at = -gaps.first().copied().unwrap_or_default() / 2.0;
@@ -38,7 +39,7 @@ fn spread(gaps: &[f64], window: Duration) -> Vec<Duration> {
     times.collect()
 }
 
-/// Fisher and Yates, with numbers of Marsaglia's xorshift from a fixed seed.
+/// Shuffles by the method of Fisher and Yates, with random numbers of Marsaglia's xorshift from a fixed seed.
 fn shuffle(gaps: &mut [f64]) {
     let mut seed = 0x9E37_79B9_7F4A_7C15_u64;
     for at in (1..gaps.len()).rev() {

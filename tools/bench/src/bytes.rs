@@ -1,6 +1,7 @@
-//! What is on the wire, by the server's own count: for a page of the lab it counts what it reads and writes.
+//! Measures bytes on the wire, by the server's own count: for a page of the lab, the server counts the bytes that it
+//! reads and writes.
 //!
-//! Requests are a browser's (`chromium.txt`) but for the page's tag, whose length is taken off again.
+//! Requests are those of a browser (`chromium.txt`), plus the page's tag, whose length is subtracted.
 
 use std::{path::Path, time::Duration};
 
@@ -13,23 +14,26 @@ use crate::{
     clients::PONG,
     page::Page,
     publisher::{PAYLOAD, Publisher, Stock},
-    raw::{BLOCK_END, EVENT, Wire, find, masked, open_stream},
+    raw::{BLOCK_END, EVENT, Wire, masked, open_stream},
     requests,
     server::{HEARTBEAT_S, Server},
     tally::Tally,
+    text::find,
 };
 
-/// Polls of each kind, and events on each stream: places differ by a digit now and then.
+/// Number of polls of each kind, and of events on each stream. Figures are the mean over all, because the lengths of
+/// cursors differ by a digit now and then.
 const TIMES: u64 = 10;
-/// Heartbeats that are waited for.
+/// Number of heartbeats that are measured.
 const BEATS: u64 = 3;
-/// Long polls end with nothing after this many seconds, whatever they ask for; so what they ask for is what pages do.
+/// Flags that end an empty long poll after 0.05 seconds, whatever its request says, so that the request can be the one
+/// that pages send.
 const SOON: [&str; 2] = ["--max-wait", "0.05"];
 
-/// Everything of this technique that is bytes of the wire.
+/// Measures the constants of a technique that are bytes on the wire, and stores them in `own`.
 ///
 /// # Errors
-/// If the server does not do what it should.
+/// If the server does not behave as expected.
 pub(crate) async fn measure(
     binary: &Path,
     technique: Technique,
@@ -59,7 +63,7 @@ async fn polls(binary: &Path, technique: Technique, own: &mut TechniqueConstants
     let none = counted(&server, &mut page, technique, &request(&last)).await?;
     ensure!((one.empty, many.empty, none.empty) == (0, 0, TIMES), "counted {one:?}, {many:?}, {none:?}");
     let each = |bytes: u64| float(bytes) / float(TIMES);
-    // A line through both: whatever doesn't grow with the events is there once.
+    // A line through both points: the part that does not grow with the number of events counts once.
     let more = each(many.down.total()) - each(one.down.total());
     let per_event = more / (float(Stock::MANY as u64) - 1.0);
     own.request_up_bytes = each(one.up.total()) - float(tag.len() as u64);
@@ -70,7 +74,7 @@ async fn polls(binary: &Path, technique: Technique, own: &mut TechniqueConstants
     Ok(())
 }
 
-/// The same poll, some times on one connection.
+/// Sends the same poll [`TIMES`] times on one connection, and returns the server's counts.
 async fn counted(
     server: &Server,
     page: &mut Page,
@@ -90,7 +94,7 @@ async fn events(binary: &Path, technique: Technique, own: &mut TechniqueConstant
     let server = Server::start(binary, &[])?;
     let (mut page, mut publisher) =
         (Page::open(server.address).await?, Publisher::open(server.address).await?);
-    // The first place of a log is shorter than those that follow.
+    // The first cursors of a log are shorter than those that follow.
     publisher.stock().await?;
     let tag = page.tag();
     let (mut wire, _) = open_stream(server.address, technique, &tag, None, &Tally::new(0)).await?;
@@ -98,7 +102,7 @@ async fn events(binary: &Path, technique: Technique, own: &mut TechniqueConstant
     for _ in 0..TIMES {
         publisher.publish(1, PAYLOAD).await?;
         let event = unit(&mut wire, technique).await?;
-        ensure!(find(&event, EVENT).is_some(), "this is no event: {:?}", String::from_utf8_lossy(&event));
+        ensure!(find(&event, EVENT).is_some(), "not an event: {:?}", String::from_utf8_lossy(&event));
     }
     let after = page.counts(technique).await?;
     own.request_up_bytes = float(opening.total_up()) - float(tag.len() as u64);
@@ -108,7 +112,8 @@ async fn events(binary: &Path, technique: Technique, own: &mut TechniqueConstant
     Ok(())
 }
 
-/// The bytes of one heartbeat and its answer. The server sends them quicker here, so that nobody waits for minutes.
+/// Measures the bytes of one heartbeat and its answer, both ways together. The server sends a heartbeat every second
+/// here, to keep the measurement short.
 async fn heartbeat(binary: &Path, technique: Technique) -> anyhow::Result<f64> {
     let server = Server::start(binary, &["--heartbeat", "1"])?;
     let mut page = Page::open(server.address).await?;
@@ -122,13 +127,13 @@ async fn heartbeat(binary: &Path, technique: Technique) -> anyhow::Result<f64> {
             wire.send(&masked(PONG, &beat)).await?;
         }
     }
-    // Long enough for the last answer to be read, too short for another heartbeat.
+    // Long enough for the server to read the last answer, too short for another heartbeat.
     sleep(Duration::from_millis(200)).await;
     let counts = page.counts(technique).await.context("after the heartbeats")?;
     Ok(float(counts.total_up() + counts.total_down()) / float(BEATS))
 }
 
-/// The next block of a stream, or the payload of the next frame of a socket.
+/// Reads the next block of a stream, or the payload of the next frame of a socket.
 async fn unit(wire: &mut Wire, technique: Technique) -> anyhow::Result<Vec<u8>> {
     if technique == Technique::Websocket {
         Ok(wire.frame().await?.payload)

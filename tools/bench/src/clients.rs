@@ -1,4 +1,4 @@
-//! The four techniques as a load has them: each does what a page does, and none ends but by failing.
+//! Load clients of the four techniques. Each behaves as a page does, and ends only if it fails or is dropped.
 
 use std::{mem, sync::Arc};
 
@@ -7,20 +7,24 @@ use fourways_shared::{Cursor, Technique};
 use tokio::time::{sleep_until, timeout_at};
 
 use crate::{
-    crowd::Plan,
-    raw::{EVENT, Frame, Wire, find, masked, open_stream},
+    plan::Plan,
+    raw::{EVENT, Frame, Wire, masked, open_stream},
     requests::{self, SENT, payload},
     tally::Tally,
+    text::find,
 };
 
-/// A frame's opcode (RFC 6455 11.8).
+/// Opcode of a text frame (RFC 6455 11.8).
 pub(crate) const TEXT: u8 = 0x1;
 const CLOSE: u8 = 0x8;
 const PING: u8 = 0x9;
-/// The same.
+/// Opcode of a pong frame (RFC 6455 11.8).
 pub(crate) const PONG: u8 = 0xA;
 
-/// Reads by the plan's technique.
+/// Runs one client that reads with the plan's technique.
+///
+/// # Errors
+/// If the client fails; it never returns otherwise.
 pub(crate) async fn attend(plan: Plan, client: usize, tally: Arc<Tally>) -> anyhow::Result<()> {
     match plan.technique {
         Technique::ShortPoll => short_poll(&plan, client, &tally).await,
@@ -30,7 +34,11 @@ pub(crate) async fn attend(plan: Plan, client: usize, tally: Arc<Tally>) -> anyh
     }
 }
 
-/// Sends by POST, on a connection of its own: over HTTP/1.1 a browser has no other while a poll or stream is out.
+/// Publishes by POST on a separate connection, because over HTTP/1.1 a browser can't send on a connection that a
+/// poll or stream occupies.
+///
+/// # Errors
+/// If a publish fails; the function never returns otherwise.
 pub(crate) async fn send(plan: Plan, client: usize, tally: Arc<Tally>) -> anyhow::Result<()> {
     let mut wire = Wire::open(plan.address, Arc::clone(&tally)).await?;
     let request = requests::post(SENT, "application/json", &payload(plan.payload));
@@ -52,7 +60,7 @@ async fn short_poll(plan: &Plan, client: usize, tally: &Arc<Tally>) -> anyhow::R
     let mut due = plan.first(client, plan.poll);
     loop {
         sleep_until(due).await;
-        // From when it was due: a late answer does not make polls rarer.
+        // The next poll is due by the schedule, so that a late answer does not make polls rarer.
         due += plan.poll;
         let request = requests::poll(&format!("&after={cursor}"), Some(&cursor));
         cursor = ask(&mut wire, &request, client, tally).await?;
@@ -61,7 +69,7 @@ async fn short_poll(plan: &Plan, client: usize, tally: &Arc<Tally>) -> anyhow::R
 
 async fn long_poll(plan: &Plan, client: usize, tally: &Arc<Tally>) -> anyhow::Result<()> {
     let mut wire = Wire::open(plan.address, Arc::clone(tally)).await?;
-    // Where it begins; the polls that are held follow.
+    // The first poll returns the cursor to begin at; the polls that are held follow.
     let mut cursor = ask(&mut wire, &requests::poll("", None), client, tally).await?;
     let wait = plan.hold.as_secs_f64();
     let mut is_first = true;
@@ -125,7 +133,7 @@ async fn websocket(plan: &Plan, client: usize, tally: &Arc<Tally>) -> anyhow::Re
     }
 }
 
-/// The place of the event, if it was one.
+/// Counts the event in a frame and returns its cursor, or answers a ping. Fails if the frame closes the socket.
 async fn hear(frame: Frame, wire: &mut Wire, client: usize, tally: &Tally) -> anyhow::Result<Option<Cursor>> {
     match frame.opcode {
         TEXT if frame.payload.starts_with(EVENT) => Ok(tally.arrived(client, &frame.payload)),
@@ -138,14 +146,14 @@ async fn hear(frame: Frame, wire: &mut Wire, client: usize, tally: &Tally) -> an
     }
 }
 
-/// One poll, and the place after it.
+/// Sends a poll, and returns the cursor after its answer.
 async fn ask(wire: &mut Wire, request: &[u8], client: usize, tally: &Tally) -> anyhow::Result<String> {
     tally.asked();
     wire.send(request).await?;
     take(wire, client, tally).await
 }
 
-/// The answer of a poll: its events are counted, its `ETag` is the place after them.
+/// Reads the answer to a poll, counts its events, and returns the cursor after them, which is the answer's `ETag`.
 async fn take(wire: &mut Wire, client: usize, tally: &Tally) -> anyhow::Result<String> {
     let answer = wire.answer().await?;
     ensure!(matches!(answer.status, 200 | 204 | 304), "a poll was answered with {}", answer.status);
@@ -159,6 +167,6 @@ async fn take(wire: &mut Wire, client: usize, tally: &Tally) -> anyhow::Result<S
     if is_empty {
         tally.in_vain();
     }
-    let tag = answer.header("etag").context("a poll's answer without ETag")?;
+    let tag = answer.header("etag").context("a poll was answered without an ETag")?;
     Ok(tag.trim_matches('"').to_owned())
 }

@@ -1,10 +1,10 @@
-//! `fourways-bench compression`: what compressing deliveries saves, and what it takes of the server.
+//! `fourways-bench compression`: measures what compressing deliveries saves, and what it costs the server.
 //!
-//! Two ways to do it. *Own*: each connection has a compressor that refers back to what went before (gzip on an event
-//! stream, permessage-deflate with context takeover, RFC 7692 7.1.1): best ratio, but every delivery is compressed anew, and
-//! every connection keeps a window. *Shared*: each event is compressed by itself, once, and the same bytes go to everybody
-//! (permessage-deflate without context takeover; on an event stream, blocks of one gzip stream that refer to nothing before
-//! them).
+//! There are two ways to compress. *Own*: each connection has a compressor that refers back to earlier events (gzip on
+//! an event stream, permessage-deflate with context takeover, RFC 7692 7.1.1). This has the best ratio, but every
+//! delivery is compressed anew, and every connection keeps a window. *Shared*: each event is compressed once, by
+//! itself, and every connection gets the same bytes (permessage-deflate without context takeover; on an event stream,
+//! blocks of one gzip stream that refer to nothing before them).
 
 use std::{fs, time::Instant};
 
@@ -19,19 +19,19 @@ use crate::{
     table::{Table, figure, line},
 };
 
-/// What `compression` can be told.
+/// Flags of `fourways-bench compression`.
 #[derive(Args, Debug)]
 pub(crate) struct Flags {
-    /// Connections that get each event.
+    /// Number of connections that get each event.
     #[arg(long, default_value_t = 500, value_name = "N")]
     connections: usize,
 
-    /// Events of each kind.
+    /// Number of events of each kind.
     #[arg(long, default_value_t = 200, value_name = "N")]
     events: usize,
 }
 
-/// How a connection's bytes are made.
+/// A way to compress the bytes of a connection.
 #[derive(Clone, Copy)]
 enum Way {
     Own { window_bits: u8 },
@@ -44,7 +44,7 @@ const WAYS: [(&str, Way); 3] = [
     ("shared", Way::Shared),
 ];
 
-/// What zlib's own default is to size and time.
+/// Level of compression: zlib's default trade-off between size and time.
 const LEVEL: u32 = 6;
 
 struct Cost {
@@ -53,10 +53,10 @@ struct Cost {
     kib_per_connection: f64,
 }
 
-/// Measures and prints a table.
+/// Measures every kind of event, encoding and way to compress, and prints a table.
 ///
 /// # Errors
-/// If this process's memory can't be read.
+/// If this process's memory can't be read, or an event can't be compressed.
 pub(crate) fn run(flags: &Flags) -> anyhow::Result<bool> {
     let mut table = Table::new(
         &["event", "as", "way", "bytes plain", "compressed", "ratio", "µs a delivery", "KiB a connection"],
@@ -161,7 +161,7 @@ fn memory_kib() -> anyhow::Result<f64> {
 }
 
 fn event((at, data): (usize, &Data)) -> Event {
-    // As in a log that has run for a while.
+    // The offset and the time are those of a log that has run for a while.
     let (offset, tick) = (1_000_000 + at as u64, 1_764_000_000_000_000 + at as u64 * 137_911);
     Event {
         topic: "bench.compression".parse().unwrap_or_else(|_| unreachable!()),
@@ -173,7 +173,7 @@ fn event((at, data): (usize, &Data)) -> Event {
     }
 }
 
-/// As a dashboard gets them: the same names, other numbers.
+/// Returns data as a dashboard gets it: the same names each time, with other numbers.
 fn figures() -> Vec<Data> {
     let read = || {
         let text = fs::read_to_string("/proc/meminfo").unwrap_or_default();
@@ -192,7 +192,7 @@ fn figures() -> Vec<Data> {
     (0..200).map(|_| read()).collect()
 }
 
-/// As a chat gets them.
+/// Returns data as a chat gets it: short messages, from the sentences of `ARCHITECTURE.md`.
 fn sentences() -> Vec<Data> {
     let text = include_str!("../../../ARCHITECTURE.md").replace('\n', " ");
     text.split_inclusive(['.', ':', ';'])
@@ -202,7 +202,7 @@ fn sentences() -> Vec<Data> {
         .collect()
 }
 
-/// As a catalogue gets them: the packages that this is built of.
+/// Returns data as a catalogue gets it: documents of some size, from the packages in `Cargo.lock`.
 fn documents() -> Vec<Data> {
     let packages = include_str!("../../../Cargo.lock").split("[[package]]").skip(1);
     packages

@@ -1,4 +1,5 @@
-//! `fourways-bench constants`: everything three times, in turn, so that the machine's moods hit all alike.
+//! `fourways-bench constants`: measures all constants of the cost model in three rounds, so that noise on the machine
+//! affects all of them equally.
 
 use std::{
     fs,
@@ -19,56 +20,56 @@ use crate::{
     table::{Table, figure, line, say},
 };
 
-/// What `constants` can be told.
+/// Flags of `fourways-bench constants`.
 #[derive(Args, Debug)]
 pub(crate) struct Flags {
-    /// The server's program, built for release.
+    /// Binary of the server, built for release.
     #[arg(long, value_name = "PATH")]
     server: PathBuf,
 
-    /// Where to write the constants; without it, to standard output, after the table.
+    /// File to write the constants to; without it, they are printed after the table.
     #[arg(long, value_name = "FILE")]
     out: Option<PathBuf>,
 
-    /// How long each processor time is measured.
+    /// Duration of each measurement of processor time.
     #[arg(long, default_value = "3", value_name = "SECONDS", value_parser = seconds)]
     seconds: Duration,
 
-    /// The day to write into the file; without it, today by the system's clock.
+    /// Day to write into the file; without it, today by the system's clock, in UTC.
     #[arg(long, value_name = "YYYY-MM-DD")]
     date: Option<String>,
 }
 
-/// Odd, so that there is one in the middle.
+/// Number of rounds; odd, so that one of them is in the middle.
 const RUNS: usize = 3;
 
-/// One kind of constant, and its place.
+/// One constant of a technique: its name in the table, and access to its field.
 type Field = (&'static str, fn(&mut TechniqueConstants) -> &mut f64);
 
 const FIELDS: [Field; 17] = [
-    ("request, or opening, up, bytes", |own| &mut own.request_up_bytes),
-    ("its answer without events, bytes", |own| &mut own.response_head_bytes),
-    ("around each event, bytes", |own| &mut own.framing_per_event_bytes),
+    ("request or opening, up, bytes", |own| &mut own.request_up_bytes),
+    ("answer without events, down, bytes", |own| &mut own.response_head_bytes),
+    ("framing of each event, bytes", |own| &mut own.framing_per_event_bytes),
     ("empty poll, up, bytes", |own| &mut own.empty_up_bytes),
     ("empty poll, down, bytes", |own| &mut own.empty_down_bytes),
     ("heartbeats, bytes/s", |own| &mut own.keepalive_bytes_per_s),
-    ("request, or opening and closing, CPU µs", |own| &mut own.cpu_us_per_request),
+    ("request or opening with closing, CPU µs", |own| &mut own.cpu_us_per_request),
     ("each event, CPU µs", |own| &mut own.cpu_us_per_delivery),
     ("empty poll, CPU µs", |own| &mut own.cpu_us_empty),
-    ("each event after a rest, more CPU µs", |own| &mut own.cpu_us_cold),
+    ("each event after idle time, extra CPU µs", |own| &mut own.cpu_us_cold),
     ("send and its answer, CPU µs", |own| &mut own.cpu_us_per_send),
     ("heartbeat and its answer, CPU µs", |own| &mut own.cpu_us_per_beat),
-    ("rest before an opening, of that before a poll", |own| &mut own.rest_per_opening),
-    ("rest before a send, of that before a poll", |own| &mut own.rest_per_send),
-    ("rest before a heartbeat, of that before a poll", |own| &mut own.rest_per_beat),
+    ("wake-up for an opening, × a poll's", |own| &mut own.rest_per_opening),
+    ("wake-up for a send, × a poll's", |own| &mut own.rest_per_send),
+    ("wake-up for a heartbeat, × a poll's", |own| &mut own.rest_per_beat),
     ("connection for sends, bytes of memory", |own| &mut own.memory_per_sender_bytes),
     ("held connection, bytes of memory", |own| &mut own.memory_per_held_connection_bytes),
 ];
 
-/// Measures, prints a table, writes the file.
+/// Measures all constants, prints them as a table, and writes their medians.
 ///
 /// # Errors
-/// If something can't be measured or written.
+/// If a constant can't be measured, or the file can't be written.
 pub(crate) async fn run(flags: &Flags) -> anyhow::Result<bool> {
     let _awake = machine::keep_awake()?;
     let mut rounds = Vec::with_capacity(RUNS);
@@ -89,7 +90,7 @@ pub(crate) async fn run(flags: &Flags) -> anyhow::Result<bool> {
     table(&runs).print()?;
     for Round { rest: Rest { wake_up_us, growth }, .. } in rounds {
         line(&format!(
-            "A wake-up after 1 ms of rest takes {} µs more; growth {growth:.2}",
+            "A wake-up after 1 ms of idle time takes {} µs extra; growth exponent {growth:.2}",
             figure(wake_up_us)
         ))?;
     }
@@ -101,7 +102,7 @@ pub(crate) async fn run(flags: &Flags) -> anyhow::Result<bool> {
     Ok(true)
 }
 
-/// Writes them as JSON.
+/// Writes the constants to a file, as JSON.
 ///
 /// # Errors
 /// If the file can't be written.
@@ -110,7 +111,7 @@ pub(crate) fn write(constants: &Constants, file: &Path) -> anyhow::Result<()> {
     fs::write(file, text).with_context(|| format!("{} can't be written", file.display()))
 }
 
-/// The medians of at least one round, as of today.
+/// Returns the median of each constant, dated today. Takes at least one round, and sorts the rounds.
 pub(crate) fn median(rounds: &mut [Round]) -> Constants {
     rounds.sort_by(|a, b| a.rest.wake_up_us.total_cmp(&b.rest.wake_up_us));
     let runs: Vec<_> = rounds.iter().map(|round| round.techniques).collect();
@@ -123,7 +124,7 @@ pub(crate) fn median(rounds: &mut [Round]) -> Constants {
     }
 }
 
-/// Everything once.
+/// The constants as one round has measured them.
 #[derive(Debug, Default)]
 pub(crate) struct Round {
     techniques: [TechniqueConstants; 4],
@@ -131,10 +132,11 @@ pub(crate) struct Round {
 }
 
 impl Round {
-    /// Measures all of this technique. Short polling comes first: the others' sends and rests are told by its.
+    /// Measures all constants of a technique. Short polling must come first: it measures the cost of a wake-up, and
+    /// some constants of every technique are multiples of that.
     ///
     /// # Errors
-    /// If something can't be measured.
+    /// If a constant can't be measured.
     pub(crate) async fn measure(
         &mut self,
         binary: &Path,
@@ -159,7 +161,7 @@ impl Round {
         Ok(())
     }
 
-    /// As the model takes them; of the techniques that were measured.
+    /// Returns the constants for the model, dated today. Those of techniques that were not measured are 0.
     pub(crate) fn constants(&self) -> Constants {
         Constants {
             measured_on: machine::today(),
@@ -200,7 +202,7 @@ fn table(runs: &[[TechniqueConstants; 4]]) -> Table {
             let values = values(runs, technique, field);
             let (Some(lowest), Some(highest)) = (values.first(), values.last()) else { continue };
             let median = values[values.len() / 2];
-            // A technique without it.
+            // The technique does not have this constant.
             if *highest <= 0.0 {
                 continue;
             }

@@ -1,10 +1,11 @@
-//! What a server that is busy takes of the processor for each request and each delivery.
+//! Measures the processor time that a busy server takes for each request and each delivery.
 //!
-//! Busy, because that is when it matters how many cores there are: everything here asks again as soon as it is
-//! answered, but for events that are published with rests in between. What a rest costs a request is in `rest`.
+//! The server is busy because only then does the number of cores matter: clients send the next request as soon as the
+//! last is answered, except where events are published with pauses in between. The extra cost of a request that wakes
+//! an idle server is measured in `rest`.
 //!
-//! On loopback the kernel hands a segment over in the sender's own time, so of TCP's work the server pays what
-//! receiving its answers takes, and not what receiving its requests takes.
+//! On loopback the kernel delivers a segment in the sender's own time. So of TCP's work, the server is charged with the
+//! receiving of its answers, and not with the receiving of its requests.
 
 use std::{
     path::Path,
@@ -25,8 +26,9 @@ use tokio::{
 use crate::{
     amount::float,
     clients::TEXT,
-    crowd::{Crowd, Plan},
+    crowd::Crowd,
     meter::{CALM, Meter},
+    plan::Plan,
     publisher::{PAYLOAD, Publisher, Stock},
     raw::{Wire, masked, open_stream},
     requests::{self, SENT},
@@ -34,23 +36,25 @@ use crate::{
     tally::Tally,
 };
 
-/// Connections that poll without a pause.
+/// Number of connections that poll without a pause.
 const POLLERS: usize = 200;
-/// Readers that one event goes to. What the publish itself takes is shared by them: less than a hundredth of each.
+/// Number of readers of each event. They share the cost of the publish, which is less than a hundredth of the cost of
+/// each.
 const READERS: usize = 2_000;
-/// Openings in all, and how many at once. All closed connections wait a minute in the kernel (TIME-WAIT, RFC 9293
-/// 3.6.1), each with a port of the about 28,000 that there are.
+/// Number of openings in all. Each closed connection waits a minute in the kernel (TIME-WAIT, RFC 9293 3.6.1), and
+/// occupies one of some 28,000 ports.
 const OPENINGS: usize = 8_000;
+/// Number of openings at once.
 const OPENERS: usize = 64;
-/// Without heartbeats: the model leaves them out.
+/// Flags for a server that sends no heartbeat during a measurement, because the model has a separate constant for them.
 const QUIET: [&str; 2] = ["--heartbeat", "3600"];
-/// A long poll for which nothing comes is answered after this many seconds.
+/// Flags that end an empty long poll after 0.05 seconds.
 const SOON: [&str; 2] = ["--max-wait", "0.05"];
 
-/// Everything of this technique that is processor time, each measured for `window`.
+/// Measures the constants of a technique that are processor time, each for `window`, and stores them in `own`.
 ///
 /// # Errors
-/// If the server does not do what it should.
+/// If the server does not behave as expected.
 pub(crate) async fn measure(
     binary: &Path,
     technique: Technique,
@@ -94,14 +98,15 @@ pub(crate) async fn measure(
     Ok(())
 }
 
-/// A line through answers of one event and of many: what grows with the events, and what doesn't.
+/// Splits the cost of answers with one event and with many into the cost of an event and that of a request, by a line
+/// through both.
 fn split(one: f64, many: f64, own: &mut TechniqueConstants) {
-    // Where an event takes next to nothing, noise can make it less than that.
+    // If an event costs next to nothing, noise can make the difference negative.
     own.cpu_us_per_delivery = ((many - one) / (float(Stock::MANY as u64) - 1.0)).max(0.0);
     own.cpu_us_per_request = (one - own.cpu_us_per_delivery).max(0.0);
 }
 
-/// The same poll again and again from many connections; microseconds for each.
+/// Repeats the same request on many connections, and returns the server's time for each, in microseconds.
 async fn hammer(server: &Server, request: Vec<u8>, status: u16, window: Duration) -> anyhow::Result<f64> {
     let (tally, request) = (Tally::new(0), Arc::<[u8]>::from(request));
     let mut wires = Vec::with_capacity(POLLERS);
@@ -136,12 +141,13 @@ async fn poll_until(
     Ok(())
 }
 
-/// A send as a POST.
+/// Returns the request of a client's send as a POST.
 fn post() -> Vec<u8> {
     requests::post(SENT, "application/json", &requests::payload(PAYLOAD))
 }
 
-/// Publishes on sockets, again and again; microseconds for each message and its answer.
+/// Publishes on many sockets again and again, and returns the server's time for each message and its answer, in
+/// microseconds.
 async fn send(binary: &Path, window: Duration) -> anyhow::Result<f64> {
     let server = Server::start(binary, &QUIET)?;
     let message = format!(r#"{{"type":"publish","topic":"{SENT}","data":{}}}"#, requests::payload(PAYLOAD));
@@ -174,7 +180,8 @@ async fn send(binary: &Path, window: Duration) -> anyhow::Result<f64> {
     Ok(meter.spent_us()? / float(sent.load(Ordering::Relaxed)))
 }
 
-/// Publishes to many readers, with rests in between; microseconds for each answer or event.
+/// Publishes to many readers, with pauses in between, and returns the server's time for each answer or event, in
+/// microseconds.
 async fn rested(binary: &Path, technique: Technique, window: Duration) -> anyhow::Result<f64> {
     const REST: Duration = Duration::from_millis(150);
     let server = Server::start(binary, &QUIET)?;
@@ -193,8 +200,8 @@ async fn rested(binary: &Path, technique: Technique, window: Duration) -> anyhow
     Ok(meter.spent_us()? / float((rounds * READERS) as u64))
 }
 
-/// Publishes to many readers, and again once all have it; microseconds for each answer or event. `count` events are
-/// published together.
+/// Publishes `count` events together to many readers, again and again once all have arrived. Returns the server's time
+/// for each reader of a publish, in microseconds.
 async fn deliver(binary: &Path, technique: Technique, count: usize, window: Duration) -> anyhow::Result<f64> {
     let server = Server::start(binary, &QUIET)?;
     let mut publisher = Publisher::open(server.address).await?;
@@ -212,8 +219,8 @@ async fn deliver(binary: &Path, technique: Technique, count: usize, window: Dura
     Ok(meter.spent_us()? / float((rounds * READERS) as u64))
 }
 
-/// Opens streams or sockets and closes them as soon as they are open; microseconds for each. Every opening is closed
-/// some day, so the closing is in it.
+/// Opens streams or sockets, closes each as soon as it is open, and returns the server's time for each, in
+/// microseconds. The time includes the closing, because every connection is closed some day.
 async fn open_and_close(binary: &Path, technique: Technique) -> anyhow::Result<f64> {
     let server = Server::start(binary, &QUIET)?;
     Publisher::open(server.address).await?.stock().await?;

@@ -1,6 +1,6 @@
 //! Many clients of one technique, opened a few at a time and closed together.
 
-use std::{net::SocketAddr, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
 use anyhow::{Context as _, bail, ensure};
 use fourways_shared::Technique;
@@ -12,76 +12,19 @@ use tokio::{
 use crate::{
     amount::float,
     clients,
-    publisher::PAYLOAD,
+    plan::{NEVER, Plan},
     raw::DEADLINE,
     tally::{Counts, Tally},
 };
 
-/// Longer than anything here lasts: what happens so rarely doesn't.
-pub(crate) const FOREVER: Duration = Duration::from_hours(30 * 24);
-/// Both this process and the server may hold 20,000 files open where this was written; some are no connections.
-pub(crate) const MOST_CLIENTS: usize = 18_000;
-/// So many connect at once: fewer than a server's backlog (4,096).
+/// Maximum number of clients. This process and the server each need an open file per client; the machine for which the
+/// limit was chosen allows 20,000 open files, and some are not connections.
+pub(crate) const MAX_CLIENTS: usize = 18_000;
+/// Number of clients that connect at once; fewer than the server's listen backlog (4,096).
 const AT_ONCE: usize = 200;
 
-/// What the clients are to do.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Plan {
-    /// The server.
-    pub(crate) address: SocketAddr,
-    /// By which they read.
-    pub(crate) technique: Technique,
-    /// How many they are.
-    pub(crate) clients: usize,
-    /// From one short poll of a client to its next.
-    pub(crate) poll: Duration,
-    /// The longest that a long poll is held.
-    pub(crate) hold: Duration,
-    /// How long a stream or socket is kept until it is opened again.
-    pub(crate) lifetime: Duration,
-    /// From one send of a client to its next.
-    pub(crate) send: Duration,
-    /// Bytes of a send's data.
-    pub(crate) payload: usize,
-    /// They open spread over so long, or as fast as the server takes them.
-    pub(crate) spread: Duration,
-    /// What happens again and again is spread over its interval from here on.
-    pub(crate) origin: Instant,
-}
-
-impl Plan {
-    /// Clients that read, and otherwise do nothing of their own accord.
-    pub(crate) fn quiet(address: SocketAddr, technique: Technique, clients: usize) -> Self {
-        Self {
-            address,
-            technique,
-            clients,
-            poll: FOREVER,
-            hold: Duration::from_secs(25),
-            lifetime: FOREVER,
-            send: FOREVER,
-            payload: PAYLOAD,
-            spread: Duration::ZERO,
-            origin: Instant::now(),
-        }
-    }
-
-    /// When a client first does what it does at this interval: spread evenly over all clients, and never now.
-    pub(crate) fn first(&self, client: usize, every: Duration) -> Instant {
-        if every >= FOREVER {
-            return self.origin + FOREVER;
-        }
-        let share = (float(client as u64) + 0.5) / float(self.clients as u64);
-        let mut first = self.origin + every.mul_f64(share);
-        let now = Instant::now();
-        while first <= now {
-            first += every;
-        }
-        first
-    }
-}
-
-/// Clients at work. Dropping it closes their connections.
+/// A crowd of running clients. The measurement that opened the crowd owns it; each client is a separate task and
+/// shares the tally. Dropping the crowd aborts the tasks, which closes their connections.
 #[derive(Debug)]
 pub(crate) struct Crowd {
     tally: Arc<Tally>,
@@ -89,14 +32,14 @@ pub(crate) struct Crowd {
 }
 
 impl Crowd {
-    /// Opens all of them.
+    /// Opens all clients of a plan.
     ///
     /// # Errors
-    /// If one is refused, or all together take too long.
+    /// If a client is refused, or the clients take too long to open.
     pub(crate) async fn open(plan: Plan) -> anyhow::Result<Self> {
         ensure!(
-            (1..=MOST_CLIENTS).contains(&plan.clients),
-            "{} clients; allowed are 1 to {MOST_CLIENTS}: each takes a file here and one in the server",
+            (1..=MAX_CLIENTS).contains(&plan.clients),
+            "{} clients; allowed are 1 to {MAX_CLIENTS}: each needs a file here and one in the server",
             plan.clients
         );
         let mut crowd = Self { tally: Tally::new(plan.clients), tasks: JoinSet::new() };
@@ -104,7 +47,7 @@ impl Crowd {
         for client in 0..plan.clients {
             sleep_until(began + each.mul_f64(float(client as u64))).await;
             crowd.tasks.spawn(clients::attend(plan, client, Arc::clone(&crowd.tally)));
-            if plan.send < FOREVER && plan.technique != Technique::Websocket {
+            if plan.send < NEVER && plan.technique != Technique::Websocket {
                 crowd.tasks.spawn(clients::send(plan, client, Arc::clone(&crowd.tally)));
             }
             let spawned = client + 1;
@@ -115,28 +58,28 @@ impl Crowd {
         Ok(crowd)
     }
 
-    /// What they count.
+    /// Returns the tally of all clients.
     pub(crate) fn tally(&self) -> &Tally {
         &self.tally
     }
 
-    /// How far they are.
+    /// Returns the current counts of all clients together.
     pub(crate) fn counts(&self) -> Counts {
         self.tally.counts()
     }
 
-    /// Waits until so many events arrived, at all of them together.
+    /// Waits until this many events have arrived, at all clients together.
     ///
     /// # Errors
-    /// If they don't, or a client failed.
+    /// If the events don't arrive in time, or a client fails.
     pub(crate) async fn await_events(&mut self, events: u64) -> anyhow::Result<()> {
         self.until("delivering", |tally| tally.counts().events >= events).await
     }
 
-    /// Looks whether they are all still there: none ends by itself.
+    /// Checks that all clients still run, because none ends by itself.
     ///
     /// # Errors
-    /// The failure of one that is not.
+    /// The failure of a client that has ended.
     pub(crate) fn check(&mut self) -> anyhow::Result<()> {
         let Some(ended) = self.tasks.try_join_next() else { return Ok(()) };
         ended.context("a client panicked")?.context("a client failed")?;

@@ -1,4 +1,4 @@
-//! The machine that is measured on: its name for people, its cores, its date.
+//! The machine that runs the measurements: its description for people, its cores, its date.
 
 use std::{
     fs, io,
@@ -15,25 +15,25 @@ use tokio::task::AbortHandle;
 
 use crate::amount::float;
 
-/// The cores that this process was given, before it gave one away.
+/// Cores that this process may use, read before it leaves one of them to the server.
 static CORES: LazyLock<Vec<u32>> = LazyLock::new(|| {
     let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
     let list = status.lines().find_map(|line| line.strip_prefix("Cpus_allowed_list:"));
     cores_of(list.unwrap_or_default().trim())
 });
 
-/// A core of its own for the server: then neither takes time from the other, and no task moves between caches. `None`
-/// where there is only one core or no `taskset`.
+/// Returns the core that is reserved for the server, so that server and clients take no time from each other and no
+/// task moves between caches. `None` if there is only one core, or no `taskset`.
 pub(crate) fn server_core() -> Option<u32> {
     let path = std::env::var_os("PATH").unwrap_or_default();
     let has_taskset = std::env::split_paths(&path).any(|folder| folder.join("taskset").is_file());
     (has_taskset && CORES.len() > 1).then(|| CORES.first().copied()).flatten()
 }
 
-/// Moves this process to the other cores.
+/// Moves this process to the cores that are not reserved for the server.
 ///
 /// # Errors
-/// If the system refuses.
+/// If `taskset` fails.
 pub(crate) fn leave_a_core_to_the_server() -> anyhow::Result<()> {
     if server_core().is_none() {
         return Ok(());
@@ -47,28 +47,31 @@ pub(crate) fn leave_a_core_to_the_server() -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Both ends are kept awake until this is dropped.
+/// A guard that keeps the cores of the server and of the clients awake. Dropping it lets them sleep again.
 #[derive(Debug)]
 pub(crate) struct Awake {
-    /// A loop on the server's core that runs only while nothing else there wants to (`SCHED_IDLE`).
+    /// Process that loops on the server's core, but only while nothing else wants to run there (`SCHED_IDLE`).
     server: Child,
-    /// Makes this process look for what has come instead of waiting for it.
+    /// Task that makes this process poll for answers instead of waiting for them.
     clients: AbortHandle,
 }
 
 impl Drop for Awake {
     fn drop(&mut self) {
         self.clients.abort();
-        // Gone already is what is wanted.
+        // An error means that the process has ended already.
         drop(self.server.kill());
         drop(self.server.wait());
     }
 }
 
-/// Keeps both cores from sleeping. The server would be charged with the waking of the clients' core, which on a network
-/// is another machine's; and a core that halts between two requests takes longer for the next by whatever its power
-/// saving and the neighbours on the same hardware make of it. To be called inside the runtime. `None` where the server
-/// has no core of its own.
+/// Keeps the cores of the server and of the clients from sleeping. Otherwise the server would be charged with waking
+/// the clients' core, which on a network belongs to another machine; and a core that halts between two requests takes
+/// longer for the next one, by a time that depends on power saving and on other work on the same hardware. Returns
+/// `None` if no core is reserved for the server.
+///
+/// # Panics
+/// Outside a Tokio runtime.
 ///
 /// # Errors
 /// If the loop can't be started.
@@ -87,20 +90,20 @@ pub(crate) fn keep_awake() -> anyhow::Result<Option<Awake>> {
     Ok(Some(Awake { server, clients: clients.abort_handle() }))
 }
 
-/// The loop of [`keep_awake`]. It ends with whoever started it, whose pipe is its standard input.
+/// Runs the loop of [`keep_awake`] until standard input ends, which is a pipe from the process that started the loop.
 pub(crate) fn stay_awake() {
     let is_over = Arc::new(AtomicBool::new(false));
     let watch = Arc::clone(&is_over);
     std::thread::spawn(move || {
-        // Whatever it reads, it is the end that counts.
+        // Only the end of the input matters: an error ends it too.
         drop(io::copy(&mut io::stdin(), &mut io::sink()));
         watch.store(true, Ordering::Relaxed);
     });
-    // No `spin_loop`: under some hypervisors that is a way to sleep.
+    // No `spin_loop`, because some hypervisors let a core that spins sleep.
     while !is_over.load(Ordering::Relaxed) {}
 }
 
-/// Processor, cores, memory, system, and where the server ran: one line.
+/// Describes the machine in one line: processor, cores, memory, system, and the core on which the server ran.
 pub(crate) fn description() -> String {
     let read = |path: &str| fs::read_to_string(path).unwrap_or_default();
     let (processors, memory) = (read("/proc/cpuinfo"), read("/proc/meminfo"));
@@ -125,13 +128,14 @@ pub(crate) fn description() -> String {
     )
 }
 
-/// The day by the system's clock, in UTC: `2026-08-30`.
+/// Returns today's date by the system's clock, in UTC, as in `2026-08-30`.
 pub(crate) fn today() -> String {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     day(since.as_secs() / 86_400)
 }
 
-/// The day, counted from 1970-01-01 (Howard Hinnant, "chrono-Compatible Low-Level Date Algorithms", `civil_from_days`).
+/// Formats a date, given as days since 1970-01-01 (Howard Hinnant, "chrono-Compatible Low-Level Date Algorithms",
+/// `civil_from_days`).
 fn day(since_epoch: u64) -> String {
     let days = since_epoch + 719_468;
     let of_era = days % 146_097;
@@ -145,7 +149,7 @@ fn day(since_epoch: u64) -> String {
     format!("{year:04}-{month:02}-{day:02}")
 }
 
-/// Reads `0-2,5`.
+/// Parses a list of cores, such as `0-2,5`.
 fn cores_of(list: &str) -> Vec<u32> {
     let ranges = list.split(',').filter_map(|range| {
         let (first, last) = range.split_once('-').unwrap_or((range, range));

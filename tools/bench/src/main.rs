@@ -1,9 +1,16 @@
 //! Measures what the four techniques cost the server, checks the cost model against measurements, and generates load.
 //!
-//! All on loopback, against the real server as a process of its own. `constants` writes the numbers that the model
-//! scales up, from `bytes`, `cpu`, `rest` and `memory`; `model` compares its predictions with loads that no constant was
-//! measured under; `run` is a load and what came of it; `compression` is what packing deliveries would save and take;
-//! `slow` is a crowd of which many stop reading; `attack` is what each door costs who knocks and everybody else; `fanout` is what one delivery costs, beside the floor and nchan. Clients are a `Crowd` of hand-written sockets (`raw`).
+//! Everything runs on loopback, against the real server in a separate process. Clients are a `Crowd` of hand-written
+//! sockets (`raw`).
+//!
+//! - `constants` measures the constants of the cost model, with the modules `bytes`, `cpu`, `rest` and `memory`
+//! - `model` compares the model's predictions with loads that no constant was measured under
+//! - `run` runs one load and prints the results
+//! - `publish` measures durable publishes, beside other stores
+//! - `compression` measures what compressed deliveries would save and cost
+//! - `slow` measures a crowd of which many stop reading
+//! - `attack` measures what an attack on each door costs the server and its other clients
+//! - `fanout` measures one delivery, beside a bare write loop (the floor) and nchan
 
 mod amount;
 mod arrivals;
@@ -20,6 +27,7 @@ mod memory;
 mod meter;
 mod model;
 mod page;
+mod plan;
 mod publish;
 mod publisher;
 mod raw;
@@ -30,13 +38,14 @@ mod server;
 mod slow;
 mod table;
 mod tally;
+mod text;
 
 use std::process::ExitCode;
 
 use anyhow::Context as _;
 use clap::{Parser, Subcommand};
 
-/// Measures what the four techniques cost the server, checks the cost model against it, and generates load.
+/// Measures what the four techniques cost the server, checks the cost model against measurements, and generates load.
 #[derive(Parser)]
 #[command(name = "fourways-bench", version, max_term_width = 100)]
 struct Arguments {
@@ -46,26 +55,26 @@ struct Arguments {
 
 #[derive(Subcommand)]
 enum Command {
-    /// Measure the constants of the cost model, three times, and write their medians as JSON.
+    /// Measure the constants of the cost model three times, and write the medians as JSON.
     Constants(constants::Flags),
-    /// Compare what the cost model predicts with what is measured; fails where they are too far apart.
+    /// Compare the cost model's predictions with measurements; fails if they are too far apart.
     Model(model::Flags),
-    /// Measure how many durable publishes a second are acknowledged, beside Redis Streams and NATS `JetStream`.
+    /// Measure how many durable publishes per second are acknowledged, beside Redis Streams and NATS `JetStream`.
     Publish(publish::Flags),
-    /// Measure what compressing deliveries saves and what it takes of the server.
+    /// Measure what compressing deliveries saves, and what it costs the server.
     Compression(compression::Flags),
-    /// Measure what subscribers that stop reading cost the server and the others.
+    /// Measure what subscribers that stop reading cost the server and the other subscribers.
     Slow(slow::Flags),
-    /// Measure what one delivery costs, beside the floor and nchan.
+    /// Measure what one delivery costs, beside a bare write loop (the floor) and nchan.
     Fanout(fanout::Flags),
-    /// Attack each door of the server, and hold what it costs to bounds.
+    /// Attack each door of the server, and check that the cost stays within bounds.
     Attack(attack::Flags),
-    /// Run clients of one technique and print latency, requests, bytes and what was lost.
+    /// Run clients of one technique, and print latency, requests, bytes and lost events.
     Run(run::Flags),
     /// Keep a core awake until standard input ends.
     #[command(hide = true)]
     Awake,
-    /// Write each event to each subscriber, and nothing else.
+    /// Serve the floor: write each event to each subscriber, and do nothing else.
     #[command(hide = true)]
     Floor,
 }
@@ -73,7 +82,7 @@ enum Command {
 fn main() -> ExitCode {
     match measure(Arguments::parse().command) {
         Ok(true) => ExitCode::SUCCESS,
-        // Why has been printed.
+        // The reason has been printed.
         Ok(false) => ExitCode::FAILURE,
         Err(error) => {
             table::say(&format!("error: {error:#}"));
@@ -82,7 +91,7 @@ fn main() -> ExitCode {
     }
 }
 
-/// False: it was measured, and is not as it should be.
+/// Runs a command. Returns false if the measurement succeeded, but its result is not as it should be.
 fn measure(command: Command) -> anyhow::Result<bool> {
     if matches!(command, Command::Awake) {
         machine::stay_awake();

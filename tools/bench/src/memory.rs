@@ -1,4 +1,4 @@
-//! What an open connection takes of the server's memory while nothing happens on it.
+//! Measures the server's memory for an open connection on which nothing happens.
 
 use std::{path::Path, sync::Arc};
 
@@ -7,8 +7,9 @@ use tokio::time::sleep;
 
 use crate::{
     amount::float,
-    crowd::{Crowd, Plan},
+    crowd::Crowd,
     meter::CALM,
+    plan::Plan,
     publisher::{PAYLOAD, Publisher},
     raw::Wire,
     requests::{self, SENT},
@@ -16,22 +17,24 @@ use crate::{
     tally::Tally,
 };
 
-/// Connections that are held. The kernel gives memory in pieces of up to 2 MiB (transparent huge pages), which come to
-/// 500 bytes for each of these.
+/// Number of connections that are held. The kernel gives memory in pieces of up to 2 MiB (transparent huge pages),
+/// which is 500 bytes for each connection.
 const HELD: usize = 4_000;
-/// What each stream or socket has brought before.
+/// Number of events that each stream or socket delivers before its memory is measured.
 const EVENTS: usize = 3;
-/// What goes by each connection that requests go by: its read buffer may grow from 8 to 16 KiB, once, when about 8 KB of
-/// them have filled it for the first time, and is touched to its end by as much again. Whether it grows depends on how
-/// many whole requests fit; with those of `chromium.txt` that of short polls and sends does, and that of long polls does not.
+/// Number of requests on each connection before its memory is measured. The connection's read buffer may grow from 8 to
+/// 16 KiB, once, when about 8 KB of requests have filled it for the first time, and is touched to its end by as much
+/// again. The growth depends on how many whole requests fit: with those of `chromium.txt`, the buffer of short polls
+/// and sends grows, and that of long polls does not.
 pub(crate) const REQUESTS: usize = 40;
-/// Opened and closed before: what a server needs for its first connections is not what it needs for each.
+/// Number of connections that are opened and closed first, because a server needs more for its first connections than
+/// for later ones.
 const FIRST: usize = 50;
 
-/// The memory of one connection of this technique.
+/// Measures the memory of a technique's connection, and of the connection for its sends, and stores both in `own`.
 ///
 /// # Errors
-/// If the server does not do what it should.
+/// If the server does not behave as expected.
 pub(crate) async fn measure(
     binary: &Path,
     technique: Technique,
@@ -44,7 +47,7 @@ pub(crate) async fn measure(
         Technique::LongPoll => held(binary, technique, REQUESTS).await?,
         Technique::Sse | Technique::Websocket => held(binary, technique, EVENTS).await?,
     };
-    // Between two short polls their own connection is free to send by, and a socket sends itself.
+    // Between two short polls, their own connection is free for sends, and a socket carries its own.
     if matches!(technique, Technique::LongPoll | Technique::Sse) {
         let post = requests::post(SENT, "application/json", &requests::payload(PAYLOAD));
         own.memory_per_sender_bytes = used(binary, |_| post).await?;
@@ -52,9 +55,9 @@ pub(crate) async fn measure(
     Ok(())
 }
 
-/// A connection that waits and has brought so many events.
+/// Measures a connection that waits, after it has delivered `events` events. Returns bytes.
 async fn held(binary: &Path, technique: Technique, events: usize) -> anyhow::Result<f64> {
-    // A server of its own: what was freed is not given back at once, and would be used again here.
+    // A new server, because one that has freed memory does not return it at once, and would use it again here.
     let server = Server::start(binary, &[])?;
     let mut publisher = Publisher::open(server.address).await?;
     publisher.stock().await?;
@@ -67,12 +70,13 @@ async fn held(binary: &Path, technique: Technique, events: usize) -> anyhow::Res
     }
     sleep(CALM).await;
     let taken = server.memory_bytes()? - before;
-    // Not before: what is freed may be given back.
+    // Close the connections only now: the memory that this frees may be returned to the system.
     drop(crowd);
     Ok((taken / float(HELD as u64)).max(0.0))
 }
 
-/// A connection that many requests went by, and that is kept open; each is what `request` makes of the last cursor.
+/// Measures a connection that is kept open after many requests. Returns bytes. `request` makes the request from the
+/// last cursor of the log.
 async fn used(binary: &Path, request: impl FnOnce(&str) -> Vec<u8>) -> anyhow::Result<f64> {
     let server = Server::start(binary, &[])?;
     let request = request(&Publisher::open(server.address).await?.stock().await?.last);
@@ -82,7 +86,7 @@ async fn used(binary: &Path, request: impl FnOnce(&str) -> Vec<u8>) -> anyhow::R
         wire.send(&request).await?;
         wire.answer().await
     };
-    // What the log keeps of sends is no connection's: it is full before.
+    // Fill the log first: the events that it retains are not memory of a connection.
     let mut first = Wire::open(server.address, Arc::clone(&tally)).await?;
     for _ in 0..RETAINED {
         ask(&mut first).await?;
@@ -94,7 +98,8 @@ async fn used(binary: &Path, request: impl FnOnce(&str) -> Vec<u8>) -> anyhow::R
     for _ in 0..HELD {
         wires.push(Wire::open(server.address, Arc::clone(&tally)).await?);
     }
-    // In turn: buffers that grow one connection after the other would take the place of those that were outgrown.
+    // Take the connections in turn: if their buffers grew one after the other, each would reuse memory that the one
+    // before has outgrown.
     for _ in 0..REQUESTS {
         for wire in &mut wires {
             ask(wire).await?;
@@ -106,10 +111,10 @@ async fn used(binary: &Path, request: impl FnOnce(&str) -> Vec<u8>) -> anyhow::R
     Ok((taken / float(HELD as u64)).max(0.0))
 }
 
-/// Makes the server ready for connections of this technique.
+/// Opens and closes a server's first connections of a technique.
 ///
 /// # Errors
-/// If it does not take any.
+/// If the server refuses a connection.
 pub(crate) async fn warm_up(server: &Server, technique: Technique) -> anyhow::Result<()> {
     drop(Crowd::open(Plan::quiet(server.address, technique, FIRST)).await?);
     sleep(CALM).await;

@@ -1,4 +1,4 @@
-//! Processor time of the server for what is done to it, without what it takes when nothing is.
+//! Measures the server's processor time for a load, without the time that an idle server takes.
 
 use std::time::Duration;
 
@@ -6,12 +6,12 @@ use tokio::time::{Instant, sleep};
 
 use crate::server::Server;
 
-/// Long enough for a server to have done what was asked, and for the kernel to have counted it.
+/// Pause that is long enough for the server to finish its work, and for the kernel to count it.
 pub(crate) const CALM: Duration = Duration::from_millis(300);
-/// How long an idle server is watched.
+/// Time for which an idle server is observed.
 const WATCH: Duration = Duration::from_secs(1);
 
-/// Counts from [`Self::begin`] to [`Self::spent_us`], any number of times.
+/// A meter of processor time, from [`Self::begin`] to [`Self::spent_us`], any number of times.
 #[derive(Debug)]
 pub(crate) struct Meter<'a> {
     server: &'a Server,
@@ -21,10 +21,11 @@ pub(crate) struct Meter<'a> {
 }
 
 impl<'a> Meter<'a> {
-    /// Watches the server as it is now, for a second: that is what idle means.
+    /// Creates a meter. The processor time that the server takes during the next second counts as that of an idle
+    /// server.
     ///
     /// # Errors
-    /// If the server is gone.
+    /// If the server has ended.
     pub(crate) async fn settle(server: &'a Server) -> anyhow::Result<Self> {
         sleep(CALM).await;
         let mut meter = Self { server, idle_us_per_s: 0.0, began: Instant::now(), cpu_us: server.cpu_us()? };
@@ -33,20 +34,20 @@ impl<'a> Meter<'a> {
         Ok(meter)
     }
 
-    /// From here on.
+    /// Begins a measurement.
     ///
     /// # Errors
-    /// If the server is gone.
+    /// If the server has ended.
     pub(crate) fn begin(&mut self) -> anyhow::Result<()> {
         self.cpu_us = self.server.cpu_us()?;
         self.began = Instant::now();
         Ok(())
     }
 
-    /// Microseconds since the beginning, over those of an idle server; never negative.
+    /// Returns the processor time since the beginning, less that of an idle server, in microseconds; never negative.
     ///
     /// # Errors
-    /// If the server is gone.
+    /// If the server has ended.
     pub(crate) fn spent_us(&self) -> anyhow::Result<f64> {
         let idle = self.idle_us_per_s * self.began.elapsed().as_secs_f64();
         Ok((self.server.cpu_us()? - self.cpu_us - idle).max(0.0))

@@ -1,4 +1,5 @@
-//! `fourways-bench model`: loads under which no constant was measured, as predicted and as they are.
+//! `fourways-bench model`: compares the cost model's predictions with measurements, for loads under which no constant
+//! was measured.
 
 use std::{
     fs,
@@ -18,53 +19,54 @@ use crate::{
     amount::{float, seconds, whole},
     arrivals,
     constants::{self, Round},
-    crowd::{Crowd, FOREVER, Plan},
+    crowd::Crowd,
     machine,
     memory::{self, REQUESTS},
     meter::{CALM, Meter},
+    plan::{NEVER, Plan},
     publisher::Publisher,
     server::{HEARTBEAT_S, Server},
     table::{Table, figure, line, say},
 };
 
-/// What `model` can be told.
+/// Flags of `fourways-bench model`.
 #[derive(Args, Debug)]
 pub(crate) struct Flags {
-    /// The server's program, the same as the constants were measured with.
+    /// Binary of the server, the same one that the constants were measured with.
     #[arg(long, value_name = "PATH")]
     server: PathBuf,
 
-    /// What `constants` wrote; without it, constants are measured too, each technique's before its loads.
+    /// File that `constants` has written; without it, the constants of each technique are measured before its loads.
     #[arg(long, value_name = "FILE")]
     constants: Option<PathBuf>,
 
-    /// Where to write the constants that were measured.
+    /// File to write the measured constants to.
     #[arg(long, value_name = "FILE", conflicts_with = "constants")]
     out: Option<PathBuf>,
 
-    /// How often everything is done; the median counts.
+    /// Number of rounds; the median counts.
     #[arg(long, default_value_t = 3, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=99))]
     rounds: u16,
 
-    /// How long each load lasts, or longer: until each client has polled 40 times. A multiple of the heartbeats' 15 s has
-    /// a whole number of them.
+    /// Minimum duration of each load; short polling lasts until each client has polled 40 times. Heartbeats come every
+    /// 15 s, so use a multiple of that.
     #[arg(long, default_value = "15", value_name = "SECONDS", value_parser = seconds)]
     seconds: Duration,
 
-    /// Fail for processor time too. On a quiet machine with a core for the server; elsewhere it says more about the
-    /// neighbours than about the model.
+    /// Fail for processor time too. Needs a quiet machine with a core for the server; elsewhere, processor time depends
+    /// more on the other work of the machine than on the model.
     #[arg(long)]
     strict_cpu: bool,
 }
 
-/// How far a measurement may be from its prediction, as a share of it.
+/// Maximum difference between a measurement and its prediction, as a share of the prediction.
 const TOLERANCE: f64 = 0.15;
 
-/// What is compared.
+/// A quantity that is predicted and measured.
 struct Quantity {
     name: &'static str,
     of: fn(&Cost) -> f64,
-    /// Where prediction and measurement are both below this, it is nothing.
+    /// Threshold: if both prediction and measurement are below it, their difference does not count.
     least: f64,
     is_processor: bool,
 }
@@ -76,11 +78,13 @@ const QUANTITIES: [Quantity; 4] = [
     Quantity { name: "cores", of: |cost| cost.cores, least: 0.0005, is_processor: true },
 ];
 
-/// Longer than any run: nothing is opened again.
+/// Lifetime of a connection that is longer than any run, so that no connection is opened again, in seconds.
 #[expect(clippy::cast_precision_loss, reason = "30 days")]
-const NEVER_S: f64 = FOREVER.as_secs() as f64;
+const NEVER_S: f64 = NEVER.as_secs() as f64;
 
-/// A thousand clients or more, each of which asks often enough to be one that was in use for a while: the kernel gives memory in pieces of up to 2 MiB, a tenth of what a thousand take.
+/// The load that the others vary. All have a thousand clients or more, because the kernel gives memory in pieces of up
+/// to 2 MiB, a tenth of the memory of a thousand clients; and each client sends enough requests to count as one that
+/// has been in use for a while.
 const BASE: Load = Load {
     clients: 1000,
     events_per_s: 1.0,
@@ -92,11 +96,12 @@ const BASE: Load = Load {
     binary: false,
 };
 
-/// No constant was measured with these clients, rates, payloads, intervals or lifetimes.
+/// The loads to compare. No constant was measured with these numbers of clients, rates, payloads, intervals or
+/// lifetimes.
 const LOADS: [(Technique, Load); 13] = [
     (Technique::ShortPoll, Load { events_per_s: 0.5, poll_s: 1.0, ..BASE }),
     (Technique::ShortPoll, Load { clients: 1500, poll_s: 0.5, payload_bytes: 40.0, ..BASE }),
-    // Busy: the only one of these under which the server seldom sleeps.
+    // The busy one: the only load under which the server seldom sleeps.
     (Technique::ShortPoll, Load { clients: 1500, poll_s: 0.1, ..BASE }),
     (Technique::LongPoll, Load { clients: 3000, hold_s: 1.5, ..BASE }),
     (Technique::LongPoll, Load { clients: 4000, events_per_s: 0.8, payload_bytes: 1000.0, ..BASE }),
@@ -110,7 +115,7 @@ const LOADS: [(Technique, Load); 13] = [
     (Technique::Websocket, Load { sends_per_s: 0.5, ..BASE }),
 ];
 
-/// Measures every load and prints it beside its prediction; false if one is too far off.
+/// Measures every load, and prints it beside its prediction. Returns false if a quantity is too far off.
 ///
 /// # Errors
 /// If the constants can't be read or a load can't be measured.
@@ -166,7 +171,7 @@ pub(crate) async fn run(flags: &Flags) -> anyhow::Result<bool> {
                 match (is_off, is_strict) {
                     (false, _) => "",
                     (true, true) => "OFF",
-                    (true, false) => "off, not held to it",
+                    (true, false) => "off, not judged",
                 }
                 .to_owned(),
             ]);
@@ -177,7 +182,7 @@ pub(crate) async fn run(flags: &Flags) -> anyhow::Result<bool> {
     }
     table.print()?;
     line(&format!(
-        "\nThe ratio is the median of {}. Off: by more than {:.0} %.{}",
+        "\nThe ratio is the median of {} rounds. Off: by more than {:.0} %.{}",
         flags.rounds,
         TOLERANCE * 100.0,
         if flags.strict_cpu { "" } else { WHY }
@@ -185,10 +190,10 @@ pub(crate) async fn run(flags: &Flags) -> anyhow::Result<bool> {
     Ok(is_fine)
 }
 
-/// How long each processor time of the constants is measured.
+/// Duration of each measurement of processor time for the constants.
 const CONSTANTS: Duration = Duration::from_secs(3);
 
-/// One load, once.
+/// The predicted and the measured cost of one load in one round.
 struct Pair {
     predicted: Cost,
     measured: Cost,
@@ -209,7 +214,7 @@ fn read(file: &Path) -> anyhow::Result<Constants> {
     serde_json::from_str(&text).with_context(|| format!("{} holds no constants", file.display()))
 }
 
-const WHY: &str = " Processor time is not held to it without --strict-cpu: neighbours on the same machine take caches \
+const WHY: &str = " Processor time is not judged without --strict-cpu: other work on the same machine takes caches \
 and time.";
 
 fn is_off(predicted: f64, measured: f64, least: f64) -> bool {
@@ -217,14 +222,14 @@ fn is_off(predicted: f64, measured: f64, least: f64) -> bool {
     is_something && (measured - predicted).abs() > TOLERANCE * predicted
 }
 
-/// The load as it was in truth (a rate makes a whole number of events), and what it cost.
+/// Measures a load. Returns the load as it really was, because a rate makes a whole number of events, and its cost.
 async fn measure(
     binary: &Path,
     technique: Technique,
     load: Load,
     window: Duration,
 ) -> anyhow::Result<(Load, Cost)> {
-    // What a connection that is used for a while has grown to takes so many requests; see `memory`.
+    // A connection needs this many requests to grow to the size of one that has been in use for a while; see `memory`.
     let window = match technique {
         Technique::ShortPoll => window.max(Duration::from_secs_f64(load.poll_s * float(REQUESTS as u64))),
         Technique::LongPoll | Technique::Sse | Technique::Websocket => window,
@@ -235,7 +240,8 @@ async fn measure(
     let times = arrivals::poisson(arrivals::count_of(load.events_per_s, window), window);
     let payload = whole(load.payload_bytes);
     let mut meter = Meter::settle(&server).await?;
-    // Without readers first: what the server does once for an event is not in the model, and is taken off.
+    // Publish without readers first: the model leaves out the server's work for an event itself, so its cost is
+    // subtracted.
     meter.begin()?;
     for _ in &times {
         publisher.publish(1, payload).await?;
@@ -269,14 +275,14 @@ async fn measure(
 
 fn plan(server: &Server, technique: Technique, load: &Load) -> Plan {
     let quiet = Plan::quiet(server.address, technique, load.clients as usize);
-    let send = if load.sends_per_s > 0.0 { Duration::from_secs_f64(1.0 / load.sends_per_s) } else { FOREVER };
+    let send = if load.sends_per_s > 0.0 { Duration::from_secs_f64(1.0 / load.sends_per_s) } else { NEVER };
     Plan {
         poll: Duration::from_secs_f64(load.poll_s),
         hold: Duration::from_secs_f64(load.hold_s),
         lifetime: Duration::from_secs_f64(load.lifetime_s),
         send,
         payload: whole(load.payload_bytes),
-        // Heartbeats come as they do of clients that arrived one by one.
+        // Heartbeats are spread over time, as with clients that connected one by one.
         spread: if technique.is_stream() && load.lifetime_s >= NEVER_S {
             Duration::from_secs_f64(HEARTBEAT_S)
         } else {

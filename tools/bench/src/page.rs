@@ -1,5 +1,5 @@
-//! A page of the lab, as far as the server can tell: it counts, part by part, the bytes of requests that carry the
-//! page's id, and tells them over a channel of its own (`GET /v1/lab/ws`).
+//! A page of the lab, as the server sees one: the server counts, part by part, the bytes of requests that carry the
+//! page's id, and reports the counts over a separate channel (`GET /v1/lab/ws`).
 
 use std::net::SocketAddr;
 
@@ -14,22 +14,22 @@ use tokio_tungstenite::{MaybeTlsStream, WebSocketStream, connect_async, tungsten
 
 use crate::raw::DEADLINE;
 
-/// An open channel.
+/// An open channel of one page to the server.
 #[derive(Debug)]
 pub(crate) struct Page {
     id: LabId,
     channel: WebSocketStream<MaybeTlsStream<TcpStream>>,
-    /// Commands that were sent.
+    /// Number of commands that were sent.
     commands: u64,
 }
 
 impl Page {
-    /// Opens the channel: from here on the server counts.
+    /// Opens the channel. The server counts from now on.
     ///
     /// # Errors
     /// If the server has no lab.
     pub(crate) async fn open(server: SocketAddr) -> anyhow::Result<Self> {
-        // The only page of a server that nobody else knows: any id will do.
+        // The server has no other page, so any id will do.
         let id = LabId::from_random([7; 16]);
         let url = format!("ws://{server}/v1/lab/ws?lab={}", id.as_str());
         let connecting = timeout(DEADLINE, connect_async(url)).await.context("the lab does not answer")?;
@@ -37,26 +37,27 @@ impl Page {
         Ok(Self { id, channel, commands: 0 })
     }
 
-    /// What to add to an address so that its bytes are counted. Always as long, and no part of what is measured.
+    /// Returns the query parameter that makes the server count a request's bytes. Its length is constant and has to be
+    /// subtracted from the counts.
     pub(crate) fn tag(&self) -> String {
         format!("&lab={}", Tag { id: self.id, n: 1 })
     }
 
-    /// Begins to count from zero.
+    /// Resets the server's counts to zero.
     ///
     /// # Errors
-    /// If the channel is gone.
+    /// If the channel is closed.
     pub(crate) async fn zero(&mut self) -> anyhow::Result<()> {
         self.tell(&LabCommand::Zero(Technique::ALL.to_vec())).await.map(drop)
     }
 
-    /// What was counted. The server has one worker, which counts what it writes as it writes it: whoever has read an
-    /// answer finds it counted.
+    /// Returns the counts of a technique. The server has one worker, which counts bytes as it writes them, so an answer
+    /// that has been read has also been counted.
     ///
     /// # Errors
-    /// If the channel is gone.
+    /// If the channel is closed.
     pub(crate) async fn counts(&mut self, technique: Technique) -> anyhow::Result<Counts> {
-        // Any command has the state told after it; this one changes nothing.
+        // The server sends its state after any command; this one changes nothing.
         let news = self.tell(&LabCommand::Heal(Vec::new())).await?;
         Ok(news.counts[technique.index()])
     }
@@ -69,7 +70,7 @@ impl Page {
         timeout(DEADLINE, self.news()).await.context("the lab does not answer")?
     }
 
-    /// The news that come after the last command.
+    /// Waits for the news that the server sends after the last command.
     async fn news(&mut self) -> anyhow::Result<LabNews> {
         loop {
             let message = self.channel.next().await.context("the lab's channel ended")??;

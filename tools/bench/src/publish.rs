@@ -1,5 +1,6 @@
-//! `fourways-bench publish`: how many publishes a second are acknowledged as durable, beside Redis Streams and NATS
-//! `JetStream` in their most durable settings. Same load, same disk, in turn.
+//! `fourways-bench publish`: measures how many publishes per second are acknowledged as durable, beside Redis Streams
+//! and NATS `JetStream` in their most durable settings. All stores run in turn, with the same load and on the same
+//! disk.
 
 use std::{
     fs,
@@ -26,23 +27,23 @@ use crate::{
     table::{Table, figure, line, say},
 };
 
-/// What `publish` can be told.
+/// Flags of `fourways-bench publish`.
 #[derive(Args, Debug)]
 pub(crate) struct Flags {
-    /// The server's program, built for release.
+    /// Binary of the server, built for release.
     #[arg(long, value_name = "PATH")]
     server: PathBuf,
 
-    /// Where all of them keep their data, each in a folder of its own; the disk is what is measured.
+    /// Folder for the data of all stores, each in a separate subfolder. The disk of this folder is measured.
     #[arg(long, value_name = "DIR", default_value = "target/publish")]
     folder: PathBuf,
 
-    /// How long each is published to, in each of three rounds.
+    /// Duration of each measurement, of which every store has several in each of three rounds.
     #[arg(long, default_value = "5", value_name = "SECONDS", value_parser = seconds)]
     seconds: Duration,
 }
 
-/// Publishers that wait for their acknowledgement before they publish again: one, and many.
+/// Numbers of publishers at once. Each waits for an acknowledgement before it publishes again.
 const CROWDS: [usize; 2] = [1, 64];
 const ROUNDS: usize = 3;
 const DEADLINE: Duration = Duration::from_secs(20);
@@ -56,7 +57,7 @@ enum Store {
 
 const STORES: [Store; 3] = [Store::Fourways, Store::Redis, Store::Nats];
 
-/// A store that runs; killed when dropped.
+/// A running store. Dropping the handle kills the process.
 enum Running {
     Fourways(Server),
     Other(Child, SocketAddr),
@@ -65,17 +66,17 @@ enum Running {
 impl Drop for Running {
     fn drop(&mut self) {
         if let Self::Other(child, _) = self {
-            // Gone already is what is wanted.
+            // An error means that the process has ended already.
             drop(child.kill());
             drop(child.wait());
         }
     }
 }
 
-/// Publishes to all that are installed and prints what came of it.
+/// Publishes to every store that is installed, and prints the rates.
 ///
 /// # Errors
-/// If one does not do what it should.
+/// If a store does not behave as expected.
 pub(crate) async fn run(flags: &Flags) -> anyhow::Result<bool> {
     let mut rates: Vec<(Store, usize, Vec<f64>)> = Vec::new();
     for round in 1..=ROUNDS {
@@ -120,10 +121,10 @@ impl Store {
     }
 }
 
-/// Acknowledged publishes a second; `None` if it is not installed, or has no such setting.
+/// Measures the acknowledged publishes per second of a store; `None` if the store is not installed.
 async fn measure(flags: &Flags, store: Store, publishers: usize) -> anyhow::Result<Option<f64>> {
     let folder = flags.folder.join(format!("{store:?}").to_lowercase());
-    // Of an earlier round; that there is none is as good.
+    // Remove the data of an earlier round; an error means that there is none.
     drop(fs::remove_dir_all(&folder));
     fs::create_dir_all(&folder)?;
     let Some(running) = start(flags, store, &folder).await? else { return Ok(None) };
@@ -193,18 +194,19 @@ async fn start(flags: &Flags, store: Store, folder: &Path) -> anyhow::Result<Opt
     Ok(Some(running))
 }
 
-/// Whether this nats-server can be told to sync before it acknowledges, as versions from 2.10 on can; older ones sync
-/// every two minutes.
+/// True if the installed nats-server can be set to sync before it acknowledges, as versions from 2.10 on can. Older
+/// versions sync every two minutes.
 fn nats_syncs(folder: &Path) -> bool {
     let conf = folder.join("probe.conf");
     let is_written = fs::write(&conf, "jetstream { sync_interval: always }\n").is_ok();
     let probe = Command::new("nats-server").arg("-t").arg("-c").arg(&conf).output();
-    // It is only a probe's.
+    // Only the probe needs the file, so it does no harm if it stays.
     drop(fs::remove_file(&conf));
     is_written && probe.is_ok_and(|output| output.status.success())
 }
 
-/// One publisher's connection, spoken by hand so that all cost this process as little.
+/// The connection of one publisher. Each protocol is written by hand, so that all stores cost this process equally
+/// little.
 struct Connection {
     stream: BufReader<TcpStream>,
     store: Store,
@@ -232,7 +234,7 @@ impl Connection {
         Ok(this)
     }
 
-    /// Connects, makes the stream if it is not there, and listens for acknowledgements.
+    /// Completes the NATS handshake, subscribes to acknowledgements, and creates the stream if it is missing.
     async fn greet(&mut self, n: usize) -> anyhow::Result<()> {
         const STREAM: &str = r#"{"name":"BENCH","subjects":["bench"],"storage":"file"}"#;
         self.line().await?;
@@ -262,7 +264,7 @@ impl Connection {
                         break;
                     }
                     if let Some(value) = header.to_ascii_lowercase().strip_prefix("content-length:") {
-                        length = value.trim().parse().context("a length")?;
+                        length = value.trim().parse().context("no length")?;
                     }
                 }
                 self.take(length).await?;
@@ -280,18 +282,18 @@ impl Connection {
         Ok(())
     }
 
-    /// The payload of the next NATS message; pings are answered.
+    /// Returns the payload of the next NATS message, and answers pings.
     async fn message(&mut self) -> anyhow::Result<String> {
         loop {
             let head = self.line().await?;
             if head.starts_with("PING") {
                 self.stream.write_all(b"PONG\r\n").await?;
             } else if let Some(rest) = head.strip_prefix("MSG ") {
-                let length: usize = rest.split_whitespace().next_back().context("a length")?.parse()?;
+                let length: usize = rest.split_whitespace().next_back().context("no length")?.parse()?;
                 let bytes = self.take(length + 2).await?;
                 return Ok(String::from_utf8_lossy(&bytes).into_owned());
             } else if head.starts_with("-ERR") {
-                bail!("NATS says {head}");
+                bail!("NATS answered {head}");
             }
         }
     }

@@ -1,54 +1,61 @@
-//! A connection that is read and written by hand: so cheap that thousands of them leave the processor to the server.
+//! Connections that are read and written by hand, so cheaply that thousands of them leave the processor to the server.
 //!
-//! It reads no more of HTTP/1.1 (RFC 9112), event streams (HTML Standard 9.2) and WebSocket (RFC 6455) than this
-//! server writes. Every wait has a deadline; every byte is in the tally.
+//! Of HTTP/1.1 (RFC 9112), event streams (HTML Standard 9.2) and WebSocket (RFC 6455), a connection understands only
+//! what this server writes. Every wait has a deadline, and every byte is counted in the tally.
 
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use anyhow::{Context as _, bail};
-use fourways_shared::{Cursor, Technique};
+use fourways_shared::{
+    Cursor, Technique,
+    wire::frame::{FINAL, FrameHead, client_frame},
+};
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
     net::TcpStream,
     time::timeout,
 };
 
-use crate::{requests, tally::Tally};
+use crate::{
+    requests,
+    tally::Tally,
+    text::{between, find},
+};
 
-/// The longest that anything may take. Held polls and heartbeats are quicker.
+/// Maximum time of any wait; longer than the server holds a poll or waits between heartbeats.
 pub(crate) const DEADLINE: Duration = Duration::from_mins(1);
-/// Room for one read; a client that waits holds no more than this.
+/// Size of one read, in bytes; a client that waits holds no more than this.
 const PIECE: usize = 4096;
-/// How an event's JSON begins, on all four.
+/// Beginning of an event's JSON, the same in all four techniques.
 pub(crate) const EVENT: &[u8] = br#"{"type":"event""#;
-/// The end of a block of an event stream, and of the chunk around it.
+/// End of a block of an event stream, and of the chunk around the block.
 pub(crate) const BLOCK_END: &[u8] = b"\n\n\r\n";
 
-/// A connection.
+/// An open connection to the server. Every byte that is sent or received is counted in the tally.
 #[derive(Debug)]
 pub(crate) struct Wire {
     stream: TcpStream,
-    /// What was read and not yet taken.
+    /// Bytes that were received and not yet consumed.
     seen: Vec<u8>,
     tally: Arc<Tally>,
 }
 
-/// A whole answer to a request.
+/// A complete answer to a request.
 #[derive(Debug)]
 pub(crate) struct Answer {
-    /// 200, 204, 304 …
+    /// Status code, as in 200, 204 or 304.
     pub(crate) status: u16,
     bytes: Vec<u8>,
     head: usize,
 }
 
 impl Answer {
-    /// What follows the head.
+    /// Returns the bytes after the head.
     pub(crate) fn body(&self) -> &[u8] {
         &self.bytes[self.head..]
     }
 
-    /// A field of the head.
+    /// Returns the value of a header field; the name's case does not matter.
     pub(crate) fn header(&self, name: &str) -> Option<&str> {
         field(&self.bytes[..self.head], name)
     }
@@ -57,17 +64,17 @@ impl Answer {
 /// A frame from the server: never masked, never in pieces.
 #[derive(Debug)]
 pub(crate) struct Frame {
-    /// RFC 6455 11.8.
+    /// Opcode of the frame (RFC 6455 11.8).
     pub(crate) opcode: u8,
-    /// What it carries.
+    /// Payload of the frame.
     pub(crate) payload: Vec<u8>,
 }
 
 impl Wire {
-    /// Connects.
+    /// Connects to a server, whose bytes are counted in `tally`.
     ///
     /// # Errors
-    /// If nobody accepts in time.
+    /// If the server accepts no connection in time.
     pub(crate) async fn open(address: SocketAddr, tally: Arc<Tally>) -> anyhow::Result<Self> {
         let connecting = timeout(DEADLINE, TcpStream::connect(address)).await;
         let stream =
@@ -76,33 +83,34 @@ impl Wire {
         Ok(Self { stream, seen: Vec::new(), tally })
     }
 
-    /// Writes all of it.
+    /// Writes all bytes.
     ///
     /// # Errors
-    /// If the server is gone or reads nothing.
+    /// If the connection is closed, or the server does not read in time.
     pub(crate) async fn send(&mut self, bytes: &[u8]) -> anyhow::Result<()> {
         timeout(DEADLINE, self.stream.write_all(bytes)).await.context("the server reads nothing")??;
         self.tally.sent(bytes.len());
         Ok(())
     }
 
-    /// Waits for what comes next and keeps it. Nothing is lost if this is dropped while it waits.
+    /// Waits for more bytes, and appends them to those not yet consumed. Dropping the future while it waits loses
+    /// nothing.
     async fn more(&mut self) -> anyhow::Result<()> {
         self.seen.reserve(PIECE);
         let read = timeout(DEADLINE, self.stream.read_buf(&mut self.seen)).await;
-        let count = read.context("the server says nothing")??;
+        let count = read.context("the server sends nothing")??;
         if count == 0 {
             let kept = &self.seen[..self.seen.len().min(300)];
-            bail!("the server closed the connection; not taken yet: {:?}", String::from_utf8_lossy(kept));
+            bail!("the server closed the connection; not consumed: {:?}", String::from_utf8_lossy(kept));
         }
         self.tally.received(count);
         Ok(())
     }
 
-    /// The answer to a request.
+    /// Reads the answer to a request.
     ///
     /// # Errors
-    /// If none comes.
+    /// If no complete answer comes in time.
     pub(crate) async fn answer(&mut self) -> anyhow::Result<Answer> {
         let head = loop {
             match find(&self.seen, b"\r\n\r\n") {
@@ -121,10 +129,10 @@ impl Wire {
         Ok(Answer { status, bytes: self.take(end), head })
     }
 
-    /// Everything up to and including the mark.
+    /// Reads everything up to and including the mark.
     ///
     /// # Errors
-    /// If it doesn't come.
+    /// If the mark doesn't come in time.
     pub(crate) async fn until(&mut self, mark: &[u8]) -> anyhow::Result<Vec<u8>> {
         loop {
             match find(&self.seen, mark) {
@@ -134,10 +142,10 @@ impl Wire {
         }
     }
 
-    /// Waits for whole lines and hands over those that are there, without their ends.
+    /// Waits for whole lines, and passes all that have come to `sink`, without their line ends.
     ///
     /// # Errors
-    /// If none comes.
+    /// If no line comes in time.
     pub(crate) async fn lines(&mut self, sink: impl FnMut(&[u8])) -> anyhow::Result<()> {
         let end = loop {
             match self.seen.iter().rposition(|byte| *byte == b'\n') {
@@ -150,10 +158,10 @@ impl Wire {
         Ok(())
     }
 
-    /// The next frame.
+    /// Reads the next frame.
     ///
     /// # Errors
-    /// If none comes.
+    /// If no whole frame comes in time.
     pub(crate) async fn frame(&mut self) -> anyhow::Result<Frame> {
         loop {
             match whole_frame(&self.seen) {
@@ -173,12 +181,13 @@ impl Wire {
     }
 }
 
-/// Opens an event stream or a socket after this place and reads its opening. Where it begins.
+/// Opens an event stream or a socket after a cursor, and reads its opening. Returns the connection and the cursor at
+/// which it begins.
 ///
-/// `query` is added to the address.
+/// `query` is appended to the address.
 ///
 /// # Errors
-/// If the server refuses.
+/// If the server refuses the request.
 pub(crate) async fn open_stream(
     address: SocketAddr,
     technique: Technique,
@@ -196,7 +205,7 @@ pub(crate) async fn open_stream(
         bail!("refused: {}", String::from_utf8_lossy(&head));
     }
     let opening = if is_socket {
-        // "welcome", then "subscribed".
+        // The server sends "welcome", then "subscribed".
         wire.frame().await?;
         wire.frame().await?.payload
     } else {
@@ -207,39 +216,14 @@ pub(crate) async fn open_stream(
     Ok((wire, place.and_then(|text| text.parse().ok())))
 }
 
-/// A frame as a client sends it. The mask is always the same: no proxy is to be protected here (RFC 6455 10.3).
+/// Returns a frame as a client sends it. The mask is always the same, because there is no proxy to protect (RFC 6455
+/// 10.3).
 pub(crate) fn masked(opcode: u8, payload: &[u8]) -> Vec<u8> {
     const MASK: [u8; 4] = [0x35, 0xa7, 0x1c, 0xe2];
-    let mut frame = vec![0x80 | opcode];
-    match (u8::try_from(payload.len()), u16::try_from(payload.len())) {
-        (Ok(short @ 0..126), _) => frame.push(0x80 | short),
-        (_, Ok(medium)) => {
-            frame.push(0x80 | 0x7e);
-            frame.extend(medium.to_be_bytes());
-        }
-        _ => {
-            frame.push(0x80 | 127);
-            frame.extend((payload.len() as u64).to_be_bytes());
-        }
-    }
-    frame.extend(MASK);
-    frame.extend(payload.iter().zip(MASK.iter().cycle()).map(|(byte, mask)| byte ^ mask));
-    frame
+    client_frame(FINAL | opcode, payload, MASK)
 }
 
-/// Where `needle` begins.
-pub(crate) fn find(haystack: &[u8], needle: &[u8]) -> Option<usize> {
-    haystack.windows(needle.len()).position(|window| window == needle)
-}
-
-/// The text from the first `begin` to the next `end`, without either.
-pub(crate) fn between<'a>(text: &'a [u8], begin: &[u8], end: u8) -> Option<&'a str> {
-    let rest = &text[find(text, begin)? + begin.len()..];
-    let length = rest.iter().position(|byte| *byte == end)?;
-    std::str::from_utf8(&rest[..length]).ok()
-}
-
-/// Of `HTTP/1.1 200 OK`.
+/// Reads the status code of a head, as in `HTTP/1.1 200 OK`.
 fn status(head: &[u8]) -> Option<u16> {
     std::str::from_utf8(head.get(9..12)?).ok()?.parse().ok()
 }
@@ -249,16 +233,12 @@ fn field<'a>(head: &'a [u8], name: &str) -> Option<&'a str> {
     fields.find(|(found, _)| found.eq_ignore_ascii_case(name)).map(|(_, value)| value.trim())
 }
 
-/// Opcode, and where the payload of the first frame begins and ends, once all of it is there.
+/// Returns the opcode of the first frame, and the indices at which its payload begins and ends; `None` until the whole
+/// frame has arrived.
 fn whole_frame(bytes: &[u8]) -> Option<(u8, usize, usize)> {
-    let (first, second) = (*bytes.first()?, *bytes.get(1)?);
-    let (length, from) = match second & 0x7f {
-        126 => (u64::from(u16::from_be_bytes(bytes.get(2..4)?.try_into().ok()?)), 4),
-        127 => (u64::from_be_bytes(bytes.get(2..10)?.try_into().ok()?), 10),
-        short => (u64::from(short), 2),
-    };
-    let end = usize::try_from(length).ok()?.checked_add(from)?;
-    (bytes.len() >= end).then_some((first & 0x0f, from, end))
+    let (head, from) = FrameHead::read(bytes)?;
+    let end = usize::try_from(head.length).ok()?.checked_add(from)?;
+    (bytes.len() >= end).then_some((head.opcode(), from, end))
 }
 
 #[cfg(test)]

@@ -1,12 +1,12 @@
-//! Requests as a browser writes them. Their fields are those of `chromium.txt`.
+//! Requests as a browser writes them, with the header fields of `chromium.txt`.
 
 use std::sync::LazyLock;
 
 use fourways_shared::Cursor;
 
-/// What is read.
+/// Topic that the clients read.
 pub(crate) const TOPIC: &str = "lab.bench";
-/// Where clients send to; nobody reads it, as what somebody sends is not always for everybody.
+/// Topic that the clients send to. Nobody reads it, because a client's message is not always for all others.
 pub(crate) const SENT: &str = "lab.sent";
 
 static POLL: LazyLock<String> = LazyLock::new(|| section("poll"));
@@ -14,25 +14,25 @@ static STREAM: LazyLock<String> = LazyLock::new(|| section("stream"));
 static SOCKET: LazyLock<String> = LazyLock::new(|| section("socket"));
 static POST: LazyLock<String> = LazyLock::new(|| section("post"));
 
-/// A poll; `query` follows the topic, `known` is what the client has by its `ETag`.
+/// Returns a poll. `query` follows the topic; `known` is the `ETag` that the client has, sent as `If-None-Match`.
 pub(crate) fn poll(query: &str, known: Option<&str>) -> Vec<u8> {
     let known = known.map_or(String::new(), |known| format!("If-None-Match: \"{known}\"\r\n"));
     format!("GET /v1/events?topic={TOPIC}{query} HTTP/1.1\r\n{}{known}\r\n", *POLL).into_bytes()
 }
 
-/// The opening of an event stream; one that resumes says so as `EventSource` does.
+/// Returns the request for an event stream, which resumes after `last` by `Last-Event-ID`, as `EventSource` does.
 pub(crate) fn stream(query: &str, last: Option<Cursor>) -> Vec<u8> {
     let last = last.map_or(String::new(), |last| format!("Last-Event-ID: {last}\r\n"));
     format!("GET /v1/stream?topic={TOPIC}{query} HTTP/1.1\r\n{}{last}\r\n", *STREAM).into_bytes()
 }
 
-/// The opening of a socket that subscribes at once.
+/// Returns the request for a socket that subscribes at once.
 pub(crate) fn socket(query: &str, after: Option<Cursor>) -> Vec<u8> {
     let after = after.map_or(String::new(), |after| format!("&after={after}"));
     format!("GET /v1/ws?topic={TOPIC}{after}{query} HTTP/1.1\r\n{}\r\n", *SOCKET).into_bytes()
 }
 
-/// A publish.
+/// Returns a publish by POST, of which `kind` is the content type.
 pub(crate) fn post(topic: &str, kind: &str, body: &str) -> Vec<u8> {
     let length = body.len();
     format!(
@@ -42,12 +42,12 @@ pub(crate) fn post(topic: &str, kind: &str, body: &str) -> Vec<u8> {
     .into_bytes()
 }
 
-/// A JSON string of so many bytes, quotes included; at least two.
+/// Returns a JSON string of `bytes` bytes, quotes included; at least two.
 pub(crate) fn payload(bytes: usize) -> String {
     format!("\"{}\"", "x".repeat(bytes.saturating_sub(2)))
 }
 
-/// The lines of one kind of request.
+/// Returns the header fields of one kind of request, from `chromium.txt`.
 fn section(name: &str) -> String {
     let mark = format!("[{name}]");
     let lines = include_str!("../chromium.txt").lines().skip_while(|line| **line != mark).skip(1);

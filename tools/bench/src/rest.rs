@@ -1,4 +1,5 @@
-//! What resting costs: the same polls at rates at which the server sleeps in between, over what they cost a busy one.
+//! Measures the cost of waking an idle server: polls at rates at which the server sleeps in between, less the cost of
+//! the same polls at a busy server. The idle time between two requests is called rest, as in the cost model.
 
 use std::{path::Path, time::Duration};
 
@@ -10,25 +11,28 @@ use tokio::time::sleep;
 
 use crate::{
     amount::float,
-    crowd::{Crowd, Plan},
+    crowd::Crowd,
     meter::{CALM, Meter},
+    plan::Plan,
     publisher::Publisher,
     server::Server,
     tally::Counts,
 };
 
-/// From one poll of a client to its next; with [`CLIENTS`], 200 to 10,000 polls a second.
+/// Intervals between the polls of a client; with [`CLIENTS`], 200 to 10,000 polls a second.
 const INTERVALS_MS: [u64; 4] = [10_000, 2_000, 500, 200];
-/// As many as a server has: what each connection keeps is not in the nearest cache any more when its turn comes.
+/// Number of clients; as many as a real server has, so that the data of a connection is no longer in the nearest cache
+/// when its turn comes.
 const CLIENTS: usize = 2_000;
 
-/// From one send of a client to its next, or from one opening to the next.
+/// Interval between the sends of a client, or between its openings.
 const INTERVAL: Duration = Duration::from_secs(5);
 
-/// Polls that bring nothing, each taking `busy_us` of a busy server.
+/// Measures the cost of a wake-up by polls that return nothing, each of which takes `busy_us` microseconds of a busy
+/// server.
 ///
 /// # Errors
-/// If the server does not do what it should.
+/// If the server does not behave as expected.
 pub(crate) async fn measure(binary: &Path, busy_us: f64, window: Duration) -> anyhow::Result<Rest> {
     let mut measured = Vec::with_capacity(INTERVALS_MS.len());
     for interval in INTERVALS_MS {
@@ -39,10 +43,10 @@ pub(crate) async fn measure(binary: &Path, busy_us: f64, window: Duration) -> an
     Ok(Rest::fit(&measured))
 }
 
-/// What a rest costs this technique's sends and openings, as multiples of what it costs a poll.
+/// Measures the cost of a wake-up for a technique's sends and openings, as multiples of the cost for a poll.
 ///
 /// # Errors
-/// If the server does not do what it should.
+/// If the server does not behave as expected.
 pub(crate) async fn compare(
     binary: &Path,
     rest: Rest,
@@ -64,11 +68,11 @@ pub(crate) async fn compare(
     Ok(())
 }
 
-/// What a heartbeat takes of a busy server, and what a rest costs it as a multiple of what it costs a poll: from two rates
-/// of them, t = busy + multiple · rest · share of the time at rest.
+/// Measures the cost of a heartbeat at a busy server, and the cost of a wake-up for a heartbeat as a multiple of the
+/// cost for a poll. Two rates of heartbeats give both: t = busy + multiple · rest · share of the time at rest.
 ///
 /// # Errors
-/// If the server does not do what it should.
+/// If the server does not behave as expected.
 pub(crate) async fn beats(
     binary: &Path,
     rest: Rest,
@@ -82,11 +86,11 @@ pub(crate) async fn beats(
     Ok(())
 }
 
-/// The seconds between heartbeats: 10,000 a second of all clients, and 400.
+/// Intervals between the heartbeats of a client, in seconds; with [`CLIENTS`], 10,000 and 400 heartbeats a second.
 const BEATS_S: [f64; 2] = [0.2, 5.0];
 
-/// What rest costs a poll at this rate of heartbeats while the server is at rest as often as it was, and what each took;
-/// both in microseconds.
+/// Measures heartbeats at one rate. Returns the cost of a wake-up for a poll at the same rate, times the share of the
+/// time that the server was at rest, and the processor time of each heartbeat, both in microseconds.
 async fn beating(
     binary: &Path,
     rest: Rest,
@@ -101,13 +105,14 @@ async fn beating(
     Ok((rest.each_us(per_s) * asleep, spent_us / (per_s * window.as_secs_f64())))
 }
 
-/// Height at 0 and slope of the line through two points, neither below 0.
+/// Returns the height at 0 and the slope of the line through two points, neither below 0.
 fn through(a: (f64, f64), b: (f64, f64)) -> (f64, f64) {
     let slope = ((b.1 - a.1) / (b.0 - a.0).max(f64::MIN_POSITIVE)).max(0.0);
     ((a.1 - slope * a.0).max(0.0), slope)
 }
 
-/// How many there were a second of what the clients do by themselves, and what rest made each cost over `busy_us`.
+/// Measures the requests that the plan makes clients send by themselves. Returns their number per second, and the extra
+/// processor time over `busy_us` of each that finds the server at rest, in microseconds.
 async fn rested(
     binary: &Path,
     technique: Technique,
@@ -119,12 +124,12 @@ async fn rested(
     let (spent_us, counts) = spent(binary, technique, "3600", plan, window).await?;
     let asked = count(counts);
     let per_s = asked / window.as_secs_f64();
-    // What found the server at work cost it no wake-up; see the model.
+    // A request that found the server at work cost no wake-up; see the model (`shared/src/decide/processor.rs`).
     let asleep = 1.0 - (per_s * spent_us / asked / 1e6).min(0.99);
     Ok((per_s, (spent_us / asked - busy_us).max(0.0) / asleep))
 }
 
-/// Microseconds of the server while the clients do by themselves what the plan says, and what they counted.
+/// Runs the plan's clients for `window`. Returns the server's processor time, in microseconds, and the clients' counts.
 async fn spent(
     binary: &Path,
     technique: Technique,

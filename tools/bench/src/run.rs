@@ -1,4 +1,4 @@
-//! `fourways-bench run`: a load, and what came of it.
+//! `fourways-bench run`: runs a load, and prints the results.
 
 use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
@@ -10,21 +10,22 @@ use tokio::time::{Instant, sleep, sleep_until};
 use crate::{
     amount::{float, seconds},
     arrivals,
-    crowd::{Crowd, FOREVER, Plan},
+    crowd::Crowd,
     meter::Meter,
+    plan::{NEVER, Plan},
     publisher::Publisher,
     server::Server,
     table::{Table, figure, line},
 };
 
-/// What `run` can be told.
+/// Flags of `fourways-bench run`.
 #[derive(Args, Debug)]
 pub(crate) struct Flags {
-    /// The server's program, which is started for this and ended after it.
+    /// Binary of the server, which is started for this run and killed after it.
     #[arg(long, value_name = "PATH", required_unless_present = "address")]
     server: Option<PathBuf>,
 
-    /// A server that runs already, on this machine.
+    /// Address of a server that already runs, on this machine.
     #[arg(long, value_name = "IP:PORT", conflicts_with = "server")]
     address: Option<SocketAddr>,
 
@@ -32,23 +33,23 @@ pub(crate) struct Flags {
     #[arg(long, default_value = "sse")]
     by: Technique,
 
-    /// How many clients read; all of them get every event.
+    /// Number of clients that read; each gets every event.
     #[arg(long, default_value_t = 1000, value_name = "N")]
     clients: usize,
 
-    /// Events published in a second.
+    /// Events published per second.
     #[arg(long, default_value_t = 10.0, value_name = "PER_SECOND")]
     rate: f64,
 
-    /// Events come as a Poisson process instead of evenly.
+    /// Publish events as a Poisson process instead of evenly.
     #[arg(long)]
     poisson: bool,
 
-    /// Bytes of each event's data.
+    /// Size of each event's data, in bytes.
     #[arg(long, default_value_t = 100, value_name = "BYTES")]
     payload: usize,
 
-    /// How long events are published.
+    /// Duration of publishing.
     #[arg(long, default_value = "10", value_name = "SECONDS", value_parser = seconds)]
     seconds: Duration,
 
@@ -56,30 +57,31 @@ pub(crate) struct Flags {
     #[arg(long, default_value = "1", value_name = "SECONDS", value_parser = seconds)]
     interval: Duration,
 
-    /// The longest that a long poll is held; at most a minute's half, whatever the server allows.
+    /// Maximum time that a long poll is held; at most 30 s, even if the server allows more.
     #[arg(long, default_value = "25", value_name = "SECONDS", value_parser = seconds)]
     hold: Duration,
 
-    /// How long a stream or socket is kept until it is opened again; without it, for the whole run.
+    /// Time after which a stream or socket is closed and opened again; without it, connections last for the whole run.
     #[arg(long, value_name = "SECONDS", value_parser = seconds)]
     lifetime: Option<Duration>,
 }
 
-/// Runs the load and prints what came of it; false if events were lost or repeated.
+/// Runs the load and prints the results. Returns false if events were lost, repeated or out of order.
 ///
 /// # Errors
 /// If the load can't be run.
 pub(crate) async fn run(flags: &Flags) -> anyhow::Result<bool> {
-    ensure!((0.0..=100_000.0).contains(&flags.rate), "rate is {}; allowed are 0 to 100000", flags.rate);
-    ensure!((2..=1 << 20).contains(&flags.payload), "payload is {}; allowed are 2 to 1048576", flags.payload);
-    ensure!(flags.hold <= Duration::from_secs(30), "hold is {:?}; allowed are at most 30 s", flags.hold);
+    ensure!((0.0..=100_000.0).contains(&flags.rate), "rate is {}; allowed is 0 to 100000", flags.rate);
+    ensure!((2..=1 << 20).contains(&flags.payload), "payload is {}; allowed is 2 to 1048576", flags.payload);
+    ensure!(flags.hold <= Duration::from_secs(30), "hold is {:?}; allowed is up to 30 s", flags.hold);
     let server = flags.server.as_deref().map(|binary| Server::start(binary, &[])).transpose()?;
     let address = server.as_ref().map(|server| server.address).or(flags.address).context("no server")?;
     ensure!(
         address.ip().is_loopback(),
-        "{address} is not on this machine; a load is for one's own server only"
+        "{address} is not on this machine; run loads only against a server of your own"
     );
-    // Before the clients are there: what they ask by themselves is part of the load.
+    // The meter settles before the clients connect, because the requests that they send by themselves are part of the
+    // load.
     let mut meter = match &server {
         Some(server) => Some(Meter::settle(server).await?),
         None => None,
@@ -98,7 +100,7 @@ pub(crate) async fn run(flags: &Flags) -> anyhow::Result<bool> {
     let (began, before) = (Instant::now(), crowd.counts());
     let mut published = 0;
     for at in times {
-        // One that is late is published at once: the rate holds as long as the server can keep it.
+        // An event that is late is published at once, so the rate holds as long as the server can keep up.
         sleep_until(began + at).await;
         publisher.publish(1, flags.payload).await?;
         published += 1;
@@ -121,12 +123,13 @@ fn plan(flags: &Flags, address: SocketAddr) -> Plan {
     Plan {
         poll: flags.interval,
         hold: flags.hold,
-        lifetime: flags.lifetime.unwrap_or(FOREVER),
+        lifetime: flags.lifetime.unwrap_or(NEVER),
         ..Plan::quiet(address, flags.by, flags.clients)
     }
 }
 
-/// Gives what is still on its way the time of a poll and some more. What has not come then is lost.
+/// Waits for the events that are still on their way, for one poll interval and 5 seconds at most. Events that have not
+/// arrived by then are lost.
 async fn arrive(crowd: &mut Crowd, expected: u64, interval: Duration) -> anyhow::Result<()> {
     let until = Instant::now() + interval + Duration::from_secs(5);
     while crowd.tally().ledger().delivered < expected && Instant::now() < until {
@@ -138,11 +141,11 @@ async fn arrive(crowd: &mut Crowd, expected: u64, interval: Duration) -> anyhow:
 
 struct Measured {
     counts: crate::tally::Counts,
-    /// Where the server is ours.
+    /// Processor time of the server, in microseconds, if this run has started the server.
     cpu_us: Option<f64>,
     took: Duration,
     publishing: Duration,
-    /// Deliveries, if nothing is lost.
+    /// Number of deliveries if nothing is lost.
     expected: u64,
 }
 
@@ -157,8 +160,8 @@ impl Measured {
         row("lost", lost.to_string());
         row("repeated", ledger.repeated.to_string());
         row("out of order", ledger.disordered.to_string());
-        row("publishing took, s", figure(self.publishing.as_secs_f64()));
-        row("all took, s", figure(took));
+        row("time of publishing, s", figure(self.publishing.as_secs_f64()));
+        row("time in all, s", figure(took));
         for (name, quantile) in
             [("p50", 0.5), ("p90", 0.9), ("p99", 0.99), ("p99.9", 0.999), ("longest", 1.0)]
         {
@@ -166,14 +169,14 @@ impl Measured {
             row(&format!("latency {name}, ms"), latency);
         }
         row("requests", counts.requests.to_string());
-        row("of them in vain", counts.empty.to_string());
+        row("empty polls among them", counts.empty.to_string());
         row("requests/s", figure(float(counts.requests) / took));
         row("up, bytes/s", figure(float(counts.up_bytes) / took));
         row("down, bytes/s", figure(float(counts.down_bytes) / took));
-        row("both for each event, bytes", figure(float(counts.up_bytes + counts.down_bytes) / events));
+        row("up and down per event, bytes", figure(float(counts.up_bytes + counts.down_bytes) / events));
         if let Some(cpu_us) = self.cpu_us {
             row("server, cores", figure(cpu_us / 1e6 / took));
-            row("server for each event, µs", figure(cpu_us / events));
+            row("server per event, µs", figure(cpu_us / events));
         }
         table.print()?;
         let is_whole = lost == 0 && ledger.repeated == 0 && ledger.disordered == 0;

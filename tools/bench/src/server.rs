@@ -1,4 +1,4 @@
-//! The server as a process of its own, and what the kernel says of it.
+//! Runs the server in a separate process, and reads the kernel's figures for that process.
 
 use std::{
     fs,
@@ -12,35 +12,36 @@ use fourways_testkit::Process;
 
 use crate::{amount::float, machine};
 
-/// The server's own time between heartbeats, in seconds (`--heartbeat` in `backend/src/config.rs`).
+/// The server's default interval between heartbeats, in seconds (`--heartbeat` in `backend/src/config.rs`).
 pub(crate) const HEARTBEAT_S: f64 = 15.0;
 
-/// How many events its log keeps: few, so that they are not what is measured.
+/// Number of events that the server's log retains: few, so that their memory is not what is measured.
 pub(crate) const RETAINED: usize = 1000;
 
-/// A running `fourways serve` on one worker, without a source of events; killed when dropped.
+/// A running `fourways serve` with one worker and no source of events. Dropping the handle kills the process.
 #[derive(Debug)]
 pub(crate) struct Server {
     process: Process,
-    /// Where it listens: a free port on 127.0.0.1.
+    /// Address that the server listens on: a free port of 127.0.0.1.
     pub(crate) address: SocketAddr,
 }
 
 impl Server {
-    /// Starts it with these flags more. Blocks until it listens: nothing else is under way then.
+    /// Starts the server with these additional flags, and a small log that is in memory unless `--data` is among them.
+    /// Blocks until the server listens, which delays nothing because no client runs yet.
     ///
     /// # Errors
-    /// If it can't be run or does not say where it listens.
+    /// If the server can't be run, or does not print its address.
     pub(crate) fn start(binary: &Path, flags: &[&str]) -> anyhow::Result<Self> {
         let log: &[&str] = if flags.contains(&"--data") { &[] } else { &["--memory"] };
         let retained = RETAINED.to_string();
         Self::with(binary, &[&["--retain-events", &retained], log, flags].concat())
     }
 
-    /// The same with nothing said of its log but by these flags.
+    /// Starts the server like [`Self::start`], but with the log that these flags describe.
     ///
     /// # Errors
-    /// As for [`Self::start`].
+    /// The errors of [`Self::start`].
     pub(crate) fn with(binary: &Path, flags: &[&str]) -> anyhow::Result<Self> {
         let mut command = on_its_core(binary);
         command
@@ -54,29 +55,30 @@ impl Server {
                 "0",
                 "--source",
                 "none",
-                // All readers come from this machine.
+                // All readers connect from one address.
                 "--max-held-per-address",
                 "19000",
             ])
             .args(flags);
         command.stdout(Stdio::null());
         let process = Process::start(command)?;
-        let address = process.address().parse().context("it listens on no port")?;
+        let address = process.address().parse().context("not an address and port")?;
         Ok(Self { process, address })
     }
 
-    /// The number of its process.
+    /// Returns the id of the server's process.
     pub(crate) fn id(&self) -> u32 {
         self.process.id()
     }
 
-    /// User and system time of all its threads so far, in microseconds.
+    /// Returns the user and system time of all threads of the server so far, in microseconds.
     ///
-    /// The scheduler's own count, in nanoseconds; a thread that runs right now is behind by up to a tick of 1 to 10 ms.
-    /// A thread that has ended is missing: the server's worker and its runtime's thread live as long as it does.
+    /// The time is the scheduler's own count, in nanoseconds; the count of a thread that is running lags by up to a
+    /// tick of 1 to 10 ms. Threads that have ended are not counted, but the server's worker and the thread of its
+    /// runtime live as long as the server.
     ///
     /// # Errors
-    /// If the server is gone, or the kernel keeps no such count.
+    /// If the server has ended, or the kernel keeps no such count.
     pub(crate) fn cpu_us(&self) -> anyhow::Result<f64> {
         let mut ns = 0;
         for task in fs::read_dir(self.proc("task")).context("the server is gone")? {
@@ -89,10 +91,11 @@ impl Server {
         Ok(float(ns) / 1000.0)
     }
 
-    /// Its memory, in bytes: proportional set size. The kernel's part of a connection is not in it.
+    /// Returns the server's memory in bytes, as the proportional set size. The kernel's part of a connection is not
+    /// included.
     ///
     /// # Errors
-    /// If the server is gone.
+    /// If the server has ended.
     pub(crate) fn memory_bytes(&self) -> anyhow::Result<f64> {
         let text =
             fs::read_to_string(self.proc("smaps_rollup")).context("the server's memory can't be read")?;
@@ -107,7 +110,8 @@ impl Server {
     }
 }
 
-/// `taskset` becomes the program that it starts, so the process is the server's.
+/// Returns a command that runs a program on the server's core, if one is reserved. `taskset` replaces itself by the
+/// program, so the id of the process is the program's.
 pub(crate) fn on_its_core(binary: &Path) -> Command {
     let Some(core) = machine::server_core() else { return Command::new(binary) };
     let mut command = Command::new("taskset");

@@ -1,4 +1,4 @@
-//! `fourways-bench slow`: what subscribers that stop reading cost the server, and those that read.
+//! `fourways-bench slow`: measures what subscribers that stop reading cost the server, and the subscribers that read.
 
 use std::{net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
 
@@ -14,8 +14,9 @@ use tokio::{
 use crate::{
     amount::{float, seconds},
     arrivals,
-    crowd::{Crowd, Plan},
+    crowd::Crowd,
     meter::CALM,
+    plan::Plan,
     publisher::Publisher,
     raw::Wire,
     requests,
@@ -24,37 +25,40 @@ use crate::{
     tally::Tally,
 };
 
-/// What `slow` can be told.
+/// Flags of `fourways-bench slow`.
 #[derive(Args, Debug)]
 pub(crate) struct Flags {
-    /// The server's program, built for release.
+    /// Binary of the server, built for release.
     #[arg(long, value_name = "PATH")]
     server: PathBuf,
 
-    /// Subscribers that stop reading.
+    /// Number of subscribers that stop reading.
     #[arg(long, default_value_t = 1000, value_name = "N")]
     stuck: usize,
 
-    /// How long events are published.
+    /// Duration of publishing, in each measurement.
     #[arg(long, default_value = "10", value_name = "SECONDS", value_parser = seconds)]
     seconds: Duration,
 
-    /// How often each is measured, with and without in turn. A p99 is made by a handful of moments: the median of some
-    /// rounds says more than one of them.
+    /// Number of rounds, each without and with the subscribers that stop reading. A handful of moments makes a p99, so
+    /// the median of some rounds says more than one round.
     #[arg(long, default_value_t = 5, value_name = "N")]
     rounds: usize,
 }
 
-/// Subscribers that read.
+/// Number of subscribers that read.
 const READERS: usize = 200;
 const EVENTS_PER_S: f64 = 50.0;
 const PAYLOAD: usize = 1000;
-/// Longer than events are published, so that none is cut while memory is measured.
+/// Flags for a write timeout that is longer than events are published by default, so that the server closes no
+/// connection before memory is measured.
 const WRITE_TIMEOUT: [&str; 2] = ["--write-timeout", "20s"];
-/// What one that is stuck may take, and how much later the others may be served.
+/// Memory of the server that a stuck subscriber may take, in KiB.
 const MOST_KIB: f64 = 32.0;
+/// Factor by which stuck subscribers may raise the p99 of those that read.
 const MOST_RATIO: f64 = 1.2;
-/// As small as the kernel makes it: what a client does not read should be the server's to hold, soon.
+/// Size of a stuck subscriber's receive buffer, in bytes; as small as the kernel allows, so that the server soon has to
+/// hold the data that the subscriber does not read.
 const ROOM: u32 = 4096;
 
 struct Measured {
@@ -62,10 +66,10 @@ struct Measured {
     grown_bytes: f64,
 }
 
-/// Measures both streams with and without the stuck; false if they cost more than they may.
+/// Measures SSE and WebSocket, without and with stuck subscribers. Returns false if these cost more than allowed.
 ///
 /// # Errors
-/// If the server does not do what it should.
+/// If the server does not behave as expected.
 pub(crate) async fn run(flags: &Flags) -> anyhow::Result<bool> {
     let mut table = Table::new(&["", "", "without", "with", ""], 2);
     let mut is_fine = true;
@@ -73,7 +77,7 @@ pub(crate) async fn run(flags: &Flags) -> anyhow::Result<bool> {
         let (mut alone, mut beside) = (Vec::new(), Vec::new());
         for round in 1..=flags.rounds.max(1) {
             say(&format!(
-                "{}, round {round}: {READERS} read, then {} do not",
+                "{}, round {round}: {READERS} read alone, then beside {} stuck",
                 technique.label(),
                 flags.stuck
             ));
@@ -94,7 +98,7 @@ pub(crate) async fn run(flags: &Flags) -> anyhow::Result<bool> {
         ]);
         table.row(vec![
             name.to_owned(),
-            "memory that grew, MB".to_owned(),
+            "growth of memory, MB".to_owned(),
             figure(without.grown_bytes / 1e6),
             figure(with.grown_bytes / 1e6),
             format!("{each_kib:.1} KiB each"),
@@ -111,7 +115,7 @@ pub(crate) async fn run(flags: &Flags) -> anyhow::Result<bool> {
     Ok(is_fine)
 }
 
-/// Of each figure by itself.
+/// Returns the median of each figure by itself.
 fn median(rounds: &[Measured]) -> Measured {
     let of = |read: fn(&Measured) -> f64| {
         let mut values: Vec<f64> = rounds.iter().map(read).collect();
@@ -147,7 +151,7 @@ async fn measure(flags: &Flags, technique: Technique, stuck: usize) -> anyhow::R
         let cut = Instant::now();
         until_subscribed(server.address, technique, READERS).await?;
         say(&format!(
-            "  all {stuck} were cut, the last {:.0} s after the last event",
+            "  all {stuck} were closed, the last {:.0} s after the last event",
             cut.elapsed().as_secs_f64()
         ));
     }
@@ -155,7 +159,7 @@ async fn measure(flags: &Flags, technique: Technique, stuck: usize) -> anyhow::R
     Ok(Measured { p99_ms, grown_bytes })
 }
 
-/// A subscriber that asks, and reads nothing.
+/// Opens a subscriber that sends its request, and reads nothing.
 async fn open(address: SocketAddr, technique: Technique) -> anyhow::Result<TcpStream> {
     let socket = TcpSocket::new_v4()?;
     socket.set_recv_buffer_size(ROOM)?;
@@ -168,7 +172,7 @@ async fn open(address: SocketAddr, technique: Technique) -> anyhow::Result<TcpSt
     Ok(stream)
 }
 
-/// Waits until so many read the topic.
+/// Waits until the topic has exactly `count` subscribers of a technique.
 async fn until_subscribed(address: SocketAddr, technique: Technique, count: usize) -> anyhow::Result<()> {
     let tally = Tally::new(0);
     let mut wire = Wire::open(address, Arc::clone(&tally)).await?;
@@ -183,7 +187,7 @@ async fn until_subscribed(address: SocketAddr, technique: Technique, count: usiz
             return Ok(());
         }
         if began.elapsed() > Duration::from_mins(2) {
-            bail!("{wanted} never comes: {text}");
+            bail!("the topic never has {wanted}: {text}");
         }
         sleep(Duration::from_millis(100)).await;
     }

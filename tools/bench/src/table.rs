@@ -1,29 +1,30 @@
-//! What people see: tables on standard output, progress on standard error.
+//! The output for people: tables on standard output, progress on standard error.
 
 use std::io::{self, Write as _};
 
-/// Rows of cells; the first row is the head.
+/// A table of text cells. The first row is the head.
 pub(crate) struct Table {
     rows: Vec<Vec<String>>,
-    /// So many columns from the left hold words and begin at the left; the others hold numbers and end at the right.
+    /// Number of columns from the left that hold words and are aligned left. The others hold numbers and are aligned
+    /// right.
     words: usize,
 }
 
 impl Table {
-    /// A table with this head.
+    /// Creates a table with this head, in which the first `words` columns hold words.
     pub(crate) fn new(head: &[&str], words: usize) -> Self {
         Self { rows: vec![head.iter().map(|cell| (*cell).to_owned()).collect()], words }
     }
 
-    /// Adds a row.
+    /// Adds a row at the end.
     pub(crate) fn row(&mut self, cells: Vec<String>) {
         self.rows.push(cells);
     }
 
-    /// Prints it.
+    /// Prints the table to standard output.
     ///
     /// # Errors
-    /// If standard output is gone.
+    /// If standard output is closed.
     pub(crate) fn print(&self) -> io::Result<()> {
         io::stdout().lock().write_all(self.text().as_bytes())
     }
@@ -54,21 +55,21 @@ impl Table {
     }
 }
 
-/// A line on standard output.
+/// Writes a line to standard output.
 ///
 /// # Errors
-/// If standard output is gone.
+/// If standard output is closed.
 pub(crate) fn line(text: &str) -> io::Result<()> {
     writeln!(io::stdout().lock(), "{text}")
 }
 
-/// A line for the person who waits.
+/// Writes a line to standard error, for the person who waits.
 pub(crate) fn say(text: &str) {
-    // Nobody to say it to is no reason to stop measuring.
+    // An error means that nobody reads standard error, which is no reason to stop measuring.
     drop(writeln!(io::stderr().lock(), "{text}"));
 }
 
-/// A number with as many digits as any measurement here is good for.
+/// Formats a number with as many digits as the measurements here justify.
 pub(crate) fn figure(value: f64) -> String {
     match value.abs() {
         size if size >= 100.0 => format!("{value:.0}"),

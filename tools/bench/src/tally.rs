@@ -1,4 +1,4 @@
-//! What the clients of one load count, all together.
+//! The counts of all clients of one load together.
 
 use std::{
     ops::Sub,
@@ -14,9 +14,10 @@ use fourways_shared::{
     measure::{Ledger, Percentiles},
 };
 
-use crate::{amount::float, raw::between};
+use crate::{amount::float, text::between};
 
-/// Shared by all clients; they run on one thread, so nothing here is waited for.
+/// The counts of one load. The crowd and each of its clients hold a reference, and the last one to end drops the tally.
+/// All run on one thread, so nobody ever waits for a mutex here.
 #[derive(Debug, Default)]
 pub(crate) struct Tally {
     opened: AtomicU64,
@@ -26,22 +27,22 @@ pub(crate) struct Tally {
     up_bytes: AtomicU64,
     down_bytes: AtomicU64,
     latency: Mutex<Percentiles>,
-    /// One for each client.
+    /// Ledger of each client, by the client's number.
     ledgers: Vec<Mutex<Ledger>>,
 }
 
-/// How far a tally was at one moment.
+/// The counts of a tally at one moment.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Counts {
-    /// Polls, openings and POSTs.
+    /// Number of polls, openings and POSTs.
     pub(crate) requests: u64,
-    /// Polls that brought nothing.
+    /// Number of polls that returned no event.
     pub(crate) empty: u64,
-    /// Events that arrived, by all clients together.
+    /// Number of events that arrived, at all clients together.
     pub(crate) events: u64,
-    /// To the server, above TCP.
+    /// Bytes to the server, above TCP.
     pub(crate) up_bytes: u64,
-    /// From the server, above TCP.
+    /// Bytes from the server, above TCP.
     pub(crate) down_bytes: u64,
 }
 
@@ -60,44 +61,44 @@ impl Sub for Counts {
 }
 
 impl Tally {
-    /// A tally of so many clients; none where only requests and bytes are of interest.
+    /// Creates a tally of `clients` clients; 0 if only requests and bytes are of interest.
     pub(crate) fn new(clients: usize) -> Arc<Self> {
         let ledgers = std::iter::repeat_with(Mutex::default).take(clients).collect();
         Arc::new(Self { ledgers, ..Self::default() })
     }
 
-    /// A client is there: its first answer came, its stream is open, its first long poll is held.
+    /// Counts a client as open: its first answer has come, its stream is open, or its first long poll has been sent.
     pub(crate) fn opened(&self) {
         self.opened.fetch_add(1, Relaxed);
     }
 
-    /// How many are there.
+    /// Returns the number of clients that are open.
     pub(crate) fn opened_so_far(&self) -> u64 {
         self.opened.load(Relaxed)
     }
 
-    /// A request goes out.
+    /// Counts a request.
     pub(crate) fn asked(&self) {
         self.requests.fetch_add(1, Relaxed);
     }
 
-    /// A poll brought nothing.
+    /// Counts a poll that returned no event.
     pub(crate) fn in_vain(&self) {
         self.empty.fetch_add(1, Relaxed);
     }
 
-    /// Bytes went out.
+    /// Counts bytes that were sent.
     pub(crate) fn sent(&self, bytes: usize) {
         self.up_bytes.fetch_add(bytes as u64, Relaxed);
     }
 
-    /// Bytes came in.
+    /// Counts bytes that were received.
     pub(crate) fn received(&self, bytes: usize) {
         self.down_bytes.fetch_add(bytes as u64, Relaxed);
     }
 
-    /// An event came to this client: its JSON, with or without something after it. The event's place. One whose place
-    /// can't be read is in no ledger, so it counts as lost.
+    /// Counts an event that arrived at a client, and returns its cursor. `event` is the event's JSON, with or without
+    /// something after it. An event whose cursor can't be read is in no ledger, so it counts as lost.
     pub(crate) fn arrived(&self, client: usize, event: &[u8]) -> Option<Cursor> {
         self.events.fetch_add(1, Relaxed);
         if let Some(published_us) =
@@ -113,7 +114,7 @@ impl Tally {
         Some(cursor)
     }
 
-    /// How far it is.
+    /// Returns the current counts.
     pub(crate) fn counts(&self) -> Counts {
         Counts {
             requests: self.requests.load(Relaxed),
@@ -124,12 +125,13 @@ impl Tally {
         }
     }
 
-    /// From publish to arrival, in milliseconds, by the one clock that server and clients have here.
+    /// Returns a quantile of the time from publish to arrival, in milliseconds, by the clock that server and clients
+    /// share. `None` before the first event.
     pub(crate) fn latency_ms(&self, quantile: f64) -> Option<f64> {
         self.latency.lock().unwrap_or_else(PoisonError::into_inner).quantile_ms(quantile)
     }
 
-    /// All clients' ledgers added up.
+    /// Returns the sum of all clients' ledgers.
     pub(crate) fn ledger(&self) -> Ledger {
         let mut sum = Ledger::default();
         for ledger in &self.ledgers {
@@ -142,7 +144,7 @@ impl Tally {
     }
 }
 
-/// Microseconds since the Unix epoch.
+/// Returns the time in microseconds since the Unix epoch.
 fn now_us() -> u64 {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     u64::try_from(since.as_micros()).unwrap_or(u64::MAX)

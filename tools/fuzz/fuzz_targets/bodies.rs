@@ -1,4 +1,5 @@
-//! Bodies of publishes, by every content type; reports; feeds; the first byte says which.
+//! Fuzzes the parsers of request bodies: publishes, parameters of a read, reports and feeds. The first byte selects the
+//! content type of the publish.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;

@@ -1,4 +1,4 @@
-//! What a client says over a WebSocket, as JSON and as CBOR, and what a client reads of the answers.
+//! Fuzzes the commands that a client sends over a WebSocket, as JSON and as CBOR, and a client's parser of the replies.
 #![no_main]
 
 use fourways_shared::{Command, Reply};
@@ -15,9 +15,9 @@ fuzz_target!(|bytes: &[u8]| {
     drop(Reply::from_json(text));
 });
 
-/// What was taken can be said, and is the same then.
+/// Checks that an accepted command can be written as JSON, and is the same when that is read.
 fn again(command: &Command) {
     let text = command.to_json(None);
-    let (read, _) = Command::from_json(&text).expect("a command that was taken can be said");
+    let (read, _) = Command::from_json(&text).expect("an accepted command can be written and read");
     assert_eq!(read.to_json(None), text);
 }

@@ -1,4 +1,4 @@
-//! What the lab reads of every connection of a visitor, HTTP/1.1 and HTTP/2, in pieces: no byte is lost or counted twice.
+//! Fuzzes the lab's reading of a visitor's connections, HTTP/1.1 and HTTP/2, in pieces: no byte is counted twice.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;

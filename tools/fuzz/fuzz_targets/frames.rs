@@ -1,4 +1,4 @@
-//! RFC 6455: bytes of a client, in pieces; the first byte says how long those are.
+//! Fuzzes the parser of a client's WebSocket frames (RFC 6455), in pieces whose length is the first byte.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;

@@ -1,4 +1,4 @@
-//! Header fields that the server reads: one line each, in the order of `fourways::fuzzing::HEADERS`.
+//! Fuzzes the parsers of header fields: one line of the input for each of `fourways::fuzzing::HEADERS`, in that order.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;

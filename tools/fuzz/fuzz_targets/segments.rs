@@ -1,4 +1,4 @@
-//! The log's files, damaged: whatever is in them, a log opens, and reads give events that were published or say what is lost.
+//! Fuzzes the log's segment files: with any content the log opens, and reads return offsets that rise.
 #![no_main]
 
 libfuzzer_sys::fuzz_target!(|bytes: &[u8]| fourways_log::engine::segments(bytes));

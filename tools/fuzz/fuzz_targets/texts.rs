@@ -1,4 +1,4 @@
-//! Edits of the text that everybody writes.
+//! Fuzzes edits of the text that all visitors of a page write together.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;

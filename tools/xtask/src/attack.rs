@@ -1,4 +1,4 @@
-//! `cargo xtask attack`: what each door of the server costs whoever knocks and everybody else.
+//! `cargo xtask attack`: attacks each door of the server, and checks what that costs the server and its other clients.
 
 use crate::{
     release,
@@ -6,10 +6,10 @@ use crate::{
     steps::Steps,
 };
 
-/// Builds the binary to deploy and the attackers, and hands the flags on to `fourways-bench attack`.
+/// Builds the server and the attackers for release, and passes the flags on to `fourways-bench attack`.
 ///
 /// # Errors
-/// If something can't be built, or a door costs more than it may.
+/// If something can't be built, or an attack costs more than its bounds allow.
 pub(crate) fn run(flags: &[String]) -> anyhow::Result<()> {
     let steps = Steps::of(1);
     steps.step("building the server and the attackers", "9 min the first time", |step| {

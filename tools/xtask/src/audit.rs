@@ -1,5 +1,5 @@
-//! `cargo xtask audit`: what is built in, held to `deny.toml`. Works without a network, but for known holes: those are
-//! looked up in a copy of the `RustSec` database, where there is one.
+//! `cargo xtask audit`: checks the dependencies against `deny.toml`, without a network. Known vulnerabilities are
+//! looked up in a local copy of the `RustSec` database, if there is one.
 
 use crate::{
     run::{command, output, say},
@@ -7,13 +7,13 @@ use crate::{
     tools,
 };
 
-/// Checks licences, bans, sources, and advisories where they can be.
+/// Checks licences, bans and sources, and advisories if their database is there.
 ///
 /// # Errors
-/// If something is not as `deny.toml` wants it.
+/// If cargo-deny can't be installed, or a dependency breaks a rule of `deny.toml`.
 pub(crate) fn run() -> anyhow::Result<()> {
     let steps = Steps::of(3);
-    let path = steps.step("seeing to the tools", "1 s; 3 min once", tools::for_audit)?;
+    let path = steps.step("installing tools", "1 s; 3 min once", tools::for_audit)?;
     let deny = |line: &str| {
         let mut command = command(&format!("cargo deny --offline check {line}"));
         command.env("PATH", &path);
@@ -27,7 +27,7 @@ pub(crate) fn run() -> anyhow::Result<()> {
     let database = database.unwrap_or_default() + "/advisory-dbs";
     steps.step("advisories (RustSec)", "1 s", |step| {
         if output(&format!("ls {database}")).is_none_or(|list| list.trim().is_empty()) {
-            say("   not checked: there is no copy of the database; `cargo deny fetch` gets one");
+            say("   not checked: there is no copy of the database; `cargo deny fetch` downloads one");
             return Ok(());
         }
         step.run(&mut deny("advisories"))

@@ -1,4 +1,4 @@
-//! `cargo xtask engines`: the lab and its client in Firefox and `WebKit`.
+//! `cargo xtask engines`: tests the lab and its client in Firefox and `WebKit`.
 
 use crate::{
     app, root,
@@ -7,14 +7,14 @@ use crate::{
     tools,
 };
 
-/// Installs both browsers with their drivers, and runs the tests that are theirs. `cargo xtask test` runs them too, where the
-/// browsers are.
+/// Installs both browsers with their drivers, and runs the tests for them. `cargo xtask test` runs these tests too, if
+/// the browsers are installed.
 ///
 /// # Errors
 /// If something can't be installed or built, or a test fails.
 pub(crate) fn run() -> anyhow::Result<()> {
     let steps = Steps::of(4);
-    let (path, app_path) = steps.step("seeing to the browsers", "4 min the first time", |step| {
+    let (path, app_path) = steps.step("installing browsers", "4 min the first time", |step| {
         tools::wasm_target(step)?;
         Ok((tools::for_engines(step)?, tools::for_app(step)?.path()?))
     })?;
@@ -24,7 +24,7 @@ pub(crate) fn run() -> anyhow::Result<()> {
         }
         app::build(step, app::trunk().env("PATH", &app_path))
     })?;
-    steps.step("building server and tests", "4 min the first time", |step| {
+    steps.step("building the server and the tests", "4 min the first time", |step| {
         step.run(&mut command("cargo build --locked --package fourways"))?;
         step.run(&mut command("cargo test --locked --package fourways-e2e --test e2e --no-run"))
     })?;

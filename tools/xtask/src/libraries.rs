@@ -1,4 +1,5 @@
-//! `cargo xtask libraries`: event streams as libraries of other languages read them, and `client.js` in a page of Vite and React.
+//! `cargo xtask libraries`: tests event streams with client libraries of other languages, and `client.js` in a page of
+//! Vite and React.
 
 use std::{fs, path::Path, process::Command};
 
@@ -11,7 +12,8 @@ use crate::{
     tools,
 };
 
-/// A reader: its folder in `tools/e2e/libraries`, what has to be there to build it, and how it is built.
+/// The readers: the folder of each in `tools/e2e/libraries`, a command that succeeds only if the reader's language is
+/// installed, and the commands that build the reader.
 const READERS: [(&str, &str, &[&str]); 10] = [
     ("httpx-sse", "python3 --version", PYTHON),
     ("requests-sse", "python3 --version", PYTHON),
@@ -29,28 +31,29 @@ const PYTHON: &[&str] = &["python3 -m venv .venv", ".venv/bin/pip install --quie
 const JAVA: &[&str] =
     &["mvn -q -B dependency:copy-dependencies -DoutputDirectory=lib", "javac -cp lib/* -d classes Main.java"];
 
-/// Builds those whose language is on the machine, says which are left out, and runs them through a kill, a restart and a drain.
+/// Builds the readers whose language is installed, reports those that are left out, and tests the readers through a
+/// kill, a restart and a drain of the server.
 ///
 /// # Errors
-/// If one can't be built or fails.
+/// If a reader can't be built, or a test fails.
 pub(crate) fn run() -> anyhow::Result<()> {
     let steps = Steps::of(3);
     let folder = root().join("target/libraries");
     steps.step("building the readers", "6 min the first time", |step| {
         for (name, needs, how) in READERS {
             if output(needs).is_none() {
-                say(&format!("   {name} is left out: `{needs}` says nothing"));
+                say(&format!("   {name} is left out: `{needs}` does not run"));
                 continue;
             }
             build(step, &root().join("tools/e2e/libraries").join(name), &folder.join(name), how)?;
         }
         Ok(())
     })?;
-    steps.step("building server and tests", "4 min the first time", |step| {
+    steps.step("building the server and the tests", "4 min the first time", |step| {
         step.run(&mut command("cargo build --locked --package fourways"))?;
         step.run(&mut command("cargo test --locked --package fourways-e2e --test e2e --no-run"))
     })?;
-    steps.step("reading through kills and drains", "1 min", |step| {
+    steps.step("reading through kills, restarts and drains", "1 min", |step| {
         let mut tests =
             command("cargo test --locked --package fourways-e2e --test e2e -- --test-threads=3 libraries::");
         tests
@@ -64,7 +67,7 @@ pub(crate) fn run() -> anyhow::Result<()> {
     })
 }
 
-/// Copies the sources, and builds them unless they are built already as they are.
+/// Copies the sources of a reader, and builds them unless the same sources have been built already.
 fn build(step: &Step<'_>, from: &Path, to: &Path, how: &[&str]) -> anyhow::Result<()> {
     let mark = to.join("built");
     let sources = copy(from, to)?;
@@ -72,17 +75,17 @@ fn build(step: &Step<'_>, from: &Path, to: &Path, how: &[&str]) -> anyhow::Resul
         return Ok(());
     }
     for line in how {
-        let (program, arguments) = line.split_once(' ').context("a command has arguments")?;
-        // One of the folder's own is not looked for on the path.
+        let (program, arguments) = line.split_once(' ').context("a command without arguments")?;
+        // A program with a slash in its name is in the reader's folder, not on `PATH`.
         let program = if program.contains('/') { to.join(program).into_os_string() } else { program.into() };
         step.run(Command::new(program).args(arguments.split(' ')).current_dir(to).env_remove("RUSTFLAGS"))?;
     }
-    fs::write(&mark, sources).context("what was built can't be marked")
+    fs::write(&mark, sources).context("a finished build can't be recorded")
 }
 
-/// Copies a folder, and returns all that is in its files.
+/// Copies a folder, and returns the text of all its files, joined.
 fn copy(from: &Path, to: &Path) -> anyhow::Result<String> {
-    fs::create_dir_all(to).with_context(|| format!("{} can't be made", to.display()))?;
+    fs::create_dir_all(to).with_context(|| format!("{} can't be created", to.display()))?;
     let mut all = String::new();
     let mut entries: Vec<_> = fs::read_dir(from)?.collect::<Result<_, _>>()?;
     entries.sort_by_key(fs::DirEntry::file_name);

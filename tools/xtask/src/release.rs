@@ -1,4 +1,4 @@
-//! `cargo xtask release`: the binary to deploy, with the app built in.
+//! `cargo xtask release`: builds the binary to deploy, with the app built in.
 
 use std::{
     io::{BufRead as _, BufReader, Read as _, Write as _},
@@ -16,16 +16,16 @@ use crate::{
     tools,
 };
 
-/// The binary.
+/// Path of the binary to deploy, relative to the workspace.
 pub(crate) const BINARY: &str = "target/release/fourways";
 
-/// Builds app and server as small and fast as they get, and sees that the one has the other built in.
+/// Builds the app and the server, fully optimised, and checks that the binary serves the app.
 ///
 /// # Errors
-/// If something can't be installed or built, the app is larger than its limit, or the binary does not serve it.
+/// If something can't be installed or built, the app is larger than its limit, or the binary does not serve the app.
 pub(crate) fn run() -> anyhow::Result<()> {
     let steps = Steps::of(5);
-    let tools = steps.step("seeing to the tools", "1 s; 5 min once", |step| {
+    let tools = steps.step("installing tools", "1 s; 5 min once", |step| {
         tools::wasm_target(step)?;
         tools::for_release(step)
     })?;
@@ -34,18 +34,18 @@ pub(crate) fn run() -> anyhow::Result<()> {
     steps.step("building the server", "7 min", |step| {
         step.run(&mut command("cargo build --locked --release --package fourways"))
     })?;
-    steps.step("asking it for the app", "1 s", |_| serves_the_app())?;
-    say(&format!("\n{BINARY} is built, in {}", spoken(steps.elapsed())));
+    steps.step("requesting the app from the binary", "1 s", |_| serves_the_app())?;
+    say(&format!("\n{BINARY} was built in {}", spoken(steps.elapsed())));
     Ok(())
 }
 
-/// Builds the app alone.
+/// Builds only the app of a release, into `dist`.
 ///
 /// # Errors
-/// As [`run`].
+/// If something can't be installed or built, or the app is larger than its limit.
 pub(crate) fn app_alone() -> anyhow::Result<()> {
     let steps = Steps::of(2);
-    let tools = steps.step("seeing to the tools", "1 s; 5 min once", |step| {
+    let tools = steps.step("installing tools", "1 s; 5 min once", |step| {
         tools::wasm_target(step)?;
         tools::for_release(step)
     })?;
@@ -53,12 +53,12 @@ pub(crate) fn app_alone() -> anyhow::Result<()> {
     steps.step("building the app, small", "5 min", |step| app::release(step, &path))
 }
 
-/// Ends with the check.
+/// The running server that is checked. Dropping the handle kills the process.
 struct Served(Child);
 
 impl Drop for Served {
     fn drop(&mut self) {
-        // Gone already is what is wanted.
+        // An error means that the process has ended already.
         drop(self.0.kill());
         drop(self.0.wait());
     }
@@ -74,18 +74,18 @@ fn serves_the_app() -> anyhow::Result<()> {
         .find_map(|line| line.split_once("http://").map(|(_, address)| address.trim().to_owned()))
         .context("the binary does not listen")?;
     let page = get(&address, "/")?;
-    let code = code_of(&page).context("a page without the app's code")?;
+    let code = code_of(&page).context("the page does not refer to the app's code")?;
     let code = get(&address, code)?;
     ensure!(code.starts_with("HTTP/1.1 200 "), "the app's code is not built in: {code}");
     Ok(())
 }
 
-/// The address of the app's code in its page, whether its attributes have quotes or were squeezed.
+/// Returns the path of the app's code, from a page whose attributes may or may not have quotes.
 fn code_of(page: &str) -> Option<&str> {
     page.split(['"', '\'', '=', ' ', '>']).find(|part| part.ends_with("_bg.wasm"))
 }
 
-/// An answer, as text.
+/// Sends a GET request, and returns the answer with its head, as text.
 fn get(address: &str, path: &str) -> anyhow::Result<String> {
     let mut stream = TcpStream::connect(address)?;
     stream.set_read_timeout(Some(Duration::from_secs(30)))?;

@@ -46,7 +46,7 @@ pub(crate) fn run(flags: &[String]) -> anyhow::Result<()> {
         };
         let (tools, ()) = side_by_side(tools, code)?;
         let path = tools.path()?;
-        steps.step("bundling the app", "10 s", |step| {
+        steps.step("bundling the app with trunk", "10 s", |step| {
             app::build(step, app::trunk().env("PATH", &path))
         })?;
     }

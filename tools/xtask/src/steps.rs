@@ -1,5 +1,6 @@
-//! The steps of a task, for the person who waits: which one it is of how many, how long it usually takes, how long it
-//! took. Steps may run side by side, so what their programs print is kept, and shown when a step fails.
+//! The steps of a task, as the person who waits sees them: the number of each step, the time that the step usually
+//! takes, and the time that it took. Steps may run side by side, so the output of their programs is captured, and shown
+//! only if a step fails.
 
 use std::{
     process::Command,
@@ -15,12 +16,15 @@ use anyhow::Context as _;
 
 use crate::run::{Printed, quietly, say};
 
-/// How often a step that runs says so.
+/// Interval at which a running step reports that it still runs.
 const SIGN_OF_LIFE: Duration = Duration::from_secs(20);
-/// Lines that are shown of a step that failed.
+/// Number of lines of output that are shown when a step fails.
 const SHOWN_LINES: usize = 80;
 
-/// The steps of one task, numbered as they begin. Shared by the threads that run them.
+/// The steps of one task, numbered in the order in which they begin.
+///
+/// The task owns the value until it ends. The threads that run its steps side by side borrow it, hence the atomics, and
+/// a mutex that is held only to add an entry.
 #[derive(Debug)]
 pub(crate) struct Steps {
     total: usize,
@@ -30,34 +34,34 @@ pub(crate) struct Steps {
     has_failed: AtomicBool,
 }
 
-/// One step that runs: what its programs print goes here.
+/// A running step, which captures the output of its programs.
 #[derive(Debug)]
 pub(crate) struct Step<'s> {
     printed: &'s Printed,
 }
 
 impl Step<'_> {
-    /// Runs a command to its end.
+    /// Runs a command to its end, and captures its output.
     ///
     /// # Errors
-    /// If it can't be started or fails.
+    /// If the command can't be started or fails.
     pub(crate) fn run(&self, command: &mut Command) -> anyhow::Result<()> {
         quietly(command, self.printed)
     }
 
-    /// What the step's programs have printed.
+    /// Returns the output of the step's programs so far.
     pub(crate) fn printed(&self) -> String {
         self.printed.text()
     }
 
-    /// What went wrong so far, as it is shown when a step fails.
+    /// Returns the part of the output that is shown when a step fails: the listed failures and the last lines.
     pub(crate) fn failure(&self) -> String {
         self.printed.failure(SHOWN_LINES)
     }
 }
 
 impl Steps {
-    /// A task of this many steps.
+    /// Begins a task of this many steps.
     pub(crate) fn of(total: usize) -> Self {
         Self {
             total,
@@ -68,18 +72,19 @@ impl Steps {
         }
     }
 
-    /// Runs one step. `usually` is how long it takes on two cores, as in `2 min`.
+    /// Runs one step, and reports its beginning and its end. `usually` is the time that the step takes on two cores, as
+    /// in `2 min`.
     ///
     /// # Errors
-    /// What went wrong; the end of what was printed has been shown by then. A step that would begin after another has
-    /// failed does not.
+    /// The error of `work`, after the end of the captured output has been shown. Once a step has failed, no other step
+    /// begins.
     pub(crate) fn step<T>(
         &self,
         what: &str,
         usually: &str,
         work: impl FnOnce(&Step<'_>) -> anyhow::Result<T>,
     ) -> anyhow::Result<T> {
-        anyhow::ensure!(!self.has_failed.load(Ordering::SeqCst), "{what}: not begun");
+        anyhow::ensure!(!self.has_failed.load(Ordering::SeqCst), "{what}: not begun after another failure");
         let number = self.begun.fetch_add(1, Ordering::SeqCst) + 1;
         let name = format!("step {number} of {}: {what}", self.total);
         say(&format!("── {name}, usually {usually}"));
@@ -108,16 +113,16 @@ impl Steps {
         outcome
     }
 
-    /// How long it has been since the task began.
+    /// Returns the time since the task began.
     pub(crate) fn elapsed(&self) -> Duration {
         self.began.elapsed()
     }
 }
 
-/// Runs two lanes of steps side by side, and waits for both.
+/// Runs two sequences of steps side by side, and waits for both to end.
 ///
 /// # Errors
-/// The first lane's, or else the second's.
+/// The error of the first sequence, or else that of the second.
 pub(crate) fn side_by_side<A: Send, B>(
     first: impl FnOnce() -> anyhow::Result<A> + Send,
     second: impl FnOnce() -> anyhow::Result<B>,
@@ -130,16 +135,17 @@ pub(crate) fn side_by_side<A: Send, B>(
     })
 }
 
-/// Does what usually runs nothing, because it is there already, without saying so.
+/// Runs work outside the numbered steps, and reports nothing unless the work fails: for tools that are usually
+/// installed already.
 ///
 /// # Errors
-/// What went wrong, with the end of what was printed.
+/// The error of `work`, with the end of the captured output.
 pub(crate) fn unnumbered<T>(work: impl FnOnce(&Step<'_>) -> anyhow::Result<T>) -> anyhow::Result<T> {
     let printed = Printed::default();
     work(&Step { printed: &printed }).with_context(|| printed.failure(SHOWN_LINES))
 }
 
-/// A time as people say it: `42 s`, `2 min 5 s`.
+/// Formats a time for people: `42 s`, `2 min 5 s`.
 pub(crate) fn spoken(time: Duration) -> String {
     let seconds = time.as_secs_f64();
     if seconds < 9.95 {

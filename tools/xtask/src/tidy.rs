@@ -1,4 +1,4 @@
-//! Walls that the compiler can't hold: who may know whom, and what may stand nowhere.
+//! Checks the walls that the compiler can't: which module must not use which, and which calls are allowed nowhere.
 
 use std::fs;
 
@@ -6,7 +6,10 @@ use anyhow::{Context as _, ensure};
 
 use crate::{app::files, root};
 
-/// Reads every source and fails with all breaches at once.
+/// Checks every Rust source, and that each technique has its file in every set of deliveries.
+///
+/// # Errors
+/// If a rule is broken. The error lists all breaches, one a line.
 pub(crate) fn check() -> anyhow::Result<()> {
     let mut breaches = Vec::new();
     for crate_name in ["shared", "backend", "frontend", "crates", "tools"] {
@@ -26,7 +29,7 @@ pub(crate) fn check() -> anyhow::Result<()> {
                 && !root().join(room).join(folder).join("mod.rs").is_file()
             {
                 breaches.push(format!(
-                    "{room}/{technique} is missing: the four rooms have the same names everywhere"
+                    "{room}/{technique} is missing: the four techniques have the same names everywhere"
                 ));
             }
         }
@@ -46,43 +49,46 @@ fn breaches_of(name: &str, text: &str) -> Vec<String> {
         }
     };
     if name.starts_with("shared/") || name.starts_with("crates/model/") {
-        forbid(&["Instant::now", "SystemTime::now"], "pure code reads no clock");
+        forbid(&["Instant::now", "SystemTime::now"], "pure code must not read a clock");
     }
     if name.starts_with("crates/log/src/engine/") {
-        forbid(&["crate::subscription"], "an engine knows no reader");
+        forbid(&["crate::subscription"], "an engine must not know its readers");
     }
     let push_server = ["access", "delivery", "net", "operate", "publish", "worker"];
     if name
         .strip_prefix("backend/src/")
         .is_some_and(|rest| push_server.iter().any(|room| rest.starts_with(room)))
     {
-        // In a list of imports the first word stands alone.
-        forbid(&["crate::lab", "use crate::{lab", "    lab::"], "the push server does not know the lab");
+        // In a nested list of imports, `lab::` begins a line.
+        forbid(&["crate::lab", "use crate::{lab", "    lab::"], "the push server must not know the lab");
     }
     for room in ["backend/src/delivery/", "frontend/src/delivery/"] {
         let Some(own) = name.strip_prefix(room).map(|rest| rest.split(['/', '.']).next().unwrap_or_default())
         else {
             continue;
         };
-        forbid(&["MemoryEngine", "DiskEngine"], "a delivery knows no engine");
+        forbid(&["MemoryEngine", "DiskEngine"], "a delivery must not know an engine");
         let neighbours = ["short_poll", "long_poll", "sse", "websocket"]
             .into_iter()
             .filter(|other| *other != own && own != "mod");
         for neighbour in neighbours {
             forbid(
                 &[&format!("super::{neighbour}"), &format!("delivery::{neighbour}")],
-                "no delivery imports another",
+                "a delivery must not import another",
             );
         }
     }
     if name.starts_with("frontend/") && !name.starts_with("frontend/src/delivery/") {
         let doors = ["EventSource::new", "WebSocket::new", "fetch_with_", "gloo_net"];
-        forbid(&doors, "only delivery opens connections");
+        forbid(&doors, "only `delivery` may open connections");
+    }
+    if name.starts_with("frontend/src/components/") || name.starts_with("frontend/src/streams/") {
+        forbid(&["crate::pages", "    pages::", "{pages::"], "no page is known below the pages");
     }
     if !name.starts_with("tools/xtask/") {
         forbid(
             &[".forget()", "unbounded_channel", "mpsc::unbounded"],
-            "what is opened has an owner, and a bound",
+            "everything that is opened needs an owner, and every queue a bound",
         );
     }
     breaches

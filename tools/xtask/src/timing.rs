@@ -1,5 +1,5 @@
-//! `cargo xtask timing`: how long the two commands take, in clones of what is committed, with nothing of this checkout or
-//! of the user's cache. An hour in all.
+//! `cargo xtask timing`: measures how long `start` and `test` take in clones of the last commit, which share nothing
+//! with this checkout or the user's cache. The whole table takes about an hour.
 
 use std::{
     fs,
@@ -18,7 +18,8 @@ use crate::{
     steps::spoken,
 };
 
-/// What is measured, in this order: each builds on what the ones before it have left.
+/// The rows of the table: name, description and goal. They are measured in this order, because each row uses the files
+/// that the rows before it have left.
 const ROWS: [(&str, &str, Duration); 9] = [
     ("start-cold", "`start`, nothing installed but rustup and apt", Duration::from_mins(9)),
     ("start-second", "`start` in a second clone on the same machine", Duration::from_mins(5)),
@@ -31,20 +32,20 @@ const ROWS: [(&str, &str, Duration); 9] = [
     ("test-quick", "`test --quick` after one changed line in the backend", Duration::from_secs(90)),
 ];
 
-/// Prints the table of `docs/figures.md`: all rows, or those that are named. `--busy N` runs the whole suite so often instead,
-/// while another process keeps every core busy.
+/// Prints the table of `docs/figures.md`, with all rows or only those that are named. `--busy N` instead runs the whole
+/// suite N times while another process keeps each core busy.
 ///
 /// # Errors
-/// If a command fails; a row that takes longer than it should is no error.
+/// If a command fails. A row that takes longer than its goal is no error.
 pub(crate) fn run(arguments: &[String]) -> anyhow::Result<()> {
     if let [flag, times] = arguments
         && flag == "--busy"
     {
-        return busy(times.parse().context("--busy wants a number")?);
+        return busy(times.parse().context("--busy needs a number")?);
     }
     let known = ROWS.map(|(name, ..)| name).join(", ");
     for argument in arguments {
-        ensure!(ROWS.iter().any(|(name, ..)| name == argument), "no row {argument:?}; there are {known}");
+        ensure!(ROWS.iter().any(|(name, ..)| name == argument), "unknown row {argument:?}; known: {known}");
     }
     let place = Place::new()?;
     let mut table = vec!["| | took | goal |".to_owned(), "| --- | ---: | ---: |".to_owned()];
@@ -69,8 +70,8 @@ pub(crate) fn run(arguments: &[String]) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Folders of the measure's own: clones, cargo's home, the cache. They stay until the next time, so that a row can be
-/// measured again by itself.
+/// The folder of everything that the measurement uses: clones, cargo's home, the cache. It stays until the next run, so
+/// that a single row can be measured again.
 struct Place {
     folder: PathBuf,
 }
@@ -78,14 +79,14 @@ struct Place {
 impl Place {
     fn new() -> anyhow::Result<Self> {
         let folder = root().join("target/timing");
-        fs::create_dir_all(&folder).context("target can't be written")?;
+        fs::create_dir_all(&folder).context("target/timing can't be created")?;
         Ok(Self { folder })
     }
 
     fn measure(&self, row: &str) -> anyhow::Result<Duration> {
         match row {
             "start-cold" => {
-                // Nothing of an earlier time.
+                // Remove the files of an earlier run; an error means that there are none.
                 drop(fs::remove_dir_all(self.folder.join("cache")));
                 drop(fs::remove_dir_all(self.folder.join("cargo")));
                 self.start(&self.clone_anew("first")?)
@@ -103,7 +104,7 @@ impl Place {
                 self.start(&clone)
             }
             "test-cold" => {
-                // Installs what only tests need, which is not what this row is about.
+                // Install the tools that only tests need, because this row must not include them.
                 let clone = self.clone_anew("tested")?;
                 self.test(&clone, &["walls"])?;
                 self.test(&self.clone_anew("tested")?, &[])
@@ -124,7 +125,7 @@ impl Place {
     }
 
     fn clone_anew(&self, name: &str) -> anyhow::Result<PathBuf> {
-        // Not there is what is wanted.
+        // An error means that there is no such folder.
         drop(fs::remove_dir_all(self.folder.join(name)));
         self.clone(name)
     }
@@ -138,7 +139,7 @@ impl Place {
         Ok(folder)
     }
 
-    /// A task in a clone, with a cargo and a cache of the measure's own.
+    /// Returns a `cargo xtask` command in a clone, with a cargo home and a cache apart from the user's.
     fn xtask(&self, clone: &Path, arguments: &[&str]) -> Command {
         let mut xtask = command("cargo xtask");
         xtask
@@ -150,11 +151,11 @@ impl Place {
         xtask
     }
 
-    /// Until the server listens.
+    /// Runs `cargo xtask start` in a clone, and returns the time until the server listens.
     fn start(&self, clone: &Path) -> anyhow::Result<Duration> {
         let began = Instant::now();
         let mut start = self.xtask(clone, &["start", "--memory", "--listen", "127.0.0.1:0"]);
-        let mut started = Group(start.stderr(Stdio::piped()).spawn().context("no cargo")?);
+        let mut started = Group(start.stderr(Stdio::piped()).spawn().context("cargo can't be started")?);
         let lines = BufReader::new(started.0.stderr.take().context("no standard error")?).lines();
         for line in lines.map_while(Result::ok) {
             say(&line);
@@ -162,38 +163,39 @@ impl Place {
                 return Ok(began.elapsed());
             }
         }
-        anyhow::bail!("it ended with {}", started.0.wait()?)
+        anyhow::bail!("`cargo xtask start` ended with {}", started.0.wait()?)
     }
 
     fn test(&self, clone: &Path, arguments: &[&str]) -> anyhow::Result<Duration> {
         let began = Instant::now();
         let arguments: Vec<&str> = ["test"].iter().chain(arguments).copied().collect();
-        let mut tested = Group(self.xtask(clone, &arguments).spawn().context("no cargo")?);
+        let mut tested = Group(self.xtask(clone, &arguments).spawn().context("cargo can't be started")?);
         let status = tested.0.wait()?;
         ensure!(status.success(), "the checks failed: {status}");
         Ok(began.elapsed())
     }
 }
 
-/// A process with all that it has started; they end when this is dropped.
+/// A process and everything that it has started. Dropping the handle kills them all.
 struct Group(Child);
 
 impl Drop for Group {
     fn drop(&mut self) {
-        // Gone already is what is wanted.
+        // An error means that the processes have ended already.
         drop(command(&format!("kill -KILL -- -{}", self.0.id())).stderr(Stdio::null()).status());
         drop(self.0.wait());
     }
 }
 
-/// Where a line is changed: a file, and the head of a function in it that every visitor calls.
+/// A change to a source: the file, the head of a function in it that every visitor calls, and the macro that the
+/// inserted line calls.
 type Change = (&'static str, &'static str, &'static str);
 
 const BACKEND: Change =
     ("backend/src/routes.rs", "async fn ready(worker: Data<Worker>) -> HttpResponse {", "tracing::debug!");
 const FRONTEND: Change = ("frontend/src/app.rs", "pub fn App() -> impl IntoView {", "leptos::logging::log!");
 
-/// Has a function say something new.
+/// Inserts a call of the macro at the top of the function, with a text that is new each time.
 fn change(clone: &Path, (file, head, say): Change) -> anyhow::Result<()> {
     let file = clone.join(file);
     let old = fs::read_to_string(&file)?;
@@ -203,7 +205,7 @@ fn change(clone: &Path, (file, head, say): Change) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Runs the whole suite of what is committed again and again, in a clone, while a loop runs on each core.
+/// Runs the whole suite of the last commit `times` times, in a clone, while a busy loop runs on each core.
 fn busy(times: usize) -> anyhow::Result<()> {
     let place = Place::new()?;
     let clone = place.clone("tested")?;
@@ -212,12 +214,12 @@ fn busy(times: usize) -> anyhow::Result<()> {
     }
     let cores: usize = output("nproc").and_then(|cores| cores.trim().parse().ok()).unwrap_or(2);
     let spin = || command("sh -c").arg("while :; do :; done").process_group(0).spawn().map(Group);
-    let _loops: Vec<Group> = (0..cores).map(|_| spin()).collect::<Result<_, _>>().context("no shell")?;
+    let _loops: Vec<Group> = (0..cores).map(|_| spin()).collect::<Result<_, _>>().context("no `sh`")?;
     let (mut green, mut longest) = (0, Duration::ZERO);
     for time in 1..=times {
         say(&format!("\n━━ run {time} of {times}, beside {cores} busy loops"));
         let began = Instant::now();
-        // Says itself what failed.
+        // The suite has printed the failures itself.
         green += usize::from(place.test(&clone, &[]).is_ok());
         longest = longest.max(began.elapsed());
         say(&format!("━━ {green} of {time} green, the longest took {}", spoken(longest)));

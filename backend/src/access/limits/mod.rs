@@ -1,6 +1,7 @@
 //! The limits of one client and of all clients together. A request beyond a limit is refused at once, and counted.
 
 mod patterns;
+mod settings;
 
 use std::{
     collections::HashMap,
@@ -22,10 +23,10 @@ use governor::{
 use serde::Serialize;
 
 use self::patterns::Patterns;
-pub use self::patterns::Reading;
+pub use self::{patterns::Reading, settings::Limits};
 pub use super::client::Client;
 use super::client::network;
-use crate::{config::Limits, problem::Failure};
+use crate::problem::Failure;
 
 /// Wait that a client is told when it gets no permit for a held request.
 const RETRY: Duration = Duration::from_secs(5);
@@ -75,8 +76,8 @@ pub struct Usage {
     limits: Arc<Limits>,
     connections: AtomicUsize,
     held_polls: AtomicUsize,
-    by_address: Shares<IpAddr>,
-    held: Shares<Client>,
+    by_address: PermitCounts<IpAddr>,
+    held: PermitCounts<Client>,
     patterns: Patterns,
     publishers: Option<DefaultKeyedRateLimiter<Client>>,
     refused: [AtomicU64; Limit::ALL.len()],
@@ -84,9 +85,9 @@ pub struct Usage {
 
 /// The number of permits that each key holds; a key without permits has no entry.
 #[derive(Debug)]
-struct Shares<K>(Mutex<HashMap<K, usize>>);
+struct PermitCounts<K>(Mutex<HashMap<K, usize>>);
 
-impl<K: Clone + Eq + Hash> Shares<K> {
+impl<K: Clone + Eq + Hash> PermitCounts<K> {
     fn take(&self, key: &K, limit: usize) -> bool {
         let mut shares = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let share = shares.entry(key.clone()).or_default();
@@ -97,7 +98,7 @@ impl<K: Clone + Eq + Hash> Shares<K> {
         is_free
     }
 
-    fn give_back(&self, key: &K) {
+    fn release(&self, key: &K) {
         let mut shares = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(share) = shares.get_mut(key) {
             *share -= 1;
@@ -111,32 +112,32 @@ impl<K: Clone + Eq + Hash> Shares<K> {
 /// A permit for one connection or one held request. Owned by the connection, stream, socket or poll; dropping the
 /// permit returns it.
 #[derive(Debug)]
-pub struct Place {
+pub struct Permit {
     usage: Arc<Usage>,
-    taken: Taken,
+    taken: PermitKind,
 }
 
 #[derive(Debug)]
-enum Taken {
+enum PermitKind {
     Connection(Option<IpAddr>),
     Poll(Client),
     Stream(Client),
 }
 
-impl Drop for Place {
+impl Drop for Permit {
     fn drop(&mut self) {
         match &self.taken {
-            Taken::Connection(address) => {
+            PermitKind::Connection(address) => {
                 self.usage.connections.fetch_sub(1, Ordering::Relaxed);
                 if let Some(address) = address {
-                    self.usage.by_address.give_back(address);
+                    self.usage.by_address.release(address);
                 }
             }
-            Taken::Poll(client) => {
+            PermitKind::Poll(client) => {
                 self.usage.held_polls.fetch_sub(1, Ordering::Relaxed);
-                self.usage.held.give_back(client);
+                self.usage.held.release(client);
             }
-            Taken::Stream(client) => self.usage.held.give_back(client),
+            PermitKind::Stream(client) => self.usage.held.release(client),
         }
     }
 }
@@ -162,8 +163,8 @@ impl Usage {
             limits,
             connections: AtomicUsize::new(0),
             held_polls: AtomicUsize::new(0),
-            by_address: Shares(Mutex::default()),
-            held: Shares(Mutex::default()),
+            by_address: PermitCounts(Mutex::default()),
+            held: PermitCounts(Mutex::default()),
             patterns: Patterns::default(),
             publishers,
             refused: Default::default(),
@@ -175,7 +176,7 @@ impl Usage {
     ///
     /// # Errors
     /// The limit that is reached.
-    pub fn connect(self: &Arc<Self>, address: Option<IpAddr>) -> Result<Place, Limit> {
+    pub fn connect(self: &Arc<Self>, address: Option<IpAddr>) -> Result<Permit, Limit> {
         // Behind a proxy every connection has the proxy's address, so clients are counted by X-Forwarded-For instead,
         // request by request.
         let address = address.filter(|address| self.limits.trusted_hops == 0 && !address.is_loopback());
@@ -185,14 +186,14 @@ impl Usage {
             self.count(Limit::Connections);
             return Err(Limit::Connections);
         }
-        let mut place = Place { usage: Arc::clone(self), taken: Taken::Connection(None) };
+        let mut place = Permit { usage: Arc::clone(self), taken: PermitKind::Connection(None) };
         if let Some(address) = address
             && !self.by_address.take(&address, self.limits.max_connections_per_address)
         {
             self.count(Limit::AddressConnections);
             return Err(Limit::AddressConnections);
         }
-        place.taken = Taken::Connection(address);
+        place.taken = PermitKind::Connection(address);
         Ok(place)
     }
 
@@ -200,7 +201,7 @@ impl Usage {
     ///
     /// # Errors
     /// 429 with the time to wait.
-    pub fn hold(self: &Arc<Self>, client: Client, held: Held) -> Result<Place, Failure> {
+    pub fn hold(self: &Arc<Self>, client: Client, held: Held) -> Result<Permit, Failure> {
         let (limit, most, whose) = match &client {
             Client::Subject(_) => {
                 (Limit::SubjectHeld, self.limits.max_held_per_subject, "this token's subject")
@@ -214,15 +215,15 @@ impl Usage {
             return Err(self.refuse(limit, detail, RETRY));
         }
         if held == Held::Stream {
-            return Ok(Place { usage: Arc::clone(self), taken: Taken::Stream(client) });
+            return Ok(Permit { usage: Arc::clone(self), taken: PermitKind::Stream(client) });
         }
         if self.held_polls.fetch_add(1, Ordering::Relaxed) >= self.limits.max_held_polls {
             self.held_polls.fetch_sub(1, Ordering::Relaxed);
-            self.held.give_back(&client);
+            self.held.release(&client);
             let detail = format!("{} polls are already held, which is the limit", self.limits.max_held_polls);
             return Err(self.refuse(Limit::HeldPolls, detail, RETRY));
         }
-        Ok(Place { usage: Arc::clone(self), taken: Taken::Poll(client) })
+        Ok(Permit { usage: Arc::clone(self), taken: PermitKind::Poll(client) })
     }
 
     /// Counts `events` towards the publish rate of a client.

@@ -34,11 +34,11 @@ impl Reading {
     pub fn leave(&mut self, topic: &Filter) {
         if let Some(at) = self.patterns.iter().position(|pattern| pattern == topic) {
             let pattern = self.patterns.swap_remove(at);
-            self.give_back(&[pattern]);
+            self.release(&[pattern]);
         }
     }
 
-    fn give_back(&self, given: &[Filter]) {
+    fn release(&self, given: &[Filter]) {
         if given.is_empty() {
             return;
         }
@@ -60,7 +60,7 @@ impl Reading {
 
 impl Drop for Reading {
     fn drop(&mut self) {
-        self.give_back(&self.patterns);
+        self.release(&self.patterns);
     }
 }
 
@@ -101,7 +101,7 @@ impl Usage {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::Limits;
+    use crate::access::limits::Limits;
 
     #[test]
     fn nobody_reads_all_the_patterns() {

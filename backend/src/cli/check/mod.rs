@@ -34,7 +34,7 @@ use self::{
     verdict::{Finding, Summary},
     wire::Clock,
 };
-use crate::{cli::server::Shown, clock};
+use crate::{cli::server::CredentialFlags, clock};
 
 /// Arguments of `fourways check`.
 #[derive(Args, Debug)]
@@ -63,7 +63,7 @@ pub struct Check {
     publish_to: Option<String>,
 
     #[command(flatten)]
-    shown: Shown,
+    shown: CredentialFlags,
 
     /// Print the report as JSON, with all evidence.
     #[arg(long)]
@@ -149,7 +149,7 @@ async fn of_fourways(
     let publisher = |part: &str| Publisher::new(clock, fourways.publish(part, publish_to));
     let is_wanted = |by| only.is_none_or(|only| only == by);
     let sse = async {
-        let place = sse::Place {
+        let place = sse::Endpoint {
             live: fourways.read("/v1/stream", "sse", &[]),
             quiet: fourways.read("/v1/stream", "quiet", &[]),
             publisher: Some(publisher("sse")),
@@ -157,7 +157,7 @@ async fn of_fourways(
         if is_wanted(By::Sse) { sse::check(&place, clock, watch_ms).await } else { Vec::new() }
     };
     let websocket = async {
-        let place = websocket::Place {
+        let place = websocket::Endpoint {
             live: fourways.read("/v1/ws", "websocket", &[]),
             quiet: fourways.read("/v1/ws", "quiet", &[]),
             publisher: Some(publisher("websocket")),
@@ -168,7 +168,7 @@ async fn of_fourways(
     let polls = async {
         let url = fourways.read("/v1/events", "poll", &[("after", &fourways.cursor)]);
         let known = fourways.read("/v1/events", "poll", &[]);
-        let place = poll::Place { url, known, publisher: Some(publisher("poll")) };
+        let place = poll::Endpoint { url, known, publisher: Some(publisher("poll")) };
         let held = poll::Held {
             quiet: fourways.read("/v1/events", "quiet", &[]),
             live: fourways.read("/v1/events", "held", &[]),
@@ -189,14 +189,14 @@ async fn of_fourways(
 async fn of_one(url: Url, by: By, publisher: Option<Publisher>, clock: Clock, watch_ms: u64) -> Vec<Finding> {
     match by {
         By::Sse => {
-            let place = sse::Place { live: url.clone(), quiet: url, publisher };
+            let place = sse::Endpoint { live: url.clone(), quiet: url, publisher };
             sse::check(&place, clock, watch_ms).await
         }
         By::Websocket => {
-            let place = websocket::Place { live: url.clone(), quiet: url, publisher, is_fourways: false };
+            let place = websocket::Endpoint { live: url.clone(), quiet: url, publisher, is_fourways: false };
             websocket::check(&place, clock, watch_ms).await
         }
-        By::Poll => poll::check(&poll::Place { known: url.clone(), url, publisher }, clock).await,
+        By::Poll => poll::check(&poll::Endpoint { known: url.clone(), url, publisher }, clock).await,
     }
 }
 

@@ -87,7 +87,7 @@ impl Held {
             return Line::Blank;
         }
         let raw = serde_json::from_str::<Box<RawValue>>(&text).map_err(|error| error.to_string());
-        match raw.and_then(|raw| Data::written(raw).map_err(|error| error.to_string())) {
+        match raw.and_then(|raw| Data::from_client_json(raw).map_err(|error| error.to_string())) {
             Ok(_) => Line::Json(text),
             Err(why) => Line::Bad(why, Some(text.into_bytes())),
         }

@@ -7,16 +7,16 @@ use fourways_log::{
     subscription::Subscription,
 };
 use fourways_shared::{
-    After, Code, Command, Filter, Policy, Problem, Ref, Reply, Technique, command::Refused,
+    After, Code, Command, Filter, Policy, Problem, Ref, Reply, Technique, command::RefusedCommand,
 };
 
 use super::{Socket, too_many};
 use crate::{access::limits::Reading, clock, delivery::timer::Timer, problem::Failure};
 
 impl Socket {
-    pub(super) fn command(&mut self, command: Result<(Command, Option<Ref>), Refused>) {
+    pub(super) fn command(&mut self, command: Result<(Command, Option<Ref>), RefusedCommand>) {
         match command {
-            Err(Refused { reference, problem }) => self.refuse(reference, problem),
+            Err(RefusedCommand { reference, problem }) => self.refuse(reference, problem),
             Ok((Command::Subscribe { topics, after, policy }, reference)) => {
                 let is_granted = self.grant.may_subscribe(&topics);
                 match is_granted.and_then(|()| self.worker.has_room_for(&self.client, &topics)) {
@@ -104,7 +104,7 @@ impl Socket {
         self.here.extend(self.presence.enter(&self.grant, &topics));
         self.reading.extend(Some(reading).filter(|reading| !reading.is_empty()));
         let rule = LagRule::of(&self.worker.lag, &topics);
-        let subscription = subscription.hold_to(rule);
+        let subscription = subscription.with_lag_rule(rule);
         let on_lag = rule.map(|rule| rule.action.name().into());
         self.reply(&Reply::Subscribed { topics, cursor: subscription.cursor(), on_lag, reference });
         self.subscriptions.push(subscription);

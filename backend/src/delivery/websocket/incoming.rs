@@ -12,7 +12,7 @@ use bytes::{Bytes, BytesMut};
 use bytestring::ByteString;
 use futures_util::Stream as _;
 
-use fourways_log::encoding::packed::{self, Unpackable};
+use fourways_log::encoding::packed::{self, UnpackError};
 
 /// One message of the client, or the end of reading.
 pub(crate) enum Message {
@@ -202,10 +202,10 @@ impl Incoming {
         let bytes = if is_packed { packed::unpacked(&bytes, self.max_bytes) } else { Ok(bytes) };
         let bytes = match bytes {
             Ok(bytes) => bytes,
-            Err(Unpackable::TooLong) => {
+            Err(UnpackError::TooLong) => {
                 return self.broken(CloseCode::Size, TOO_LONG);
             }
-            Err(Unpackable::Broken) => {
+            Err(UnpackError::Broken) => {
                 return self.broken(CloseCode::Invalid, "the message can't be decompressed");
             }
         };

@@ -30,7 +30,8 @@ use fourways_log::{
     subscription::{Batch, Subscription},
 };
 use fourways_shared::{
-    Code, Command, Problem, Ref, Reply, Technique, command::Refused, problem::RETRY_AFTER_MS, wire::cbor,
+    Code, Command, Problem, Ref, Reply, Technique, command::RefusedCommand, problem::RETRY_AFTER_MS,
+    wire::cbor,
 };
 
 pub(crate) use self::incoming::{Incoming, Message};
@@ -39,7 +40,7 @@ use super::{Read, timer::Timer, too_many};
 use crate::{
     access::{
         Gate, Grant,
-        limits::{Client, Held, Place, Reading},
+        limits::{Client, Held, Permit, Reading},
     },
     net::backlog::Backlog,
     operate::{
@@ -68,7 +69,7 @@ pub async fn handle(
     let limits = &worker.limits;
     let read = Read::parse(request.query_string(), limits)?;
     let (client, reading) = worker.admit(&request, &grant, &read.topics)?;
-    let place = worker.usage.hold(client.clone(), Held::Stream)?;
+    let permit = worker.usage.hold(client.clone(), Held::Stream)?;
     let encoding = Encoding::negotiate(&request, read.encoding.as_deref())?;
     let packs_from = limits.compress.filter(|_| offers_deflate(&request) && !read.is_watched);
     if packs_from.is_some() {
@@ -85,7 +86,7 @@ pub async fn handle(
         backlog: Backlog::of(&request),
         expiry: grant.lasts().map(|lasts| Box::new(Timer::new(lasts))),
         client,
-        _place: place,
+        _permit: permit,
         seat: worker.roster.enter(Technique::Websocket, &grant, &[]),
         grant: Box::new(grant),
         written: (0, 0),
@@ -139,7 +140,7 @@ struct Socket {
     expiry: Option<Box<Timer>>,
     client: Client,
     backlog: Backlog,
-    _place: Place,
+    _permit: Permit,
     seat: Seat,
     /// Number of events in the write under way, and the newest one's lag in microseconds.
     written: (usize, u64),
@@ -201,7 +202,7 @@ impl Socket {
     }
 
     fn refuse(&mut self, reference: Option<Ref>, problem: Problem) {
-        self.reply(&Reply::Error(Refused { reference, problem }.into()));
+        self.reply(&Reply::Error(RefusedCommand { reference, problem }.into()));
     }
 
     /// Queues a close frame. The client's messages are read and ignored until its own close frame arrives.

@@ -21,7 +21,7 @@ use tokio::io::ReadBuf;
 
 use self::{
     streams::Streams,
-    visit::{Said, Visit},
+    visit::{ReadAction, Visit},
 };
 use super::visitors::Visitors;
 use crate::net::tap::{Socket, Watch};
@@ -59,14 +59,14 @@ impl Watch for Http1 {
         loop {
             let before = buf.filled().len();
             if let Some(visit) = &mut self.visit {
-                visit.attend(cx);
+                visit.register_waker(cx);
                 if visit.is_cut() {
                     return cut(io);
                 }
                 if visit.give(buf) {
                     return Poll::Ready(Ok(()));
                 }
-                if visit.is_deaf() {
+                if visit.is_upload_full() {
                     visit.wait(cx);
                     return Poll::Pending;
                 }
@@ -78,9 +78,9 @@ impl Watch for Http1 {
                 return Poll::Pending;
             }
             match Visit::hear(&mut self.visit, &self.visitors, &buf.filled()[before..]) {
-                Said::PassOn => return Poll::Ready(Ok(())),
-                Said::Later => buf.set_filled(before),
-                Said::Refused => {
+                ReadAction::PassOn => return Poll::Ready(Ok(())),
+                ReadAction::Later => buf.set_filled(before),
+                ReadAction::Refused => {
                     buf.set_filled(before);
                     if let Some(visit) = &mut self.visit {
                         visit.refuse();
@@ -89,7 +89,7 @@ impl Watch for Http1 {
                         }
                     }
                 }
-                Said::Cut => return cut(io),
+                ReadAction::Cut => return cut(io),
             }
         }
     }
@@ -101,7 +101,7 @@ impl Watch for Http1 {
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
         let Some(visit) = &mut self.visit else { return Pin::new(io).poll_write(cx, bytes) };
-        visit.attend(cx);
+        visit.register_waker(cx);
         if visit.is_cut() {
             return cut(io);
         }
@@ -122,7 +122,7 @@ impl Watch for Http1 {
 
     fn poll_flush(&mut self, io: &mut dyn Socket, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let Some(visit) = &mut self.visit else { return Poll::Ready(Ok(())) };
-        visit.attend(cx);
+        visit.register_waker(cx);
         if visit.is_cut() {
             return cut(io);
         }

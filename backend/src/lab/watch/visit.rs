@@ -25,7 +25,7 @@ use crate::{
 };
 
 /// The decision about bytes that were read.
-pub(super) enum Said {
+pub(super) enum ReadAction {
     PassOn,
     /// The bytes are held back; the server gets them when they are due.
     Later,
@@ -70,7 +70,7 @@ impl Drop for Visit {
 
 impl Visit {
     /// Decides about bytes that were read from the client. The address of a request begins or ends a visit.
-    pub(super) fn hear(visit: &mut Option<Box<Self>>, visitors: &Visitors, read: &[u8]) -> Said {
+    pub(super) fn hear(visit: &mut Option<Box<Self>>, visitors: &Visitors, read: &[u8]) -> ReadAction {
         if let Some(visit) = visit
             && !visit.exchange.is_over()
         {
@@ -79,22 +79,22 @@ impl Visit {
         // The visitor's last answer is over. A request that is not a visitor's ends the visit and is not counted.
         let Some((visitor, technique, n)) = visit_of(visitors, read) else {
             *visit = None;
-            return Said::PassOn;
+            return ReadAction::PassOn;
         };
         let is_same = visit.as_ref().is_some_and(|visit| Arc::ptr_eq(&visit.visitor, &visitor));
         if !is_same {
             *visit = Some(Box::new(Self::new(visitor, visitors.number(), technique)));
         }
-        let Some(visit) = visit else { return Said::PassOn };
+        let Some(visit) = visit else { return ReadAction::PassOn };
         visit.begin(technique, n, !is_same);
         match visit.fault.map(|running| running.fault.kind) {
             Some(FaultKind::Restart) => {
                 visit.meter.cut();
-                Said::Cut
+                ReadAction::Cut
             }
             Some(FaultKind::Refuse) => {
                 visit.exchange.up(read, &mut visit.meter.up());
-                Said::Refused
+                ReadAction::Refused
             }
             _ => visit.take(read),
         }
@@ -149,10 +149,10 @@ impl Visit {
     }
 
     /// Reads the fault again if it has changed or ended, and registers the waker for further changes.
-    pub(super) fn attend(&mut self, cx: &Context<'_>) {
+    pub(super) fn register_waker(&mut self, cx: &Context<'_>) {
         if self.waker.as_ref().is_none_or(|waker| !waker.will_wake(cx.waker())) {
             self.waker = Some(cx.waker().clone());
-            self.visitor.attend(self.connection, cx.waker());
+            self.visitor.register_waker(self.connection, cx.waker());
         }
         let is_over = self.fault.is_some_and(|running| Instant::now() >= running.until);
         if is_over || self.generation != self.visitor.generation() {
@@ -176,18 +176,18 @@ impl Visit {
     }
 
     /// True if nothing more is read from the client for now, so that its bytes wait in the network.
-    pub(super) fn is_deaf(&self) -> bool {
+    pub(super) fn is_upload_full(&self) -> bool {
         self.up.is_full()
     }
 
-    fn take(&mut self, read: &[u8]) -> Said {
+    fn take(&mut self, read: &[u8]) -> ReadAction {
         self.exchange.up(read, &mut self.meter.up());
         let slows = matches!(self.kind(), Some(FaultKind::Stall | FaultKind::Delay | FaultKind::Bandwidth));
         if (!slows && self.up.is_empty()) || read.is_empty() {
-            return Said::PassOn;
+            return ReadAction::PassOn;
         }
-        self.up.push(Bytes::copy_from_slice(read), Instant::now(), self.shape(), luck());
-        Said::Later
+        self.up.push(Bytes::copy_from_slice(read), Instant::now(), self.shape(), random_unit());
+        ReadAction::Later
     }
 
     /// Gives the server the bytes that are due. True if there were any.
@@ -224,7 +224,7 @@ impl Visit {
     /// Holds back bytes from the server to the client.
     pub(super) fn hold(&mut self, bytes: &[u8]) {
         let now = Instant::now();
-        self.down.push(Bytes::copy_from_slice(bytes), now, self.shape(), luck());
+        self.down.push(Bytes::copy_from_slice(bytes), now, self.shape(), random_unit());
         if let (Some(FaultKind::Buffer), Some(running)) = (self.kind(), self.fault) {
             let ahead = self.ahead.get_or_insert_with(|| self.exchange.clone());
             ahead.down(bytes, &mut ());
@@ -309,7 +309,7 @@ pub(super) fn visitor_of(visitors: &Visitors, target: &str) -> Option<(Arc<Visit
     Some((visitors.find(tag.id)?, technique, tag.n))
 }
 
-fn luck() -> f64 {
+fn random_unit() -> f64 {
     // Without randomness there is no jitter, which does no harm.
     getrandom::u32().map_or(0.0, |bits| f64::from(bits) / f64::from(u32::MAX))
 }

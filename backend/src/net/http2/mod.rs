@@ -26,7 +26,7 @@ use tokio::{
 
 use self::answer::answer;
 pub(crate) use self::service::{Answers, both};
-use crate::{config::Limits, operate::drain::Drain};
+use crate::{access::limits::Limits, operate::drain::Drain};
 
 /// Most streams of one connection that may be open at once (RFC 9113 5.1.2); a client delays further ones.
 const MAX_STREAMS: u32 = 128;

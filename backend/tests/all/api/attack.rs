@@ -191,8 +191,8 @@ fn the_table_of_attacks_names_tests() {
         .unwrap()
         .filter_map(|entry| std::fs::read_to_string(entry.unwrap().path()).ok())
         .chain([
-            include_str!("../../../src/lab/features/tests/strangers.rs").to_owned(),
-            include_str!("../../../../shared/src/feature/plain.rs").to_owned(),
+            include_str!("../../../src/lab/use_cases/tests/strangers.rs").to_owned(),
+            include_str!("../../../../shared/src/use_case/plain.rs").to_owned(),
             include_str!("../../../src/lab/watch/dissect/http2.rs").to_owned(),
             include_str!("../../../src/access/keys.rs").to_owned(),
             include_str!("../../../../crates/race/tests/race.rs").to_owned(),

@@ -57,7 +57,7 @@ fn every_route_is_described_and_nothing_else() {
 fn a_method_is_there_if_it_is_described() {
     let server = Server::start();
     for (path, item) in document()["paths"].as_object().unwrap() {
-        let address = path.replace("{topic}", "lab.a").replace("{id}", "7").replace("{feature}", "chat");
+        let address = path.replace("{topic}", "lab.a").replace("{id}", "7").replace("{use_case}", "chat");
         for method in METHODS {
             let answer = server.request(&format!("{} {address} HTTP/1.1", method.to_uppercase()), b"");
             let is_described = item.get(method).is_some();

@@ -4,8 +4,14 @@ pub mod packed;
 
 use std::sync::OnceLock;
 
-use bytes::{BufMut, Bytes, BytesMut};
-use fourways_shared::{Event, wire};
+use bytes::{Bytes, BytesMut};
+use fourways_shared::{
+    Event,
+    wire::{
+        self,
+        frame::{FINAL, FrameHead},
+    },
+};
 
 /// An event and its encodings.
 ///
@@ -18,12 +24,12 @@ pub struct Encoded {
     websocket_text: OnceLock<Bytes>,
     websocket_binary: OnceLock<Bytes>,
     sse: OnceLock<SseBytes>,
-    rare: OnceLock<Box<Rare>>,
+    rare: OnceLock<Box<RareEncodings>>,
 }
 
 /// The encodings that few events need: compressed, or without the envelope.
 #[derive(Debug, Default)]
-struct Rare {
+struct RareEncodings {
     packed_websocket: OnceLock<Bytes>,
     packed_sse: OnceLock<SseBytes>,
     raw_sse: OnceLock<SseBytes>,
@@ -146,7 +152,7 @@ impl Encoded {
         })
     }
 
-    fn rare(&self) -> &Rare {
+    fn rare(&self) -> &RareEncodings {
         self.rare.get_or_init(Box::default)
     }
 }
@@ -192,27 +198,13 @@ pub fn frame(opcode: Opcode, payload: &[u8]) -> Bytes {
 
 /// Appends one final, unmasked frame (RFC 6455 5.2).
 pub fn write_frame(out: &mut BytesMut, opcode: Opcode, payload: &[u8]) {
-    out.put_u8(0x80 | opcode as u8);
-    match (u8::try_from(payload.len()), u16::try_from(payload.len())) {
-        (Ok(short @ 0..126), _) => out.put_u8(short),
-        (_, Ok(medium)) => {
-            out.put_u8(126);
-            out.put_u16(medium);
-        }
-        _ => {
-            out.put_u8(127);
-            out.put_u64(payload.len() as u64);
-        }
-    }
+    let head = FrameHead { first: FINAL | opcode as u8, mask: None, length: payload.len() as u64 };
+    out.extend_from_slice(&head.write());
     out.extend_from_slice(payload);
 }
 
 fn header_bytes(frame: &[u8]) -> usize {
-    match frame[1] {
-        126 => 4,
-        127 => 10,
-        _ => 2,
-    }
+    FrameHead::read(frame).map_or(0, |(_, size)| size)
 }
 
 #[cfg(test)]

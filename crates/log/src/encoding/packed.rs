@@ -55,7 +55,7 @@ pub fn stored(bytes: &[u8]) -> Bytes {
 
 /// The reason why a client's message can't be decompressed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Unpackable {
+pub enum UnpackError {
     /// The message is longer than allowed; decompression stopped at the limit.
     TooLong,
     /// The data is not a deflate stream, or ends within a block.
@@ -65,8 +65,8 @@ pub enum Unpackable {
 /// Decompresses a client's message to at most `max_bytes` bytes.
 ///
 /// # Errors
-/// [`Unpackable::TooLong`] beyond `max_bytes`, [`Unpackable::Broken`] if the data can't be decompressed.
-pub fn unpacked(packed: &[u8], max_bytes: usize) -> Result<Bytes, Unpackable> {
+/// [`UnpackError::TooLong`] beyond `max_bytes`, [`UnpackError::Broken`] if the data can't be decompressed.
+pub fn unpacked(packed: &[u8], max_bytes: usize) -> Result<Bytes, UnpackError> {
     let mut decompressor = Decompress::new(false);
     let mut out = Vec::with_capacity(packed.len().saturating_mul(3).min(max_bytes) + 1);
     for input in [packed, &FLUSHED] {
@@ -75,16 +75,16 @@ pub fn unpacked(packed: &[u8], max_bytes: usize) -> Result<Bytes, Unpackable> {
             let taken = usize::try_from(decompressor.total_in() - before).unwrap_or(usize::MAX);
             let status = decompressor.decompress_vec(&input[taken..], &mut out, FlushDecompress::Sync);
             if out.len() > max_bytes {
-                return Err(Unpackable::TooLong);
+                return Err(UnpackError::TooLong);
             }
             let has_taken_all = decompressor.total_in() - before == input.len() as u64;
             match status {
-                Err(_) => return Err(Unpackable::Broken),
+                Err(_) => return Err(UnpackError::Broken),
                 // RFC 7692 7.2.3.5: a message may end with a final block.
                 Ok(Status::StreamEnd) => return Ok(out.into()),
                 Ok(_) if has_taken_all && out.len() < out.capacity() => break,
                 // The decompressor has room and input, and made no progress.
-                Ok(Status::BufError) if out.len() < out.capacity() => return Err(Unpackable::Broken),
+                Ok(Status::BufError) if out.len() < out.capacity() => return Err(UnpackError::Broken),
                 Ok(_) => out.reserve((out.len() + 64).min(max_bytes + 1 - out.len()).max(1)),
             }
         }
@@ -106,7 +106,7 @@ mod tests {
         fn a_message_comes_out_as_it_went_in(bytes in prop::collection::vec(0_u8..4, 0..5000)) {
             prop_assert_eq!(&unpacked(&message(&bytes), 5000).unwrap()[..], &bytes[..]);
             if !bytes.is_empty() {
-                prop_assert_eq!(unpacked(&message(&bytes), bytes.len() - 1), Err(Unpackable::TooLong));
+                prop_assert_eq!(unpacked(&message(&bytes), bytes.len() - 1), Err(UnpackError::TooLong));
             }
         }
 
@@ -136,8 +136,8 @@ mod tests {
     fn a_bomb_is_not_unpacked() {
         let bomb = message(&vec![0; 50_000_000]);
         assert!(bomb.len() < 100_000);
-        assert_eq!(unpacked(&bomb, 1 << 20), Err(Unpackable::TooLong));
-        assert_eq!(unpacked(b"\xff\xff", 1000), Err(Unpackable::Broken));
+        assert_eq!(unpacked(&bomb, 1 << 20), Err(UnpackError::TooLong));
+        assert_eq!(unpacked(b"\xff\xff", 1000), Err(UnpackError::Broken));
     }
 
     #[test]

@@ -40,7 +40,7 @@ impl LagRule {
     /// Returns the rule for a subscription: the first that overlaps with a topic counts for that topic, and of all
     /// topics' rules the one that allows the fewest pending events.
     pub fn of<'r>(rules: &'r [Self], topics: &[Filter]) -> Option<&'r Self> {
-        let ours = topics.iter().filter_map(|topic| rules.iter().find(|rule| rule.filter.meets(topic)));
+        let ours = topics.iter().filter_map(|topic| rules.iter().find(|rule| rule.filter.overlaps(topic)));
         ours.min_by_key(|rule| rule.events)
     }
 }

@@ -13,6 +13,7 @@ mod memory;
 mod meters;
 mod retention;
 mod sequence;
+mod storage;
 mod tail;
 mod waiters;
 
@@ -38,6 +39,7 @@ pub use self::{
     memory::MemoryEngine,
     meters::{BOUNDS_US, Histogram, Meter, Meters, Reads, Times},
     retention::{Retention, RetentionRule, RetentionText, Selection, bytes, duration},
+    storage::Storage,
     tail::{Tail, TailCap, TopicPage, TopicState},
     waiters::Shard,
 };

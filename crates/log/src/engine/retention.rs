@@ -45,7 +45,7 @@ impl RetentionRule {
     pub(crate) fn of<'r>(rules: &'r [Self], filter: &Filter) -> impl Iterator<Item = &'r Self> {
         let mut is_over = false;
         rules.iter().filter(move |rule| {
-            let is_one = !is_over && rule.filter.meets(filter);
+            let is_one = !is_over && rule.filter.overlaps(filter);
             // Topics that one rule covers never get to the rules after it.
             is_over |= rule.filter.covers(filter);
             is_one
@@ -54,11 +54,11 @@ impl RetentionRule {
 
     /// Returns the index of the rule that a topic belongs to. The last rule applies to every topic that no other
     /// matches.
-    pub fn place(rules: &[Self], topic: &Topic) -> usize {
+    pub fn index_of(rules: &[Self], topic: &Topic) -> usize {
         if rules.len() == 1 {
             return 0;
         }
-        let taken = rules.iter().position(|rule| rule.filter.takes(topic.as_str()));
+        let taken = rules.iter().position(|rule| rule.filter.matches(topic.as_str()));
         taken.unwrap_or(rules.len().saturating_sub(1))
     }
 }
@@ -170,8 +170,8 @@ pub struct Selection<'a>(pub &'a [Filter]);
 
 impl Selection<'_> {
     /// True if a topic is selected.
-    pub fn takes(self, topic: &str) -> bool {
-        self.0.iter().any(|filter| filter.takes(topic))
+    pub fn matches(self, topic: &str) -> bool {
+        self.0.iter().any(|filter| filter.matches(topic))
     }
 
     /// Returns the topics, if none of the filters is a pattern.
@@ -193,7 +193,7 @@ mod tests {
             orders.retention,
             Retention { events: 1_000_000, bytes: 1 << 30, age: Duration::from_hours(168) }
         );
-        assert!(!orders.is_volatile && orders.filter.takes("orders.a.b"));
+        assert!(!orders.is_volatile && orders.filter.matches("orders.a.b"));
         let typing = rule("typing.*=memory,age:250ms").unwrap();
         assert!(typing.is_volatile && typing.retention.age == Duration::from_millis(250));
         assert_eq!(typing.retention.bytes, rest.bytes, "what is not said is as everywhere");
@@ -204,7 +204,7 @@ mod tests {
         }
         let rules = [orders, typing, RetentionRule::for_all(rest)];
         for (topic, place) in [("orders.1", 0), ("typing.1", 1), ("typing.1.x", 2), ("x", 2)] {
-            assert_eq!(RetentionRule::place(&rules, &topic.parse().unwrap()), place);
+            assert_eq!(RetentionRule::index_of(&rules, &topic.parse().unwrap()), place);
         }
     }
 }

@@ -31,7 +31,7 @@ impl Subscription {
             // An offset beyond the head was given out by another log, whatever its epoch says.
             After::Cursor(cursor) if cursor.epoch != self.tail.epoch() || cursor.offset.0 > newest => {
                 let reset = self.break_off(ResetReason::Epoch, None);
-                self.untold = Some((Box::new(reset), cursor));
+                self.pending_reset = Some((Box::new(reset), cursor));
                 return;
             }
             After::Cursor(cursor) => cursor.offset.0,
@@ -40,11 +40,11 @@ impl Subscription {
         match after {
             After::Cursor(cursor) if self.policy == Policy::All && self.has_lost() => {
                 let reset = self.break_off(ResetReason::Retention, None);
-                self.untold = Some((Box::new(reset), cursor));
+                self.pending_reset = Some((Box::new(reset), cursor));
             }
             After::Cursor(_) => {}
             // Events dropped before the subscription began were never promised.
-            _ => self.excuse(),
+            _ => self.acknowledge_drops(),
         }
     }
 }

@@ -3,7 +3,7 @@
 
 use fourways_shared::ResetReason;
 
-use super::{Place, Subscription};
+use super::{Subscription, TopicCursor};
 use crate::{engine::LagAction, sync::PoisonError};
 
 impl Subscription {
@@ -30,11 +30,13 @@ impl Subscription {
                 self.is_conflating = true;
                 // The number of topics that a pattern matches is unknown, and so is the number of missed events.
                 let is_countable = self.topics().all(|topic| !topic.is_pattern());
-                let left = self.topics.iter().filter(|place| place.has_more(self.position)).count() as u64;
+                let left =
+                    self.topics.iter().filter(|topic_cursor| topic_cursor.has_more(self.position)).count()
+                        as u64;
                 pending.filter(|_| is_countable).map(|pending| pending.saturating_sub(left))
             }
         };
-        self.untold = Some((Box::new(self.reset(ResetReason::Lag, missed)), before));
+        self.pending_reset = Some((Box::new(self.reset(ResetReason::Lag, missed)), before));
     }
 
     /// Counts the topics' events after `since`, which is the position or later. `None` if some are in no index.
@@ -42,10 +44,10 @@ impl Subscription {
         if self.may_overlap() {
             return self.pending_once(since);
         }
-        self.topics.iter().try_fold(0, |sum, place| {
-            let log = place.topic.log.read().unwrap_or_else(PoisonError::into_inner);
+        self.topics.iter().try_fold(0, |sum, topic_cursor| {
+            let log = topic_cursor.topic.log.read().unwrap_or_else(PoisonError::into_inner);
             let end = log.trimmed + log.events.len() as u64;
-            let seen = match place.seen {
+            let seen = match topic_cursor.seen {
                 Some(seen) if since == self.position => seen,
                 _ if since >= log.trimmed_through => log.trimmed + log.first_after(since) as u64,
                 _ => return None,
@@ -57,8 +59,8 @@ impl Subscription {
     /// Counts pending events where one event may be in several indices: it counts once.
     fn pending_once(&self, since: u64) -> Option<u64> {
         let mut offsets = Vec::new();
-        for place in &self.topics {
-            let log = place.topic.log.read().unwrap_or_else(PoisonError::into_inner);
+        for topic_cursor in &self.topics {
+            let log = topic_cursor.topic.log.read().unwrap_or_else(PoisonError::into_inner);
             if since < log.trimmed_through {
                 return None;
             }
@@ -70,7 +72,7 @@ impl Subscription {
     }
 }
 
-impl Place {
+impl TopicCursor {
     /// Returns true if the topic has an event after the position.
     fn has_more(&self, position: u64) -> bool {
         let log = self.topic.log.read().unwrap_or_else(PoisonError::into_inner);

@@ -20,9 +20,9 @@ impl Subscription {
     pub(super) fn read_all(&mut self, batch: &mut Batch, head: u64, limit: usize) -> Option<u64> {
         let mut missed = Some(0);
         let mut behind = 0;
-        for place in &mut self.topics {
-            let log = place.topic.log.read().unwrap_or_else(PoisonError::into_inner);
-            let from = match place.seen {
+        for topic_cursor in &mut self.topics {
+            let log = topic_cursor.topic.log.read().unwrap_or_else(PoisonError::into_inner);
+            let from = match topic_cursor.seen {
                 Some(seen) if seen < log.trimmed => {
                     behind = behind.max(log.trimmed_through);
                     // A pattern's index drops events that the log still holds, so the difference may count too many.
@@ -32,7 +32,7 @@ impl Subscription {
                 }
                 // The difference is bounded by the number of retained events, so it fits.
                 Some(seen) => usize::try_from(seen - log.trimmed).unwrap_or(usize::MAX),
-                None if place.known(self.position) < log.trimmed_through => {
+                None if topic_cursor.known(self.position) < log.trimmed_through => {
                     behind = behind.max(log.trimmed_through);
                     missed = None;
                     continue;
@@ -43,7 +43,7 @@ impl Subscription {
             let pending = pending.take(limit).take_while(|event| event.offset() <= head);
             let before = batch.events.len();
             batch.events.extend(pending.cloned());
-            place.seen = Some(log.trimmed + (from + batch.events.len() - before) as u64);
+            topic_cursor.seen = Some(log.trimmed + (from + batch.events.len() - before) as u64);
         }
         if behind > 0 {
             batch.events.clear();
@@ -98,12 +98,12 @@ impl Subscription {
     /// which a scan or the archive must provide it.
     pub(super) fn read_latest(&mut self, batch: &mut Batch, head: u64, limit: usize) -> Option<u64> {
         let (mut behind, mut is_lost) = (0, false);
-        for place in &self.topics {
-            let log = place.topic.log.read().unwrap_or_else(PoisonError::into_inner);
+        for topic_cursor in &self.topics {
+            let log = topic_cursor.topic.log.read().unwrap_or_else(PoisonError::into_inner);
             let end = log.first_after(head);
             let newer = log.events.range(..end).rev().take_while(|event| event.offset() > self.position);
             let before = batch.events.len();
-            if place.topic.name().is_pattern() {
+            if topic_cursor.topic.name().is_pattern() {
                 // Never larger than the pattern's index.
                 let mut topics = HashSet::new();
                 batch.events.extend(newer.filter(|event| topics.insert(&event.event().topic)).cloned());
@@ -111,11 +111,11 @@ impl Subscription {
                 batch.events.extend(newer.take(1).cloned());
             }
             // A reader that gets the newest event has lost nothing, whatever was dropped before it.
-            if batch.events.len() == before || place.topic.name().is_pattern() {
-                if log.trimmed_through > place.known(self.position) {
+            if batch.events.len() == before || topic_cursor.topic.name().is_pattern() {
+                if log.trimmed_through > topic_cursor.known(self.position) {
                     behind = behind.max(log.trimmed_through);
                 }
-                is_lost |= place.has_lost(&log.gone, self.position);
+                is_lost |= topic_cursor.has_lost(&log.gone, self.position);
             }
         }
         if is_lost && self.tail.archive().is_none() {
@@ -135,9 +135,9 @@ impl Subscription {
 
     /// Recounts, for each topic, the events at or before the position.
     pub(super) fn count_seen(&mut self) {
-        for place in &mut self.topics {
-            let log = place.topic.log.read().unwrap_or_else(PoisonError::into_inner);
-            place.seen = (self.position >= log.trimmed_through)
+        for topic_cursor in &mut self.topics {
+            let log = topic_cursor.topic.log.read().unwrap_or_else(PoisonError::into_inner);
+            topic_cursor.seen = (self.position >= log.trimmed_through)
                 .then(|| log.trimmed + log.first_after(self.position) as u64);
         }
     }
@@ -145,8 +145,8 @@ impl Subscription {
     /// Returns how many of the newest `count` events up to `head` are in memory, and the offset before them.
     pub(super) fn before_last(&self, count: usize, head: u64) -> (usize, u64) {
         let mut newest: Vec<u64> = Vec::new();
-        for place in &self.topics {
-            let log = place.topic.log.read().unwrap_or_else(PoisonError::into_inner);
+        for topic_cursor in &self.topics {
+            let log = topic_cursor.topic.log.read().unwrap_or_else(PoisonError::into_inner);
             let end = log.first_after(head);
             newest.extend(log.events.range(end.saturating_sub(count)..end).map(|event| event.offset()));
         }

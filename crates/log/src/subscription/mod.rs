@@ -53,14 +53,14 @@ impl Batch {
 pub struct Subscription {
     tail: Arc<Tail>,
     /// The topics and patterns. A single one, the common case, needs no allocation.
-    topics: SmallVec<[Place; 1]>,
+    topics: SmallVec<[TopicCursor; 1]>,
     shard: Shard,
     /// `None` for the server's own readers, which no meter counts.
     technique: Option<Technique>,
     policy: Policy,
     position: u64,
     /// A reset that has not been returned yet, and the cursor that the reader keeps until it is.
-    untold: Option<(Box<Reset>, Cursor)>,
+    pending_reset: Option<(Box<Reset>, Cursor)>,
     waker: Option<Waker>,
     /// The read of the archive under way.
     reading: Option<Reading>,
@@ -102,14 +102,14 @@ enum Step {
 
 /// A topic of a subscription, with the index of the subscription's waiter in the topic's list.
 #[derive(Debug)]
-struct Place {
+struct TopicCursor {
     topic: Arc<TopicTail>,
     waiter: usize,
     /// Number of the index's events, dropped ones included, at or before the position. `None` if the position is older
     /// than the index, as a client's cursor may be.
     seen: Option<u64>,
     /// Offsets up to which dropped events need no reset: it was sent, or they were dropped before the reader came.
-    excused: Floors,
+    acknowledged_through: Floors,
 }
 
 impl Subscription {
@@ -153,7 +153,7 @@ impl Subscription {
             let topic = tail.join(topic, technique);
             // Registers before the head is read: the other order would lose events appended in between.
             let waiter = topic.waiters_of(shard).join();
-            Place { topic, waiter, seen: None, excused: Floors::new() }
+            TopicCursor { topic, waiter, seen: None, acknowledged_through: Floors::new() }
         });
         let topics = topics.collect();
         if let Some(technique) = technique {
@@ -168,7 +168,7 @@ impl Subscription {
             technique,
             policy,
             position: 0,
-            untold: None,
+            pending_reset: None,
             waker: None,
             reading: None,
             until: until.map_or(u64::MAX, |until| until.0),
@@ -189,17 +189,19 @@ impl Subscription {
     /// While a reset is pending, returns the cursor from before the break: a reader that got the new cursor first, and
     /// was disconnected before the reset, would resume with it and never learn of the break.
     pub fn cursor(&self) -> Cursor {
-        self.untold.as_ref().map_or_else(|| self.tail.cursor(Offset(self.position)), |(_, asked)| *asked)
+        self.pending_reset
+            .as_ref()
+            .map_or_else(|| self.tail.cursor(Offset(self.position)), |(_, asked)| *asked)
     }
 
     /// Returns the topics and patterns of this subscription.
     pub fn topics(&self) -> impl Iterator<Item = &Filter> {
-        self.topics.iter().map(|place| place.topic.name())
+        self.topics.iter().map(|topic_cursor| topic_cursor.topic.name())
     }
 
     /// Applies a rule to the reader's lag; without one it may lag without limit.
     #[must_use]
-    pub fn hold_to(mut self, rule: Option<&LagRule>) -> Self {
+    pub fn with_lag_rule(mut self, rule: Option<&LagRule>) -> Self {
         self.lag = rule.map(|rule| (rule.action, rule.events));
         self
     }
@@ -216,8 +218,8 @@ impl Subscription {
 
     /// Stops reading a topic or pattern. Returns false if the subscription does not have it.
     pub fn remove(&mut self, topic: &Filter) -> bool {
-        let at = self.topics.iter().position(|place| place.topic.name() == topic);
-        at.map(|at| self.topics.swap_remove(at)).map(|place| self.leave(place)).is_some()
+        let at = self.topics.iter().position(|topic_cursor| topic_cursor.topic.name() == topic);
+        at.map(|at| self.topics.swap_remove(at)).map(|topic_cursor| self.leave(topic_cursor)).is_some()
     }
 
     /// Waits for the next batch of at most `limit` events. Returns `None` if the deadline passes first.
@@ -228,7 +230,9 @@ impl Subscription {
 
     /// Returns true if there may be more to read after the events returned so far.
     pub fn has_more(&self) -> bool {
-        self.untold.is_some() || self.seek.is_some() || self.position < self.tail.head().0.min(self.until)
+        self.pending_reset.is_some()
+            || self.seek.is_some()
+            || self.position < self.tail.head().0.min(self.until)
     }
 
     /// Polls for the next batch of at most `limit` events. If there is none, the task is woken once there may be.
@@ -254,8 +258,8 @@ impl Subscription {
     fn poll_batch(&mut self, cx: &mut Context<'_>, limit: usize) -> Poll<Batch> {
         if self.waker.as_ref().is_none_or(|waker| !waker.will_wake(cx.waker())) {
             self.waker = Some(cx.waker().clone());
-            for place in &self.topics {
-                place.topic.waiters_of(self.shard).wait(place.waiter, cx.waker());
+            for topic_cursor in &self.topics {
+                topic_cursor.topic.waiters_of(self.shard).wait(topic_cursor.waiter, cx.waker());
             }
         }
         self.has_yielded = false;
@@ -273,7 +277,7 @@ impl Subscription {
                     return Poll::Ready(batch);
                 }
                 // The piece held none of the topics' events. Yielding lets `now` count such pieces, and stop in time.
-                if self.untold.is_none() && self.has_more() {
+                if self.pending_reset.is_none() && self.has_more() {
                     return self.yield_now(cx);
                 }
             }
@@ -285,7 +289,7 @@ impl Subscription {
                     if let Some(batch) = self.scan(through, limit) {
                         return Poll::Ready(batch);
                     }
-                    if self.untold.is_none() && self.position < through {
+                    if self.pending_reset.is_none() && self.position < through {
                         return self.yield_now(cx);
                     }
                 }
@@ -304,10 +308,11 @@ impl Subscription {
     /// Reads the next batch from the tail's indices.
     fn step(&mut self, limit: usize) -> Step {
         let head = self.tail.head().0.min(self.until);
-        if self.untold.is_none() && head <= self.position {
+        if self.pending_reset.is_none() && head <= self.position {
             return Step::Nothing;
         }
-        let mut batch = Batch { reset: self.untold.take().map(|(reset, _)| reset), ..Batch::default() };
+        let mut batch =
+            Batch { reset: self.pending_reset.take().map(|(reset, _)| reset), ..Batch::default() };
         if head > self.position {
             let behind = match self.policy {
                 Policy::All if self.is_conflating => {
@@ -340,9 +345,9 @@ impl Subscription {
         self.topics().any(Filter::is_pattern)
     }
 
-    fn leave(&self, place: Place) {
-        place.topic.waiters_of(self.shard).leave(place.waiter);
-        self.tail.left(place.topic, self.technique);
+    fn leave(&self, topic_cursor: TopicCursor) {
+        topic_cursor.topic.waiters_of(self.shard).leave(topic_cursor.waiter);
+        self.tail.left(topic_cursor.topic, self.technique);
     }
 }
 
@@ -358,8 +363,8 @@ impl std::fmt::Debug for Subscription {
 
 impl Drop for Subscription {
     fn drop(&mut self) {
-        for place in std::mem::take(&mut self.topics) {
-            self.leave(place);
+        for topic_cursor in std::mem::take(&mut self.topics) {
+            self.leave(topic_cursor);
         }
         if let Some(technique) = self.technique {
             self.tail.meter(self.shard, technique).end();

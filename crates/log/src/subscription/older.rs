@@ -70,12 +70,14 @@ impl Subscription {
             // The archive dropped events while it was read, so the first ones may be missing from the result.
             Ok(Read::Older(_)) if !self.is_latest() && self.has_lost() => {
                 let before = self.cursor();
-                self.untold = Some((Box::new(self.break_off(ResetReason::Retention, None)), before));
+                self.pending_reset = Some((Box::new(self.break_off(ResetReason::Retention, None)), before));
             }
             Ok(Read::Older(older)) => {
                 // Leaves out topics that were unsubscribed during the read.
                 let wanted = |event: &Arc<Encoded>| {
-                    self.topics.iter().any(|place| place.topic.name().takes(event.event().topic.as_str()))
+                    self.topics
+                        .iter()
+                        .any(|topic_cursor| topic_cursor.topic.name().matches(event.event().topic.as_str()))
                 };
                 batch.events = older.events.into_iter().filter(wanted).collect();
                 let through = self.add_volatile(&mut batch, older.through.0, limit);
@@ -87,14 +89,14 @@ impl Subscription {
                 if let Some(resumes) = older.resumes_after.filter(|_| self.position == older.through.0) {
                     let before = self.cursor();
                     self.position = resumes.0;
-                    self.untold = Some((Box::new(self.reset(ResetReason::Retention, None)), before));
+                    self.pending_reset = Some((Box::new(self.reset(ResetReason::Retention, None)), before));
                 }
             }
             Err(error) => {
                 tracing::error!(%error, "archived events can't be read; the reader continues with those in memory");
                 let before = self.cursor();
                 self.position = self.in_memory();
-                self.untold = Some((Box::new(self.reset(ResetReason::Retention, None)), before));
+                self.pending_reset = Some((Box::new(self.reset(ResetReason::Retention, None)), before));
             }
         }
         self.count_seen();
@@ -104,8 +106,10 @@ impl Subscription {
     /// Merges in the events of volatile topics up to `through`, which the archive does not hold. Returns the offset up
     /// to which the batch is complete.
     fn add_volatile(&self, batch: &mut Batch, through: u64, limit: usize) -> u64 {
-        let volatile = || self.topics.iter().filter(|place| self.tail.is_volatile(place.topic.name()));
-        let filters: SmallVec<[Filter; 1]> = volatile().map(|place| place.topic.name().clone()).collect();
+        let volatile =
+            || self.topics.iter().filter(|topic_cursor| self.tail.is_volatile(topic_cursor.topic.name()));
+        let filters: SmallVec<[Filter; 1]> =
+            volatile().map(|topic_cursor| topic_cursor.topic.name().clone()).collect();
         if filters.is_empty() {
             return through;
         }

@@ -32,13 +32,17 @@ impl Subscription {
             None => self.now(limit).await?,
         };
         let mut bytes = page.bytes();
-        while page.events.len() < limit && bytes < POLL_BYTES && self.untold.is_none() && self.has_more() {
+        while page.events.len() < limit
+            && bytes < POLL_BYTES
+            && self.pending_reset.is_none()
+            && self.has_more()
+        {
             let before = self.cursor();
             let Some(next) = self.now(limit - page.events.len()).await else { break };
             if let Some(reset) = next.reset {
                 // The reset belongs after the events so far, so it begins the next answer.
                 self.position = reset.cursor.offset.0;
-                self.untold = Some((reset, before));
+                self.pending_reset = Some((reset, before));
                 self.count_seen();
                 break;
             }

@@ -32,8 +32,8 @@ impl Subscription {
 
     /// Returns true if the index of a named topic has dropped events that were not read.
     fn is_behind(&self) -> bool {
-        let mut named = self.topics.iter().filter(|place| !place.topic.name().is_pattern());
-        named.any(|place| place.topic.trimmed_through() > place.known(self.position))
+        let mut named = self.topics.iter().filter(|topic_cursor| !topic_cursor.topic.name().is_pattern());
+        named.any(|topic_cursor| topic_cursor.topic.trimmed_through() > topic_cursor.known(self.position))
     }
 
     /// Scans the next piece of the log, up to `through` at most, and returns the events found in it.
@@ -51,12 +51,13 @@ impl Subscription {
         // Some events were dropped before the scan reached them.
         if self.has_lost() {
             let before = self.cursor();
-            self.untold = Some((Box::new(self.break_off(ResetReason::Retention, None)), before));
+            self.pending_reset = Some((Box::new(self.break_off(ResetReason::Retention, None)), before));
             return None;
         }
         let mut batch = Batch { reset: None, events: found.into() };
-        for place in self.topics.iter().filter(|place| !place.topic.name().is_pattern()) {
-            let log = place.topic.log.read().unwrap_or_else(PoisonError::into_inner);
+        for topic_cursor in self.topics.iter().filter(|topic_cursor| !topic_cursor.topic.name().is_pattern())
+        {
+            let log = topic_cursor.topic.log.read().unwrap_or_else(PoisonError::into_inner);
             let range = log.first_after(self.position)..log.first_after(looked.0);
             let is_newest = |offset: u64| {
                 !is_latest
@@ -90,6 +91,6 @@ impl Subscription {
         }
         self.count_seen();
         // Events dropped before the subscription began were never promised.
-        self.excuse();
+        self.acknowledge_drops();
     }
 }

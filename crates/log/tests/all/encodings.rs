@@ -206,7 +206,7 @@ fn every_document_that_is_taken_reads_the_same_by_all_four() {
         // A publish has one value, without white space around it.
         let json = json.trim_matches([' ', '\n', '\r', '\t']).to_owned();
         let raw = RawValue::from_string(json.clone()).unwrap();
-        let data = match Data::written(raw) {
+        let data = match Data::from_client_json(raw) {
             Ok(data) => data,
             Err(fault) => {
                 let fault = fault.to_string();

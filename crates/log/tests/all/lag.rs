@@ -22,7 +22,7 @@ fn subscribe(engine: &MemoryEngine, topics: &[&str], rule: &str) -> Subscription
     let topics: Vec<Filter> = topics.iter().map(|topic| topic.parse().unwrap()).collect();
     let rules: [LagRule; 1] = [rule.parse().unwrap()];
     Subscription::new(engine.tail(), &topics, After::Earliest, Policy::All, Technique::Sse, Shard::DIRECT)
-        .hold_to(LagRule::of(&rules, &topics))
+        .with_lag_rule(LagRule::of(&rules, &topics))
 }
 
 fn now(subscription: &mut Subscription, limit: usize) -> Option<Batch> {

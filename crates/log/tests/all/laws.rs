@@ -51,8 +51,8 @@ fn selection() -> impl Strategy<Value = Vec<Filter>> {
 }
 
 /// Returns true if a filter matches the topic with this index.
-fn takes(filters: &[Filter], index: usize) -> bool {
-    filters.iter().any(|filter| filter.takes(TOPICS[index]))
+fn matches(filters: &[Filter], index: usize) -> bool {
+    filters.iter().any(|filter| filter.matches(TOPICS[index]))
 }
 
 /// The number of events that each rule retains, and a factor for the number published at once: mostly small, so that
@@ -140,7 +140,7 @@ proptest! {
                             break;
                         }
                         let after = subscription.cursor().offset.0;
-                        let skipped = between(&log, position, after).any(|(_, topic)| takes(&filters, *topic));
+                        let skipped = between(&log, position, after).any(|(_, topic)| matches(&filters, *topic));
                         prop_assert!(!skipped, "the cursor never moves past an event that was not returned");
                         position = after;
                         continue;
@@ -149,20 +149,20 @@ proptest! {
                     if let Some(reset) = &batch.reset {
                         let after = reset.cursor.offset.0;
                         prop_assert!(after >= position, "a reset never goes back within an epoch");
-                        let before = between(&log, position, u64::MAX).filter(|(_, topic)| takes(&filters, **topic)).count();
+                        let before = between(&log, position, u64::MAX).filter(|(_, topic)| matches(&filters, **topic)).count();
                         let gone = gone(&all, retained);
                         log.retain(|offset, _| *offset <= position || !gone.contains(offset));
-                        let left = between(&log, position, u64::MAX).filter(|(_, topic)| takes(&filters, **topic)).count();
+                        let left = between(&log, position, u64::MAX).filter(|(_, topic)| matches(&filters, **topic)).count();
                         if let Some(missed) = reset.missed {
                             prop_assert_eq!(missed, (before - left) as u64, "what is said to be gone is what is gone");
                         }
-                        let skipped = between(&log, position, after).any(|(_, topic)| takes(&filters, *topic));
+                        let skipped = between(&log, position, after).any(|(_, topic)| matches(&filters, *topic));
                         prop_assert!(!skipped, "nothing that is there is passed over");
                         position = after;
                     }
                     let expected: Vec<u64> = log
                         .range(position + 1..)
-                        .filter(|(_, topic)| takes(&filters, **topic))
+                        .filter(|(_, topic)| matches(&filters, **topic))
                         .map(|(offset, _)| *offset)
                         .take(batch.events.len())
                         .collect();
@@ -171,7 +171,7 @@ proptest! {
                     position = subscription.cursor().offset.0;
                     let unseen = found.last().copied().unwrap_or(position);
                     prop_assert!(position >= unseen);
-                    let skipped = between(&log, unseen, position).any(|(_, topic)| takes(&filters, *topic));
+                    let skipped = between(&log, unseen, position).any(|(_, topic)| matches(&filters, *topic));
                     prop_assert!(!skipped, "the cursor never moves past an event that was not returned");
                 }
                 Step::Resume => subscription = subscribe(&tail, &filters, After::Cursor(subscription.cursor()), Policy::All),
@@ -183,7 +183,7 @@ proptest! {
                 }
             }
         }
-        let left = between(&log, position, u64::MAX).any(|(_, topic)| takes(&filters, *topic));
+        let left = between(&log, position, u64::MAX).any(|(_, topic)| matches(&filters, *topic));
         prop_assert!(!left, "all was read in the end");
     }
 
@@ -214,7 +214,7 @@ proptest! {
                             (returned[index], last) = (newest[index], offset);
                         }
                     }
-                    for index in (0..3).filter(|index| takes(&filters, *index)) {
+                    for index in (0..3).filter(|index| matches(&filters, *index)) {
                         prop_assert_eq!(returned[index], newest[index]);
                     }
                 }
@@ -234,7 +234,7 @@ proptest! {
         let mut wanted = Vec::new();
         for (topic, each) in published {
             let cursors = publish(&engine, topic, each * times);
-            wanted.extend(cursors.iter().filter(|_| takes(&filters, topic)).map(|cursor| cursor.offset.0));
+            wanted.extend(cursors.iter().filter(|_| matches(&filters, topic)).map(|cursor| cursor.offset.0));
         }
         let expected = wanted.split_off(wanted.len().saturating_sub(count as usize));
         let after = After::Last(NonZeroU32::new(count).unwrap());

@@ -2,10 +2,10 @@
 
 use fourways_shared::{Technique, lab::FaultKind};
 
-use super::{Breakage, Outcome};
+use super::{Breakage, FaultResult};
 
 /// Explains in one sentence why a breakage had this outcome for a technique.
-pub const fn mechanism(breakage: Breakage, technique: Technique, outcome: &Outcome) -> &'static str {
+pub const fn mechanism(breakage: Breakage, technique: Technique, outcome: &FaultResult) -> &'static str {
     use Technique::{LongPoll, ShortPoll, Sse, Websocket};
     match (breakage, technique) {
         (Breakage::Server(FaultKind::Drop), ShortPoll) => {

@@ -122,9 +122,9 @@ pub struct Before {
     reconnects: u64,
 }
 
-/// Outcome of a breakage for one lane.
+/// The result of a breakage for one lane.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
-pub struct Outcome {
+pub struct FaultResult {
     /// Number of events published from the beginning of the breakage until the stream had recovered.
     pub published: u64,
     /// Number of events in the log that were never delivered.
@@ -150,16 +150,16 @@ impl Before {
     /// Counts the outcome from `log`, the sorted offsets of the events published since. `usual_ms` is the slowest
     /// delivery of the stream that was spared; an event that took a quarter longer, and at least 100 ms longer, is
     /// late.
-    pub fn outcome(&self, lane: &Lane, log: &[u64], usual_ms: f64) -> Outcome {
+    pub fn outcome(&self, lane: &Lane, log: &[u64], usual_ms: f64) -> FaultResult {
         let late_ms = (usual_ms * 1.25).max(usual_ms + 100.0);
         let since = lane.marks.iter().filter(|mark| mark.published_ms >= self.at_ms);
         let here: BTreeSet<u64> = since.clone().map(|mark| mark.offset).collect();
-        let mut outcome = Outcome {
+        let mut outcome = FaultResult {
             published: log.len() as u64,
             lost: log.iter().filter(|offset| !here.contains(offset)).count() as u64,
             repeated: lane.ledger.repeated - self.repeated,
             cuts: lane.counters.reconnects - self.reconnects,
-            ..Outcome::default()
+            ..FaultResult::default()
         };
         for mark in since.filter(|mark| log.binary_search(&mark.offset).is_ok()) {
             let took_ms = mark.delivered_ms - mark.published_ms;
@@ -173,7 +173,7 @@ impl Before {
     }
 }
 
-impl Outcome {
+impl FaultResult {
     /// Returns the worst effect: a loss before a repetition before a delay.
     pub const fn effect(&self) -> Effect {
         match (self.lost, self.repeated, self.late) {
@@ -197,14 +197,14 @@ mod tests {
     use super::*;
     use crate::{
         lane::tests::{event, record},
-        record::Outcome as Came,
+        record::RecordKind,
     };
 
     #[test]
     fn the_outcome_is_counted_from_offsets() {
         let mut lane = Lane::new(Technique::Sse);
         let take = |lane: &mut Lane, at_ms, events| {
-            lane.observe(record(Technique::Sse, Came::Data, at_ms, events), ClockOffset::default());
+            lane.observe(record(Technique::Sse, RecordKind::Data, at_ms, events), ClockOffset::default());
         };
         take(&mut lane, 1.0, vec![]);
         take(&mut lane, 110.0, vec![(event(1, 100), true)]);
@@ -216,9 +216,9 @@ mod tests {
         assert_eq!((outcome.published, outcome.lost, outcome.late, outcome.repeated), (3, 1, 1, 1));
         assert_eq!((outcome.worst_ms, outcome.fresh_after_ms), (1_700.0, 1_800.0));
         assert_eq!(outcome.effect(), Effect::Lost);
-        assert_eq!(Outcome { lost: 0, ..outcome }.effect(), Effect::Twice);
-        assert_eq!(Outcome { lost: 0, repeated: 0, ..outcome }.effect(), Effect::Late);
-        assert_eq!(Outcome::default().effect(), Effect::Unnoticed);
+        assert_eq!(FaultResult { lost: 0, ..outcome }.effect(), Effect::Twice);
+        assert_eq!(FaultResult { lost: 0, repeated: 0, ..outcome }.effect(), Effect::Late);
+        assert_eq!(FaultResult::default().effect(), Effect::Unnoticed);
     }
 
     #[test]
@@ -230,7 +230,10 @@ mod tests {
         // A twin that was as late as the stream is reported as late.
         let mut twin = Lane::new(Technique::LongPoll);
         let take = |lane: &mut Lane, at_ms, events| {
-            lane.observe(record(Technique::LongPoll, Came::Data, at_ms, events), ClockOffset::default());
+            lane.observe(
+                record(Technique::LongPoll, RecordKind::Data, at_ms, events),
+                ClockOffset::default(),
+            );
         };
         take(&mut twin, 1.0, vec![]);
         let before = Before::of(&twin, 100.0);
@@ -248,7 +251,9 @@ mod tests {
                 "{breakage:?}"
             );
             for technique in Technique::ALL {
-                for outcome in [Outcome::default(), Outcome { late: 3, cuts: 1, ..Outcome::default() }] {
+                for outcome in
+                    [FaultResult::default(), FaultResult { late: 3, cuts: 1, ..FaultResult::default() }]
+                {
                     assert!(mechanism(breakage, technique, &outcome).len() > 30, "{breakage:?} {technique}");
                 }
             }

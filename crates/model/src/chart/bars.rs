@@ -4,8 +4,8 @@ use fourways_shared::Technique;
 
 use super::{
     Drawing, Frame, Reading, Row, Table,
+    count::count,
     mark::{Anchor, Group, Look, hatch, rect},
-    place::count,
     series::{CHARACTER, widest},
     spoken,
     unit::Unit,

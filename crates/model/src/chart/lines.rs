@@ -2,8 +2,9 @@
 
 use super::{
     Drawing, Frame, Reading, Row, Table,
+    count::count,
     mark::{Anchor, Group, Look, circle, diamond, down, polyline},
-    place::{count, crossings, order, spread, thinned, value_at},
+    place::{crossings, order, spread, thinned, value_at},
     scale::{Kind, Scale, Side},
     series::{Flag, Line, bottom_axis, extent, flags, grid, labels, rows, shown, stops, table, widest},
     spoken,

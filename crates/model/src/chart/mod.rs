@@ -7,6 +7,7 @@
 use fourways_shared::Technique;
 
 mod bars;
+mod count;
 mod export;
 mod lines;
 mod mark;

@@ -3,13 +3,7 @@
 //!
 //! Points are sorted by their first number.
 
-use super::scale::Kind;
-
-/// Converts a count for calculations with pixels.
-#[expect(clippy::cast_precision_loss, reason = "far below 2^52")]
-pub(crate) const fn count(items: usize) -> f64 {
-    items as f64
-}
+use super::{count::count, scale::Kind};
 
 /// Returns the indices of the values, from the least value to the greatest.
 pub(crate) fn order(values: &[f64]) -> Vec<usize> {

@@ -1,6 +1,6 @@
 //! Scales: the mapping from values to pixels, and the values to label.
 
-use super::{place::count, unit::Unit};
+use super::{count::count, unit::Unit};
 
 /// Least value on a log scale; zero is drawn there.
 const LEAST: f64 = 1e-3;

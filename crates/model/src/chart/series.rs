@@ -4,8 +4,9 @@ use fourways_shared::Technique;
 
 use super::{
     Frame, Row, Table,
+    count::count,
     mark::{Anchor, Group, Look, across, down, hatch},
-    place::{count, value_at},
+    place::value_at,
     scale::{Kind, Scale, Side},
     unit::Unit,
 };

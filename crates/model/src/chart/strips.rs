@@ -2,8 +2,9 @@
 
 use super::{
     Drawing, Frame, Reading, Row, Table,
+    count::count,
     mark::{Anchor, Group, Look, across, area, circle, down, polyline},
-    place::{count, mean, thinned, value_at},
+    place::{mean, thinned, value_at},
     scale::{Kind, Scale, Side},
     series::{Flag, Line, bottom_axis, extent, flags, labels, rows, shown, stops, table, widest},
     spoken,

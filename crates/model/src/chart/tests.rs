@@ -78,7 +78,7 @@ fn texts(groups: &[Group]) -> Vec<(f64, f64, f64, &str)> {
     let mut found = Vec::new();
     for mark in groups.iter().flat_map(|group| &group.marks) {
         if let Mark::Text { anchor, x, y, text, .. } = mark {
-            let width = place::count(text.chars().count()) * series::CHARACTER;
+            let width = count::count(text.chars().count()) * series::CHARACTER;
             let left = match anchor {
                 Anchor::Start => *x,
                 Anchor::Middle => x - width / 2.0,

@@ -2,7 +2,7 @@
 
 use fourways_shared::Technique;
 
-use super::run::{Outcome, Run};
+use super::run::{Run, TechniqueResult};
 use crate::{
     format::{bytes, duration, fixed, plural},
     snippets::client_lines,
@@ -92,8 +92,8 @@ pub fn row(technique: Technique, run: Option<&Run>) -> [Cell; 5] {
     claims.map(|claim| Cell { claim, measured: measured.next().flatten() })
 }
 
-fn direction(outcome: &Outcome) -> Measured {
-    let Outcome { technique, delivered, frames_up, .. } = outcome;
+fn direction(outcome: &TechniqueResult) -> Measured {
+    let TechniqueResult { technique, delivered, frames_up, .. } = outcome;
     let requests = &outcome.counts.requests;
     let (detail, agrees) = match technique {
         Technique::ShortPoll | Technique::LongPoll => (plural(*requests, "ask", "asks"), *requests > 0),
@@ -103,7 +103,7 @@ fn direction(outcome: &Outcome) -> Measured {
     Measured { value: format!("{delivered} ↓"), detail, verdict: Verdict::of(agrees) }
 }
 
-fn latency(outcome: &Outcome, run: &Run) -> Option<Measured> {
+fn latency(outcome: &TechniqueResult, run: &Run) -> Option<Measured> {
     let (p50, p95) = (outcome.quantile_ms(0.5)?, outcome.quantile_ms(0.95)?);
     let others = |technique: Technique| run.of(technique).quantile_ms(0.5).unwrap_or(f64::INFINITY);
     let sse = others(Technique::Sse);
@@ -125,7 +125,7 @@ fn latency(outcome: &Outcome, run: &Run) -> Option<Measured> {
     })
 }
 
-fn overhead(outcome: &Outcome, run: &Run) -> Option<Measured> {
+fn overhead(outcome: &TechniqueResult, run: &Run) -> Option<Measured> {
     let (whole, payload) = (outcome.bytes_per_event()?, outcome.split_per_event()?[0]);
     let of = |technique: Technique| run.of(technique).bytes_per_event().unwrap_or(f64::INFINITY);
     #[expect(clippy::cast_precision_loss, reason = "a share for people")]
@@ -160,8 +160,8 @@ fn complexity(technique: Technique) -> Measured {
     }
 }
 
-fn reconnect(outcome: &Outcome) -> Measured {
-    let Outcome { reconnects, lost, repeated, .. } = outcome;
+fn reconnect(outcome: &TechniqueResult) -> Measured {
+    let TechniqueResult { reconnects, lost, repeated, .. } = outcome;
     let detail = format!("{lost} lost, {repeated} repeated");
     let value = if *reconnects == 0 { "not cut".to_owned() } else { plural(*reconnects, "cut", "cuts") };
     let verdict = match (*lost, *reconnects) {
@@ -196,9 +196,9 @@ mod tests {
     #[test]
     fn a_loss_is_never_called_auto_reconnect() {
         let run = measured([1.0; 4], [200; 4]);
-        let lossy = Outcome { lost: 2, ..run.of(Technique::Sse).clone() };
+        let lossy = TechniqueResult { lost: 2, ..run.of(Technique::Sse).clone() };
         assert_eq!(reconnect(&lossy).verdict, Verdict::Disagrees);
-        let cut = Outcome { reconnects: 1, ..run.of(Technique::Sse).clone() };
+        let cut = TechniqueResult { reconnects: 1, ..run.of(Technique::Sse).clone() };
         assert_eq!(reconnect(&cut).verdict, Verdict::Agrees);
     }
 }

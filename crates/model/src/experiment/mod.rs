@@ -2,6 +2,7 @@
 //! reports made of them.
 
 pub mod claims;
+pub mod columns;
 pub mod pictures;
 pub mod report;
 pub mod run;

@@ -4,48 +4,25 @@ use fourways_shared::Technique;
 
 use super::{
     claims::{HEADINGS, row},
+    columns::COLUMNS,
     pictures::{TITLES, picture},
     run::{REPORT_BEGINS, REPORT_ENDS, Run},
 };
 use crate::{
     chart::{Frame, Inks, svg_text},
     export::iso,
-    format::{bytes, duration_or_dash, fixed},
+    format::duration_or_dash,
 };
 
 /// Returns the run as CSV, one line for each technique (RFC 4180).
 pub fn csv(run: &Run) -> String {
-    let mut text =
-        "run,technique,published,delivered,lost,repeated,disordered,resets,reconnects,requests,empty,\
-        p50_us,p95_us,p99_us,up_bytes,down_bytes,payload_bytes,framing_bytes,header_bytes,empty_bytes\r\n"
-            .to_owned();
+    let names = COLUMNS.iter().map(|column| column.name);
+    let mut text = ["run", "technique", "published"].into_iter().chain(names).collect::<Vec<_>>().join(",");
+    text.push_str("\r\n");
     for outcome in &run.outcomes {
-        let us = |quantile| outcome.quantile_ms(quantile).map_or(String::new(), |ms| fixed(ms * 1000.0, 0));
-        let counts = &outcome.counts;
-        let numbers = [
-            run.published,
-            outcome.delivered,
-            outcome.lost,
-            outcome.repeated,
-            outcome.disordered,
-            outcome.resets,
-            outcome.reconnects,
-            counts.requests,
-            counts.empty,
-        ];
-        let bytes = [
-            counts.total_up(),
-            counts.total_down(),
-            counts.up.payload + counts.down.payload,
-            counts.up.framing + counts.down.framing,
-            counts.up.headers + counts.down.headers,
-            counts.empty_up + counts.empty_down,
-        ];
-        let mut cells =
-            vec![format!("\"{}\"", run.name.replace('"', "\"\"")), outcome.technique.name().to_owned()];
-        cells.extend(numbers.map(|number| number.to_string()));
-        cells.extend([us(0.5), us(0.95), us(0.99)]);
-        cells.extend(bytes.map(|number| number.to_string()));
+        let run_name = format!("\"{}\"", run.name.replace('"', "\"\""));
+        let mut cells = vec![run_name, outcome.technique.name().to_owned(), run.published.to_string()];
+        cells.extend(COLUMNS.iter().map(|column| column.csv(outcome)));
         text.push_str(&cells.join(","));
         text.push_str("\r\n");
     }
@@ -101,28 +78,14 @@ pub fn html(run: &Run, inks: &Inks, origin: &str) -> String {
     page
 }
 
-/// Returns the table of deliveries and their cost: the columns of the CSV that people look for first.
+/// Returns the table of deliveries and their cost.
 fn delivery(run: &Run) -> String {
-    let mut table = "<h2>Delivery</h2><table><thead><tr><th>Technique</th><th>Published</th><th>Delivered</th><th>Lost</th>\
-         <th>Repeated</th><th>Out of order</th><th>p50</th><th>p95</th><th>Requests</th><th>Bytes up</th><th>Bytes down</th></tr></thead><tbody>"
-        .to_owned();
+    let mut table = "<h2>Delivery</h2><table><thead><tr><th>Technique</th>".to_owned();
+    table.extend(COLUMNS.iter().map(|column| format!("<th>{}</th>", column.heading)));
+    table.push_str("</tr></thead><tbody>");
     for outcome in &run.outcomes {
-        let counts = &outcome.counts;
-        let time = |quantile| duration_or_dash(outcome.quantile_ms(quantile));
-        let cells = [
-            run.published.to_string(),
-            outcome.delivered.to_string(),
-            outcome.lost.to_string(),
-            outcome.repeated.to_string(),
-            outcome.disordered.to_string(),
-            time(0.5),
-            time(0.95),
-            counts.requests.to_string(),
-            bytes(counts.total_up()),
-            bytes(counts.total_down()),
-        ];
         table.extend(["<tr><th>", outcome.technique.label(), "</th>"]);
-        table.extend(cells.map(|cell| format!("<td>{}</td>", escaped(&cell))));
+        table.extend(COLUMNS.iter().map(|column| format!("<td>{}</td>", escaped(&column.text(outcome)))));
         table.push_str("</tr>");
     }
     table + "</tbody></table>"

@@ -32,12 +32,12 @@ pub struct Run {
     pub order: Vec<Technique>,
     pub published: u64,
     /// Results in the order of [`Technique::ALL`].
-    pub outcomes: Vec<Outcome>,
+    pub outcomes: Vec<TechniqueResult>,
 }
 
 /// Result of one technique.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Outcome {
+pub struct TechniqueResult {
     pub technique: Technique,
     /// Requests and bytes as the server counted them.
     pub counts: Counts,
@@ -96,7 +96,7 @@ impl Run {
         serde_json::to_string(self).unwrap_or_default()
     }
 
-    pub fn of(&self, technique: Technique) -> &Outcome {
+    pub fn of(&self, technique: Technique) -> &TechniqueResult {
         &self.outcomes[technique.index()]
     }
 
@@ -106,7 +106,7 @@ impl Run {
     }
 }
 
-impl Outcome {
+impl TechniqueResult {
     /// Creates the result from a lane after the run: `began_ms` by the server's clock, `published` by the log,
     /// `requests_each_s` as sampled.
     pub fn of(
@@ -203,7 +203,7 @@ pub mod tests {
     use super::*;
     use crate::{
         lane::tests::{event, record},
-        record::Outcome as Came,
+        record::RecordKind,
     };
 
     /// Creates a run of 40 events with these medians and numbers of bytes per event, in the order of
@@ -212,7 +212,7 @@ pub mod tests {
         let outcome = |technique: Technique| {
             let at = technique.index();
             let p50 = us(p50_ms[at]);
-            Outcome {
+            TechniqueResult {
                 technique,
                 counts: Counts {
                     requests: 10,
@@ -263,7 +263,7 @@ pub mod tests {
     fn behind_rises_until_the_event_is_here() {
         let mut lane = Lane::new(Technique::ShortPoll);
         lane.observe(
-            record(Technique::ShortPoll, Came::Data, 2_000.0, vec![(event(1, 1_000), true)]),
+            record(Technique::ShortPoll, RecordKind::Data, 2_000.0, vec![(event(1, 1_000), true)]),
             ClockOffset::default(),
         );
         // The run takes 10 s.

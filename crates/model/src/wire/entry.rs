@@ -6,7 +6,7 @@ use fourways_shared::{
 };
 
 use super::Kind;
-use crate::record::{Outcome, Record, Spans};
+use crate::record::{Record, RecordKind, Spans};
 
 /// One unit of the wire: a head, a body, a block, a frame, or a cut.
 #[derive(Clone, Debug, PartialEq)]
@@ -91,7 +91,7 @@ impl Entry {
             let code = if unit == Unit::Frame { 1 } else { record.code };
             entries.push(Self { events, ..entry(false, unit, code, record.ended_ms, &record.down) });
         }
-        if record.outcome == Outcome::Failed {
+        if record.kind == RecordKind::Failed {
             let failure = Some(record.status.clone());
             entries.push(Self { failure, ..entry(false, Unit::Cut, 0, record.ended_ms, &Vec::new()) });
         }

@@ -58,7 +58,7 @@ pub struct Wire {
 }
 
 impl Filter {
-    fn takes(&self, entry: &Entry) -> bool {
+    fn matches(&self, entry: &Entry) -> bool {
         if self.kind != Kind::All && self.kind != entry.kind() {
             return false;
         }
@@ -82,7 +82,7 @@ impl Wire {
         self.payload += entry.bytes(Class::Payload);
         self.total += entry.total();
         self.bytes += entry.raw.len();
-        if self.filter.takes(&entry) {
+        if self.filter.matches(&entry) {
             self.matches.push_back(entry.seq);
         }
         self.entries.push_back(entry);
@@ -105,7 +105,7 @@ impl Wire {
             return;
         }
         self.matches =
-            self.entries.iter().filter(|entry| filter.takes(entry)).map(|entry| entry.seq).collect();
+            self.entries.iter().filter(|entry| filter.matches(entry)).map(|entry| entry.seq).collect();
         self.filter = filter;
     }
 
@@ -233,7 +233,7 @@ pub mod tests {
         assert_eq!(head.text(|part| part == Part::StartLine), "GET /v1/stream?topic=a HTTP/2\r\n");
         let whole = head.text(|part| matches!(part, Part::StartLine | Part::Headers));
         assert!(whole.ends_with("host: x\r\naccept: */*\r\n\r\n"), "{whole}");
-        assert!(Filter { search: "stream".to_owned(), ..Filter::default() }.takes(&head));
+        assert!(Filter { search: "stream".to_owned(), ..Filter::default() }.matches(&head));
     }
 
     #[test]
@@ -245,6 +245,6 @@ pub mod tests {
         record.unit = Unit::Frame;
         let frame = Entry::of_server(record);
         assert_eq!(frame.unmasked(), b"ping");
-        assert!(Filter { search: "PING".to_owned(), ..Filter::default() }.takes(&frame));
+        assert!(Filter { search: "PING".to_owned(), ..Filter::default() }.matches(&frame));
     }
 }

@@ -1,9 +1,10 @@
 //! One run: opens all four streams, lets the feed run, injects the planned faults, waits for the slowest technique, and
 //! counts.
 
+use fourways_model::health::State;
 use fourways_model::{
     experiment::{
-        run::{Outcome, Run, us},
+        run::{Run, TechniqueResult, us},
         settings::Planned,
     },
     format::fixed,
@@ -19,13 +20,8 @@ use super::{Bench, Progress};
 use crate::{
     browser::{clock, page, timer},
     components::change::Change as _,
-    delivery::lab,
-    pages::{
-        health::{Health, State},
-        lab::Lab,
-        overview::own_topic,
-        streams::{Ask, Streams},
-    },
+    delivery::{Request, lab},
+    streams::{Streams, feed::own_topic, health::Health, lab::Lab},
 };
 
 /// Time for the streams to open before the feed begins, in milliseconds. The cost of opening is counted; events missed
@@ -67,14 +63,13 @@ async fn go(streams: Streams, health: Health, bench: Bench) -> Result<Option<Run
     streams.fresh().await;
     let order = shuffled();
     for technique in &order {
-        let ask = Ask {
-            topics: vec![topic.clone()],
-            // From the earliest event: the topic is new, and all four then have the same events to deliver.
-            after: After::Earliest,
+        // From the earliest event: the topic is new, and all four then have the same events to deliver.
+        let request = Request {
             poll_ms: f64::from(settings.poll_ms),
             hold_s: f64::from(settings.hold_ms) / 1000.0,
+            ..Request::of(vec![topic.clone()], After::Earliest)
         };
-        streams.open(*technique, ask);
+        streams.open(*technique, request);
     }
     timer::sleep(OPENING_MS).await;
     let (rate, payload) = (f64::from(settings.rate_milli) / 1000.0, settings.payload_bytes);
@@ -139,7 +134,7 @@ async fn go(streams: Streams, health: Health, bench: Bench) -> Result<Option<Run
     let outcome = |lane: &Lane| {
         let at = lane.technique.index();
         let times = (server_ms, settings.seconds);
-        Outcome::of(lane, counts[at], published, times, samples.each_s(at, settings.seconds))
+        TechniqueResult::of(lane, counts[at], published, times, samples.each_s(at, settings.seconds))
     };
     let Some(outcomes) = streams.view(|lanes, _| lanes.iter().map(outcome).collect()) else {
         return Ok(None);

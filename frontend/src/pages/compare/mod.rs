@@ -23,10 +23,10 @@ use self::{
     results::{Claims, Delivery, Lanes, Pictures},
     setup::Setup,
 };
-use super::{health::Health, streams::Streams};
 use crate::{
     browser::{page, task},
     components::{dynamic::text, icon::Icon},
+    streams::{Streams, health::Health},
 };
 
 /// Progress of a run.

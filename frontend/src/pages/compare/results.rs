@@ -4,8 +4,9 @@ use fourways_model::{
     chart::{Chart, Frame, svg_text},
     experiment::{
         claims::{HEADINGS, Measured, Verdict, row},
+        columns::{COLUMNS, Column},
         pictures::{TITLES, picture},
-        run::{Outcome, Run},
+        run::{Run, TechniqueResult},
     },
     format::{duration_or_dash, fixed},
 };
@@ -20,11 +21,8 @@ use crate::{
         dynamic::{part, text},
         icon::{Icon, Name},
     },
-    pages::{
-        health::Health,
-        lanes::{Canvases, frames},
-        streams::Streams,
-    },
+    pages::lanes::{Canvases, frames},
+    streams::{Streams, health::Health},
 };
 
 #[component]
@@ -204,19 +202,9 @@ pub(super) fn Lanes(
     }
 }
 
-const COLUMNS: [&str; 11] = [
-    "Technique",
-    "Delivered",
-    "Lost",
-    "Repeated",
-    "Cuts",
-    "Requests",
-    "Empty",
-    "p50",
-    "p95",
-    "p99",
-    "Bytes/event",
-];
+fn columns() -> impl Iterator<Item = &'static Column> {
+    COLUMNS.iter().filter(|column| column.is_on_page)
+}
 
 #[component]
 pub(super) fn Delivery(
@@ -248,7 +236,7 @@ pub(super) fn Delivery(
         view! {
             <div class="x-scroll" tabindex="0" role="region" aria-label="Delivery, as a table">
                 <table class="loss" data-testid="delivery">
-                    <thead><tr>{COLUMNS.map(|heading| view! { <th scope="col">{heading}</th> })}</tr></thead>
+                    <thead><tr><th scope="col">"Technique"</th>{columns().map(|column| view! { <th scope="col">{column.heading}</th> }).collect_view()}</tr></thead>
                     <tbody>{rows.collect_view()}</tbody>
                 </table>
             </div>
@@ -264,27 +252,21 @@ pub(super) fn Delivery(
     }
 }
 
-fn delivery_row(outcome: &Outcome, of_other: Option<&str>) -> impl IntoView + use<> {
-    let bad = |count: u64| if count > 0 { "bad-n" } else { "" };
+fn delivery_row(outcome: &TechniqueResult, of_other: Option<&str>) -> impl IntoView + use<> {
     let head = match of_other {
         None => view! { <Name technique=outcome.technique /> }.into_any(),
         Some(name) => {
             view! { <span class="cap">{format!("{}, {name}", outcome.technique.code())}</span> }.into_any()
         }
     };
+    let cells = columns().map(|column| {
+        let class = if column.is_bad(outcome) { "bad-n" } else { "" };
+        view! { <td data-column=column.name class=class>{column.text(outcome)}</td> }
+    });
     view! {
         <tr class=if of_other.is_some() { "other" } else { "" }>
             <th scope="row">{head}</th>
-            <td>{outcome.delivered.to_string()}</td>
-            <td class=bad(outcome.lost)>{outcome.lost.to_string()}</td>
-            <td class=bad(outcome.repeated)>{outcome.repeated.to_string()}</td>
-            <td>{outcome.reconnects.to_string()}</td>
-            <td>{outcome.counts.requests.to_string()}</td>
-            <td>{outcome.counts.empty.to_string()}</td>
-            <td>{duration_or_dash(outcome.quantile_ms(0.5))}</td>
-            <td>{duration_or_dash(outcome.quantile_ms(0.95))}</td>
-            <td>{duration_or_dash(outcome.quantile_ms(0.99))}</td>
-            <td>{outcome.bytes_per_event().map_or("–".to_owned(), |bytes| fixed(bytes, 0) + " B")}</td>
+            {cells.collect_view()}
         </tr>
     }
 }

@@ -6,7 +6,7 @@ use fourways_model::format::{bytes, duration, grouped};
 use fourways_shared::{Technique, operate::ConnectionState};
 use leptos::prelude::*;
 
-use super::Told;
+use super::OperateState;
 use crate::{
     browser::task,
     components::{change::Change as _, confirm::Confirm, dynamic::text, icon::Name, rows::rows},
@@ -19,7 +19,7 @@ const MAX_ROWS: usize = 100;
 #[component]
 pub(super) fn ConnectionsCard(
     /// State of the server, shared by the cards of the page.
-    told: Told,
+    told: OperateState,
 ) -> impl IntoView {
     let only = RwSignal::new(None::<Technique>);
     let ids = Memo::new(move |_| {
@@ -79,7 +79,7 @@ pub(super) fn ConnectionsCard(
 #[component]
 fn Row(
     /// State of the server, shared by the cards of the page.
-    told: Told,
+    told: OperateState,
     /// Id of the connection.
     id: u64,
 ) -> impl IntoView {

@@ -3,7 +3,7 @@
 use fourways_model::{format::grouped, operate::LedgerRow};
 use leptos::prelude::*;
 
-use super::Told;
+use super::OperateState;
 use crate::components::{
     dynamic::{part, text},
     icon::Name,
@@ -14,7 +14,7 @@ const MAX_ROWS: usize = 50;
 #[component]
 pub(super) fn LedgerCard(
     /// State of the server, shared by the cards of the page.
-    told: Told,
+    told: OperateState,
 ) -> impl IntoView {
     let verdict = move || {
         told.ledger.with(|ledger| match &ledger.readers[..] {

@@ -28,7 +28,7 @@ const EVERY: Duration = Duration::from_secs(2);
 
 /// Latest state of the server. Copies share the signals, which live as long as the page.
 #[derive(Clone, Copy)]
-struct Told {
+struct OperateState {
     connections: RwSignal<Option<Connections>>,
     topics: RwSignal<Topics>,
     rates: RwSignal<HashMap<Topic, f64>>,
@@ -38,7 +38,7 @@ struct Told {
     refused: RwSignal<Option<Refused>>,
 }
 
-impl Told {
+impl OperateState {
     async fn ask(self, rates: StoredValue<Rates>) -> Result<(), Refused> {
         let connections: Connections = operate::get("/v1/connections").await?;
         let topics: Topics = operate::get("/v1/topics").await?;
@@ -57,7 +57,7 @@ impl Told {
 
 #[component]
 pub(crate) fn Operate() -> impl IntoView {
-    let told = Told {
+    let told = OperateState {
         connections: RwSignal::new(None),
         topics: RwSignal::default(),
         rates: RwSignal::default(),

@@ -4,7 +4,7 @@ use fourways_model::format::{duration, fixed, grouped};
 use fourways_shared::operate::Rehearsal;
 use leptos::prelude::*;
 
-use super::Told;
+use super::OperateState;
 use crate::{
     browser::task,
     components::{
@@ -17,7 +17,7 @@ use crate::{
 #[component]
 pub(super) fn RehearseCard(
     /// State of the server, shared by the cards of the page.
-    told: Told,
+    told: OperateState,
 ) -> impl IntoView {
     let seen = RwSignal::new(None::<Rehearsal>);
     let said = RwSignal::new(String::new());

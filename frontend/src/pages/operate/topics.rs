@@ -9,7 +9,7 @@ use fourways_model::{
 use fourways_shared::{Event, Technique, Topic};
 use leptos::prelude::*;
 
-use super::Told;
+use super::OperateState;
 use crate::{
     browser::task,
     components::{
@@ -27,7 +27,7 @@ const LOOKED: u32 = 20;
 #[component]
 pub(super) fn TopicsCard(
     /// State of the server, shared by the cards of the page.
-    told: Told,
+    told: OperateState,
 ) -> impl IntoView {
     let chosen = RwSignal::new(None::<Topic>);
     let names = move || {
@@ -67,7 +67,7 @@ pub(super) fn TopicsCard(
 #[component]
 fn Row(
     /// State of the server, shared by the cards of the page.
-    told: Told,
+    told: OperateState,
     /// Topic of the row.
     topic: Topic,
     /// Topic whose events are shown.

@@ -10,13 +10,13 @@ use fourways_shared::Technique;
 use leptos::prelude::*;
 
 use self::probe::check;
-use super::{health::Health, lab::Lab};
 use crate::{
     browser::task,
     components::{
         dynamic::{part, text},
         icon::{Icon, Name},
     },
+    streams::{health::Health, lab::Lab},
 };
 
 /// Progress of a check.

@@ -7,7 +7,7 @@ use fourways_model::{
     record::{Link, Note},
 };
 use fourways_shared::{
-    After, Policy, Technique, Topic,
+    After, Technique, Topic,
     measure::{ClockOffset, ClockSample},
 };
 use leptos::prelude::*;
@@ -18,9 +18,9 @@ use crate::{
     components::change::Change as _,
     delivery::{
         self, Handle, Request, lab,
-        publish::{self, Sent},
+        publish::{self, PublishOutcome},
     },
-    pages::{health::Health, lab::Lab, overview::own_topic},
+    streams::{feed::own_topic, health::Health, lab::Lab},
 };
 
 const SAMPLES: usize = 8;
@@ -193,15 +193,7 @@ impl Probe {
                 }
             })
         };
-        let request = Request {
-            topics: vec![topic.clone()],
-            after: After::Head,
-            poll_ms: 0.0,
-            hold_s: 0.0,
-            policy: Policy::All,
-            is_binary: false,
-            label: None,
-        };
+        let request = Request { poll_ms: 0.0, hold_s: 0.0, ..Request::of(vec![topic.clone()], After::Head) };
         let handle = delivery::open(technique, request, sink);
         Self { topic, asked_ms: clock::now_ms(), noted, sent: RefCell::default(), _handle: handle }
     }
@@ -221,7 +213,7 @@ impl Probe {
         }
         for n in 1..=EVENTS {
             let sent_ms = clock::now_ms();
-            if publish::text(&self.topic, "path").await != Sent::Kept {
+            if publish::text(&self.topic, "path").await != PublishOutcome::Kept {
                 return;
             }
             while self.noted.borrow().events < n && clock::now_ms() < sent_ms + HELD_BACK_MS {

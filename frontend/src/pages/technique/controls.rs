@@ -14,11 +14,9 @@ use crate::{
         icon::Icon,
         slider::Slider,
     },
-    delivery::lab,
-    pages::{
-        budget::Budget,
-        streams::{Ask, Streams},
-    },
+    delivery::{Request, lab},
+    pages::budget::Budget,
+    streams::Streams,
 };
 
 const RATES: &[f64] = &[0.0, 0.2, 0.5, 0.8, 1.0, 2.0, 4.0, 10.0, 20.0, 50.0, 100.0, 200.0];
@@ -58,10 +56,12 @@ impl Controls {
     }
 
     /// Returns the topics and settings to read with, from `after` on.
-    pub(super) fn ask(&self, after: After) -> Ask {
-        let topics = vec![self.topic.get_untracked()];
-        let (poll_ms, hold_s) = (self.poll_s.get_untracked() * 1000.0, self.hold_s.get_untracked());
-        Ask { topics, after, poll_ms, hold_s }
+    pub(super) fn request(&self, after: After) -> Request {
+        Request {
+            poll_ms: self.poll_s.get_untracked() * 1000.0,
+            hold_s: self.hold_s.get_untracked(),
+            ..Request::of(vec![self.topic.get_untracked()], after)
+        }
     }
 }
 
@@ -213,7 +213,7 @@ pub(super) fn keep_stream(technique: Technique, streams: Streams, controls: Cont
             }
             let cursor = streams.lane(technique, |lane| lane.cursor).flatten().map(After::Cursor);
             let begin = first.try_update_value(Option::take).flatten();
-            streams.open(technique, controls.ask(cursor.or(begin).unwrap_or(After::Last(FIRST))));
+            streams.open(technique, controls.request(cursor.or(begin).unwrap_or(After::Last(FIRST))));
         });
         topic
     });

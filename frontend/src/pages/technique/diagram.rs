@@ -24,7 +24,7 @@ use crate::{
         sequence::{HEIGHT, Scene, draw, hit},
         slider::Slider,
     },
-    pages::{health::Health, lab::Lab, streams::Streams},
+    streams::{Streams, health::Health, lab::Lab},
 };
 
 const WINDOWS: [(f64, &str); 3] = [(5_000.0, "5 s"), (12_000.0, "12 s"), (30_000.0, "30 s")];

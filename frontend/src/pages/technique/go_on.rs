@@ -16,7 +16,7 @@ use crate::{
         icon::Name,
     },
     delivery::lab,
-    pages::{lab::Lab, streams::Streams},
+    streams::{Streams, lab::Lab},
 };
 
 /// Number of ticks from one check against the log to the next.

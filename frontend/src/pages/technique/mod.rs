@@ -22,7 +22,6 @@ use self::{
     faults::Faults,
     go_on::GoOn,
 };
-use super::{health::Health, lab::Lab, overview::keep_feed, streams::Streams};
 use crate::{
     browser::{clock, page},
     components::{
@@ -32,6 +31,7 @@ use crate::{
         icon::Glyph,
         inspector::Inspector,
     },
+    streams::{Streams, feed::keep_feed, health::Health, lab::Lab},
 };
 
 const SHOWN_EVENTS: usize = 8;

@@ -6,8 +6,8 @@ mod published;
 
 use ciborium::value::Value;
 
-use self::published::Published;
-use crate::{Data, Event, Reply, command::Members};
+pub(crate) use self::published::Published;
+use crate::{Data, Event, Reply};
 
 /// Encodes a reply as a binary message.
 pub fn write_reply(reply: &Reply) -> Vec<u8> {
@@ -60,11 +60,13 @@ pub fn write_command(json: &str) -> Vec<u8> {
     write(&exact::value_of(json).unwrap_or(Value::Null))
 }
 
-pub(crate) fn read_members(bytes: &[u8]) -> Result<(Members<impl Sized>, Option<Data>), String> {
-    let mut members: Members<Published> = ciborium::from_reader(bytes)
-        .map_err(|error| format!("the message is not a CBOR map with a type: {error}"))?;
-    let data = members.data.take().map(|published| published.0);
-    Ok((members, data))
+/// Decodes a binary message.
+///
+/// # Errors
+/// A sentence for the client if the message is not CBOR, or not what `T` reads.
+pub(crate) fn read<T: serde::de::DeserializeOwned>(bytes: &[u8]) -> Result<T, String> {
+    ciborium::from_reader(bytes)
+        .map_err(|error| format!("the message is not a CBOR map with a type: {error}"))
 }
 
 fn write<T: serde::Serialize>(value: &T) -> Vec<u8> {

@@ -10,8 +10,8 @@ use serde_json::value::RawValue;
 
 use crate::Data;
 
-/// The `data` of a publish, checked as [`Data::written`] does.
-pub(super) struct Published(pub(super) Data);
+/// The `data` of a publish, checked as [`Data::from_client_json`] does.
+pub(crate) struct Published(pub(crate) Data);
 
 impl<'de> Deserialize<'de> for Published {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
@@ -62,7 +62,7 @@ impl Written for Whole {
         let mut text = String::new();
         write(&mut text)?;
         let raw = RawValue::from_string(text).map_err(E::custom)?;
-        Data::written(raw).map(Published).map_err(|error| E::custom(format_args!("data: {error}")))
+        Data::from_client_json(raw).map(Published).map_err(|error| E::custom(format_args!("data: {error}")))
     }
 }
 

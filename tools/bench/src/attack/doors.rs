@@ -1,4 +1,4 @@
-//! The doors over HTTP/1.1, WebSocket and the lab's channel, and what is done at each.
+//! The list of doors, and the attacks over HTTP/1.1, WebSocket and the lab's channel.
 
 use std::net::SocketAddr;
 
@@ -6,12 +6,12 @@ use anyhow::{Context as _, ensure};
 
 use super::{http2, line::Attacker};
 
-/// A place where anybody may send something.
+/// A door: a way in which any client can make the server work, with an attack on it.
 pub(crate) struct Door {
     pub(crate) name: &'static str,
-    /// Sends it, and keeps its connections open.
+    /// Function that runs the attack, and returns the attacker with its connections still open.
     pub(crate) knock: fn(SocketAddr) -> anyhow::Result<Attacker>,
-    /// The server speaks TLS.
+    /// True if the server speaks TLS during the attack.
     pub(crate) is_secure: bool,
 }
 
@@ -23,18 +23,18 @@ const fn secure(name: &'static str, knock: fn(SocketAddr) -> anyhow::Result<Atta
     Door { name, knock, is_secure: true }
 }
 
-/// All of them.
+/// All doors, in the order in which they are attacked.
 pub(crate) const DOORS: &[Door] = &[
     door("HTTP/1.1: long heads", long_heads),
     door("HTTP/1.1: long queries of topics", |address| ask(address, 100, |_| get(&topics(3500)))),
-    secure("HTTP/2: heads that unpack to much", http2::heads),
+    secure("HTTP/2: heads that unpack to a lot", http2::heads),
     secure("HTTP/2: streams opened and reset", http2::resets),
     secure("HTTP/2: settings, pings, windows", http2::frames),
     door("WebSocket: a frame of 2^40 bytes", |address| huge(address, "/v1/ws", JSON)),
     door("WebSocket: 250 KB of topics", |address| messages(address, "/v1/ws", JSON, 8, |_| many_topics())),
     door("WebSocket: deep JSON", |address| messages(address, "/v1/ws", JSON, 8, |_| nested(b'['))),
     door("WebSocket: deep CBOR", |address| messages(address, "/v1/ws", CBOR, 8, |_| nested(0x81))),
-    door("WebSocket: CBOR that says it is long", |address| {
+    door("WebSocket: CBOR that claims to be long", |address| {
         messages(address, "/v1/ws", CBOR, 1000, |_| {
             b"\xa2\x64type\x9b\x00\x00\x00\xff\xff\xff\xff\xff".to_vec()
         })
@@ -48,7 +48,7 @@ pub(crate) const DOORS: &[Door] = &[
         messages(address, LAB, "", 5000, |_| br#"{"type":"nothing","of":1}"#.to_vec())
     }),
     door("topics: listed", |address| ask(address, 50, |_| get("/v1/topics"))),
-    door("topics: one that is not there", |address| {
+    door("topics: one that does not exist", |address| {
         ask(address, 1000, |n| get(&format!("/v1/topics/no.{n}")))
     }),
     door("poll: all topics, limit=1", |address| ask(address, 400, |_| get("/v1/events?topic=%3E&limit=1"))),
@@ -70,14 +70,14 @@ pub(crate) const DOORS: &[Door] = &[
     door("poll: the last of a rare pattern", |address| {
         ask(address, 10, |_| get("/v1/events?topic=rare.*&last=1000"))
     }),
-    door("stream: opened and left", streams),
+    door("stream: opened and closed", streams),
     door("publish: deep JSON", |address| {
         ask(address, 20, |_| post("/v1/topics/a/events", JSON_TYPE, nested(b'[')))
     }),
     door("publish: 10,000 lines", lines),
     door("publish: a body that is too long", too_long),
     door("ledger: reports", ledger),
-    door("lab: feeds of no possible rate", |address| {
+    door("lab: feeds of an impossible rate", |address| {
         ask(address, 200, |n| {
             let (line, kind, body) = post(
                 &format!("/v1/lab/feeds/lab.{n}.x"),
@@ -99,7 +99,7 @@ const CBOR: &str = "fourways.v1.cbor";
 const JSON_TYPE: &str = "application/json";
 const LAB: &str = "/v1/lab/ws?lab=abcdefghjkmnpqrs";
 
-/// A line, a `Content-Type`, a body.
+/// A request: its method and path, its `Content-Type` (empty for none), and its body.
 type Question = (String, &'static str, Vec<u8>);
 
 fn get(path: &str) -> Question {
@@ -110,7 +110,7 @@ fn post(path: &str, kind: &'static str, body: Vec<u8>) -> Question {
     (format!("POST {path}"), kind, body)
 }
 
-/// Asks so often, on one connection.
+/// Sends `times` requests on one connection, and opens another whenever the server closes it.
 fn ask(address: SocketAddr, times: usize, question: impl Fn(usize) -> Question) -> anyhow::Result<Attacker> {
     let mut attacker = Attacker::of(address);
     let mut line = attacker.connect()?;
@@ -148,7 +148,7 @@ fn long_heads(address: SocketAddr) -> anyhow::Result<Attacker> {
     Ok(attacker)
 }
 
-/// A frame that says it is long, and as much of it as is taken.
+/// Sends a frame that claims to have 2^40 bytes, and as many of them as the server accepts, at most 64 MiB.
 fn huge(address: SocketAddr, path: &str, subprotocol: &str) -> anyhow::Result<Attacker> {
     let mut attacker = Attacker::of(address);
     let mut line = attacker.connect()?;
@@ -165,7 +165,7 @@ fn huge(address: SocketAddr, path: &str, subprotocol: &str) -> anyhow::Result<At
     Ok(attacker)
 }
 
-/// So many messages on one socket, or on another where it is closed for one.
+/// Sends `times` messages on one socket, and opens another whenever the server closes it.
 fn messages(
     address: SocketAddr,
     path: &str,
@@ -225,7 +225,8 @@ fn streams(address: SocketAddr) -> anyhow::Result<Attacker> {
     Ok(attacker)
 }
 
-/// Each line is an event like any other, numbered, kept and counted by the publish rate: so it is a question.
+/// Publishes many lines at once. Each line counts as a request, because it becomes an event like any other, which is
+/// numbered, kept, and counted by the publish rate.
 fn lines(address: SocketAddr) -> anyhow::Result<Attacker> {
     let mut attacker =
         ask(address, 10, |_| post("/v1/topics/a/events", "application/x-ndjson", b"1\n".repeat(10_000)))?;
@@ -252,7 +253,7 @@ fn too_long(address: SocketAddr) -> anyhow::Result<Attacker> {
     Ok(attacker)
 }
 
-/// Reports of other readers, each of all that the log holds and of no event of it.
+/// Sends reports to the ledger, each for another reader and about the whole log, but with no event of it.
 fn ledger(address: SocketAddr) -> anyhow::Result<Attacker> {
     let head = {
         let mut line = Attacker::of(address).connect()?;
@@ -270,22 +271,26 @@ fn ledger(address: SocketAddr) -> anyhow::Result<Attacker> {
         );
         let status =
             line.ask_with("POST /v1/ledger", "\r\nContent-Type: application/json", body.as_bytes())?;
-        ensure!(matches!(status, 200 | 429), "a report is {status}: {}", line.last);
+        ensure!(matches!(status, 200 | 429), "a report was answered with {status}: {}", line.last);
     }
     attacker.keep(line);
     Ok(attacker)
 }
 
-/// Publishes that are asked for before the first of them is answered.
+/// Number of publishes that are sent before the answer to the first is read.
 const AT_ONCE: usize = 100;
 
-/// What is done before anything is attacked: so many topics with one event each, and a rare one before them.
+/// Returns the work that fills the log before the attacks: `topics` topics with one event each, and two rare ones
+/// before them.
 pub(crate) fn fill(topics: usize) -> impl FnOnce(SocketAddr) -> anyhow::Result<()> + Send + 'static {
     move |address| {
         let mut attacker = Attacker::of(address);
         let mut line = attacker.connect()?;
         for rare in ["rare", "rare.1"] {
-            ensure!(line.ask_with(&format!("POST /v1/topics/{rare}/events"), "", b"1")? == 201, "no publish");
+            ensure!(
+                line.ask_with(&format!("POST /v1/topics/{rare}/events"), "", b"1")? == 201,
+                "not published"
+            );
         }
         for begin in (0..topics).step_by(AT_ONCE) {
             let count = AT_ONCE.min(topics - begin);

@@ -1,4 +1,5 @@
-//! TLS for attackers, and what they do on HTTP/2: frames by hand, since no client would send these.
+//! TLS connections of attackers, and the attacks over HTTP/2, whose frames are written by hand because no client
+//! library would send them.
 
 use std::{
     io::{Read as _, Write as _},
@@ -17,27 +18,27 @@ use tokio_rustls::rustls::{
 
 use super::line::Attacker;
 
-/// How a client begins (RFC 9113 3.4), with settings of nothing.
+/// A client's connection preface (RFC 9113 3.4), with empty settings.
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0";
 const HEADERS: u8 = 1;
 const RST_STREAM: u8 = 3;
 const END_STREAM: u8 = 1;
 const END_HEADERS: u8 = 4;
-/// `GET https://localhost/healthz`, as HPACK has it: the static table, and two literals.
+/// `GET https://localhost/healthz` in HPACK: entries of the static table, and two literals.
 const HEALTHZ: &[u8] = b"\x82\x87\x04\x08/healthz\x41\x09localhost";
 
-/// A TLS connection that trusts whoever answers: it is an attacker's.
+/// An attacker's TLS connection, which accepts any certificate.
 pub(crate) struct Secure {
     stream: StreamOwned<ClientConnection, TcpStream>,
-    /// What was sent, before it was encrypted.
+    /// Number of bytes that were sent, before encryption.
     pub(crate) bytes: u64,
 }
 
 impl Secure {
-    /// Connects and agrees on a protocol.
+    /// Connects, and offers the server one protocol by ALPN.
     ///
     /// # Errors
-    /// If the server does not.
+    /// If the connection or its handshake fails.
     pub(crate) fn connect(address: SocketAddr, protocol: &[u8]) -> anyhow::Result<Self> {
         let socket = TcpStream::connect(address).context("no connection")?;
         socket.set_read_timeout(Some(Duration::from_mins(1)))?;
@@ -60,10 +61,10 @@ impl Secure {
         is_sent
     }
 
-    /// A request over HTTP/1.1 with a short answer.
+    /// Sends a request over HTTP/1.1, reads its answer, which must be short, and returns the status.
     ///
     /// # Errors
-    /// If none comes.
+    /// If no whole answer comes.
     pub(crate) fn ask(&mut self, head: &str, body: &[u8]) -> anyhow::Result<u16> {
         let length =
             if body.is_empty() { String::new() } else { format!("Content-Length: {}\r\n", body.len()) };
@@ -86,7 +87,7 @@ impl Secure {
         }
     }
 
-    /// A frame (RFC 9113 4.1).
+    /// Sends a frame (RFC 9113 4.1). Returns true if all of it was sent.
     fn frame(&mut self, kind: u8, flags: u8, stream: u32, payload: &[u8]) -> bool {
         let length = u32::try_from(payload.len()).unwrap_or(0).to_be_bytes();
         let mut frame = length[1..].to_vec();
@@ -96,7 +97,7 @@ impl Secure {
         self.send(&frame)
     }
 
-    /// Reads whatever comes until nothing does for a moment.
+    /// Reads and discards until nothing has come for 150 ms, or the connection ends.
     fn drain(&mut self) {
         let mut piece = [0; 16 * 1024];
         if self.stream.sock.set_read_timeout(Some(Duration::from_millis(150))).is_ok() {
@@ -105,8 +106,8 @@ impl Secure {
     }
 }
 
-/// Heads that unpack to a thousand times what they have: a field goes into the table once, and is named 15,000 times in each of
-/// many streams.
+/// Sends heads that unpack to a thousand times their size: a field is put into the dynamic table once, and referred to
+/// 15,000 times in each of many streams.
 ///
 /// # Errors
 /// If there is no connection.
@@ -116,7 +117,7 @@ pub(crate) fn heads(address: SocketAddr) -> anyhow::Result<Attacker> {
         attacker.asked(100);
         let mut line = Secure::connect(address, b"h2")?;
         line.send(PREFACE);
-        // x: and 3,900 letters, into the dynamic table (RFC 7541 6.2.1).
+        // The field `x` with 3,900 letters, which goes into the dynamic table (RFC 7541 6.2.1).
         let mut first = HEALTHZ.to_vec();
         first.extend_from_slice(b"\x40\x01x\x7f\xbd\x1d");
         first.extend_from_slice(&[b'a'; 3900]);
@@ -134,7 +135,7 @@ pub(crate) fn heads(address: SocketAddr) -> anyhow::Result<Attacker> {
     Ok(attacker)
 }
 
-/// Streams that are opened and reset at once (CVE-2023-44487).
+/// Opens many streams, and resets each at once (CVE-2023-44487).
 ///
 /// # Errors
 /// If there is no connection.
@@ -156,7 +157,7 @@ pub(crate) fn resets(address: SocketAddr) -> anyhow::Result<Attacker> {
     Ok(attacker)
 }
 
-/// Many small frames of settings, pings and window updates, each of which asks for an answer or for some work.
+/// Sends many small frames of settings, pings and window updates, each of which demands an answer or some work.
 ///
 /// # Errors
 /// If there is no connection.

@@ -1,4 +1,4 @@
-//! An attacker's connections: what is written is counted, what comes back is read as far as it must be.
+//! An attacker's connections. Bytes that are written are counted; answers are read only as far as necessary.
 
 use std::{
     any::Any,
@@ -9,21 +9,21 @@ use std::{
 
 use anyhow::{Context as _, bail};
 
-/// How long an answer may take: more than any bound.
+/// Maximum time that an answer may take; longer than any bound of an attack.
 const PATIENCE: Duration = Duration::from_mins(1);
 
-/// What was sent.
+/// The effort of an attacker.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Held {
-    /// Bytes.
+    /// Number of bytes that were sent.
     pub(crate) bytes: u64,
-    /// Connections that were opened.
+    /// Number of connections that were opened.
     pub(crate) connections: u64,
-    /// Requests, commands or streams.
+    /// Number of requests, commands or streams.
     pub(crate) questions: u64,
 }
 
-/// An attacker.
+/// An attacker, who counts its effort, and owns the connections that stay open until the cost has been measured.
 pub(crate) struct Attacker {
     address: SocketAddr,
     held: Held,
@@ -35,10 +35,10 @@ impl Attacker {
         Self { address, held: Held::default(), kept: Vec::new() }
     }
 
-    /// Another connection.
+    /// Opens another connection.
     ///
     /// # Errors
-    /// If the server takes none.
+    /// If the server accepts no connection.
     pub(crate) fn connect(&mut self) -> anyhow::Result<Line> {
         self.held.connections += 1;
         let stream = TcpStream::connect(self.address).context("no connection")?;
@@ -48,29 +48,29 @@ impl Attacker {
         Ok(Line { stream, bytes: 0, last: String::new() })
     }
 
-    /// So many questions were asked.
+    /// Counts requests, commands or streams.
     pub(crate) fn asked(&mut self, questions: u64) {
         self.held.questions += questions;
     }
 
-    /// Keeps a connection open until everything was measured.
+    /// Keeps a connection open until the cost has been measured.
     pub(crate) fn keep(&mut self, line: Line) {
         self.held.bytes += line.bytes;
         self.kept.push(Box::new(line.stream));
     }
 
-    /// The same of another kind of connection, on which so much was sent.
+    /// Keeps a connection of another type open, on which `bytes` bytes were sent.
     pub(crate) fn keep_other(&mut self, bytes: u64, other: Box<dyn Any + Send>) {
         self.held.bytes += bytes;
         self.kept.push(other);
     }
 
-    /// Another connection was opened.
+    /// Counts a connection that was not opened by [`Self::connect`].
     pub(crate) fn opened(&mut self) {
         self.held.connections += 1;
     }
 
-    /// Leaves a connection.
+    /// Closes a connection, and counts its bytes.
     #[expect(clippy::needless_pass_by_value, reason = "it ends here")]
     pub(crate) fn left(&mut self, line: Line) {
         self.held.bytes += line.bytes;
@@ -81,7 +81,7 @@ impl Attacker {
     }
 }
 
-/// A connection.
+/// An attacker's connection, which counts the bytes that are sent.
 pub(crate) struct Line {
     pub(crate) stream: TcpStream,
     bytes: u64,
@@ -90,7 +90,7 @@ pub(crate) struct Line {
 }
 
 impl Line {
-    /// Writes as much as is taken; whether all was.
+    /// Writes as many bytes as the server accepts. Returns true if these were all.
     pub(crate) fn send(&mut self, mut bytes: &[u8]) -> bool {
         while !bytes.is_empty() {
             match self.stream.write(bytes) {
@@ -104,18 +104,18 @@ impl Line {
         true
     }
 
-    /// A request, and the status of its answer.
+    /// Sends a request, and returns the status of the answer.
     ///
     /// # Errors
-    /// If none comes.
+    /// If no whole answer comes.
     pub(crate) fn ask(&mut self, head: &str, body: &[u8]) -> anyhow::Result<u16> {
         self.ask_with(head, "", body)
     }
 
-    /// The same with a field more, which begins with a line's end.
+    /// Sends a request like [`Self::ask`], with another header field. `field` begins with a line's end.
     ///
     /// # Errors
-    /// If no answer comes.
+    /// If no whole answer comes.
     pub(crate) fn ask_with(&mut self, head: &str, field: &str, body: &[u8]) -> anyhow::Result<u16> {
         let length =
             if body.is_empty() { String::new() } else { format!("Content-Length: {}\r\n", body.len()) };
@@ -124,10 +124,10 @@ impl Line {
         self.answer()
     }
 
-    /// So many answers of 201, as they come.
+    /// Reads answers until `count` have come with status 201.
     ///
     /// # Errors
-    /// If another comes, or the connection ends.
+    /// If an answer has a status of 400 to 499, or the connection ends.
     pub(crate) fn answers(&mut self, mut count: usize) -> anyhow::Result<()> {
         let mut read = Vec::new();
         let mut piece = vec![0; 64 * 1024];
@@ -148,10 +148,10 @@ impl Line {
         Ok(())
     }
 
-    /// An answer, read to its end.
+    /// Reads an answer to its end, and returns its status.
     ///
     /// # Errors
-    /// If none comes.
+    /// If no whole answer comes.
     pub(crate) fn answer(&mut self) -> anyhow::Result<u16> {
         let mut read = Vec::new();
         let mut piece = vec![0; 64 * 1024];
@@ -179,10 +179,10 @@ impl Line {
         }
     }
 
-    /// The first of an answer that has no end.
+    /// Reads the beginning of an answer that does not end.
     ///
     /// # Errors
-    /// If none comes.
+    /// If no answer comes, or its status is not 200.
     pub(crate) fn opened(&mut self) -> anyhow::Result<()> {
         let mut piece = [0; 4096];
         let count = self.stream.read(&mut piece).context("no answer")?;
@@ -194,10 +194,10 @@ impl Line {
         Ok(())
     }
 
-    /// Becomes a WebSocket.
+    /// Upgrades the connection to a WebSocket.
     ///
     /// # Errors
-    /// If the server does not agree.
+    /// If the server refuses.
     pub(crate) fn upgrade(&mut self, path: &str, subprotocol: &str) -> anyhow::Result<()> {
         let fields = "Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n\
              Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==";
@@ -215,7 +215,7 @@ impl Line {
         Ok(())
     }
 
-    /// A message, masked with zeros.
+    /// Sends a message, masked with zeros. Returns true if all of it was sent.
     pub(crate) fn message(&mut self, opcode: u8, payload: &[u8]) -> bool {
         let mut head = vec![0x80 | opcode];
         match payload.len() {
@@ -233,7 +233,7 @@ impl Line {
         self.send(&head) && self.send(payload)
     }
 
-    /// Reads whatever comes until nothing does for a moment, or the connection ends.
+    /// Reads and discards until nothing has come for 150 ms, or the connection ends.
     pub(crate) fn drain(&mut self) {
         let mut piece = vec![0; 64 * 1024];
         if self.stream.set_read_timeout(Some(Duration::from_millis(150))).is_ok() {

@@ -1,9 +1,10 @@
-//! `fourways-bench attack`: what each door of the server costs whoever knocks at it and everybody else, against bounds that
-//! no door may pass.
+//! `fourways-bench attack`: attacks each door of the server, that is, each way in which any client can make the server
+//! work. The cost for the server and for its other clients must stay within bounds, which are the same for all doors.
 //!
-//! The log holds many topics of others. While a door is attacked, `/healthz` on the same worker and a publish are asked
-//! for again and again; how long the slowest waited is told. Memory is looked at for two seconds while the attacker
-//! still holds what it opened; of the processor's time, what those questions take by themselves is left out.
+//! The log holds many topics of others. During an attack, two other clients request `/healthz` on the same worker and
+//! publish, again and again; the longest wait of each is reported. Memory is sampled for two seconds while the attacker
+//! still holds its connections, and the lowest sample counts. The processor time for the two other clients is
+//! subtracted.
 
 mod doors;
 mod http2;
@@ -26,36 +27,39 @@ use crate::{
     table::{Table, figure, line as print, say},
 };
 
-/// What `attack` can be told.
+/// Flags of `fourways-bench attack`.
 #[derive(Args, Debug)]
 pub(crate) struct Flags {
-    /// The server's program, built for release.
+    /// Binary of the server, built for release.
     #[arg(long, value_name = "PATH")]
     server: PathBuf,
 
-    /// Topics of others that the log holds.
+    /// Number of topics of others that the log holds.
     #[arg(long, default_value_t = 300_000, value_name = "N")]
     topics: usize,
 
-    /// Doors that have this in their name, and no others.
+    /// Attack only the doors whose name contains this text.
     #[arg(long, value_name = "TEXT")]
     door: Option<String>,
 }
 
-/// Memory that may be grown: so much for each byte that was sent, and so much for each connection.
+/// Bound of the server's memory for each byte that the attacker has sent, in bytes.
 const MEMORY_EACH: f64 = 4.0;
+/// Bound of the server's memory for each connection, in bytes, in addition to [`MEMORY_EACH`].
 const MEMORY_CONNECTION: f64 = 1024.0 * 1024.0;
-/// Processor time that may be taken: so much for each KiB that was sent, and so much for each question.
+/// Bound of the server's processor time for each KiB that the attacker has sent, in microseconds.
 const CPU_KIB_US: f64 = 20.0;
+/// Bound of the server's processor time for each request, in microseconds, in addition to [`CPU_KIB_US`].
 const CPU_QUESTION_US: f64 = 5000.0;
-/// The longest that somebody else may wait.
+/// Bound of the time that another client waits for an answer.
 const WAIT: Duration = Duration::from_millis(100);
 
-/// How often memory is looked at after an attack, and how far apart.
+/// Number of samples of the memory after an attack.
 const SETTLES: usize = 10;
+/// Time between two samples of the memory.
 const SETTLE: Duration = Duration::from_millis(200);
 
-/// What a door has cost.
+/// The effort and the cost of one attack.
 struct Cost {
     held: Held,
     memory: f64,
@@ -74,10 +78,10 @@ impl Cost {
     }
 }
 
-/// Attacks all of them, and prints what each took.
+/// Attacks every door, and prints the cost of each. Returns false if a cost exceeds its bounds.
 ///
 /// # Errors
-/// If the server can't be run, or is gone after an attack.
+/// If the server can't be run, or does not answer other clients after an attack.
 pub(crate) async fn run(flags: &Flags) -> anyhow::Result<bool> {
     let folder = tempfile::tempdir().context("no temporary folder")?;
     let made = rcgen::generate_simple_self_signed(["127.0.0.1".to_owned()]).context("no certificate")?;
@@ -85,16 +89,16 @@ pub(crate) async fn run(flags: &Flags) -> anyhow::Result<bool> {
     std::fs::write(&cert, made.cert.pem())?;
     std::fs::write(&key, made.signing_key.serialize_pem())?;
     let path =
-        |path: &std::path::Path| path.to_str().map(str::to_owned).context("a folder whose name is no text");
+        |path: &std::path::Path| path.to_str().map(str::to_owned).context("a folder's name is not UTF-8");
     let (data, cert, key) = (path(&folder.path().join("data"))?, path(&cert)?, path(&key)?);
     let flagged = ["--data", &data, "--durability", "interval:50ms", "--retain-events", "10000000"];
-    say(&format!("{} topics are made", flags.topics));
+    say(&format!("creating {} topics", flags.topics));
     {
         let server = Server::with(&flags.server, &flagged)?;
         blocking(server.address, doors::fill(flags.topics)).await?;
     }
     let mut table =
-        Table::new(&["door", "sent", "questions", "memory", "processor", "/healthz", "publish", ""], 1);
+        Table::new(&["door", "sent", "requests", "memory", "processor", "/healthz", "publish", ""], 1);
     let mut is_good = true;
     for door in DOORS {
         if flags.door.as_ref().is_some_and(|wanted| !door.name.contains(wanted.as_str())) {
@@ -104,7 +108,7 @@ pub(crate) async fn run(flags: &Flags) -> anyhow::Result<bool> {
         let own: &[&str] = if door.is_secure { &tls } else { &[] };
         let cost = attack(flags, &[&flagged, own].concat(), door).await.context(door.name)?;
         is_good &= cost.is_within();
-        say(&format!("{}: {:.0} us, {:.0} KiB", door.name, cost.cpu_us, cost.memory / 1024.0));
+        say(&format!("{}: {:.0} µs, {:.0} KiB", door.name, cost.cpu_us, cost.memory / 1024.0));
         table.row(vec![
             door.name.to_owned(),
             format!("{} KiB", figure(float(cost.held.bytes) / 1024.0)),
@@ -118,8 +122,8 @@ pub(crate) async fn run(flags: &Flags) -> anyhow::Result<bool> {
     }
     table.print()?;
     print(&format!(
-        "bounds: {MEMORY_EACH} bytes of memory for each that was sent and 1 MiB a connection; {CPU_KIB_US} us of the processor for each \
-         KiB and 5 ms a question; {} ms of waiting for anybody else",
+        "bounds: {MEMORY_EACH} bytes of memory per byte sent and 1 MiB per connection; {CPU_KIB_US} µs of processor time per KiB \
+         sent and 5 ms per request; {} ms of waiting for other clients",
         WAIT.as_millis()
     ))?;
     Ok(is_good)
@@ -129,7 +133,7 @@ async fn attack(flags: &Flags, own: &[&str], door: &Door) -> anyhow::Result<Cost
     let server = Server::with(&flags.server, own)?;
     let address = server.address;
     let is_secure = door.is_secure;
-    // What is there at first is made ready by being asked for once.
+    // The first requests of the other clients warm the server up.
     let watch = Watch::begin(address, is_secure)?;
     tokio::time::sleep(Duration::from_millis(500)).await;
     watch.read();
@@ -144,7 +148,7 @@ async fn attack(flags: &Flags, own: &[&str], door: &Door) -> anyhow::Result<Cost
         blocking(address, move |address| knock(address).map(line::Attacker::into_held)).await?;
     let cpu_us = server.cpu_us()? - cpu_us - rest_us_per_s * began.elapsed().as_secs_f64();
     let (healthz, publish) = watch.read();
-    // What the allocator has not given back yet is not held; it does so within a moment.
+    // The allocator returns freed memory only after a moment, and memory that is freed does not count as held.
     let mut least = server.memory_bytes()?;
     for _ in 0..SETTLES {
         tokio::time::sleep(SETTLE).await;
@@ -152,7 +156,7 @@ async fn attack(flags: &Flags, own: &[&str], door: &Door) -> anyhow::Result<Cost
     }
     let memory = least - memory;
     drop(kept);
-    ensure!(watch.is_well(), "nobody else is answered any more");
+    ensure!(watch.is_well(), "other clients are no longer answered");
     Ok(Cost { held, memory, cpu_us, healthz, publish })
 }
 

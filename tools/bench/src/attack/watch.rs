@@ -1,4 +1,5 @@
-//! Everybody else: who asks for `/healthz` and publishes all the time, and how long the slowest of them waits.
+//! The other clients during an attack: one requests `/healthz` and one publishes, all the time, and the longest wait of
+//! each is kept.
 
 use std::{
     net::SocketAddr,
@@ -12,10 +13,11 @@ use std::{
 
 use super::{http2::Secure, line::Attacker};
 
-/// Between two questions.
+/// Pause of a client between an answer and its next request.
 const PAUSE: Duration = Duration::from_millis(5);
 
-/// Ends when it is dropped.
+/// The two other clients, each on a separate thread, with which the watch shares only atomics. Dropping the watch
+/// stops the threads and waits for them.
 pub(crate) struct Watch {
     stops: Arc<AtomicBool>,
     slowest_us: [Arc<AtomicU64>; 2],
@@ -26,10 +28,10 @@ pub(crate) struct Watch {
 const QUESTIONS: [(&str, &[u8]); 2] = [("GET /healthz", b""), ("POST /v1/topics/watched/events", b"1")];
 
 impl Watch {
-    /// Begins to ask.
+    /// Connects both clients, and starts their threads.
     ///
     /// # Errors
-    /// If the server takes no connection.
+    /// If the server accepts no connection.
     pub(crate) fn begin(address: SocketAddr, is_secure: bool) -> anyhow::Result<Self> {
         let (stops, failed) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicBool::new(false)));
         let slowest_us: [Arc<AtomicU64>; 2] = Default::default();
@@ -60,9 +62,9 @@ impl Watch {
         Ok(Self { stops, slowest_us, failed, threads })
     }
 
-    /// How long the slowest waited since this was asked last: `/healthz`, a publish.
+    /// Returns the longest waits since the last call: for `/healthz`, and for a publish.
     pub(crate) fn read(&self) -> (Duration, Duration) {
-        // One that waits now is told of once it is answered.
+        // A wait counts only once it is over, so give the current requests time.
         std::thread::sleep(Duration::from_millis(300));
         let [healthz, publish] = self
             .slowest_us
@@ -71,7 +73,7 @@ impl Watch {
         (healthz, publish)
     }
 
-    /// All were answered.
+    /// True if every request so far has succeeded.
     pub(crate) fn is_well(&self) -> bool {
         !self.failed.load(Ordering::SeqCst)
     }
@@ -81,7 +83,7 @@ impl Drop for Watch {
     fn drop(&mut self) {
         self.stops.store(true, Ordering::SeqCst);
         for thread in self.threads.drain(..) {
-            // It panics on nothing.
+            // An error would mean that the thread panicked, which it never does.
             drop(thread.join());
         }
     }

@@ -1,5 +1,6 @@
-//! The floor: one `write` for each subscriber and event, nothing else, with Nagle's algorithm off as every push server
-//! must have it. It is what any server pays that writes each event to each socket on its own.
+//! The floor: a server that makes one `write` for each subscriber and event, and does nothing else. Nagle's algorithm
+//! is off, as it must be in every push server. Any server that writes each event to each socket separately costs at
+//! least this much.
 
 use std::{
     io::{Read as _, Write as _},
@@ -12,7 +13,7 @@ use fourways_testkit::Process;
 
 use crate::{server::on_its_core, table::say};
 
-/// A running floor on the server's core; killed when dropped.
+/// A running floor on the server's core. Dropping the handle kills the process.
 #[derive(Debug)]
 pub(crate) struct Floor(Process);
 
@@ -20,29 +21,29 @@ impl Floor {
     /// Starts `fourways-bench floor`.
     ///
     /// # Errors
-    /// If it can't be started.
+    /// If the process can't be started.
     pub(crate) fn start() -> anyhow::Result<Self> {
-        let own = std::env::current_exe().context("this program has no name")?;
+        let own = std::env::current_exe().context("this program has no path")?;
         let mut command = on_its_core(&own);
         command.arg("floor");
         Process::start(command).map(Self)
     }
 
-    /// Where it listens.
+    /// Returns the address that the floor listens on.
     pub(crate) fn address(&self) -> anyhow::Result<SocketAddr> {
         self.0.address().parse().context("no address")
     }
 
-    /// The number of its process.
+    /// Returns the id of the floor's process.
     pub(crate) fn process(&self) -> u32 {
         self.0.id()
     }
 }
 
-/// The floor itself: a GET subscribes, a POST publishes. Runs until it is killed.
+/// Serves the floor until the process is killed: a GET subscribes, a POST publishes.
 ///
 /// # Errors
-/// If nothing can be listened on.
+/// If no port can be listened on.
 pub(crate) fn serve() -> anyhow::Result<()> {
     let listener = TcpListener::bind("127.0.0.1:0").context("no port")?;
     say(&format!("listening on http://{}", listener.local_addr()?));
@@ -65,7 +66,7 @@ pub(crate) fn serve() -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Passes on what one publisher sends, until it leaves.
+/// Writes each event of a publisher to all subscribers, until the publisher closes its connection.
 fn publish(mut publisher: TcpStream, first: Vec<u8>, subscribers: &Mutex<Vec<TcpStream>>) {
     let mut request = first;
     loop {

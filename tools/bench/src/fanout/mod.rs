@@ -1,5 +1,6 @@
-//! `fourways-bench fanout`: what one delivery costs the server, beside the floor and nchan. All in one run, rounds
-//! interleaved, so that noise on the machine affects all alike. Servers are pinned to one core, the measure to the others.
+//! `fourways-bench fanout`: measures what one delivery costs the server, beside the floor and nchan. All are measured
+//! in one run, with interleaved rounds, so that noise on the machine affects them equally. Servers are pinned to one
+//! core, this process to the others.
 
 pub(crate) mod floor;
 mod nchan;
@@ -20,27 +21,27 @@ use crate::{
     table::{figure, line, say},
 };
 
-/// What `fanout` can be told.
+/// Flags of `fourways-bench fanout`.
 #[derive(Args, Debug)]
 pub(crate) struct Flags {
-    /// The server's program, built for release.
+    /// Binary of the server, built for release.
     #[arg(long, value_name = "PATH")]
     server: PathBuf,
 
-    /// The program as it was before, to be measured in the same rounds.
+    /// Binary of an earlier version of the server, to measure in the same rounds.
     #[arg(long, value_name = "PATH")]
     before: Option<PathBuf>,
 
-    /// Subscribers of the one topic; a process may hold 20,000 files open.
+    /// Number of subscribers of the one topic. Each needs an open file, of which a process is often allowed 20,000.
     #[arg(long, default_value_t = 5000, value_name = "N", value_parser = clap::value_parser!(u32).range(1..18_000))]
     subscribers: u32,
 
-    /// How often each is measured. Quote the median of three at least.
+    /// Number of rounds. Quote the median of three at least.
     #[arg(long, default_value_t = 3, value_name = "N")]
     rounds: usize,
 }
 
-/// What is measured.
+/// A server that is measured, with a technique.
 #[derive(Clone, Debug)]
 enum Candidate {
     Floor,
@@ -48,11 +49,12 @@ enum Candidate {
     Nchan { is_websocket: bool },
 }
 
-/// As fast as deliveries complete, for the cost; on a schedule, for the latency.
+/// The pace at which the cost is measured: as fast as deliveries complete.
 const FULL: Pace = Pace::InFlight { events: 200, ahead: 4 };
+/// The pace at which the latency is measured: a fixed schedule.
 const SLOW: Pace = Pace::Scheduled { events: 100, per_s: 10.0 };
 
-/// Measures and prints the table of the README.
+/// Measures all candidates, and prints the table of `docs/figures.md`.
 ///
 /// # Errors
 /// If a server can't be started or measured.
@@ -129,7 +131,7 @@ fn print(
     let Flags { rounds, subscribers, .. } = flags;
     line(&format!("Median of {rounds}; {subscribers} subscribers, 100-byte events, one core."))?;
     line("")?;
-    line("| | CPU each, µs | × floor | of it user, µs | idle subscriber, KiB | p99 at 10 events/s, ms |")?;
+    line("| | CPU each, µs | × floor | of that user, µs | idle subscriber, KiB | p99 at 10 events/s, ms |")?;
     line("| --- | ---: | ---: | ---: | ---: | ---: |")?;
     let floor = measured.first().map_or(f64::NAN, |(full, _)| median(full, |figures| figures.cpu_us));
     for (candidate, (full, slow)) in candidates.iter().zip(measured) {

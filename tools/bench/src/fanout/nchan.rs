@@ -1,4 +1,4 @@
-//! nchan, the nginx module that speaks the same four techniques, as the peer.
+//! Runs nchan for comparison: the nginx module that speaks the same four techniques.
 
 use std::{fs, net::SocketAddr, process::Child, time::Instant};
 
@@ -7,11 +7,11 @@ use fourways_testkit::{DEADLINE, Reaper, own_address};
 
 use crate::server::on_its_core;
 
-/// Where Debian and Ubuntu put the module.
+/// Path at which Debian and Ubuntu install the module.
 pub(crate) const MODULE: &str = "/usr/lib/nginx/modules/ngx_nchan_module.so";
 const PORT: u16 = 8090;
 
-/// A running nginx with nchan and one worker on the server's core; it ends when this is dropped.
+/// A running nginx with nchan and one worker, on the server's core. Dropping the handle kills the processes.
 #[derive(Debug)]
 pub(crate) struct Nchan {
     master: Child,
@@ -20,16 +20,17 @@ pub(crate) struct Nchan {
 }
 
 impl Nchan {
-    /// Starts it with room for this many subscribers.
+    /// Starts nginx with room for this many subscribers.
     ///
     /// # Errors
-    /// If it can't be started or does not listen.
+    /// If nginx can't be started or does not listen.
     pub(crate) fn start(subscribers: u32) -> anyhow::Result<Self> {
         use std::os::unix::process::CommandExt as _;
         let folder = tempfile::tempdir().context("no temporary folder")?;
         let address = SocketAddr::from((own_address(), PORT));
         let at = folder.path().display();
-        // Its worker must read the test's folder; whoever is not root may not say who it is.
+        // The worker must be able to read the temporary folder, so it has to run as the same user. Only root may name
+        // one.
         let is_root = fs::read_dir("/proc/1/fd").is_ok();
         let user = if is_root { "user root;" } else { "" };
         let conf = format!(
@@ -44,14 +45,14 @@ impl Nchan {
              }}\n}}\n",
             connections = subscribers + 1000,
         );
-        fs::write(folder.path().join("conf"), conf).context("no configuration")?;
+        fs::write(folder.path().join("conf"), conf).context("the configuration can't be written")?;
         let mut command = on_its_core(std::path::Path::new("nginx"));
         command.args(["-c", "conf", "-e", "stderr", "-p"]).arg(folder.path()).process_group(0);
         let master = command.spawn().context("nginx could not be started")?;
         Reaper::watch(master.id());
         let mut nchan = Self { master, address, _folder: folder };
         let began = Instant::now();
-        // It listens before there is somebody who answers.
+        // The master listens before it has a worker that answers.
         while std::net::TcpStream::connect(address).is_err() || nchan.worker().is_err() {
             ensure!(
                 nchan.master.try_wait()?.is_none() && began.elapsed() < DEADLINE,
@@ -62,15 +63,15 @@ impl Nchan {
         Ok(nchan)
     }
 
-    /// Where it listens.
+    /// Returns the address that nginx listens on.
     pub(crate) const fn address(&self) -> SocketAddr {
         self.address
     }
 
-    /// The number of the process that does the work: nginx does it in a child.
+    /// Returns the id of the worker process, a child in which nginx does its work.
     ///
     /// # Errors
-    /// If there is none.
+    /// If there is no worker.
     pub(crate) fn worker(&self) -> anyhow::Result<u32> {
         let listed = std::process::Command::new("pgrep").args(["-P", &self.master.id().to_string()]).output();
         let listed = String::from_utf8(listed.context("pgrep could not be run")?.stdout)?;
@@ -80,7 +81,7 @@ impl Nchan {
 
 impl Drop for Nchan {
     fn drop(&mut self) {
-        // The worker is in the group.
+        // The worker is in the same process group, and so is killed too.
         Reaper::kill(self.master.id());
         drop(self.master.wait());
     }

@@ -1,4 +1,5 @@
-//! Opens N subscribers of one topic from outside, publishes, and says what each delivery cost the server's process.
+//! Opens N subscribers of one topic from outside, publishes, and measures what each delivery costs the server's
+//! process.
 
 use std::{
     cell::{Cell, RefCell},
@@ -18,51 +19,51 @@ use tokio::{
 
 use crate::amount::float;
 
-/// Precedes the time of the publish in every event: 19 digits, nanoseconds since the Unix epoch.
+/// Mark before the time of the publish in every event. The time has 19 digits: nanoseconds since the Unix epoch.
 const MARK: &[u8] = b"#T";
-/// Mark and time.
+/// Length of the mark and the time together, in bytes.
 const MARKED: usize = MARK.len() + 19;
 /// Length of an event's data, in bytes.
 const SIZE: usize = 100;
-/// Longest that anything here may take.
+/// Maximum time that a delivery or an answer may take.
 const DEADLINE: Duration = Duration::from_mins(2);
-/// A loopback address has some 28,000 ports to connect from.
+/// Number of connections from one loopback address, which has some 28,000 ports to connect from.
 const CONNECTIONS_AN_ADDRESS: u32 = 20_000;
 
-/// Where to subscribe and to publish.
+/// The paths by which to subscribe and to publish.
 #[derive(Clone, Debug)]
 pub(crate) struct Door {
-    /// The path of a stream or socket.
+    /// Path of the stream or socket.
     pub(crate) path: String,
-    /// The path of a publish.
+    /// Path to publish to.
     pub(crate) publish: String,
-    /// Whether the path is a WebSocket's.
+    /// True if `path` is a WebSocket's.
     pub(crate) is_websocket: bool,
 }
 
-/// When events are published.
+/// The pace at which events are published.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Pace {
-    /// As fast as deliveries complete, this many events ahead of them.
+    /// Publishing as fast as deliveries complete, at most `ahead` events ahead of them.
     InFlight { events: u32, ahead: u32 },
-    /// On a fixed schedule, whatever the server does.
+    /// Publishing on a fixed schedule, whatever the server does.
     Scheduled { events: u32, per_s: f64 },
 }
 
-/// What one measurement found.
+/// The results of one measurement.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Figures {
     /// User and system time of a delivery, in microseconds.
     pub(crate) cpu_us: f64,
-    /// The server's own part of it.
+    /// User time of a delivery alone, in microseconds.
     pub(crate) user_us: f64,
-    /// What a subscriber adds to the server's resident memory.
+    /// Resident memory of the server for each subscriber, before the first event, in KiB.
     pub(crate) idle_kib: f64,
-    /// From just before the publish to the subscriber's read.
+    /// 99th percentile of the time from just before the publish to the subscriber's read, in milliseconds.
     pub(crate) p99_ms: f64,
 }
 
-/// What all subscribers have seen.
+/// The counts of all subscribers of one measurement, which share them on one thread.
 struct Tally {
     ready: Cell<u64>,
     delivered: Cell<u64>,
@@ -70,7 +71,7 @@ struct Tally {
     latency_ns: RefCell<Histogram<u64>>,
 }
 
-/// Measures a server that runs already.
+/// Measures a server that already runs.
 ///
 /// # Errors
 /// If a subscriber is refused or cut, a publish is refused, or deliveries are missing at the deadline.
@@ -101,7 +102,7 @@ async fn measure_here(
     let memory = resident_kib(process)?;
     for index in 0..subscribers {
         let (door, told) = (door.clone(), Rc::clone(&tally));
-        // Ends with the set that it runs in.
+        // The task ends with the `LocalSet` that it runs in.
         spawn_local(async move {
             if let Err(error) = receive(server, index, &door, &told).await {
                 told.failed.borrow_mut().get_or_insert_with(|| format!("{error:#}"));
@@ -127,7 +128,7 @@ async fn measure_here(
     })
 }
 
-/// Publishes on one connection, and returns how many events there were.
+/// Publishes on one connection, and returns the number of events.
 async fn publish(
     server: SocketAddr,
     path: &str,
@@ -135,7 +136,7 @@ async fn publish(
     pace: Pace,
     tally: &Tally,
 ) -> anyhow::Result<u32> {
-    let mut publisher = TcpStream::connect(server).await.context("no publisher")?;
+    let mut publisher = TcpStream::connect(server).await.context("a publisher can't connect")?;
     publisher.set_nodelay(true)?;
     let (began, mut answer) = (Instant::now(), vec![0; 1 << 16]);
     let (Pace::InFlight { events, .. } | Pace::Scheduled { events, .. }) = pace;
@@ -155,7 +156,7 @@ async fn publish(
              Content-Length: {}\r\n\r\n{body}",
             body.len()
         );
-        publisher.write_all(request.as_bytes()).await.context("no publish")?;
+        publisher.write_all(request.as_bytes()).await.context("a publish can't be sent")?;
         let read =
             timeout(DEADLINE, publisher.read(&mut answer)).await.context("no answer to a publish")??;
         let answer = String::from_utf8_lossy(answer.get(..read).unwrap_or_default());
@@ -164,25 +165,28 @@ async fn publish(
     Ok(events)
 }
 
-/// Lets the subscribers run until this is so.
+/// Lets the subscribers run until the condition is met.
+///
+/// # Errors
+/// If a subscriber has failed, or the condition is not met before the deadline.
 async fn wait(tally: &Tally, is_so: impl Fn() -> bool) -> anyhow::Result<()> {
     let began = Instant::now();
     while !is_so() {
         if let Some(failed) = &*tally.failed.borrow() {
-            bail!("a subscriber: {failed}");
+            bail!("a subscriber failed: {failed}");
         }
-        ensure!(began.elapsed() < DEADLINE, "{} deliveries, and no more", tally.delivered.get());
+        ensure!(began.elapsed() < DEADLINE, "only {} deliveries in time", tally.delivered.get());
         tokio::task::yield_now().await;
     }
     Ok(())
 }
 
-/// One subscriber, until its connection ends.
+/// Runs one subscriber until its connection ends, which is always an error.
 async fn receive(server: SocketAddr, index: u32, door: &Door, tally: &Tally) -> anyhow::Result<()> {
     let socket = TcpSocket::new_v4()?;
     let own = Ipv4Addr::from(u32::from(Ipv4Addr::LOCALHOST) + 1 + index / CONNECTIONS_AN_ADDRESS);
     socket.bind(SocketAddr::new(IpAddr::V4(own), 0))?;
-    // Closes by RST, so that the next run finds the ports free.
+    // Close by RST, so that the next run finds the ports free.
     socket.set_zero_linger()?;
     let mut stream = socket.connect(server).await?;
     let wish = if door.is_websocket { fourways_testkit::UPGRADE } else { "Accept: text/event-stream" };
@@ -204,7 +208,7 @@ async fn receive(server: SocketAddr, index: u32, door: &Door, tally: &Tally) -> 
         let read = stream.read(buffer.get_mut(kept..).unwrap_or_default()).await?;
         ensure!(read > 0, "closed by the server");
         let (arrived, end) = (now_ns(), kept + read);
-        // A mark may be cut in two: its first byte is kept.
+        // A mark may be cut in two, so the last byte is kept: it may be the first of a mark.
         let mut used = end.saturating_sub(1);
         for at in finder.find_iter(buffer.get(..end).unwrap_or_default()) {
             if at + MARKED > end {
@@ -214,7 +218,7 @@ async fn receive(server: SocketAddr, index: u32, door: &Door, tally: &Tally) -> 
             let digits = buffer.get(at + MARK.len()..at + MARKED).unwrap_or_default();
             let sent: Option<u64> = std::str::from_utf8(digits).ok().and_then(|text| text.parse().ok());
             let waited = arrived.saturating_sub(sent.context("a mark without a time")?).max(1);
-            tally.latency_ns.borrow_mut().record(waited).context("a latency beyond measure")?;
+            tally.latency_ns.borrow_mut().record(waited).context("a latency out of range")?;
             tally.delivered.set(tally.delivered.get() + 1);
             used = used.max(at + MARKED);
         }
@@ -228,7 +232,7 @@ fn now_ns() -> u64 {
     u64::try_from(now.as_nanos()).unwrap_or(u64::MAX)
 }
 
-/// The kernel's resolution of what follows: 10 ms.
+/// Ticks per second of the kernel's processor times, whose resolution is therefore 10 ms.
 const TICKS_PER_S: f64 = 100.0;
 
 /// User and system time of a process so far, in ticks (`proc_pid_stat(5)`).

@@ -1,7 +1,8 @@
-//! The log's own files beside redb and SQLite: durable appends, reads in order, and bytes on the disk.
+//! Compares the log's own files with redb and SQLite: durable appends, reads in order, and bytes on the disk.
 //!
-//! `cargo run --release --manifest-path tools/bench/stores/Cargo.toml [FOLDER]`; the folder says which disk is measured. The others
-//! are given the advantage: they keep bytes under a number, the log also encodes, names, remembers and shows each event.
+//! `cargo run --release --manifest-path tools/bench/stores/Cargo.toml [FOLDER]`; the disk of the folder is measured.
+//! The comparison favours the other stores: they only keep bytes under a number, while the log also encodes and names
+//! each event, keeps it in memory and shows it to readers.
 #![forbid(unsafe_code)]
 
 use std::{
@@ -14,17 +15,17 @@ use fourways_shared::{After, Data, EventName, Policy, Technique};
 use redb::{Database, ReadableDatabase as _, TableDefinition};
 use rusqlite::{Connection, params};
 
-/// What is appended at once, each time until the disk says that it has it.
+/// The size of each kind of batch, and the number of batches. Every append waits until the disk has confirmed it.
 const BATCHES: [(usize, usize); 3] = [(1, 500), (64, 300), (1000, 80)];
 const DATA_BYTES: usize = 400;
-/// Events that are read at once.
+/// Number of events that are read at once.
 const READ: usize = 1000;
 const TABLE: TableDefinition<u64, &[u8]> = TableDefinition::new("events");
 
-/// One way to keep events.
+/// A store of events, as one of the candidates.
 trait Store {
     fn append(&mut self, batch: &[String]) -> anyhow::Result<()>;
-    /// Reads everything in order, in pieces of [`READ`]; how many bytes of data there were.
+    /// Reads all events in order, [`READ`] at once, and returns the number of bytes of their data.
     fn read(&mut self) -> anyhow::Result<usize>;
 }
 
@@ -55,7 +56,7 @@ fn main() -> anyhow::Result<()> {
         }
         let began = Instant::now();
         let bytes = store.read()?;
-        anyhow::ensure!(bytes >= written * DATA_BYTES, "{name}: {bytes} bytes of {written} events were read");
+        anyhow::ensure!(bytes >= written * DATA_BYTES, "{name}: only {bytes} bytes of {written} events were read");
         figures.push(written as f64 / began.elapsed().as_secs_f64());
         drop(store);
         figures.push(size_of(folder.path())? as f64 / written as f64);
@@ -91,7 +92,7 @@ impl Segments {
             bytes: u64::MAX,
             age: Duration::from_hours(1000),
         });
-        // Little in memory: what is read comes from the disk.
+        // Keep little in memory, so that reads come from the disk.
         let tail = TailCap { events: 4, bytes: 1 << 20 };
         let engine = DiskEngine::open(folder, vec![rule], tail, Durability::Always, 1)?;
         Ok(Self { engine, runtime: tokio::runtime::Builder::new_current_thread().enable_all().build()? })
@@ -134,7 +135,7 @@ impl Redb {
 
 impl Store for Redb {
     fn append(&mut self, batch: &[String]) -> anyhow::Result<()> {
-        // `Durability::Immediate` is the default: committed means on the disk.
+        // `Durability::Immediate` is the default: a committed transaction is on the disk.
         let transaction = self.database.begin_write()?;
         {
             let mut table = transaction.open_table(TABLE)?;

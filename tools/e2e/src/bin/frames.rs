@@ -58,7 +58,7 @@ async fn main() -> anyhow::Result<()> {
     browser.choose("Figures a second", "10").await?;
     browser.count_above("[data-testid=updates]", 30).await?;
     println!("12 charts at 10 Hz: {}", frames(&browser).await?);
-    browser.go("/use-cases/trading").await?;
+    browser.go("/use-cases/trade").await?;
     browser.choose("Prices a second", "200").await?;
     browser.count_above("[data-testid=updates]", 600).await?;
     println!("200 prices/s: {}", frames(&browser).await?);
@@ -68,7 +68,7 @@ async fn main() -> anyhow::Result<()> {
 
 /// Counts frames while twenty other pointers move over the field.
 async fn pointers(server: &Server, browser: &Browser) -> anyhow::Result<String> {
-    let url = format!("{}/v1/topics/feature.live.pointers/events", server.url());
+    let url = format!("{}/v1/topics/use-case.live.pointer/events", server.url());
     let moving = tokio::spawn(async move {
         let http = reqwest::Client::new();
         let mut ticks = tokio::time::interval(Duration::from_millis(1_000 / 30));
@@ -85,7 +85,7 @@ async fn pointers(server: &Server, browser: &Browser) -> anyhow::Result<String> 
             }
         }
     });
-    browser.go("/use-cases/pointers").await?;
+    browser.go("/use-cases/pointer").await?;
     browser.text_when("[data-testid=pointers]", |text| text.contains("P19")).await?;
     let measured = frames(browser).await;
     anyhow::ensure!(!moving.is_finished(), "moving ended early");

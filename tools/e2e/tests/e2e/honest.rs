@@ -9,8 +9,8 @@ use serde_json::{Value, json};
 use thirtyfour::WindowHandle;
 
 use crate::{
-    features::Restarted,
     operate::{SECRET, token},
+    use_cases::Restarted,
 };
 
 /// Script that returns the figures of a technique's page: events, bytes down, bytes an event, whether the server
@@ -432,13 +432,13 @@ fn trading_begins_with_its_page() {
     run(async || {
         let server = Restarted::start()?;
         let browser = Browser::open(&server.url(), 1440).await?;
-        browser.go("/use-cases/trading").await?;
+        browser.go("/use-cases/trade").await?;
         let ibm = "[data-testid=price-ibm]";
         browser.text_when(ibm, |text| text != "–").await?;
         browser.go("/decide").await?;
         browser.find("h1").await?;
         tokio::time::sleep(Duration::from_secs(3)).await;
-        browser.go("/use-cases/trading").await?;
+        browser.go("/use-cases/trade").await?;
         browser.text_when(ibm, |text| text != "–").await?;
         // The sentence names no more time than the page has been open, and one second at least.
         let why = browser.text_when("[data-testid=why]", |text| text.contains("over")).await?;

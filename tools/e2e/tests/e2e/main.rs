@@ -1,5 +1,5 @@
 //! The lab and its clients, from outside, in one test binary whose tests run side by side: a real server, a real
-//! Chromium, real Node clients. `lab`, `watch`, `breakage`, `compare`, `path` and `features` use the lab as a person
+//! Chromium, real Node clients. `lab`, `watch`, `breakage`, `compare`, `path` and `use_cases` use the lab as a person
 //! does, `access` checks that everybody can use its pages, `client_js` and `clients` read without the lab, `proxies`
 //! and `tls` put something in between, `docs` runs the commands of the documents, `api` asks everything that the
 //! description allows.
@@ -21,7 +21,6 @@ mod compression;
 mod docs;
 mod endurance;
 mod engines;
-mod features;
 mod honest;
 mod keyboard;
 mod lab;
@@ -31,4 +30,5 @@ mod operate;
 mod path;
 mod proxies;
 mod tls;
+mod use_cases;
 mod watch;

@@ -1,4 +1,4 @@
-//! Cargo as all checks call it, and what its tests have come to.
+//! Calls cargo for the checks, finds the test binaries that it built, and reads their results.
 
 use std::{ops::Add, path::PathBuf, process::Command};
 
@@ -6,28 +6,28 @@ use anyhow::ensure;
 
 use crate::run::{command, output};
 
-/// A call of cargo for checks.
+/// Returns a cargo command for checks, which also lints whatever it compiles; see [`linted`].
 pub(crate) fn cargo(line: &str) -> Command {
     linted(command(&format!("cargo {line}")))
 }
 
-/// Has the compiler that a command calls be clippy's, which builds what it has looked at: lints and tests share one
-/// compilation, and whatever is not of this workspace is compiled as always.
+/// Makes a command compile this workspace with clippy's compiler, which lints a crate and builds it, so that lints and
+/// tests share one compilation. Other crates are compiled as usual.
 pub(crate) fn linted(mut command: Command) -> Command {
     let sysroot = output("rustc --print sysroot").unwrap_or_default();
     command.env("RUSTC_WORKSPACE_WRAPPER", format!("{}/bin/clippy-driver", sysroot.trim()));
-    // As `cargo clippy -- -D warnings` hands it on.
+    // The value that `cargo clippy -- -D warnings` passes on.
     command.env("CLIPPY_ARGS", "-D__CLIPPY_HACKERY__warnings__CLIPPY_HACKERY__");
     command
 }
 
-/// The tests that have failed, as test binaries list them at their end.
+/// Returns the names of the tests that have failed, from the lists that test binaries print at their end.
 pub(crate) fn failed(printed: &str) -> Vec<&str> {
     let mut failed: Vec<&str> = Vec::new();
     let mut is_list = false;
     for line in printed.lines() {
         is_list = line == "failures:" || (is_list && !line.starts_with("test result:"));
-        // The failures themselves are printed under such a line too, and a name has no spaces in it.
+        // The output of failed tests is printed under such a line too, but a name contains no spaces.
         if let Some(name) = line.strip_prefix("    ").filter(|name| is_list && !name.contains(' '))
             && !failed.contains(&name)
         {
@@ -37,23 +37,23 @@ pub(crate) fn failed(printed: &str) -> Vec<&str> {
     failed
 }
 
-/// A program of tests that has been built.
+/// A test binary that has been built.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Tests {
-    /// The program.
+    /// Path of the binary.
     pub(crate) program: PathBuf,
-    /// The folder of its crate, in which cargo would run it.
+    /// Folder of the crate, where cargo would run the binary.
     folder: PathBuf,
-    /// It was made of a crate's own `#[cfg(test)]`.
+    /// True for the unit tests of a crate (`#[cfg(test)]`), false for integration tests.
     pub(crate) is_unit: bool,
 }
 
 impl Tests {
-    /// All programs of tests in the workspace, as [`cargo`] builds them. Calling cargo for some of the crates alone would choose other
-    /// features of what they use, and compile most of it anew.
+    /// Builds all test binaries of the workspace by [`cargo`], and returns them. A build of only some crates would
+    /// select other features of their dependencies, and recompile most of them.
     ///
     /// # Errors
-    /// If they can't be built.
+    /// If a test binary can't be built.
     pub(crate) fn all() -> anyhow::Result<Vec<Self>> {
         let output = cargo("test --locked --workspace --no-run --message-format=json").output()?;
         ensure!(
@@ -64,7 +64,8 @@ impl Tests {
         Ok(String::from_utf8_lossy(&output.stdout).lines().filter_map(Self::of).collect())
     }
 
-    /// One of cargo's messages (The Cargo Book, "External tools", artifact messages), if it tells of a program of tests.
+    /// Reads one of cargo's messages (The Cargo Book, "External tools", artifact messages). `None` if the message is
+    /// not about a test binary.
     fn of(message: &str) -> Option<Self> {
         let text = |name: &str| {
             let (_, rest) = message.split_once(&format!("\"{name}\":\""))?;
@@ -76,12 +77,12 @@ impl Tests {
         Some(Self { program: text("executable")?, folder, is_unit: !message.contains("\"kind\":[\"test\"]") })
     }
 
-    /// They need a browser.
+    /// True if these tests need a browser.
     pub(crate) fn is_of_browser(&self) -> bool {
         self.program.file_name().is_some_and(|name| name.to_string_lossy().starts_with("e2e-"))
     }
 
-    /// The call that runs them.
+    /// Returns the command that runs these tests, in the folder of their crate.
     pub(crate) fn command(&self) -> Command {
         let mut command = Command::new(&self.program);
         command.current_dir(&self.folder).env("CARGO_MANIFEST_DIR", &self.folder);
@@ -89,17 +90,17 @@ impl Tests {
     }
 }
 
-/// How many tests there were.
+/// Numbers of tests, by result.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Counts {
-    /// Those that ran.
+    /// Number of tests that passed.
     pub(crate) passed: usize,
-    /// Those that are marked to be left out.
+    /// Number of tests that are marked `#[ignore]`.
     pub(crate) ignored: usize,
 }
 
 impl Counts {
-    /// Adds up the closing lines of the test binaries that have printed this.
+    /// Adds up the result lines in the output of test binaries.
     pub(crate) fn of(printed: &str) -> Self {
         let number_before = |line: &str, word: &str| {
             let before = line.split(word).next().unwrap_or_default();

@@ -1,4 +1,4 @@
-//! `cargo xtask test`: every check, in the order in which a failure is cheapest, side by side where that helps.
+//! `cargo xtask test`: runs every check, the cheapest first, and side by side where that saves time.
 
 mod checks;
 
@@ -14,9 +14,9 @@ use crate::{
     tidy, tools,
 };
 
-/// Threads of the native tests: most of them wait for a socket most of the time.
+/// Number of native tests that run at once; more than cores, because most tests wait for a socket most of the time.
 const NATIVE_THREADS: usize = 8;
-/// Browser tests that run at once.
+/// Number of browser tests that run at once.
 const BROWSER_THREADS: usize = 4;
 
 /// A part of the checks that can be run by itself.
@@ -48,10 +48,10 @@ impl Section {
     }
 }
 
-/// So many browser tests that have failed are tried again; more are no accident.
+/// Maximum number of failed browser tests that are retried; more failures than this are no accident.
 const MAX_AGAIN: usize = 3;
 
-/// What was asked for.
+/// The checks that the command line asks for.
 struct Wanted {
     sections: Vec<Section>,
     is_quick: bool,
@@ -69,7 +69,7 @@ impl Wanted {
             let names = Section::ALL.map(Section::name).join(", ");
             wanted
                 .sections
-                .push(section.with_context(|| format!("no section {argument:?}; there are {names}"))?);
+                .push(section.with_context(|| format!("unknown section {argument:?}; known: {names}"))?);
         }
         if wanted.sections.is_empty() {
             wanted.sections = Section::ALL.into();
@@ -82,11 +82,11 @@ impl Wanted {
     }
 }
 
-/// Runs all sections, or those that are named; `--quick` builds and lints everything that has changed and runs the unit
-/// tests alone.
+/// Runs all sections, or those that are named. `--quick` instead checks format and walls, lints and builds everything
+/// that has changed, and runs only the unit tests.
 ///
 /// # Errors
-/// If a check fails, or in CI a test was left out.
+/// If a check fails, or a test is marked `#[ignore]` in CI.
 pub(crate) fn run(arguments: &[String]) -> anyhow::Result<()> {
     let wanted = Wanted::parse(arguments)?;
     let counts = if wanted.is_quick { quick()? } else { whole(&wanted)? };
@@ -95,7 +95,7 @@ pub(crate) fn run(arguments: &[String]) -> anyhow::Result<()> {
     }
     ensure!(
         counts.ignored == 0 || std::env::var_os("CI").is_none(),
-        "{} tests are marked to be left out, and in CI nothing is",
+        "{} tests are marked #[ignore], but in CI every test must run",
         counts.ignored
     );
     Ok(())
@@ -142,7 +142,7 @@ fn whole(wanted: &Wanted) -> anyhow::Result<Counts> {
     if wanted.has(Section::Walls) {
         walls(&steps)?;
     }
-    let installed = builds_wasm.then(|| steps.step("seeing to the tools", "1 s; 5 min once", Installed::all));
+    let installed = builds_wasm.then(|| steps.step("installing tools", "1 s; 5 min once", Installed::all));
     let installed = installed.transpose()?;
     let ((), ()) = side_by_side(
         || if builds_native { native_build(&steps) } else { Ok(()) },
@@ -174,10 +174,10 @@ fn format(steps: &Steps) -> anyhow::Result<()> {
 }
 
 fn walls(steps: &Steps) -> anyhow::Result<()> {
-    steps.step("walls between rooms", "1 s", |_| tidy::check())
+    steps.step("walls between modules", "1 s", |_| tidy::check())
 }
 
-/// Everything that tests need which cargo does not build, and where it is.
+/// Paths of everything that the tests need and cargo does not build.
 struct Installed {
     path: OsString,
     axe: OsString,
@@ -198,16 +198,17 @@ impl Installed {
     }
 }
 
-/// Lints and test binaries in one compilation: clippy's compiler builds what it has looked at.
+/// Lints the workspace and builds its test binaries, in one compilation: clippy's compiler does both.
 fn native_build(steps: &Steps) -> anyhow::Result<()> {
     steps.step("lints and test binaries, native", "6 min the first time", |step| {
         step.run(&mut cargo("test --locked --workspace --no-run"))
     })
 }
 
-/// The app as anybody who has trunk builds it; clippy's compiler looks at it on the way. Then the binary of its tests.
+/// Builds the app with plain `trunk build`, as its users do, but with clippy's compiler, which also lints the app. Then
+/// builds the test binary of the app.
 fn wasm_build(steps: &Steps, installed: &Installed) -> anyhow::Result<()> {
-    steps.step("lints and app, by plain `trunk build`", "4 min the first time", |step| {
+    steps.step("lints and app, with plain `trunk build`", "4 min the first time", |step| {
         app::build(step, linted(app::trunk()).env("PATH", &installed.path))?;
         app::minify_client(step, &installed.path)
     })?;
@@ -221,7 +222,7 @@ fn native_tests(steps: &Steps) -> anyhow::Result<Counts> {
         let h2spec = tools::h2spec(step)?;
         let mut outcome = Ok(());
         for tests in Tests::all()? {
-            // Those with a browser have a step of their own.
+            // The browser tests have a step of their own.
             if tests.is_of_browser() {
                 continue;
             }
@@ -230,7 +231,7 @@ fn native_tests(steps: &Steps) -> anyhow::Result<Counts> {
             if let Some(h2spec) = &h2spec {
                 command.env("FOURWAYS_H2SPEC", h2spec);
             }
-            // All are run, whatever has failed.
+            // Run every test binary, even after one has failed.
             outcome = outcome.and(step.run(&mut command));
         }
         outcome?;
@@ -250,11 +251,11 @@ fn wasm_tests(steps: &Steps, installed: &Installed) -> anyhow::Result<Counts> {
     })
 }
 
-/// The tests that need a browser. What fails is tried once more alone, and said to have failed: a browser beside three
-/// others on a busy machine is at times too late for anything.
+/// Runs the tests that need a browser. A few failed tests are retried once, one at a time, and reported as flaky if
+/// they pass then: on a busy machine, a browser that runs beside three others is sometimes too slow.
 fn browser_tests(steps: &Steps, installed: &Installed, only: Option<&str>) -> anyhow::Result<Counts> {
     steps.step("the lab and its clients, in Chromium and Node", "5 min", |step| {
-        let built = Tests::all()?.into_iter().find(Tests::is_of_browser).context("they are not built")?;
+        let built = Tests::all()?.into_iter().find(Tests::is_of_browser).context("no browser tests")?;
         let tests = |threads: usize| -> anyhow::Result<_> {
             let mut tests = built.command();
             tests
@@ -273,9 +274,9 @@ fn browser_tests(steps: &Steps, installed: &Installed, only: Option<&str>) -> an
             if again.is_empty() || again.len() > MAX_AGAIN {
                 return Err(error);
             }
-            say(&format!("\nfailed, and tried once more alone: {}\n{}", again.join(", "), step.failure()));
+            say(&format!("\nfailed, and retried one by one: {}\n{}", again.join(", "), step.failure()));
             step.run(tests(1)?.arg("--exact").args(&again))?;
-            say(&format!("\nFLAKY: passed alone, after it had failed: {}", again.join(", ")));
+            say(&format!("\nFLAKY: failed at first, passed when retried: {}", again.join(", ")));
         }
         Ok(Counts::of(&step.printed()))
     })

@@ -20,7 +20,7 @@ use super::{
 
 /// The address of a polled resource.
 #[derive(Clone, Debug)]
-pub(crate) struct Place {
+pub(crate) struct Endpoint {
     pub(crate) url: Url,
     /// Address for the request with `If-None-Match`. For Fourways it has no cursor, because the tag stands for one:
     /// with an older cursor, events of other topics would change the answer. For others it is the same as `url`.
@@ -30,7 +30,7 @@ pub(crate) struct Place {
 }
 
 /// Runs all checks of one address, which take a few seconds.
-pub(crate) async fn check(place: &Place, clock: Clock) -> Vec<Finding> {
+pub(crate) async fn check(place: &Endpoint, clock: Clock) -> Vec<Finding> {
     let first = ask(clock, &place.url, None).await;
     let mark = publish(place.publisher.as_ref()).await;
     // More than a second later, so that a new answer has a new Date.

@@ -20,7 +20,7 @@ use super::{
 
 /// The addresses of the streams.
 #[derive(Clone, Debug)]
-pub(crate) struct Place {
+pub(crate) struct Endpoint {
     /// Address of a stream with events.
     pub(crate) live: Url,
     /// Address of a stream without events on Fourways; for others it is the same as `live`.
@@ -34,7 +34,7 @@ const HEARTBEATS: Rule =
 const IDLE: Rule = Rule::new("sse.idle", "the path leaves a quiet stream open");
 
 /// Runs all checks of one stream. They take `watch_ms`, and some seconds more for the resume.
-pub(crate) async fn check(place: &Place, clock: Clock, watch_ms: u64) -> Vec<Finding> {
+pub(crate) async fn check(place: &Endpoint, clock: Clock, watch_ms: u64) -> Vec<Finding> {
     let with_gzip = request(&place.live).field("Accept-Encoding", "gzip");
     let without = request(&place.quiet);
     let (mut quiet, mut packed) =

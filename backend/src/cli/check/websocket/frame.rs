@@ -1,5 +1,7 @@
 //! WebSocket frames (RFC 6455 5.2), read as a server sends them and written as a client does.
 
+use fourways_shared::wire::frame::{FINAL, FrameHead, client_frame};
+
 /// Opcode of a text frame; the ones below are those of control frames (RFC 6455 11.8).
 pub(crate) const TEXT: u8 = 0x1;
 pub(crate) const CLOSE: u8 = 0x8;
@@ -52,33 +54,20 @@ impl Frames {
 
 /// Returns the first frame and its length in bytes; `None` if it is incomplete or too long.
 fn parse(ms: u64, bytes: &[u8]) -> Option<(Frame, usize)> {
-    let [first, second] = *bytes.first_chunk()?;
-    let is_masked = second & 0x80 != 0;
-    let (length, mut head) = match second & 0x7F {
-        126 => (usize::from(u16::from_be_bytes(*bytes[2..].first_chunk()?)), 4),
-        127 => (usize::try_from(u64::from_be_bytes(*bytes[2..].first_chunk()?)).ok()?, 10),
-        short => (usize::from(short), 2),
-    };
-    if length > MAX_PAYLOAD_BYTES {
-        return None;
-    }
     // A masked frame is an error of the server, but its length must be known to read the next one.
-    head += if is_masked { 4 } else { 0 };
-    let payload = bytes.get(head..head + length)?.to_vec();
-    let frame = Frame { ms, opcode: first & 0x0F, reserved: (first >> 4) & 0x7, is_masked, payload };
-    Some((frame, head + length))
+    let (head, size) = FrameHead::read(bytes)?;
+    let length = usize::try_from(head.length).ok().filter(|length| *length <= MAX_PAYLOAD_BYTES)?;
+    let payload = bytes.get(size..size + length)?.to_vec();
+    let is_masked = head.mask.is_some();
+    let frame = Frame { ms, opcode: head.opcode(), reserved: head.reserved(), is_masked, payload };
+    Some((frame, size + length))
 }
 
 /// Returns a frame as a client writes it: masked (RFC 6455 5.3). A payload of more than 125 bytes, the limit of control
 /// frames, is cut off.
 pub(crate) fn write(opcode: u8, payload: &[u8], mask: u32) -> Vec<u8> {
     let payload = &payload[..payload.len().min(125)];
-    let length = u8::try_from(payload.len()).unwrap_or(125);
-    let mask = mask.to_be_bytes();
-    let mut out = vec![0x80 | opcode, 0x80 | length];
-    out.extend_from_slice(&mask);
-    out.extend(payload.iter().zip(mask.iter().cycle()).map(|(byte, mask)| byte ^ mask));
-    out
+    client_frame(FINAL | opcode, payload, mask.to_be_bytes())
 }
 
 #[cfg(test)]

@@ -24,7 +24,7 @@ use super::{
 
 /// The addresses of the sockets.
 #[derive(Clone, Debug)]
-pub(crate) struct Place {
+pub(crate) struct Endpoint {
     /// Address of a socket with events.
     pub(crate) live: Url,
     /// Address of a socket without events on Fourways; for others it is the same as `live`.
@@ -60,7 +60,7 @@ pub(crate) struct Talk {
 }
 
 /// Runs all checks of one address. They take `watch_ms`, and some seconds more for the resume.
-pub(crate) async fn check(place: &Place, clock: Clock, watch_ms: u64) -> Vec<Finding> {
+pub(crate) async fn check(place: &Endpoint, clock: Clock, watch_ms: u64) -> Vec<Finding> {
     let protocol = place.is_fourways.then_some(PROTOCOL);
     let is_published = Cell::new(false);
     let talking = async {

@@ -1,6 +1,9 @@
 //! The parser of WebSocket frames (RFC 6455 5.2).
 
-use fourways_shared::lab::{Part, Unit};
+use fourways_shared::{
+    lab::{Part, Unit},
+    wire::frame::{FrameHead, masked},
+};
 
 use super::Sink;
 
@@ -55,8 +58,7 @@ impl Frames {
                 if seen.len() < wanted {
                     return;
                 }
-                let clear: Vec<u8> =
-                    seen.iter().zip(mask.iter().cycle()).map(|(byte, mask)| byte ^ mask).collect();
+                let clear: Vec<u8> = masked(seen, *mask).collect();
                 let is_event = EVENTS.iter().any(|begin| clear.starts_with(begin)) || *opcode == 2;
                 let part = if is_event { Part::Payload } else { Part::Control };
                 sink.part(part, seen);
@@ -84,30 +86,17 @@ impl Frames {
 
 /// Returns the state after the head of a frame; `None` while the head is not whole.
 fn after(head: &[u8], sink: &mut dyn Sink) -> Option<Frames> {
-    let [first, second, rest @ ..] = head else { return None };
-    let is_masked = second & 0x80 != 0;
-    let extended = match second & 0x7f {
-        126 => 2,
-        127 => 8,
-        _ => 0,
-    };
-    if rest.len() < extended + if is_masked { 4 } else { 0 } {
-        return None;
+    let (FrameHead { mask, length, .. }, size) = FrameHead::read(head)?;
+    let (fixed, mask_bytes) = head.split_at(size - mask.map_or(0, |mask| mask.len()));
+    sink.part(Part::FrameHead, fixed);
+    if mask.is_some() {
+        sink.part(Part::Mask, mask_bytes);
     }
-    let (length, mask) = rest.split_at(extended);
-    let left = match extended {
-        0 => u64::from(second & 0x7f),
-        _ => length.iter().fold(0, |sum, byte| sum << 8 | u64::from(*byte)),
-    };
-    sink.part(Part::FrameHead, &head[..2 + extended]);
-    if is_masked {
-        sink.part(Part::Mask, mask);
-    }
-    let opcode = first & 0x0f;
+    let opcode = head[0] & 0x0f;
     let is_control = opcode >= 8;
-    Some(match left {
+    Some(match length {
         0 => Frames::payload(opcode, Part::Control, 0, sink),
         left if is_control => Frames::Payload { opcode, part: Part::Control, left },
-        left => Frames::Peek { opcode, mask: mask.try_into().unwrap_or_default(), left, seen: Vec::new() },
+        left => Frames::Peek { opcode, mask: mask.unwrap_or_default(), left, seen: Vec::new() },
     })
 }

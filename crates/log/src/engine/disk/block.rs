@@ -61,7 +61,7 @@ pub(super) enum Damage {
     Checksum,
     /// The checksum is right, but the block's offsets are not above those before it.
     #[error("the block's offsets do not follow those before it")]
-    Order,
+    WriterMessage,
     /// The checksum is right, but the body does not consist of events.
     #[error("the block holds bytes that are not an event")]
     Event,

@@ -14,7 +14,7 @@ use super::{
     Finding,
     block::Stored,
     files::{Files, How, OpenFile, SystemFiles},
-    lives::Lives,
+    lives::Epochs,
     store::{self, Opened, Store},
 };
 use crate::engine::{Retention, RetentionRule};
@@ -62,7 +62,7 @@ pub fn check(folder: &Path) -> Result<Checked, LogError> {
 /// # Errors
 /// As for [`check`].
 pub fn check_on(files: Arc<dyn Files>, folder: &Path) -> Result<Checked, LogError> {
-    if Lives::read(&*files, folder)?.is_none() {
+    if Epochs::read(&*files, folder)?.is_none() {
         return Err(LogError::None(folder.to_owned()));
     }
     let everything = Retention { events: usize::MAX, bytes: u64::MAX, age: std::time::Duration::MAX };
@@ -90,7 +90,7 @@ pub fn check_on(files: Arc<dyn Files>, folder: &Path) -> Result<Checked, LogErro
 /// If there is no log, a server has it open, or it can't be written.
 pub fn renew(folder: &Path) -> Result<Epoch, LogError> {
     let files = SystemFiles;
-    let Some(lives) = Lives::read(&files, folder)? else { return Err(LogError::None(folder.to_owned())) };
+    let Some(lives) = Epochs::read(&files, folder)? else { return Err(LogError::None(folder.to_owned())) };
     let _lock = store::lock(&files, folder)?;
     Ok(lives.renew(&files, folder)?.now)
 }

@@ -13,14 +13,14 @@ const FORMER: &str = "was ";
 
 /// The epochs of a log. A cursor is valid in one epoch only: a log that was restored begins another.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Lives {
+pub(super) struct Epochs {
     /// Epoch of the cursors that are given out.
     pub(super) now: Epoch,
     /// Former epochs. Segments that were made then are still part of the log.
     former: Vec<Epoch>,
 }
 
-impl Lives {
+impl Epochs {
     /// True if this is the log's epoch or was one.
     pub(super) fn have(&self, epoch: Epoch) -> bool {
         self.now == epoch || self.former.contains(&epoch)

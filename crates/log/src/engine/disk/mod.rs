@@ -43,7 +43,7 @@ pub use self::fuzzing::segments;
 use self::{
     block::Stored,
     store::{Opened, Store},
-    writer::{Job, Order, Writer},
+    writer::{Job, Writer, WriterMessage},
 };
 pub use self::{
     check::{Checked, LogError, check, check_on, renew},
@@ -77,7 +77,7 @@ const PATIENCE: Duration = Duration::from_secs(10);
 #[derive(Debug)]
 pub struct DiskEngine {
     tail: Arc<Tail>,
-    jobs: mpsc::Sender<Order>,
+    jobs: mpsc::Sender<WriterMessage>,
     room: Arc<Semaphore>,
     writer: Mutex<Option<JoinHandle<()>>>,
 }
@@ -127,11 +127,12 @@ impl DiskEngine {
         store.came_by(&ages);
         let mut sequence = Sequence::new(store.epoch(), head);
         keys.into_sequence(&mut sequence, &ages);
-        let empty = || {
-            let archive = Arc::clone(&store) as Arc<dyn super::Archive>;
-            Tail::new(store.epoch(), rules.clone(), Shard::count(workers), Arc::clone(&ages))
-                .with_archive(Offset(head), archive, cap)
-        };
+        let empty =
+            || {
+                let archive = Arc::clone(&store) as Arc<dyn super::Archive>;
+                Tail::new(store.epoch(), rules.clone(), Shard::count(workers), Arc::clone(&ages))
+                    .with_archive(Offset(head), archive, cap)
+            };
         let tail = Arc::new(warm(&store, empty, store.warm_after(cap), Offset(head))?);
         let (jobs, waiting) = mpsc::channel();
         let writer = Writer::new(Arc::clone(&store), Arc::clone(&tail), sequence, rules, durability, waiting);
@@ -146,7 +147,7 @@ impl DiskEngine {
     /// writer does so once a second by itself; this does not wait for it.
     pub fn sweep(&self) {
         // A closed log keeps what it has.
-        drop(self.jobs.send(Order::Sweep));
+        drop(self.jobs.send(WriterMessage::Sweep));
     }
 }
 
@@ -166,14 +167,14 @@ impl Engine for DiskEngine {
                 timeout(PATIENCE, Arc::clone(&self.room).acquire_many_owned(kib)).await.map_err(late)?;
             let room = room.map_err(|_| closed())?;
             let (answer, answered) = oneshot::channel();
-            self.jobs.send(Order::Keep(Job { append, answer, room })).map_err(|_| closed())?;
+            self.jobs.send(WriterMessage::Keep(Job { append, answer, room })).map_err(|_| closed())?;
             timeout(PATIENCE, answered).await.map_err(late)?.map_err(|_| closed())?
         })
     }
 
     fn close(&self) {
         // Fails if the log was closed before: the thread has ended then.
-        drop(self.jobs.send(Order::Close));
+        drop(self.jobs.send(WriterMessage::Close));
         if let Some(writer) = self.writer.lock().unwrap_or_else(PoisonError::into_inner).take() {
             // The writer does not panic; if it did, there would be nobody left to tell.
             drop(writer.join());

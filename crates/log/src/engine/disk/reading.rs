@@ -32,7 +32,7 @@ impl Store {
     fn shelves_of(&self, filter: &Filter) -> impl Iterator<Item = Option<&Shelf>> {
         let mut is_over = false;
         self.shelves().iter().map(move |shelf| {
-            let is_one = shelf.is_former() || (!is_over && shelf.rule().filter.meets(filter));
+            let is_one = shelf.is_former() || (!is_over && shelf.rule().filter.overlaps(filter));
             is_over |= shelf.rule().filter.covers(filter);
             is_one.then_some(shelf)
         })
@@ -51,9 +51,9 @@ impl Store {
                 topics.push(topic);
                 continue;
             }
-            for name in catalogue.names_under(filter.beginning()) {
+            for name in catalogue.names_under(filter.literal_prefix()) {
                 looked += 1;
-                if filter.takes(name.as_str()) {
+                if filter.matches(name.as_str()) {
                     topics.push(name.clone());
                 }
                 if looked > LOOK_TOPICS || topics.len() > FEW_TOPICS {
@@ -130,7 +130,7 @@ impl Store {
                     looked = last - 1;
                     break;
                 }
-                if selection.takes(topic.as_str()) {
+                if selection.matches(topic.as_str()) {
                     newest.push(last);
                 }
             }
@@ -163,7 +163,7 @@ impl Archive for Store {
         through: Offset,
         limit: usize,
     ) -> io::Result<Older> {
-        let takes = |topic: &str| selection.takes(topic);
+        let takes = |topic: &str| selection.matches(topic);
         let wanted = Wanted {
             after: after.0,
             through: through.0,
@@ -183,7 +183,7 @@ impl Archive for Store {
     }
 
     fn before_newest(&self, selection: Selection<'_>, through: Offset, count: usize) -> io::Result<Newest> {
-        let takes = |topic: &str| selection.takes(topic);
+        let takes = |topic: &str| selection.matches(topic);
         let named = self.named(selection);
         let marks = named.as_deref().map(marks_of);
         // The last segment of each shelf that may hold some of the events.

@@ -16,7 +16,7 @@ use super::{
     block::Stored,
     files::{Files, How, make_folders, read_whole},
     findings::{Finding, FindingKind},
-    lives::Lives,
+    lives::Epochs,
     segment::{Found, Segment, Wanted, base_of},
 };
 use crate::engine::{Now, Retention, RetentionRule, micros};
@@ -53,7 +53,7 @@ impl Shelf {
         files: &Arc<dyn Files>,
         (rule, is_former): (RetentionRule, bool),
         folder: PathBuf,
-        lives: &Lives,
+        lives: &Epochs,
         findings: &mut Vec<Finding>,
         visit: &mut dyn FnMut(&Stored<'_>, u64),
     ) -> io::Result<Self> {

@@ -14,7 +14,7 @@ use super::{
     catalogue::Catalogue,
     files::{Files, How, make_folders, read_whole, write_whole},
     findings::Finding,
-    lives::Lives,
+    lives::Epochs,
     segment::Held,
     shelf::Shelf,
 };
@@ -76,7 +76,7 @@ impl Store {
         // The folder may come from a start that ended before its name was synced.
         sync_above(&*files, folder)?;
         let lock = lock(&*files, folder)?;
-        let lives = Lives::read_or_begin(&*files, folder)?;
+        let lives = Epochs::read_or_begin(&*files, folder)?;
         let (mut head, mut last) = (0, None);
         let mut visit = |stored: &Stored<'_>, came_us| {
             if stored.offset > head {
@@ -170,7 +170,7 @@ impl Store {
     ///
     /// # Errors
     /// If the file can't be written.
-    pub(super) fn say_stopped(&self, last: Last) -> io::Result<()> {
+    pub(super) fn write_stopped(&self, last: Last) -> io::Result<()> {
         let text = format!("{} {}\n", last.came_us, last.wall_us);
         write_whole(&*self.files, &self.folder.join(STOPPED_FILE), text.as_bytes())
     }

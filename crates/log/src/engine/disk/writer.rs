@@ -38,7 +38,7 @@ pub(super) struct Job {
 
 /// A message to the writer.
 #[derive(Debug)]
-pub(super) enum Order {
+pub(super) enum WriterMessage {
     /// Keep an append.
     Keep(Job),
     /// Drop now what retention no longer keeps.
@@ -61,7 +61,7 @@ const BROKEN: &str = "it is unknown what the disk has kept; no events are accept
 
 /// The state of the thread that numbers, writes, syncs and answers appends, and that sweeps.
 ///
-/// The thread owns it; nothing else numbers events or changes files. It runs until [`Order::Close`], or until the
+/// The thread owns it; nothing else numbers events or changes files. It runs until [`WriterMessage::Close`], or until the
 /// engine is gone.
 #[derive(Debug)]
 pub(super) struct Writer {
@@ -71,7 +71,7 @@ pub(super) struct Writer {
     reserved: u64,
     rules: Vec<RetentionRule>,
     durability: Durability,
-    jobs: Receiver<Order>,
+    jobs: Receiver<WriterMessage>,
     is_closing: bool,
     /// A write or sync failed in such a way that it is unknown what the disk has kept. No append is accepted any
     /// more.
@@ -99,7 +99,7 @@ impl Writer {
         sequence: Sequence,
         rules: Vec<RetentionRule>,
         durability: Durability,
-        jobs: Receiver<Order>,
+        jobs: Receiver<WriterMessage>,
     ) -> Self {
         let (reserved, now) = (sequence.head(), Instant::now());
         Self {
@@ -123,10 +123,10 @@ impl Writer {
     pub(super) fn run(mut self) {
         while !self.is_closing {
             match self.jobs.recv_timeout(self.next_duty()) {
-                Ok(Order::Keep(job)) => self.commit(job),
-                Ok(Order::Sweep) => self.sweep(),
+                Ok(WriterMessage::Keep(job)) => self.commit(job),
+                Ok(WriterMessage::Sweep) => self.sweep(),
                 Err(RecvTimeoutError::Timeout) => {}
-                Ok(Order::Close) | Err(RecvTimeoutError::Disconnected) => break,
+                Ok(WriterMessage::Close) | Err(RecvTimeoutError::Disconnected) => break,
             }
             self.do_duties();
         }
@@ -135,7 +135,7 @@ impl Writer {
         let closed = self
             .sync()
             .and_then(|()| self.store.reserve(self.sequence.head()))
-            .and_then(|()| self.store.say_stopped(stopped));
+            .and_then(|()| self.store.write_stopped(stopped));
         if let Err(error) = closed {
             tracing::error!(%error, "the log could not be closed cleanly");
         }
@@ -212,7 +212,7 @@ impl Writer {
         let mut next = Some(first);
         let mut is_sweep_due = false;
         while let Some(Job { append, answer, room }) = next {
-            let place = RetentionRule::place(&self.rules, &append.topic);
+            let place = RetentionRule::index_of(&self.rules, &append.topic);
             let (cursors, events) = match self.sequence.number(append, wall_us, now) {
                 Ok(Numbered::Before(cursors)) => (Ok(cursors), Vec::new()),
                 Ok(Numbered::New(events)) => (Ok(events.iter().map(|event| event.cursor).collect()), events),
@@ -227,23 +227,23 @@ impl Writer {
             }
             taken.push(Taken { answer, _room: room, cursors, events });
             next = match if bytes < MAX_COMMIT_BYTES { self.jobs.try_recv().ok() } else { None } {
-                Some(Order::Keep(job)) => Some(job),
-                Some(Order::Sweep) => {
+                Some(WriterMessage::Keep(job)) => Some(job),
+                Some(WriterMessage::Sweep) => {
                     is_sweep_due = true;
                     None
                 }
-                Some(Order::Close) => {
+                Some(WriterMessage::Close) => {
                     self.is_closing = true;
                     None
                 }
                 None => None,
             };
         }
-        match self.keep(blocks, now, mark_head(&taken, self.sequence.head())) {
+        match self.keep(blocks, now, offset_before(&taken, self.sequence.head())) {
             Ok(()) => {
                 self.store.count(taken.iter().filter_map(|taken| {
                     let (first, last) = (taken.events.first()?, taken.events.last()?);
-                    let is_kept = !self.rules[RetentionRule::place(&self.rules, &first.topic)].is_volatile;
+                    let is_kept = !self.rules[RetentionRule::index_of(&self.rules, &first.topic)].is_volatile;
                     let (events, first_at, last) =
                         (taken.events.len() as u64, first.cursor.offset.0, last.cursor.offset.0);
                     is_kept.then_some((&first.topic, Held { events, first: first_at, last }))
@@ -313,7 +313,7 @@ impl Writer {
 }
 
 /// Returns the offset before the first event of a commit.
-fn mark_head(taken: &[Taken], head: u64) -> u64 {
+fn offset_before(taken: &[Taken], head: u64) -> u64 {
     let first = taken.iter().find_map(|taken| taken.events.first());
     first.map_or(head, |event| event.cursor.offset.0 - 1)
 }

@@ -22,12 +22,12 @@ impl Tail {
         let topics = self.topics.read().unwrap_or_else(PoisonError::into_inner);
         let (mut few, mut looked) = (Vec::new(), 0);
         for filter in filters {
-            for name in topics.names_under(filter.beginning()) {
+            for name in topics.names_under(filter.literal_prefix()) {
                 looked += 1;
                 if looked > LOOK || few.len() > FEW {
                     return None;
                 }
-                if filter.takes(name.as_str()) {
+                if filter.matches(name.as_str()) {
                     few.extend(topics.get(name).cloned());
                 }
             }
@@ -44,7 +44,7 @@ impl Tail {
             let is_volatile = index
                 .name
                 .topic()
-                .is_some_and(|topic| self.rules[RetentionRule::place(&self.rules, &topic)].is_volatile);
+                .is_some_and(|topic| self.rules[RetentionRule::index_of(&self.rules, &topic)].is_volatile);
             if scan.is_volatile && !is_volatile {
                 continue;
             }

@@ -58,7 +58,7 @@ pub use self::stock::{TopicPage, TopicState};
 use self::{
     patterns::Patterns,
     topics::Topics,
-    trim::{Line, Order, Placed},
+    trim::{LogEntry, RetainedLog, RuleLog},
 };
 pub(crate) use self::{
     scan::{Scan, Seek},
@@ -115,7 +115,7 @@ pub struct Tail {
     views: RwLock<Patterns<Arc<TopicTail>>>,
     /// Number of patterns that clients read.
     read_patterns: AtomicUsize,
-    order: Mutex<Order>,
+    order: Mutex<RetainedLog>,
     relays: Box<[Relay]>,
     meters: Meters,
 }
@@ -123,7 +123,7 @@ pub struct Tail {
 impl Tail {
     /// Creates an empty tail. The last of the rules applies to every topic that no other rule matches.
     pub(super) fn new(epoch: Epoch, rules: Vec<RetentionRule>, shards: usize, ages: Arc<Ages>) -> Self {
-        let lines = rules.iter().map(|_| Line::default()).collect();
+        let lines = rules.iter().map(|_| RuleLog::default()).collect();
         Self {
             epoch,
             ages,
@@ -138,7 +138,7 @@ impl Tail {
             topics: RwLock::default(),
             views: RwLock::default(),
             read_patterns: AtomicUsize::new(0),
-            order: Mutex::new(Order { lines }),
+            order: Mutex::new(RetainedLog { lines }),
             relays: (0..shards).map(|_| Relay::default()).collect(),
             meters: Meters::new(shards),
         }
@@ -230,7 +230,7 @@ impl Tail {
         let events: Vec<_> = events.into_iter().map(|event| Arc::new(Encoded::new(event))).collect();
         let mut order = lock(&self.order);
         let now = self.ages.now();
-        let indices = self.place(&mut order, &topic, &events, now.us);
+        let indices = self.insert(&mut order, &topic, &events, now.us);
         self.trim(&mut order, now, events.len() + TRIM);
         drop(order);
         for (shard, relay) in self.relays.iter().enumerate() {
@@ -246,15 +246,15 @@ impl Tail {
         let mut order = lock(&self.order);
         for event in events {
             let since_us = self.ages.then_us(event.event().published_at_us);
-            self.place(&mut order, &event.event().topic, std::slice::from_ref(event), since_us);
+            self.insert(&mut order, &event.event().topic, std::slice::from_ref(event), since_us);
         }
         self.trim(&mut order, self.ages.now(), usize::MAX);
         self.head.store(head, Ordering::SeqCst);
     }
 
-    fn place(
+    fn insert(
         &self,
-        order: &mut Order,
+        order: &mut RetainedLog,
         topic: &Topic,
         events: &[Arc<Encoded>],
         since_us: u64,
@@ -266,10 +266,10 @@ impl Tail {
         for index in &indices {
             index.push(events);
         }
-        let line = &mut order.lines[RetentionRule::place(&self.rules, topic)];
+        let line = &mut order.lines[RetentionRule::index_of(&self.rules, topic)];
         for event in events {
             line.bytes += event.retained_bytes();
-            line.events.push_back(Placed {
+            line.events.push_back(LogEntry {
                 event: Arc::clone(event),
                 since_us,
                 topic: Arc::clone(&indices[0]),

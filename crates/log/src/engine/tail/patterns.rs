@@ -227,7 +227,7 @@ mod tests {
                 patterns.taking(&topic, |at| found.push(*at));
                 found.sort_unstable();
                 let mut expected: Vec<usize> =
-                    list.iter().filter(|(filter, _)| filter.takes(&topic)).map(|(_, at)| *at).collect();
+                    list.iter().filter(|(filter, _)| filter.matches(&topic)).map(|(_, at)| *at).collect();
                 expected.sort_unstable();
                 prop_assert_eq!(patterns.take(&topic), !found.is_empty());
                 prop_assert_eq!(found, expected);

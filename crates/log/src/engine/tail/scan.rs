@@ -11,7 +11,7 @@ use smallvec::SmallVec;
 use super::{
     Tail,
     patterns::Patterns,
-    trim::{Order, Placed},
+    trim::{LogEntry, RetainedLog},
 };
 use crate::{
     encoding::Encoded,
@@ -56,9 +56,9 @@ pub(crate) struct Seek {
 impl Tail {
     /// Returns, for each rule, the offset up to which its events in the filter are gone for good; 0 for a rule that
     /// can't match or whose events are in the archive.
-    pub(super) fn gone(&self, order: &Order, filter: &Filter) -> Floors {
+    pub(super) fn gone(&self, order: &RetainedLog, filter: &Filter) -> Floors {
         let gone = order.lines.iter().zip(&self.rules).map(|(line, rule)| match &self.archive {
-            _ if !rule.filter.meets(filter) => 0,
+            _ if !rule.filter.overlaps(filter) => 0,
             _ if rule.is_volatile => line.gone_through.max(self.volatile_floor),
             None => line.gone_through,
             Some(_) => 0,
@@ -72,7 +72,7 @@ impl Tail {
             return 0;
         }
         let order = lock(&self.order);
-        let meets = |rule: &RetentionRule| filters.iter().any(|filter| rule.filter.meets(filter));
+        let meets = |rule: &RetentionRule| filters.iter().any(|filter| rule.filter.overlaps(filter));
         let lines = order.lines.iter().zip(&self.rules);
         let lines = lines.filter(|(_, rule)| !rule.is_volatile && meets(rule));
         lines.map(|(line, _)| line.gone_through).max().unwrap_or(0)
@@ -82,7 +82,7 @@ impl Tail {
     pub(crate) fn first_in_memory(&self, filter: &Filter) -> Option<u64> {
         let order = lock(&self.order);
         let lines = order.lines.iter().zip(&self.rules);
-        let lines = lines.filter(|(line, rule)| !line.events.is_empty() && rule.filter.meets(filter));
+        let lines = lines.filter(|(line, rule)| !line.events.is_empty() && rule.filter.overlaps(filter));
         lines.map(|(line, _)| line.first() - 1).min()
     }
 
@@ -156,10 +156,10 @@ impl Tail {
 }
 
 /// The events of several rules, merged into the order of the log.
-struct Merged<'a>(SmallVec<[Peekable<vec_deque::Iter<'a, Placed>>; 4]>);
+struct Merged<'a>(SmallVec<[Peekable<vec_deque::Iter<'a, LogEntry>>; 4]>);
 
 impl<'a> Merged<'a> {
-    fn next_through(&mut self, through: u64) -> Option<&'a Placed> {
+    fn next_through(&mut self, through: u64) -> Option<&'a LogEntry> {
         let nearest = self.0.iter_mut().filter_map(|line| Some((line.peek()?.event.offset(), line)));
         let (offset, line) = nearest.min_by_key(|(offset, _)| *offset)?;
         if offset > through { None } else { line.next() }

@@ -15,7 +15,7 @@ use crate::{
 
 /// The index of one topic or pattern: its events in memory, its waiters and its readers.
 ///
-/// The tail's map owns it; readers and the events in [`Order`](super::Order) hold it too. A topic's index lives while
+/// The tail's map owns it; readers and the events in [`RetainedLog`](super::RetainedLog) hold it too. A topic's index lives while
 /// it holds events or is read. A pattern's lives while it is read, and holds the newest events only: the others are
 /// found by [`Tail::scan`](super::Tail::scan). `log` is a `RwLock`, because one thread at a time writes and many
 /// read.

@@ -4,13 +4,13 @@
 mod run;
 
 use fourways_model::{
-    breakage::{Breakage, Effect, Outcome, about, mechanism},
+    breakage::{Breakage, Effect, FaultResult, about, mechanism},
     format::{duration, plain, plural},
 };
 use fourways_shared::{Technique, lab::FaultKind};
 use leptos::prelude::*;
 
-use self::run::{Result, Running, run};
+use self::run::{FaultReport, Running, run};
 use super::controls::Controls;
 use crate::{
     browser::task,
@@ -20,7 +20,7 @@ use crate::{
         segments::Segments,
         slider::Slider,
     },
-    pages::{health::Health, lab::Lab, streams::Streams},
+    streams::{Streams, health::Health, lab::Lab},
 };
 
 const SECONDS: &[f64] = &[1.0, 2.0, 3.0, 5.0, 10.0, 20.0, 30.0];
@@ -45,7 +45,7 @@ pub(super) fn Faults(
     let guess = RwSignal::new(None::<Effect>);
     let seconds = RwSignal::new(3.0_f64);
     let running = RwSignal::new(None::<Running>);
-    let results = RwSignal::new(Vec::<Result>::new());
+    let results = RwSignal::new(Vec::<FaultReport>::new());
     let failed = RwSignal::new(None::<String>);
     let is_running = Signal::derive(move || running.with(Option::is_some));
     let start = move |_| {
@@ -60,7 +60,7 @@ pub(super) fn Faults(
             match came {
                 Ok(Some(result)) => {
                     results.change(|results| {
-                        results.insert(0, Result { guess, ..result });
+                        results.insert(0, FaultReport { guess, ..result });
                         results.truncate(KEPT);
                     });
                 }
@@ -129,8 +129,8 @@ pub(super) fn Faults(
     }
 }
 
-fn outcome(technique: Technique, result: Result) -> impl IntoView {
-    let Result { breakage, ms, guess, mine, twin } = result;
+fn outcome(technique: Technique, result: FaultReport) -> impl IntoView {
+    let FaultReport { breakage, ms, guess, mine, twin } = result;
     let effect = mine.effect();
     let verdict = if effect == guess {
         format!("As you said: {}.", effect.label())
@@ -140,7 +140,7 @@ fn outcome(technique: Technique, result: Result) -> impl IntoView {
     let title =
         if ms > 0.0 { format!("{}, {}", breakage.name(), duration(ms)) } else { breakage.name().to_owned() };
     let bad = |count: u64| if count > 0 { "bad-n" } else { "" };
-    let row = |name: &'static str, outcome: Outcome| {
+    let row = |name: &'static str, outcome: FaultResult| {
         view! {
             <tr>
                 <th scope="row">{name}</th>

@@ -1,6 +1,6 @@
 //! One breakage, from the preparation to the result.
 
-use fourways_model::breakage::{Before, Breakage, Effect, Outcome, usual_ms};
+use fourways_model::breakage::{Before, Breakage, Effect, FaultResult, usual_ms};
 use fourways_shared::{
     After, Technique,
     lab::{Fault, LabCommand},
@@ -12,7 +12,7 @@ use crate::{
     browser::{clock, page, timer},
     components::sequence::Shade,
     delivery,
-    pages::{health::Health, lab::Lab, streams::Streams},
+    streams::{Streams, health::Health, lab::Lab},
 };
 
 /// Rate that a quiet topic gets during a breakage, in events a second: without events there is nothing to miss.
@@ -31,14 +31,14 @@ pub(super) struct Running {
     pub(super) words: &'static str,
 }
 
-/// Result of a breakage, for the stream and for its twin.
+/// The report of a breakage, for the stream and for its twin.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub(super) struct Result {
+pub(super) struct FaultReport {
     pub(super) breakage: Breakage,
     pub(super) ms: f64,
     pub(super) guess: Effect,
-    pub(super) mine: Outcome,
-    pub(super) twin: Outcome,
+    pub(super) mine: FaultResult,
+    pub(super) twin: FaultResult,
 }
 
 /// Breaks the stream and counts the effects. Returns `None` if the page was left meanwhile.
@@ -53,7 +53,7 @@ pub(super) async fn run(
     lab: Lab,
     (breakage, ms): (Breakage, f64),
     running: RwSignal<Option<Running>>,
-) -> std::result::Result<Option<Result>, String> {
+) -> std::result::Result<Option<FaultReport>, String> {
     let say = |words| {
         let _gone = running.try_set(Some(Running { breakage, words }));
     };
@@ -74,7 +74,7 @@ pub(super) async fn run(
         return Err("No events came, so there is nothing to miss.".to_owned());
     }
     let cursor = streams.lane(technique, |lane| lane.cursor).flatten();
-    streams.open_twin(technique, controls.ask(cursor.map_or(After::Head, After::Cursor)));
+    streams.open_twin(technique, controls.request(cursor.map_or(After::Head, After::Cursor)));
     let twin_has_some = move || streams.twin(|twin| twin.counters.events > 1).unwrap_or(true);
     if !until(LEAVE_MS, twin_has_some).await {
         return Err("The twin got no events.".to_owned());
@@ -140,7 +140,7 @@ pub(super) async fn run(
     let Some(twin) = judged(twin_usual_ms) else { return Ok(None) };
     let mine = streams.lane(technique, |lane| before.outcome(lane, &offsets, usual_ms));
     let Some(mine) = mine else { return Ok(None) };
-    Ok(Some(Result { breakage, ms: lasted_ms, guess: Effect::Unnoticed, mine, twin }))
+    Ok(Some(FaultReport { breakage, ms: lasted_ms, guess: Effect::Unnoticed, mine, twin }))
 }
 
 /// Marks a span of time in the diagram in which the page itself broke the stream.

@@ -18,7 +18,7 @@ use crate::engine::disk::{
     block::{self, Damage, Salt, Stored},
     files::{Files, How},
     findings::{Finding, FindingKind},
-    lives::Lives,
+    lives::Epochs,
 };
 
 /// Length of one step of a copy, in bytes.
@@ -52,7 +52,7 @@ impl Segment {
     pub(in super::super) fn open(
         files: &dyn Files,
         path: PathBuf,
-        lives: &Lives,
+        lives: &Epochs,
         next: Option<u64>,
         findings: &mut Vec<Finding>,
         visit: &mut dyn FnMut(&Stored<'_>, u64),
@@ -87,7 +87,7 @@ impl Segment {
                     if !follow(index.last, body) {
                         index.has_hole = true;
                         let (path, after) = (this.path.clone(), index.last);
-                        findings.push(Finding::lost(path, at, header.length(), after, Damage::Order));
+                        findings.push(Finding::lost(path, at, header.length(), after, Damage::WriterMessage));
                         at += header.length();
                         continue;
                     }
