@@ -12,8 +12,8 @@ use yrs::{ReadTxn as _, Text as _, Transact as _, updates::decoder::Decode as _}
 use crate::{
     access::limits::Limits,
     access::{Grant, limits::Client},
-    delivery::{self, Read, if_none_match, prefer_wait},
-    lab::feed::Wish,
+    delivery::{self, ReadRequest, if_none_match, prefer_wait},
+    lab::feed::FeedRequest,
     publish,
 };
 pub use crate::{delivery::websocket::fuzz as frames, lab::fuzz as dissect};
@@ -28,7 +28,7 @@ pub const HEADERS: [&str; 6] =
 /// If an accepted query exceeds a limit or names a topic twice.
 pub fn query(text: &str) {
     let limits = Limits::default();
-    let Ok(read) = Read::parse(text, &limits) else { return };
+    let Ok(read) = ReadRequest::parse(text, &limits) else { return };
     assert!(read.topics.len() <= limits.max_topics && (1..=limits.max_events).contains(&read.limit));
     assert!(read.topics.iter().enumerate().all(|(at, topic)| !read.topics[..at].contains(topic)));
 }
@@ -94,7 +94,7 @@ pub fn bodies(bytes: &[u8]) {
         query(&form);
     }
     drop(serde_json::from_slice::<Report>(body));
-    drop(serde_json::from_slice::<Wish>(body));
+    drop(serde_json::from_slice::<FeedRequest>(body));
 }
 
 /// Returns a payload that arrives in these pieces.

@@ -11,7 +11,7 @@ use crate::{
     access::limits::Limits,
     access::{
         Grant,
-        limits::{Client, Limit, Reading, Usage},
+        limits::{Client, Limit, PatternClaim, Usage},
     },
     operate::{drain::Drain, roster::Roster, traces},
     problem::Failure,
@@ -78,7 +78,7 @@ impl Worker {
         request: &HttpRequest,
         grant: &Grant,
         topics: &[Filter],
-    ) -> Result<(Client, Reading), Failure> {
+    ) -> Result<(Client, PatternClaim), Failure> {
         self.is_serving()?;
         grant.may_subscribe(topics)?;
         let client = Client::of(request, grant, self.limits.trusted_hops);
@@ -103,7 +103,7 @@ impl Worker {
     ///
     /// # Errors
     /// 429 beyond a limit.
-    pub(crate) fn has_room_for(&self, client: &Client, topics: &[Filter]) -> Result<Reading, Problem> {
+    pub(crate) fn has_room_for(&self, client: &Client, topics: &[Filter]) -> Result<PatternClaim, Problem> {
         let is_other = |topic: &Filter| topic.is_pattern() && !self.tail.is_pattern_read(topic);
         if topics.iter().any(is_other) && self.tail.patterns() >= self.limits.max_patterns {
             self.usage.count(Limit::Topics);

@@ -25,6 +25,7 @@ pub mod problem;
 pub mod reply;
 pub mod session;
 pub mod technique;
+pub mod time;
 pub mod topic;
 pub mod use_case;
 pub mod wire;

@@ -34,7 +34,7 @@ impl Hosts {
     }
 
     /// True if the server answers to this `Host`. IP addresses are safe, because nobody can make them point elsewhere.
-    fn take(&self, host: &str) -> bool {
+    fn accepts(&self, host: &str) -> bool {
         let Some(names) = &self.0 else { return true };
         let name = match host.strip_prefix('[') {
             Some(rest) => rest.split(']').next().unwrap_or_default(),
@@ -61,7 +61,7 @@ pub async fn guard(
     // HTTP/2 sends the host name in the request's address (RFC 9113 8.3.1).
     let authority = request.uri().authority().map(Authority::as_str);
     let field = request.headers().get(header::HOST).map(|value| value.to_str().unwrap_or("?"));
-    if let Some(host) = authority.into_iter().chain(field).find(|host| !hosts.take(host)) {
+    if let Some(host) = authority.into_iter().chain(field).find(|host| !hosts.accepts(host)) {
         let detail = format!(
             "this server does not answer to the name {host:?}; its operator can add the name with --host"
         );
@@ -88,7 +88,7 @@ mod tests {
             "push.test",
             "push.test.:8080",
         ] {
-            assert!(hosts.take(host), "{host}");
+            assert!(hosts.accepts(host), "{host}");
         }
         for host in [
             "evil.example",
@@ -99,8 +99,8 @@ mod tests {
             "?",
             "[evil]",
         ] {
-            assert!(!hosts.take(host), "{host}");
+            assert!(!hosts.accepts(host), "{host}");
         }
-        assert!(Hosts::any().take("anything"));
+        assert!(Hosts::any().accepts("anything"));
     }
 }

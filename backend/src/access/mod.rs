@@ -92,7 +92,7 @@ impl Gate {
         }
         let mut query = request.query_string().split('&');
         if let Some(ticket) = query.find_map(|pair| pair.strip_prefix("ticket=")) {
-            return self.tickets.take(ticket).ok_or_else(|| {
+            return self.tickets.redeem(ticket).ok_or_else(|| {
                 let detail = "the ticket is not valid: it has been used already or has expired";
                 Problem::new(Code::Unauthenticated, detail).field("ticket")
             });

@@ -44,7 +44,7 @@ impl Tickets {
     }
 
     /// Returns the grant of a ticket and removes the ticket, so that it can be used once only.
-    pub(super) fn take(&self, text: &str) -> Option<Grant> {
+    pub(super) fn redeem(&self, text: &str) -> Option<Grant> {
         let mut key = [0; 16];
         if BASE64_URL_SAFE_NO_PAD.decode_slice(text, &mut key) != Ok(16) {
             return None;
@@ -69,11 +69,11 @@ mod tests {
     fn a_ticket_is_good_once() {
         let tickets = Tickets::default();
         let ticket = tickets.issue(Grant::everything()).unwrap();
-        assert_eq!(tickets.take("nonsense"), None);
-        assert_eq!(tickets.take(&ticket[..20]), None);
-        assert_eq!(tickets.take(&format!("{ticket}A")), None);
-        assert_eq!(tickets.take(&ticket), Some(Grant::everything()));
-        assert_eq!(tickets.take(&ticket), None);
+        assert_eq!(tickets.redeem("nonsense"), None);
+        assert_eq!(tickets.redeem(&ticket[..20]), None);
+        assert_eq!(tickets.redeem(&format!("{ticket}A")), None);
+        assert_eq!(tickets.redeem(&ticket), Some(Grant::everything()));
+        assert_eq!(tickets.redeem(&ticket), None);
         assert_ne!(tickets.issue(Grant::everything()), tickets.issue(Grant::everything()));
     }
 }

@@ -1,10 +1,10 @@
 //! Reads of a closed range: the events between two cursors never change, so a cache may answer such a read for ever.
 
 use actix_web::{HttpResponse, http::header};
-use fourways_log::subscription::Subscription;
+use fourways_log::subscription::Reader;
 use fourways_shared::{After, Code, Cursor, Technique};
 
-use super::{Read, SortOrder, etag, poll_body};
+use super::{ReadRequest, SortOrder, etag, poll_body};
 use crate::{problem::Failure, worker::Worker};
 
 /// The `Cache-Control` of an answer that never changes: one year, the longest that RFC 2616 14.21 allowed. RFC 9111
@@ -21,7 +21,7 @@ const FOR_EVER: &str = "max-age=31536000, immutable";
 /// # Errors
 /// 400 if the range ends beyond the head of the log.
 pub(super) async fn handle(
-    read: &Read,
+    read: &ReadRequest,
     until: Cursor,
     is_public: bool,
     worker: &Worker,
@@ -36,13 +36,14 @@ pub(super) async fn handle(
     // An end of another epoch bounds nothing in this log; the reset for the beginning tells the reader of the new
     // epoch.
     let bound = if is_ours { Some(until.offset) } else { None };
-    let mut subscription = Subscription::range(
-        (&worker.tail, worker.shard),
-        &read.topics,
-        after,
-        bound,
-        (read.policy, Technique::ShortPoll),
-    );
+    let reader = Reader {
+        tail: &worker.tail,
+        shard: worker.shard,
+        technique: Some(Technique::ShortPoll),
+        policy: read.policy,
+        until: bound,
+    };
+    let mut subscription = reader.read(&read.topics, after);
     let mut batch = subscription.page(None, read.limit).await.unwrap_or_default();
     let is_closed = is_ours
         && batch.reset.is_none()

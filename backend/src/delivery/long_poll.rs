@@ -7,16 +7,17 @@ use fourways_shared::{Cursor, Technique};
 
 use tokio::time::timeout;
 
-use super::{Read, etag, poll_body, subscribe};
+use super::{ReadRequest, etag, poll_body, subscribe};
 use crate::{operate::roster::Seat, worker::Worker};
 
 /// Answers `200` as soon as there is an event, or `204` with the cursor as `ETag` when the wait is over. If the client
 /// closes the connection, this future is dropped, and the subscription with it.
 pub async fn handle(
-    read: &Read,
+    read: &ReadRequest,
     known: Option<Cursor>,
     wait: Duration,
-    (worker, seat): (&Worker, &mut Seat),
+    worker: &Worker,
+    seat: &mut Seat,
 ) -> HttpResponse {
     let mut subscription = subscribe(read, known, Technique::LongPoll, worker);
     let next = poll_fn(|cx| match subscription.poll_next(cx, read.limit) {
@@ -31,7 +32,7 @@ pub async fn handle(
             poll_body(page, &subscription, meter)
         }
         None => {
-            meter.empty();
+            meter.count_empty();
             HttpResponse::NoContent()
                 .insert_header(etag(subscription.cursor()))
                 .insert_header((header::CACHE_CONTROL, "no-store"))

@@ -5,7 +5,6 @@ use std::{
     pin::Pin,
     sync::Arc,
     task::{Context, Poll},
-    time::Duration,
 };
 
 use actix_web::{
@@ -22,14 +21,15 @@ use fourways_log::{
 };
 use fourways_shared::{
     After, Code, Cursor, Epoch, Offset, Problem, Technique,
+    time::millis,
     wire::sse::{COMMENT, heartbeat, write_problem, write_reset},
 };
 
-use super::{Read, asked::asked, timer::Timer};
+use super::{ReadRequest, asked::asked, timer::Timer};
 use crate::{
     access::{
         Grant,
-        limits::{Held, Permit, Reading},
+        limits::{Held, PatternClaim, Permit},
     },
     net::{backlog::Backlog, fields::accepts},
     operate::{
@@ -56,7 +56,7 @@ pub async fn handle(
     accepts_event_stream(&request)?;
     let worker = worker.into_inner();
     let limits = &worker.limits;
-    let read = Read::parse(&asked(&request, payload, &worker).await?, limits)?.required()?;
+    let read = ReadRequest::parse(&asked(&request, payload, &worker).await?, limits)?.required()?;
     let after = last_event_id(&request, worker.tail.epoch()).or(read.after).unwrap_or_default();
     if worker.drain.is_on() {
         return Ok(come_back(&worker));
@@ -191,7 +191,7 @@ struct EventStream {
     seat: Seat,
     _here: Option<Here>,
     _permit: Permit,
-    _reading: Reading,
+    _reading: PatternClaim,
 }
 
 impl EventStream {
@@ -302,16 +302,12 @@ impl MessageBody for EventStream {
         } else {
             return Poll::Pending;
         };
-        self.backlog.gave(bytes.len());
-        self.worker.meter(Technique::Sse).sent(bytes.len());
+        self.backlog.produced(bytes.len());
+        self.worker.meter(Technique::Sse).count_bytes(bytes.len());
         let lag_us = self.subscription.lag_us();
-        self.seat.gave(events, bytes.len(), lag_us);
+        self.seat.record_delivery(events, bytes.len(), lag_us);
         Poll::Ready(Some(Ok(bytes)))
     }
-}
-
-fn millis(duration: Duration) -> u64 {
-    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }
 
 /// Returns the cursor of a reconnecting browser. An id that this server did not give out (empty, malformed, another

@@ -32,12 +32,12 @@ const MAX_BYTES: usize = 16 * 1024;
 /// for a look-up only, never across an await. A feed's task ends with its lease, or with the worker that started it.
 #[derive(Debug, Default)]
 pub struct Feeds {
-    running: Mutex<HashMap<Topic, watch::Sender<Wish>>>,
+    running: Mutex<HashMap<Topic, watch::Sender<FeedRequest>>>,
 }
 
 /// A request of a page for a feed.
 #[derive(Clone, Copy, Debug, PartialEq, Deserialize)]
-pub struct Wish {
+pub struct FeedRequest {
     /// Mean rate in events per second: 0, which pauses the feed, or [`LEAST_RATE`] to [`MAX_RATE`].
     rate: f64,
     /// Size of each event's data, in bytes; at most [`MAX_BYTES`].
@@ -111,7 +111,7 @@ pub async fn put(
     }
     grant.may_publish(&topic)?;
     let body = body::whole(payload, &request, &worker).await?;
-    let wish: Wish = serde_json::from_slice(&body).map_err(|error| {
+    let wish: FeedRequest = serde_json::from_slice(&body).map_err(|error| {
         Failure::new(Code::BadBody, format!("the body is not a feed: {error}")).field("body")
     })?;
     if wish.rate != 0.0 && !(LEAST_RATE..=MAX_RATE).contains(&wish.rate) {
@@ -126,7 +126,12 @@ pub async fn put(
 }
 
 impl Feeds {
-    fn wish(self: Arc<Self>, topic: Topic, wish: Wish, engine: Arc<dyn Engine>) -> Result<(), Failure> {
+    fn wish(
+        self: Arc<Self>,
+        topic: Topic,
+        wish: FeedRequest,
+        engine: Arc<dyn Engine>,
+    ) -> Result<(), Failure> {
         let mut running = self.running.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(feed) = running.get(&topic)
             && feed.send(wish).is_ok()
@@ -164,7 +169,7 @@ impl Drop for FeedPermit {
 }
 
 /// Runs a feed until no request came for the length of a lease.
-async fn run(topic: &Topic, mut wishes: watch::Receiver<Wish>, engine: Arc<dyn Engine>) {
+async fn run(topic: &Topic, mut wishes: watch::Receiver<FeedRequest>, engine: Arc<dyn Engine>) {
     let mut n = 0;
     loop {
         let wish = *wishes.borrow_and_update();
@@ -183,7 +188,7 @@ async fn run(topic: &Topic, mut wishes: watch::Receiver<Wish>, engine: Arc<dyn E
 }
 
 /// Waits for a request that differs from `wish`; an equal one only prolongs the lease. True if the lease expired.
-async fn another(wishes: &mut watch::Receiver<Wish>, wish: Wish) -> bool {
+async fn another(wishes: &mut watch::Receiver<FeedRequest>, wish: FeedRequest) -> bool {
     loop {
         match timeout(LEASE, wishes.changed()).await {
             Ok(Ok(())) if *wishes.borrow_and_update() == wish => {}
@@ -193,7 +198,7 @@ async fn another(wishes: &mut watch::Receiver<Wish>, wish: Wish) -> bool {
     }
 }
 
-async fn publish(topic: &Topic, wish: Wish, n: &mut u64, engine: &dyn Engine) {
+async fn publish(topic: &Topic, wish: FeedRequest, n: &mut u64, engine: &dyn Engine) {
     let mut due = Instant::now();
     let (bytes, pad) = (wish.bytes, "x".repeat(wish.bytes));
     loop {

@@ -68,7 +68,7 @@ impl Backlog {
     }
 
     /// Adds `count` bytes that the stream produced.
-    pub(crate) const fn gave(&mut self, count: usize) {
+    pub(crate) const fn produced(&mut self, count: usize) {
         self.given += count as u64;
     }
 
@@ -100,9 +100,9 @@ mod tests {
         gauge.wrote(500);
         let mut backlog = Backlog { gauge: Some(Rc::clone(&gauge)), began: 500, given: 0, taken: 0 };
         let cx = Context::from_waker(Waker::noop());
-        backlog.gave(8_191);
+        backlog.produced(8_191);
         assert!(!backlog.is_full(&cx));
-        backlog.gave(1);
+        backlog.produced(1);
         assert!(backlog.is_full(&cx) && gauge.waiting.borrow().is_some());
         gauge.wrote(1);
         assert!(!backlog.is_full(&cx) && gauge.waiting.borrow().is_none());

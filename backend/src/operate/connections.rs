@@ -31,5 +31,6 @@ pub async fn cut(
     }
     // A connection checks whether it is to close when it is woken.
     worker.tail.wake_all();
+    worker.roster.wake_idle();
     Ok(HttpResponse::NoContent().insert_header((header::CACHE_CONTROL, "no-store")).finish())
 }

@@ -10,16 +10,17 @@ use std::{
 };
 
 use fourways_log::engine::Tail;
+use fourways_shared::time::millis;
 use tokio::sync::Notify;
 
 use crate::access::limits::Usage;
 
 /// Shortest wait before a client reconnects: about the time that a restart takes.
-pub(crate) const SOONEST: Duration = Duration::from_secs(1);
+pub(crate) const MIN_RECONNECT_WAIT: Duration = Duration::from_secs(1);
 /// Number of clients per second that are told to reconnect.
 const CLIENTS_PER_S: f64 = 1000.0;
 /// Shortest time over which reconnecting clients are spread.
-const LEAST_SPREAD: Duration = Duration::from_secs(2);
+const MIN_SPREAD: Duration = Duration::from_secs(2);
 
 /// The state of the server's shutdown, and the times at which clients are told to reconnect. One for the whole server,
 /// shared by all workers by `Arc`. Atomics instead of a lock, because every stream reads the state on each poll.
@@ -66,11 +67,11 @@ impl Drain {
         let n = self.told.fetch_add(1, Ordering::Relaxed);
         let share = n.wrapping_mul(GOLDEN) >> 32;
         let jitter = (self.spread_ms.load(Ordering::Relaxed) * share) >> 32;
-        SOONEST + Duration::from_millis(jitter)
+        MIN_RECONNECT_WAIT + Duration::from_millis(jitter)
     }
 
     /// Waits until no stream, socket or poll is held, or until the deadline. Returns how many are still held.
-    pub async fn done(&self, usage: &Arc<Usage>, deadline: Instant) -> usize {
+    pub async fn wait_until_idle(&self, usage: &Arc<Usage>, deadline: Instant) -> usize {
         loop {
             let held = usage.held();
             if held == 0 || Instant::now() >= deadline {
@@ -84,11 +85,7 @@ impl Drain {
 /// Returns the time over which this number of clients reconnects.
 #[expect(clippy::cast_precision_loss, reason = "connections of a process")]
 pub(crate) fn spread_of(clients: usize) -> Duration {
-    Duration::from_secs_f64(clients as f64 / CLIENTS_PER_S).max(LEAST_SPREAD)
-}
-
-fn millis(time: Duration) -> u64 {
-    u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
+    Duration::from_secs_f64(clients as f64 / CLIENTS_PER_S).max(MIN_SPREAD)
 }
 
 #[cfg(test)]
@@ -102,7 +99,7 @@ mod tests {
         let mut each_tenth = [0; 10];
         for _ in 0..5_000 {
             let wait = drain.retry();
-            let jitter = wait.checked_sub(SOONEST).expect("no sooner");
+            let jitter = wait.checked_sub(MIN_RECONNECT_WAIT).expect("no sooner");
             each_tenth[usize::try_from(jitter.as_millis() / 500).unwrap()] += 1;
         }
         assert!(each_tenth.iter().all(|count| (490..=510).contains(count)), "{each_tenth:?}");

@@ -5,7 +5,7 @@ use std::{fmt, fs, sync::Arc};
 
 use actix_web::{HttpResponse, http::header, web};
 use fourways_log::engine::{BOUNDS_US, Reads, Tail, Times};
-use fourways_shared::{Code, Technique};
+use fourways_shared::{Code, Technique, time::s_of_us};
 use prometheus_client::{
     collector::Collector,
     encoding::{DescriptorEncoder, EncodeMetric as _, MetricEncoder, text::encode},
@@ -185,19 +185,21 @@ fn gauge(encoder: &mut DescriptorEncoder<'_>, name: &str, help: &str, value: i64
     ConstGauge::new(value).encode(encoder.encode_descriptor(name, help, None, MetricType::Gauge)?)
 }
 
-#[expect(clippy::cast_precision_loss, reason = "microseconds have 51 bits for 70 years")]
 fn histogram(mut encoder: MetricEncoder<'_>, times: Times) -> fmt::Result {
-    let bounds = BOUNDS_US.iter().map(|us| *us as f64 / 1e6).chain([f64::INFINITY]);
+    let bounds = BOUNDS_US.iter().map(|us| s_of_us(*us)).chain([f64::INFINITY]);
     let buckets: Vec<(f64, u64)> = bounds.zip(times.buckets).collect();
     let count = times.buckets.iter().sum();
-    encoder.encode_histogram::<NoLabels>(times.sum_us as f64 / 1e6, count, &buckets, None)
+    encoder.encode_histogram::<NoLabels>(s_of_us(times.sum_us), count, &buckets, None)
 }
 
 /// Writes the metrics of the process, under the names that Prometheus' own client libraries use.
 fn encode_process(encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {
-    let statm = fs::read_to_string("/proc/self/statm").unwrap_or_default();
-    let resident =
-        statm.split(' ').nth(1).and_then(|pages| pages.parse::<i64>().ok()).map(|pages| pages * 4096);
+    // `VmRSS:      1234 kB` (proc_pid_status(5)): unlike the pages of `statm`, it does not depend on the page size.
+    let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let resident = status.lines().find_map(|line| {
+        let kib = line.strip_prefix("VmRSS:")?.trim().strip_suffix("kB")?.trim();
+        kib.parse::<i64>().ok().map(|kib| kib * 1024)
+    });
     let files = fs::read_dir("/proc/self/fd").map(|files| i64::try_from(files.count()).unwrap_or(i64::MAX));
     if let Some(bytes) = resident {
         gauge(encoder, "process_resident_memory_bytes", "Resident memory", bytes)?;

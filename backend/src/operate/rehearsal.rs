@@ -12,7 +12,7 @@ use tokio::time::{Instant, sleep_until};
 
 use crate::{
     access::Grant,
-    operate::drain::{SOONEST, spread_of},
+    operate::drain::{MIN_RECONNECT_WAIT, spread_of},
     problem::Failure,
     worker::Worker,
 };
@@ -61,9 +61,10 @@ async fn rehearse(worker: &Worker) -> Rehearsal {
     let before = opened(worker);
     let told = worker.roster.cut_streams(&worker.drain);
     worker.tail.wake_all();
+    worker.roster.wake_idle();
     let began = Instant::now();
     let spread = spread_of(told);
-    let steps = (SOONEST + spread + AFTER).as_millis().div_ceil(STEP.as_millis());
+    let steps = (MIN_RECONNECT_WAIT + spread + AFTER).as_millis().div_ceil(STEP.as_millis());
     let mut measured = Vec::new();
     let mut last = before;
     for step in 1..=u32::try_from(steps).unwrap_or(u32::MAX) {
@@ -89,10 +90,10 @@ fn opened(worker: &Worker) -> (u64, u64) {
     (worker.roster.streams_entered(), caught_up.iter().sum())
 }
 
-/// Returns how many of the `told` clients should reconnect in a step, if they are spread evenly from [`SOONEST`] on.
+/// Returns how many of the `told` clients should reconnect in a step, if they are spread evenly from [`MIN_RECONNECT_WAIT`] on.
 #[expect(clippy::cast_precision_loss, reason = "connections of a process")]
 fn expected(step: usize, told: usize, spread: Duration) -> f64 {
-    let (from, until) = (SOONEST.as_secs_f64(), (SOONEST + spread).as_secs_f64());
+    let (from, until) = (MIN_RECONNECT_WAIT.as_secs_f64(), (MIN_RECONNECT_WAIT + spread).as_secs_f64());
     let begins = step as f64 * STEP.as_secs_f64();
     let overlap = (begins + STEP.as_secs_f64()).min(until) - begins.max(from);
     told as f64 * overlap.max(0.0) / spread.as_secs_f64()

@@ -9,6 +9,7 @@ use std::{
             Ordering::{Acquire, Relaxed, Release},
         },
     },
+    task::Waker,
     time::Instant,
 };
 
@@ -16,6 +17,7 @@ use fourways_shared::{
     Filter, Technique,
     operate::{ConnectionState, Connections},
 };
+use futures_util::task::AtomicWaker;
 
 use crate::{access::Grant, operate::drain::Drain};
 
@@ -47,6 +49,8 @@ struct Entry {
     bytes: AtomicU64,
     lag_us: AtomicU64,
     is_cut: AtomicBool,
+    /// Waker of a socket that subscribes to nothing: no topic wakes it.
+    idle: AtomicWaker,
 }
 
 /// A connection's own entry in the list. Owned by the stream, socket or held poll, the only one that writes its
@@ -74,6 +78,7 @@ impl Roster {
             bytes: AtomicU64::new(0),
             lag_us: AtomicU64::new(NONE),
             is_cut: AtomicBool::new(false),
+            idle: AtomicWaker::new(),
         });
         let id = self.last.fetch_add(1, Relaxed) + 1;
         if technique.is_stream() {
@@ -110,6 +115,11 @@ impl Roster {
         self.streams.load(Relaxed)
     }
 
+    /// Wakes the sockets that subscribe to nothing. All other connections are woken by their topics.
+    pub(crate) fn wake_idle(&self) {
+        self.entries().values().for_each(|entry| entry.idle.wake());
+    }
+
     /// Tells every stream and socket to close, and its client to reconnect, spread over time. Returns how many there
     /// are. The caller must wake them.
     pub(crate) fn cut_streams(&self, drain: &Drain) -> usize {
@@ -137,7 +147,7 @@ impl Roster {
 impl Seat {
     /// Adds events and bytes to the connection's figures; `lag_us` is the time from the publish of the newest event to
     /// now.
-    pub(crate) fn gave(&mut self, events: usize, bytes: usize, lag_us: u64) {
+    pub(crate) fn record_delivery(&mut self, events: usize, bytes: usize, lag_us: u64) {
         // Only this seat writes the sums, so they need no locked addition, which would wait for the cache.
         let add = |sum: &AtomicU64, more: usize| sum.store(sum.load(Relaxed) + more as u64, Relaxed);
         add(&self.entry.bytes, bytes);
@@ -150,6 +160,11 @@ impl Seat {
     /// Sets the topics that the connection reads now.
     pub(crate) fn reads(&self, topics: Vec<Filter>) {
         *self.entry.topics.lock().unwrap_or_else(PoisonError::into_inner) = topics;
+    }
+
+    /// Has the task woken by [`Roster::wake_idle`]; for a socket that subscribes to nothing.
+    pub(crate) fn wait_idle(&self, waker: &Waker) {
+        self.entry.idle.register(waker);
     }
 
     /// True once the connection has been told to close.

@@ -37,7 +37,7 @@ use crate::{
         tap::Tap,
         tls,
     },
-    operate::drain::Drain,
+    operate::{drain::Drain, roster::Roster},
 };
 
 /// A server that is bound and not yet running. Owned by its caller; background tasks end when the server is dropped.
@@ -95,6 +95,7 @@ struct Ending {
     engine: Arc<dyn Engine>,
     drain: Arc<Drain>,
     usage: Arc<Usage>,
+    roster: Arc<Roster>,
     tail: Arc<Tail>,
     latch: Latch,
     within: Duration,
@@ -130,7 +131,7 @@ impl Server {
         // The server handles signals itself, because connections must close in order first.
         let builder = Running::build().workers(parts.workers).shutdown_timeout(1).disable_signals();
         let stopping = builder.graceful_shutdown_signal();
-        let terms = http2::Terms::of(&parts.limits, &parts.drain);
+        let terms = http2::ConnectionLimits::of(&parts.limits, &parts.drain);
         let door = Door {
             acceptor,
             visitors: Arc::clone(&parts.visitors),
@@ -172,9 +173,9 @@ impl Server {
         };
         let mut beside = vec![Owned(rt::spawn(parts.clone().sweep())), Owned(rt::spawn(presence_publisher))];
         beside.extend(publishers(config, Arc::clone(&parts.engine)));
-        let Parts { engine, drain, usage, .. } = parts;
+        let Parts { engine, drain, usage, roster, .. } = parts;
         let tail = Arc::clone(engine.tail());
-        let ending = Ending { engine, drain, usage, tail, latch, within: config.limits.drain };
+        let ending = Ending { engine, drain, usage, roster, tail, latch, within: config.limits.drain };
         Ok(Self { running, addresses, is_tls, beside, ending, _file: file })
     }
 
@@ -244,7 +245,8 @@ impl Ending {
             tracing::warn!(%error, "new connections can't be refused; they wait until the server has stopped");
         }
         self.drain.begin(&self.tail, held);
-        let left = self.drain.done(&self.usage, began + self.within).await;
+        self.roster.wake_idle();
+        let left = self.drain.wait_until_idle(&self.usage, began + self.within).await;
         tracing::info!(left, ms = began.elapsed().as_millis(), "connections have ended");
     }
 }

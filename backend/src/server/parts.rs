@@ -54,7 +54,7 @@ pub(super) struct Parts {
     gate: Arc<Gate>,
     ledger: Arc<Ledger>,
     presence: Data<Presence>,
-    roster: Arc<Roster>,
+    pub(super) roster: Arc<Roster>,
     rehearsal: Data<RehearsalLock>,
     feeds: Data<Feeds>,
     files: Data<Files>,

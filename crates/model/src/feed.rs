@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use fourways_shared::Epoch;
+use fourways_shared::{Epoch, time::ms_of_us};
 
 use super::{lane::Lane, record::Note};
 
@@ -60,11 +60,7 @@ impl Feed {
                 *epoch = Some(event.cursor.epoch);
                 events.clear();
             }
-            #[expect(
-                clippy::cast_precision_loss,
-                reason = "microseconds since 1970 have 51 bits until the year 2106"
-            )]
-            let published_ms = event.published_at_us as f64 / 1000.0;
+            let published_ms = ms_of_us(event.published_at_us);
             if let std::collections::btree_map::Entry::Vacant(e) = events.entry(event.cursor.offset.0) {
                 *count += 1;
                 e.insert(FeedEntry { published_ms, n: *count });

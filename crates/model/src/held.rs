@@ -61,7 +61,7 @@ mod tests {
 
     use super::*;
 
-    fn place(offset: u64) -> Cursor {
+    fn cursor(offset: u64) -> Cursor {
         Cursor { epoch: Epoch::from_bits(1), offset: Offset(offset) }
     }
 
@@ -70,32 +70,32 @@ mod tests {
         let mut held = Held::default();
         assert_eq!(held.report(), None);
         for offset in [5, 7, 7] {
-            held.arrived(place(offset));
+            held.arrived(cursor(offset));
         }
-        assert_eq!(held.report(), Some((place(4), place(7), vec![5, 7, 7])));
+        assert_eq!(held.report(), Some((cursor(4), cursor(7), vec![5, 7, 7])));
         assert_eq!(held.report(), None);
-        held.arrived(place(6));
-        assert_eq!(held.report(), Some((place(7), place(7), vec![6])));
+        held.arrived(cursor(6));
+        assert_eq!(held.report(), Some((cursor(7), cursor(7), vec![6])));
     }
 
     #[test]
     fn long_stretches_are_reported_in_pieces_that_join() {
         let mut held = Held::default();
-        held.begin(place(7));
-        (8..=900).for_each(|offset| held.arrived(place(offset)));
-        let (mut after, mut count) = (place(7), 0);
+        held.begin(cursor(7));
+        (8..=900).for_each(|offset| held.arrived(cursor(offset)));
+        let (mut after, mut count) = (cursor(7), 0);
         while let Some((from, through, offsets)) = held.report() {
             assert_eq!(from, after);
             assert!(offsets.len() <= MAX_REPORTED);
             (after, count) = (through, count + offsets.len());
         }
-        assert_eq!((after, count), (place(900), 893));
+        assert_eq!((after, count), (cursor(900), 893));
     }
 
     #[test]
     fn a_page_that_never_reports_keeps_little() {
         let mut held = Held::default();
-        (1..=10_000).for_each(|offset| held.arrived(place(offset)));
+        (1..=10_000).for_each(|offset| held.arrived(cursor(offset)));
         assert!(held.waiting.len() <= MAX_WAITING);
     }
 }

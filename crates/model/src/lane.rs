@@ -6,6 +6,7 @@ use fourways_shared::{
     Cursor, Technique,
     lab::Split,
     measure::{ClockOffset, Ledger, Percentiles},
+    time::ms_of_us,
 };
 
 use super::{
@@ -172,11 +173,7 @@ impl Lane {
                 continue;
             }
             *events += 1;
-            #[expect(
-                clippy::cast_precision_loss,
-                reason = "microseconds since 1970 have 51 bits until the year 2106"
-            )]
-            let published_ms = delivered.event.published_at_us as f64 / 1000.0;
+            let published_ms = ms_of_us(delivered.event.published_at_us);
             if published_ms >= began_ms {
                 let latency_ms = clock.latency_ms(published_ms, record.ended_ms);
                 self.latency.record_ms(latency_ms);

@@ -15,10 +15,10 @@ const LONGEST_HOLD_MS: f64 = 35_000.0;
 /// An arrow between client and server, or a bar at the server. All times are by the server's clock, in milliseconds
 /// since the Unix epoch.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Way {
+pub struct Arrow {
     /// Sequence number of the wire entry that the arrow stands for.
     pub seq: u64,
-    pub kind: WayKind,
+    pub kind: ArrowKind,
     /// Time at which the unit was at the client; the end of a bar.
     pub client_ms: f64,
     /// Time at which the unit was at the server; the beginning of a bar.
@@ -27,9 +27,9 @@ pub struct Way {
     pub events: Option<(u64, u32)>,
 }
 
-/// Meaning of a [`Way`], which decides its look.
+/// Meaning of a [`Arrow`], which decides its look.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub enum WayKind {
+pub enum ArrowKind {
     /// A request from the client.
     Ask,
     /// A WebSocket frame from the client.
@@ -50,11 +50,11 @@ pub enum WayKind {
 
 /// Returns the arrows and bars between two times, newest first. `one_way_ms` is the time that an arrow takes where the
 /// page can't tell.
-pub fn ways(lane: &Lane, wire: &Wire, one_way_ms: f64, from_ms: f64, until_ms: f64) -> Vec<Way> {
+pub fn arrows(lane: &Lane, wire: &Wire, one_way_ms: f64, from_ms: f64, until_ms: f64) -> Vec<Arrow> {
     let begin_ms = from_ms - if lane.technique == Technique::LongPoll { LONGEST_HOLD_MS } else { 1_000.0 };
     let recent = wire.entries().rev().take(MAX_UNITS);
     let recent = recent.skip_while(|entry| entry.at_ms > until_ms).take_while(|e| e.at_ms >= begin_ms);
-    let mut ways: Vec<Way> = Vec::new();
+    let mut arrows: Vec<Arrow> = Vec::new();
     // Number of the last request examined, and the time of its answer.
     let mut answered: Option<(u32, f64)> = None;
     // The newest request has no answer in the picture while it is held, or if the answer came after the picture's end.
@@ -63,7 +63,7 @@ pub fn ways(lane: &Lane, wire: &Wire, one_way_ms: f64, from_ms: f64, until_ms: f
     for entry in recent {
         let is_poll = matches!(lane.technique, Technique::ShortPoll | Technique::LongPoll);
         let server_ms = entry.at_ms;
-        let way = |kind, client_ms| Way {
+        let arrow = |kind, client_ms| Arrow {
             seq: entry.seq,
             kind,
             client_ms,
@@ -78,38 +78,38 @@ pub fn ways(lane: &Lane, wire: &Wire, one_way_ms: f64, from_ms: f64, until_ms: f
                     None => is_out.then_some(until_ms),
                 };
                 if let (Some(until_ms), Technique::LongPoll) = (until_ms, lane.technique) {
-                    ways.push(way(WayKind::Held, until_ms));
+                    arrows.push(arrow(ArrowKind::Held, until_ms));
                 }
                 // Any earlier request is over, whether or not its answer is kept.
                 answered.get_or_insert((entry.n, server_ms));
-                ways.push(way(WayKind::Ask, began_ms));
+                arrows.push(arrow(ArrowKind::Ask, began_ms));
             }
             Unit::Response => {
                 answered = Some((entry.n, server_ms));
                 let kind = match entry.code {
                     // The entry of its body stands for this response.
                     200 if is_poll && entry.connection.is_some() => continue,
-                    200 if is_poll && entry.events.is_some() => WayKind::Data,
-                    200 | 101 if !is_poll => WayKind::Opened,
-                    200 | 204 | 304 => WayKind::Empty,
-                    _ => WayKind::Refused,
+                    200 if is_poll && entry.events.is_some() => ArrowKind::Data,
+                    200 | 101 if !is_poll => ArrowKind::Opened,
+                    200 | 204 | 304 => ArrowKind::Empty,
+                    _ => ArrowKind::Refused,
                 };
-                ways.push(way(kind, arrived(lane, entry, one_way_ms)));
+                arrows.push(arrow(kind, arrived(lane, entry, one_way_ms)));
             }
             Unit::Body | Unit::Event | Unit::Frame | Unit::Comment if !entry.up => {
                 let is_data = entry.bytes(Class::Payload) > 0;
-                let kind = if is_data { WayKind::Data } else { WayKind::Empty };
-                ways.push(way(kind, arrived(lane, entry, one_way_ms)));
+                let kind = if is_data { ArrowKind::Data } else { ArrowKind::Empty };
+                arrows.push(arrow(kind, arrived(lane, entry, one_way_ms)));
             }
-            Unit::Frame => ways.push(way(WayKind::Up, server_ms - one_way_ms)),
+            Unit::Frame => arrows.push(arrow(ArrowKind::Up, server_ms - one_way_ms)),
             Unit::Cut => {
                 answered = Some((entry.n, server_ms));
-                ways.push(way(WayKind::Lost, server_ms + one_way_ms));
+                arrows.push(arrow(ArrowKind::Lost, server_ms + one_way_ms));
             }
             _ => {}
         }
     }
-    ways
+    arrows
 }
 
 /// Returns the time at which the page made the request, by the server's clock.
@@ -179,11 +179,14 @@ mod tests {
             1_991.0,
             Entry { events: Some((5, 5, 1)), ..entry(Unit::Body, false, &[(Part::Payload, "{}")]) },
         ));
-        let ways = ways(&lane, &wire, 2.0, 0.0, 5_000.0);
-        let kinds: Vec<_> = ways.iter().map(|way| way.kind).collect();
-        assert_eq!(kinds, [WayKind::Data, WayKind::Held, WayKind::Ask]);
-        assert_eq!((ways[0].server_ms, ways[0].client_ms, ways[0].events), (1_991.0, 2_000.0, Some((5, 1))));
-        assert_eq!((ways[1].server_ms, ways[1].client_ms), (1_001.0, 1_991.0));
+        let arrows = arrows(&lane, &wire, 2.0, 0.0, 5_000.0);
+        let kinds: Vec<_> = arrows.iter().map(|arrow| arrow.kind).collect();
+        assert_eq!(kinds, [ArrowKind::Data, ArrowKind::Held, ArrowKind::Ask]);
+        assert_eq!(
+            (arrows[0].server_ms, arrows[0].client_ms, arrows[0].events),
+            (1_991.0, 2_000.0, Some((5, 1)))
+        );
+        assert_eq!((arrows[1].server_ms, arrows[1].client_ms), (1_001.0, 1_991.0));
         assert_eq!(waits(&lane, 0.0).collect::<Vec<_>>(), [(1_999.0, 2_000.0)]);
     }
 
@@ -193,8 +196,11 @@ mod tests {
         let mut wire = Wire::default();
         wire.push(at(1_000.0, entry(Unit::Request, true, &[(Part::StartLine, "GET")])));
         let held = |lane: &Lane, wire: &Wire, until_ms| {
-            let ways = ways(lane, wire, 2.0, 0.0, until_ms);
-            ways.iter().find(|way| way.kind == WayKind::Held).map(|way| (way.server_ms, way.client_ms))
+            let arrows = arrows(lane, wire, 2.0, 0.0, until_ms);
+            arrows
+                .iter()
+                .find(|arrow| arrow.kind == ArrowKind::Held)
+                .map(|arrow| (arrow.server_ms, arrow.client_ms))
         };
         assert_eq!(held(&lane, &wire, 3_000.0), None, "the stream is closed");
         lane.link = Link::Held { since_ms: 999.0 };
@@ -220,9 +226,9 @@ mod tests {
         wire.push(at(10.0, Entry { code: 9, ..entry(Unit::Frame, false, &[(Part::FrameHead, "x")]) }));
         wire.push(at(20.0, Entry { code: 10, ..entry(Unit::Frame, true, &[(Part::FrameHead, "x")]) }));
         wire.push(at(30.0, entry(Unit::Cut, false, &[])));
-        let ways = ways(&lane, &wire, 2.0, 0.0, 25.0);
-        assert_eq!(ways.len(), 2, "the future is not shown");
-        assert_eq!((ways[0].kind, ways[0].client_ms), (WayKind::Up, 18.0));
-        assert_eq!((ways[1].kind, ways[1].client_ms), (WayKind::Empty, 12.0));
+        let arrows = arrows(&lane, &wire, 2.0, 0.0, 25.0);
+        assert_eq!(arrows.len(), 2, "the future is not shown");
+        assert_eq!((arrows[0].kind, arrows[0].client_ms), (ArrowKind::Up, 18.0));
+        assert_eq!((arrows[1].kind, arrows[1].client_ms), (ArrowKind::Empty, 12.0));
     }
 }

@@ -7,7 +7,7 @@ use fourways_model::{
     format::duration,
     lane::Lane,
     record::{Link, RecordKind},
-    sequence::{Way, WayKind, waits},
+    sequence::{Arrow, ArrowKind, waits},
 };
 use fourways_shared::Technique;
 
@@ -40,7 +40,7 @@ pub(crate) struct Shade {
 pub(crate) struct Scene<'a> {
     pub(crate) lane: &'a Lane,
     pub(crate) feed: &'a Feed,
-    pub(crate) ways: &'a [Way],
+    pub(crate) arrows: &'a [Arrow],
     pub(crate) shades: &'a [Shade],
     pub(crate) axis: Axis,
     /// Label of the right edge.
@@ -62,49 +62,56 @@ pub(crate) fn draw(surface: &Surface, palette: &Palette, scene: &Scene<'_>) {
         surface.line((0.0, y), (surface.width, y), &palette.border, 1.5);
     }
     published(surface, palette, scene);
-    let kinds = [WayKind::Held, WayKind::Empty, WayKind::Ask, WayKind::Up, WayKind::Opened, WayKind::Data];
+    let kinds = [
+        ArrowKind::Held,
+        ArrowKind::Empty,
+        ArrowKind::Ask,
+        ArrowKind::Up,
+        ArrowKind::Opened,
+        ArrowKind::Data,
+    ];
     for kind in kinds {
         draw_ways(surface, palette, scene, kind);
     }
     failures(surface, palette, scene);
-    if scene.ways.len() <= MAX_LABELLED {
+    if scene.arrows.len() <= MAX_LABELLED {
         labels(surface, palette, scene);
     }
     chosen(surface, palette, scene);
     behind(surface, palette, scene);
 }
 
-/// Returns both ends of a [`Way`] on the canvas, the server's end first.
-pub(crate) fn ends(way: &Way, axis: Axis) -> ((f64, f64), (f64, f64)) {
-    let (server, client) = (axis.x(way.server_ms), axis.x(way.client_ms));
-    match way.kind {
-        WayKind::Held => ((server, SERVER), (client, SERVER)),
-        WayKind::Ask | WayKind::Up => ((server, SERVER), (client.min(server - MIN_SLANT), CLIENT)),
-        WayKind::Lost => ((server, SERVER), (server + MIN_SLANT / 2.0, f64::midpoint(SERVER, CLIENT))),
+/// Returns both ends of a [`Arrow`] on the canvas, the server's end first.
+pub(crate) fn ends(arrow: &Arrow, axis: Axis) -> ((f64, f64), (f64, f64)) {
+    let (server, client) = (axis.x(arrow.server_ms), axis.x(arrow.client_ms));
+    match arrow.kind {
+        ArrowKind::Held => ((server, SERVER), (client, SERVER)),
+        ArrowKind::Ask | ArrowKind::Up => ((server, SERVER), (client.min(server - MIN_SLANT), CLIENT)),
+        ArrowKind::Lost => ((server, SERVER), (server + MIN_SLANT / 2.0, f64::midpoint(SERVER, CLIENT))),
         _ => ((server, SERVER), (client.max(server + MIN_SLANT), CLIENT)),
     }
 }
 
-/// Returns the [`Way`] nearest to a point, if one is within nine pixels.
-pub(crate) fn hit(ways: &[Way], axis: Axis, x: f64, y: f64) -> Option<&Way> {
-    let distance = |way: &Way| {
-        let ((ax, ay), (bx, by)) = ends(way, axis);
+/// Returns the [`Arrow`] nearest to a point, if one is within nine pixels.
+pub(crate) fn hit(arrows: &[Arrow], axis: Axis, x: f64, y: f64) -> Option<&Arrow> {
+    let distance = |arrow: &Arrow| {
+        let ((ax, ay), (bx, by)) = ends(arrow, axis);
         let length = ((bx - ax).powi(2) + (by - ay).powi(2)).max(1.0);
         let along = (((x - ax) * (bx - ax) + (y - ay) * (by - ay)) / length).clamp(0.0, 1.0);
         (ax + along * (bx - ax) - x).hypot(ay + along * (by - ay) - y)
     };
-    let near = ways.iter().map(|way| (distance(way), way)).filter(|(distance, _)| *distance < 9.0);
-    near.min_by(|a, b| a.0.total_cmp(&b.0)).map(|(_, way)| way)
+    let near = arrows.iter().map(|arrow| (distance(arrow), arrow)).filter(|(distance, _)| *distance < 9.0);
+    near.min_by(|a, b| a.0.total_cmp(&b.0)).map(|(_, arrow)| arrow)
 }
 
-fn draw_ways(surface: &Surface, palette: &Palette, scene: &Scene<'_>, kind: WayKind) {
+fn draw_ways(surface: &Surface, palette: &Palette, scene: &Scene<'_>, kind: ArrowKind) {
     let context = &surface.context;
-    let ways = || scene.ways.iter().filter(|way| way.kind == kind);
-    let is_dense = scene.ways.len() > 4 * MAX_LABELLED;
+    let arrows = || scene.arrows.iter().filter(|arrow| arrow.kind == kind);
+    let is_dense = scene.arrows.len() > 4 * MAX_LABELLED;
     context.begin_path();
     let mut drawn = f64::INFINITY;
-    for way in ways() {
-        let (server, client) = ends(way, scene.axis);
+    for arrow in arrows() {
+        let (server, client) = ends(arrow, scene.axis);
         // An arrow that would lie on the previous one cannot be told apart, and would cost as much to draw.
         if client.0.max(server.0) < 0.0 || (is_dense && (drawn - client.0).abs() < MIN_STEP) {
             continue;
@@ -112,28 +119,28 @@ fn draw_ways(surface: &Surface, palette: &Palette, scene: &Scene<'_>, kind: WayK
         drawn = client.0;
         context.move_to(server.0, server.1);
         context.line_to(client.0, client.1);
-        if !is_dense && !matches!(kind, WayKind::Held | WayKind::Data) {
-            let is_up = matches!(kind, WayKind::Ask | WayKind::Up);
-            arrow(surface, if is_up { (client, server) } else { (server, client) });
+        if !is_dense && !matches!(kind, ArrowKind::Held | ArrowKind::Data) {
+            let is_up = matches!(kind, ArrowKind::Ask | ArrowKind::Up);
+            arrow_head(surface, if is_up { (client, server) } else { (server, client) });
         }
     }
     let (colour, width) = match kind {
-        WayKind::Empty => (&palette.faint, 1.2),
-        WayKind::Held => (&palette.technique, 5.0),
-        WayKind::Opened => (&palette.technique, 2.2),
-        WayKind::Ask if is_poll(scene.lane.technique) => (&palette.faint, 1.2),
+        ArrowKind::Empty => (&palette.faint, 1.2),
+        ArrowKind::Held => (&palette.technique, 5.0),
+        ArrowKind::Opened => (&palette.technique, 2.2),
+        ArrowKind::Ask if is_poll(scene.lane.technique) => (&palette.faint, 1.2),
         _ => (&palette.technique, 1.5),
     };
     context.set_stroke_style_str(colour);
     context.set_line_width(width);
-    context.set_global_alpha(if kind == WayKind::Held { 0.4 } else { 1.0 });
-    if kind == WayKind::Up {
+    context.set_global_alpha(if kind == ArrowKind::Held { 0.4 } else { 1.0 });
+    if kind == ArrowKind::Up {
         surface.dash(&[4.0, 3.0]);
     }
     context.stroke();
     surface.dash(&[]);
     context.set_global_alpha(1.0);
-    if kind == WayKind::Data {
+    if kind == ArrowKind::Data {
         dots(surface, palette, scene);
     }
 }
@@ -142,8 +149,8 @@ const fn is_poll(technique: Technique) -> bool {
     matches!(technique, Technique::ShortPoll | Technique::LongPoll)
 }
 
-/// Adds an arrowhead to the path, at the end of a way.
-fn arrow(surface: &Surface, (from, to): ((f64, f64), (f64, f64))) {
+/// Adds an arrowhead to the path, at the end of a arrow.
+fn arrow_head(surface: &Surface, (from, to): ((f64, f64), (f64, f64))) {
     let angle = (to.1 - from.1).atan2(to.0 - from.0);
     for turn in [2.7, -2.7] {
         surface.context.move_to(to.0, to.1);
@@ -155,8 +162,8 @@ fn dots(surface: &Surface, palette: &Palette, scene: &Scene<'_>) {
     let context = &surface.context;
     context.begin_path();
     let mut drawn = f64::INFINITY;
-    for way in scene.ways.iter().filter(|way| way.kind == WayKind::Data) {
-        let (_, (x, y)) = ends(way, scene.axis);
+    for arrow in scene.arrows.iter().filter(|arrow| arrow.kind == ArrowKind::Data) {
+        let (_, (x, y)) = ends(arrow, scene.axis);
         if (drawn - x).abs() < MIN_STEP {
             continue;
         }
@@ -169,13 +176,13 @@ fn dots(surface: &Surface, palette: &Palette, scene: &Scene<'_>) {
     context.fill();
 }
 
-/// Draws ways that were refused or lost: they stop half-way, with a cross.
+/// Draws arrows that were refused or lost: they stop half-arrow, with a cross.
 fn failures(surface: &Surface, palette: &Palette, scene: &Scene<'_>) {
-    for way in scene.ways {
-        let ((ax, ay), (bx, by)) = ends(way, scene.axis);
-        let (x, y) = match way.kind {
-            WayKind::Lost => (bx, by),
-            WayKind::Refused => (f64::midpoint(ax, bx), f64::midpoint(ay, by)),
+    for arrow in scene.arrows {
+        let ((ax, ay), (bx, by)) = ends(arrow, scene.axis);
+        let (x, y) = match arrow.kind {
+            ArrowKind::Lost => (bx, by),
+            ArrowKind::Refused => (f64::midpoint(ax, bx), f64::midpoint(ay, by)),
             _ => continue,
         };
         surface.line((ax, ay), (x, y), &palette.danger, 1.5);
@@ -186,10 +193,10 @@ fn failures(surface: &Surface, palette: &Palette, scene: &Scene<'_>) {
 
 fn labels(surface: &Surface, palette: &Palette, scene: &Scene<'_>) {
     let mut free_until = f64::INFINITY;
-    for way in scene.ways {
-        let ((server, _), (x, _)) = ends(way, scene.axis);
-        if let (WayKind::Held, true) = (way.kind, x - server > 70.0) {
-            let held = format!("held {}", duration(way.client_ms - way.server_ms));
+    for arrow in scene.arrows {
+        let ((server, _), (x, _)) = ends(arrow, scene.axis);
+        if let (ArrowKind::Held, true) = (arrow.kind, x - server > 70.0) {
+            let held = format!("held {}", duration(arrow.client_ms - arrow.server_ms));
             surface.text(
                 &held,
                 f64::midpoint(server.max(0.0), x),
@@ -198,7 +205,7 @@ fn labels(surface: &Surface, palette: &Palette, scene: &Scene<'_>) {
                 "center",
             );
         }
-        if let (WayKind::Data, Some((last, count))) = (way.kind, way.events)
+        if let (ArrowKind::Data, Some((last, count))) = (arrow.kind, arrow.events)
             && x + LABEL_STEP < free_until
         {
             let label = if count > 1 { format!("#{last} +{}", count - 1) } else { format!("#{last}") };
@@ -209,8 +216,8 @@ fn labels(surface: &Surface, palette: &Palette, scene: &Scene<'_>) {
 }
 
 fn chosen(surface: &Surface, palette: &Palette, scene: &Scene<'_>) {
-    for way in scene.ways.iter().filter(|way| Some(way.seq) == scene.chosen) {
-        let (server, client) = ends(way, scene.axis);
+    for arrow in scene.arrows.iter().filter(|arrow| Some(arrow.seq) == scene.chosen) {
+        let (server, client) = ends(arrow, scene.axis);
         surface.line(server, client, &palette.text, 3.0);
     }
 }

@@ -1,7 +1,12 @@
 //! Requests of the lab beside the four streams: the server's time, a feed to measure with, logs and topics.
 
 use fourways_model::format::plain;
-use fourways_shared::{Cursor, Event, PollBody, Topic, decide::Past, measure::ClockSample};
+use fourways_shared::{
+    Cursor, Event, PollBody, Problem, Topic,
+    decide::Past,
+    measure::ClockSample,
+    time::{ms_of_us, s_of_us},
+};
 use gloo_net::http::Request;
 use serde::Deserialize;
 
@@ -17,11 +22,7 @@ pub(crate) async fn clock_sample() -> Option<ClockSample> {
     let response = Request::get("/v1/lab/clock").send().await.ok()?;
     let received_ms = clock::now_ms();
     let Now { now } = response.json().await.ok()?;
-    #[expect(
-        clippy::cast_precision_loss,
-        reason = "microseconds since 1970 have 51 bits until the year 2106"
-    )]
-    Some(ClockSample { sent_ms, server_ms: now as f64 / 1000.0, received_ms })
+    Some(ClockSample { sent_ms, server_ms: ms_of_us(now), received_ms })
 }
 
 /// Returns true if the server's part of the use cases runs; `None` without an answer.
@@ -37,13 +38,18 @@ pub(crate) async fn has_use_cases() -> Option<bool> {
 /// Starts, changes or prolongs the page's own feed. `rate` is in events per second.
 ///
 /// # Errors
-/// The server's refusal as it was sent, or that there was no answer.
-pub(crate) async fn wish(topic: &Topic, rate: f64, bytes: u32, arrivals: &str) -> Result<(), String> {
+/// The reason of the server's refusal, or that there was no answer.
+pub(crate) async fn set_feed(topic: &Topic, rate: f64, bytes: u32, arrivals: &str) -> Result<(), String> {
     let body = format!("{{\"rate\":{},\"bytes\":{bytes},\"arrivals\":\"{arrivals}\"}}", plain(rate));
     let request =
         Request::put(&format!("/v1/lab/feeds/{topic}")).body(body).map_err(|error| error.to_string())?;
     let response = request.send().await.map_err(|_| "the server did not answer".to_owned())?;
-    if response.ok() { Ok(()) } else { Err(response.text().await.unwrap_or_default()) }
+    if response.ok() {
+        return Ok(());
+    }
+    let problem = response.json::<Problem>().await;
+    Err(problem
+        .map_or_else(|_| format!("the server answered {}", response.status()), |problem| problem.detail))
 }
 
 /// Returns the events of a topic after a cursor: offset, and publishing time by the server's clock in milliseconds.
@@ -57,14 +63,14 @@ pub(crate) async fn log_all(topic: &Topic) -> Option<Vec<(u64, f64)>> {
 }
 
 /// Returns the last thousand events of a topic: publishing time, and bytes of JSON each.
-#[expect(clippy::cast_precision_loss, reason = "microseconds since 1970 have 51 bits until the year 2106")]
+#[expect(clippy::cast_precision_loss, reason = "an answer has far fewer than 2^52 bytes")]
 pub(crate) async fn sizes(topic: &Topic) -> Option<Vec<Past>> {
     let address = format!("/v1/events?topic={topic}&last=1000");
     let text = Request::get(&address).send().await.ok()?.text().await.ok()?;
     let body: PollBody = serde_json::from_str(&text).ok()?;
     let whole = text.len() as f64 / body.events.len().max(1) as f64;
     // Events of one topic have about the same size: the mean of the answer stands for each.
-    let past = |event: &Event| Past { at_s: event.published_at_us as f64 / 1e6, bytes: whole };
+    let past = |event: &Event| Past { at_s: s_of_us(event.published_at_us), bytes: whole };
     Some(body.events.iter().map(past).collect())
 }
 
@@ -80,9 +86,8 @@ pub(crate) async fn held(topic: &Topic, seconds: f64) -> Option<u16> {
 /// Number of events read from a log at most: more than the longest run publishes at the highest rate.
 const MAX_LOG: usize = 400_000;
 
-#[expect(clippy::cast_precision_loss, reason = "microseconds since 1970 have 51 bits until the year 2106")]
 async fn read_all(topic: &Topic, mut after: String) -> Option<Vec<(u64, f64)>> {
-    let entry = |event: Event| (event.cursor.offset.0, event.published_at_us as f64 / 1000.0);
+    let entry = |event: Event| (event.cursor.offset.0, ms_of_us(event.published_at_us));
     let mut all = Vec::new();
     loop {
         let address = format!("/v1/events?topic={topic}&after={after}&limit=1000");

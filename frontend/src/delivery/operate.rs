@@ -8,7 +8,7 @@ use serde::de::DeserializeOwned;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Refused {
     /// The server asks for a token, or for one with other rights (401 or 403).
-    Stranger { status: u16, words: String },
+    Unauthorized { status: u16, words: String },
     /// Any other failure, in words.
     Other(String),
 }
@@ -16,7 +16,7 @@ pub(crate) enum Refused {
 impl Refused {
     pub(crate) fn words(&self) -> &str {
         match self {
-            Self::Stranger { words, .. } | Self::Other(words) => words,
+            Self::Unauthorized { words, .. } | Self::Other(words) => words,
         }
     }
 }
@@ -109,5 +109,9 @@ async fn answer(request: RequestBuilder, body: Option<&str>) -> Result<String, R
     }
     let words = serde_json::from_str(&text).map_or(text, |problem: Problem| problem.detail);
     let status = response.status();
-    Err(if matches!(status, 401 | 403) { Refused::Stranger { status, words } } else { Refused::Other(words) })
+    Err(if matches!(status, 401 | 403) {
+        Refused::Unauthorized { status, words }
+    } else {
+        Refused::Other(words)
+    })
 }

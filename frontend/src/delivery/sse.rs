@@ -157,7 +157,7 @@ fn changed(stream: &Rc<RefCell<Stream>>, at_ms: f64) {
             let why = "connection lost; the browser retries by itself".to_owned();
             // The server's `retry:` sets the time of the next attempt; a page can't read it.
             sink(Note::Link(Link::Waiting { until_ms: None, attempt: tries, why }));
-            hasten(stream, tries);
+            reconnect_early(stream, tries);
         }
         _ => {
             drop(this);
@@ -168,7 +168,7 @@ fn changed(stream: &Rc<RefCell<Stream>>, at_ms: f64) {
 
 /// Replaces an `EventSource` that still waits to reconnect after [`LOOK_MS`], or sooner on a [`wake::call`]: nothing
 /// else ends the browser's own wait.
-fn hasten(stream: &Rc<RefCell<Stream>>, tries: u32) {
+fn reconnect_early(stream: &Rc<RefCell<Stream>>, tries: u32) {
     let weak = Rc::downgrade(stream);
     spawn_local(async move {
         wake::sleep(LOOK_MS).await;

@@ -50,7 +50,7 @@ impl Session {
                 let who = match operate::session().await {
                     Ok(Some(subject)) => Who::SignedIn(subject),
                     Ok(None) => Who::Anybody,
-                    Err(operate::Refused::Stranger { .. }) => Who::Stranger,
+                    Err(operate::Refused::Unauthorized { .. }) => Who::Stranger,
                     Err(operate::Refused::Other(_)) => session.who.get_untracked(),
                 };
                 if session.who.get_untracked() != who {

@@ -30,7 +30,7 @@ pub(crate) fn keep_feed(topic: Topic, rate: RwSignal<f64>, payload_bytes: u32) {
             while (first || rate_now > 0.0) && rate.try_get_untracked() == Some(rate_now) {
                 first = false;
                 // If the server is away, the banner says so, and the next round asks again.
-                drop(lab::wish(&topic, rate_now, payload_bytes, "steady").await);
+                drop(lab::set_feed(&topic, rate_now, payload_bytes, "steady").await);
                 timer::sleep(PROLONG_MS).await;
             }
         });

@@ -7,6 +7,7 @@ use fourways_shared::{
     Technique, Topic,
     account::Account,
     lab::{Active, Counts, LabCommand, LabId, WireRecord},
+    time::ms_of_us,
 };
 use leptos::prelude::*;
 
@@ -133,14 +134,10 @@ impl Lab {
 
     /// Returns the faults of a technique, active or over, up to `now_ms` by the server's clock, with the spans that the
     /// page has marked itself.
-    #[expect(
-        clippy::cast_precision_loss,
-        reason = "microseconds since 1970 have 51 bits until the year 2106"
-    )]
     pub(crate) fn shades(&self, technique: Technique, now_ms: f64) -> Vec<Shade> {
         let shade = |fault: &Active| Shade {
-            from_ms: fault.from as f64 / 1000.0,
-            until_ms: (fault.until as f64 / 1000.0).min(now_ms),
+            from_ms: ms_of_us(fault.from),
+            until_ms: ms_of_us(fault.until).min(now_ms),
             name: fault.fault.kind.name(),
         };
         let own = |past: &Vec<Active>| {

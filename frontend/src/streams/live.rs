@@ -10,7 +10,11 @@ use fourways_model::{
     record::{Link, Note, RecordKind},
 };
 use fourways_shared::{
-    After, Cursor, Event, Policy, PollBody, Technique, Topic, decide::Past, measure::ClockOffset, use_case,
+    After, Cursor, Event, Policy, PollBody, Technique, Topic,
+    decide::Past,
+    measure::ClockOffset,
+    time::{ms_of_us, s_of_us},
+    use_case,
 };
 use leptos::prelude::*;
 
@@ -250,7 +254,7 @@ impl Live {
                         self.take(run, events, cursor);
                         return self.stream(technique, after);
                     }
-                    Err(Refused::Stranger { status, words }) => {
+                    Err(Refused::Unauthorized { status, words }) => {
                         return say(Link::Stopped { why: format!("{status} {words}") });
                     }
                     Err(Refused::Other(why)) => why,
@@ -333,11 +337,7 @@ impl Live {
                 return;
             }
             for event in &events {
-                #[expect(
-                    clippy::cast_precision_loss,
-                    reason = "microseconds since 1970 have 51 bits until 2106"
-                )]
-                let past = Past { at_s: event.published_at_us as f64 / 1e6, bytes: size(event) };
+                let past = Past { at_s: s_of_us(event.published_at_us), bytes: size(event) };
                 if state.past.len() == MAX_PAST {
                     state.past.pop_front();
                 }
@@ -374,11 +374,7 @@ impl Live {
 
     /// Returns the last events that were published since the page opened, each with the bytes of its whole JSON.
     pub(crate) fn past(self) -> Vec<Past> {
-        #[expect(
-            clippy::cast_precision_loss,
-            reason = "microseconds since 1970 have 51 bits until the year 2106"
-        )]
-        let opened_s = self.opened_us() as f64 / 1e6;
+        let opened_s = s_of_us(self.opened_us());
         let past = |inner: &Inner| {
             inner.state.borrow().past.iter().copied().filter(|past| past.at_s >= opened_s).collect()
         };
@@ -414,7 +410,6 @@ fn size(event: &Event) -> f64 {
 }
 
 /// Returns the time since an event was published, by the server's clock, in milliseconds.
-#[expect(clippy::cast_precision_loss, reason = "microseconds since 1970 have 51 bits until the year 2106")]
 pub(crate) fn age_ms(live: Live, event: &Event) -> f64 {
-    (clock::now_ms() + live.offset_ms() - event.published_at_us as f64 / 1000.0).max(0.0)
+    (clock::now_ms() + live.offset_ms() - ms_of_us(event.published_at_us)).max(0.0)
 }

@@ -38,8 +38,10 @@ pub struct Here {
     pub name: Box<str>,
     /// True while the visitor is typing.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
-    pub types: bool,
+    #[serde(rename = "types")]
+    pub is_typing: bool,
     /// True if the page is leaving the room.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
-    pub goes: bool,
+    #[serde(rename = "goes")]
+    pub is_leaving: bool,
 }

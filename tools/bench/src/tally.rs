@@ -12,6 +12,7 @@ use std::{
 use fourways_shared::{
     Cursor,
     measure::{Ledger, Percentiles},
+    time::micros,
 };
 
 use crate::{amount::float, text::between};
@@ -147,7 +148,7 @@ impl Tally {
 /// Returns the time in microseconds since the Unix epoch.
 fn now_us() -> u64 {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    u64::try_from(since.as_micros()).unwrap_or(u64::MAX)
+    micros(since)
 }
 
 #[cfg(test)]

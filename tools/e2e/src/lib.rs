@@ -6,8 +6,8 @@
 
 mod browser;
 mod engine;
+mod faulty_proxy;
 mod files;
-mod meddler;
 mod monkey;
 mod page;
 mod refusal;
@@ -17,7 +17,7 @@ mod session;
 pub use self::{
     browser::Browser,
     engine::{Engine, Foreign},
-    meddler::{Fault, Meddler},
+    faulty_proxy::{Fault, FaultyProxy},
     monkey::monkey,
     page::{PAGES, TECHNIQUES},
     refusal::refuse_once,

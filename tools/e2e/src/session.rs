@@ -15,7 +15,7 @@ use thirtyfour::{ChromiumLikeCapabilities as _, DesiredCapabilities, LoggingPref
 
 use crate::DEADLINE;
 
-const FLAGS: [&str; 10] = [
+const FLAGS: [&str; 11] = [
     "--headless=new",
     "--no-sandbox",
     "--disable-gpu",
@@ -25,6 +25,8 @@ const FLAGS: [&str; 10] = [
     "--disable-component-update",
     "--disable-sync",
     "--disable-dev-shm-usage",
+    // Optimising code takes longer than a test runs it.
+    "--js-flags=--liftoff-only",
     // For the server's own certificate, which is made for a test.
     "--ignore-certificate-errors",
 ];

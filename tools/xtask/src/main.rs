@@ -11,6 +11,7 @@ mod dev;
 mod engines;
 mod fuzz;
 mod libraries;
+mod prose;
 mod release;
 mod run;
 mod start;

@@ -4,7 +4,7 @@ use std::fs;
 
 use anyhow::{Context as _, ensure};
 
-use crate::{app::files, root};
+use crate::{app::files, prose, root};
 
 /// Checks every Rust source, and that each technique has its file in every set of deliveries.
 ///
@@ -20,6 +20,7 @@ pub(crate) fn check() -> anyhow::Result<()> {
             let name = path.strip_prefix(root()).unwrap_or(&path).to_string_lossy().into_owned();
             let text = fs::read_to_string(&path).with_context(|| format!("{name} can't be read"))?;
             breaches.extend(breaches_of(&name, &text));
+            breaches.extend(prose::breaches_of(&name, &text));
         }
     }
     for room in ["backend/src/delivery", "crates/client/src", "frontend/src/delivery"] {

@@ -23,7 +23,7 @@ use governor::{
 use serde::Serialize;
 
 use self::patterns::Patterns;
-pub use self::{patterns::Reading, settings::Limits};
+pub use self::{patterns::PatternClaim, settings::Limits};
 pub use super::client::Client;
 use super::client::network;
 use crate::problem::Failure;
@@ -88,7 +88,7 @@ pub struct Usage {
 struct PermitCounts<K>(Mutex<HashMap<K, usize>>);
 
 impl<K: Clone + Eq + Hash> PermitCounts<K> {
-    fn take(&self, key: &K, limit: usize) -> bool {
+    fn try_acquire(&self, key: &K, limit: usize) -> bool {
         let mut shares = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let share = shares.entry(key.clone()).or_default();
         let is_free = *share < limit;
@@ -188,7 +188,7 @@ impl Usage {
         }
         let mut place = Permit { usage: Arc::clone(self), taken: PermitKind::Connection(None) };
         if let Some(address) = address
-            && !self.by_address.take(&address, self.limits.max_connections_per_address)
+            && !self.by_address.try_acquire(&address, self.limits.max_connections_per_address)
         {
             self.count(Limit::AddressConnections);
             return Err(Limit::AddressConnections);
@@ -209,7 +209,7 @@ impl Usage {
             Client::Address(_) => (Limit::AddressHeld, self.limits.max_held_per_address, "this address"),
             Client::Local => (Limit::AddressHeld, usize::MAX, ""),
         };
-        if !self.held.take(&client, most) {
+        if !self.held.try_acquire(&client, most) {
             let detail =
                 format!("{whose} already holds {most} streams, sockets and polls, which is the limit");
             return Err(self.refuse(limit, detail, RETRY));

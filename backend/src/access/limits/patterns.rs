@@ -18,13 +18,13 @@ pub(super) struct Patterns(Mutex<HashMap<Client, HashMap<Filter, usize>>>);
 /// A client's claim on patterns that it reads. Owned by the request, stream or socket that reads them; dropping the
 /// claim releases them.
 #[derive(Debug)]
-pub struct Reading {
+pub struct PatternClaim {
     usage: Arc<Usage>,
     client: Client,
     patterns: Vec<Filter>,
 }
 
-impl Reading {
+impl PatternClaim {
     /// True if the claim holds no pattern.
     pub const fn is_empty(&self) -> bool {
         self.patterns.is_empty()
@@ -58,7 +58,7 @@ impl Reading {
     }
 }
 
-impl Drop for Reading {
+impl Drop for PatternClaim {
     fn drop(&mut self) {
         self.release(&self.patterns);
     }
@@ -70,9 +70,10 @@ impl Usage {
     ///
     /// # Errors
     /// 429 if the client would read more; then nothing is claimed.
-    pub fn read(self: &Arc<Self>, client: &Client, topics: &[Filter]) -> Result<Reading, Problem> {
+    pub fn read(self: &Arc<Self>, client: &Client, topics: &[Filter]) -> Result<PatternClaim, Problem> {
         let wanted: Vec<Filter> = topics.iter().filter(|topic| topic.is_pattern()).cloned().collect();
-        let mut reading = Reading { usage: Arc::clone(self), client: client.clone(), patterns: Vec::new() };
+        let mut reading =
+            PatternClaim { usage: Arc::clone(self), client: client.clone(), patterns: Vec::new() };
         if wanted.is_empty() {
             return Ok(reading);
         }

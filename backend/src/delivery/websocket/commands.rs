@@ -8,12 +8,13 @@ use fourways_log::{
 };
 use fourways_shared::{
     After, Code, Command, Filter, Policy, Problem, Ref, Reply, Technique, command::RefusedCommand,
+    time::millis,
 };
 
-use super::{Socket, too_many};
-use crate::{access::limits::Reading, clock, delivery::timer::Timer, problem::Failure};
+use super::{Session, too_many};
+use crate::{access::limits::PatternClaim, clock, delivery::timer::Timer, problem::Failure};
 
-impl Socket {
+impl Session {
     pub(super) fn command(&mut self, command: Result<(Command, Option<Ref>), RefusedCommand>) {
         match command {
             Err(RefusedCommand { reference, problem }) => self.refuse(reference, problem),
@@ -68,7 +69,7 @@ impl Socket {
         if !lost.is_empty() {
             self.unsubscribe(lost, None);
         }
-        let expires_in_ms = lasts.map(|lasts| u64::try_from(lasts.as_millis()).unwrap_or(u64::MAX));
+        let expires_in_ms = lasts.map(millis);
         self.reply(&Reply::Authorized { expires_in_ms, reference });
     }
 
@@ -76,7 +77,7 @@ impl Socket {
         &mut self,
         topics: Vec<Filter>,
         (after, policy): (After, Policy),
-        reading: Reading,
+        reading: PatternClaim,
         reference: Option<Ref>,
     ) {
         let held = |topic: &&Filter| {

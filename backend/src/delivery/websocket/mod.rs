@@ -31,16 +31,16 @@ use fourways_log::{
 };
 use fourways_shared::{
     Code, Command, Problem, Ref, Reply, Technique, command::RefusedCommand, problem::RETRY_AFTER_MS,
-    wire::cbor,
+    time::millis, wire::cbor,
 };
 
 pub(crate) use self::incoming::{Incoming, Message};
 use self::opening::{DEFLATE, Encoding, offers_deflate, refused};
-use super::{Read, timer::Timer, too_many};
+use super::{ReadRequest, timer::Timer, too_many};
 use crate::{
     access::{
         Gate, Grant,
-        limits::{Client, Held, Permit, Reading},
+        limits::{Client, Held, PatternClaim, Permit},
     },
     net::backlog::Backlog,
     operate::{
@@ -67,7 +67,7 @@ pub async fn handle(
 ) -> Result<HttpResponse, Failure> {
     let mut response = ws::handshake(request.head()).map_err(refused)?;
     let limits = &worker.limits;
-    let read = Read::parse(request.query_string(), limits)?;
+    let read = ReadRequest::parse(request.query_string(), limits)?;
     let (client, reading) = worker.admit(&request, &grant, &read.topics)?;
     let permit = worker.usage.hold(client.clone(), Held::Stream)?;
     let encoding = Encoding::negotiate(&request, read.encoding.as_deref())?;
@@ -79,7 +79,7 @@ pub async fn handle(
         response.insert_header((header::SEC_WEBSOCKET_PROTOCOL, protocol));
     }
     let heartbeat = limits.heartbeat;
-    let mut socket = Socket {
+    let mut socket = Session {
         incoming: Incoming::new(payload, limits.max_body_bytes, packs_from.is_some()),
         engine: engine.into_inner(),
         gate: gate.into_inner(),
@@ -129,7 +129,7 @@ const CLOSE_WAIT: Duration = Duration::from_secs(2);
 /// Owned by its connection, which polls it on its worker's thread, and drops it at the end: that ends the subscriptions
 /// and gives back the permits, the seat and the presence. Its `Arc`s point to state of the whole server; the socket
 /// itself is not shared, so it needs no lock.
-struct Socket {
+struct Session {
     incoming: Incoming,
     engine: Arc<dyn Engine>,
     worker: Arc<Worker>,
@@ -153,7 +153,7 @@ struct Socket {
     /// The presence of the token's subject, one entry for each `subscribe`; empty if the token names none.
     here: Vec<Here>,
     /// The permits for patterns, one for each `subscribe` that has a pattern.
-    reading: Vec<Reading>,
+    reading: Vec<PatternClaim>,
     /// Frames that are not written yet.
     outgoing: BytesMut,
     /// The publish under way; until it is answered, no further command is read.
@@ -178,14 +178,14 @@ enum Closing {
     Done,
 }
 
-impl Socket {
+impl Session {
     fn tail(&self) -> &Arc<Tail> {
         self.engine.tail()
     }
 
-    fn open(&mut self, read: &Read, reading: Reading) {
+    fn open(&mut self, read: &ReadRequest, reading: PatternClaim) {
         let cursor = self.tail().cursor(self.tail().head());
-        let heartbeat_ms = u64::try_from(self.worker.limits.heartbeat.as_millis()).unwrap_or(u64::MAX);
+        let heartbeat_ms = millis(self.worker.limits.heartbeat);
         self.reply(&Reply::Welcome { cursor, heartbeat_ms });
         if !read.topics.is_empty() {
             let after = read.after.unwrap_or_default();
@@ -252,6 +252,9 @@ impl Socket {
     /// Closes the connection if it must end, and otherwise pings when the timer is due. A client from which nothing
     /// came since the last ping, one interval ago, is given up.
     fn beat(&mut self, cx: &mut Context<'_>) {
+        if self.subscriptions.is_empty() {
+            self.seat.wait_idle(cx.waker());
+        }
         if self.closing.is_none() && (self.worker.drain.is_on() || self.seat.is_cut()) {
             let wait = self.worker.drain.retry().as_millis();
             // The IANA registry of RFC 6455 11.7 defines 1012 as a restart of the service.
@@ -320,10 +323,10 @@ impl Socket {
     }
 
     fn gave(&mut self, bytes: &Bytes) {
-        self.backlog.gave(bytes.len());
-        self.worker.meter(Technique::Websocket).sent(bytes.len());
+        self.backlog.produced(bytes.len());
+        self.worker.meter(Technique::Websocket).count_bytes(bytes.len());
         let (events, lag_us) = std::mem::take(&mut self.written);
-        self.seat.gave(events, bytes.len(), lag_us);
+        self.seat.record_delivery(events, bytes.len(), lag_us);
     }
 
     fn frame(&mut self, batch: Batch) {
@@ -344,7 +347,7 @@ impl Socket {
     }
 }
 
-impl MessageBody for Socket {
+impl MessageBody for Session {
     type Error = Infallible;
 
     fn size(&self) -> BodySize {

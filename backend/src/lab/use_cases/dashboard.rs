@@ -11,7 +11,7 @@ use sysinfo::{
     get_current_pid,
 };
 
-use super::{Due, Machine, Readers, Say, until};
+use super::{Due, Machine, Publication, Readers, until};
 
 /// The state of the dashboard. If the system's figures can't be read, nothing is published; `--source host` logs why.
 #[derive(Default)]
@@ -38,7 +38,7 @@ impl Machine for Host {
         RATES.into_iter().filter_map(figures).map(|topic| (&topic).into()).collect()
     }
 
-    fn hear(&mut self, _: &Event, _: u64) {}
+    fn apply(&mut self, _: &Event, _: u64) {}
 
     fn due(&mut self, now_us: u64, readers: &mut Readers) -> Due {
         let mut due = Due::default();
@@ -56,7 +56,7 @@ impl Machine for Host {
                 }
                 if let Some(asked) = &mut self.asked {
                     asked.look(readers);
-                    due.says.extend(Say::of(Some(topic), &Figures { values: asked.values }));
+                    due.says.extend(Publication::of(Some(topic), &Figures { values: asked.values }));
                 }
             }
             let wait = until(*next_us, now_us);

@@ -26,7 +26,7 @@ use serde::Serialize;
 
 use fourways_log::{
     engine::{Append, Clock as _, Draft, Engine, Key, SystemClock, Tail},
-    subscription::{Batch, Subscription},
+    subscription::{Batch, Reader},
 };
 
 /// Time that a topic counts as read after its last subscriber: longer than the usual pause between two short polls.
@@ -43,7 +43,7 @@ trait Machine {
 
     /// Applies an event that arrived at this time, in the order of the log. The machine's own events arrive here too,
     /// and only here does it learn that they were published.
-    fn hear(&mut self, event: &Event, at_us: u64);
+    fn apply(&mut self, event: &Event, at_us: u64);
 
     /// Returns the events to publish at this time, which never goes back, and the time until the next call if no event
     /// arrives. Not called while there are events to read.
@@ -54,19 +54,19 @@ trait Machine {
 /// next call comes at once after events, and otherwise after [`IDLE`].
 #[derive(Default)]
 struct Due {
-    says: Vec<Say>,
+    says: Vec<Publication>,
     again: Option<Duration>,
 }
 
 /// An event that a machine wants published.
-struct Say {
+struct Publication {
     topic: Topic,
     data: Data,
     /// Idempotency key, which makes a repeated publish harmless and marks the event as the server's.
     key: Option<EventId>,
 }
 
-impl Say {
+impl Publication {
     /// Creates an event without a key; `None` without a topic.
     fn of<T: Serialize>(topic: Option<Topic>, said: &T) -> Option<Self> {
         Some(Self { topic: topic?, data: Data::json(said), key: None })
@@ -114,25 +114,25 @@ pub fn all(engine: &Arc<dyn Engine>) -> Vec<LocalBoxFuture<'static, ()>> {
 
 async fn drive(engine: Arc<dyn Engine>, mut machine: impl Machine) {
     let tail = engine.tail();
-    let mut log = Subscription::of_server(tail, &machine.reads(), After::Earliest);
+    let mut log = Reader::of_server(tail).read(&machine.reads(), After::Earliest);
     let mut readers = Readers { tail: Arc::clone(tail), seen: HashMap::new() };
     let mut is_answered = true;
     let time = Time::begin();
     // Events up to this offset were published before the start: their time is that of the log, but never in the future.
     let before = tail.head();
-    let hear = |machine: &mut _, batch: &Batch| {
+    let apply = |machine: &mut _, batch: &Batch| {
         for event in &batch.events {
             let event = event.event();
             let now_us = time.now_us();
             let is_old = event.cursor.offset <= before;
-            Machine::hear(machine, event, if is_old { event.published_at_us.min(now_us) } else { now_us });
+            Machine::apply(machine, event, if is_old { event.published_at_us.min(now_us) } else { now_us });
         }
         !batch.events.is_empty()
     };
     loop {
         while log.has_more() {
             let Some(batch) = log.now(256).await else { continue };
-            is_answered |= hear(&mut machine, &batch);
+            is_answered |= apply(&mut machine, &batch);
         }
         if !is_answered {
             // The log knows the key of an event that the machine did not read: publishing it at once would not help.
@@ -141,7 +141,7 @@ async fn drive(engine: Arc<dyn Engine>, mut machine: impl Machine) {
         let Due { says, again } = machine.due(time.now_us(), &mut readers);
         let has_said = !says.is_empty();
         is_answered = says.iter().all(|say| say.key.is_none());
-        for Say { topic, data, key } in says {
+        for Publication { topic, data, key } in says {
             let drafts = vec![Draft { name: EventName::DEFAULT, data }];
             let key = key.map(|id| Key { id, by: None });
             if let Err(error) = engine.append(Append { topic, drafts, key }).await {
@@ -154,7 +154,7 @@ async fn drive(engine: Arc<dyn Engine>, mut machine: impl Machine) {
         if !has_said || again.is_some() {
             let deadline = Instant::now() + again.unwrap_or(IDLE).min(IDLE);
             if let Some(batch) = log.next(256, deadline).await {
-                is_answered |= hear(&mut machine, &batch);
+                is_answered |= apply(&mut machine, &batch);
             }
         }
     }

@@ -7,7 +7,7 @@ use fourways_shared::{
     use_case::{self, notice, order, trade, upload},
 };
 
-use super::{Due, Machine, Readers, Say, filter, visitor};
+use super::{Due, Machine, Publication, Readers, filter, visitor};
 
 /// Most notices that wait to be published; further ones are left out.
 const MAX_PENDING: usize = 10_000;
@@ -30,7 +30,7 @@ impl Machine for Notices {
             .collect()
     }
 
-    fn hear(&mut self, event: &Event, _: u64) {
+    fn apply(&mut self, event: &Event, _: u64) {
         if let Some(visitor) = visitor(&event.topic, "notice") {
             if let Some(notice::NoticeMessage::Notice { of: Some(of), .. }) =
                 use_case::read_if_from_server(event)
@@ -59,7 +59,7 @@ impl Machine for Notices {
 
     fn due(&mut self, _: u64, _: &mut Readers) -> Due {
         let says = self.pending.iter().filter_map(|(visitor, said, of)| {
-            Say::of(notice::notices(visitor), said).map(|say| say.once(&format!("notice-{}", of.0)))
+            Publication::of(notice::notices(visitor), said).map(|say| say.once(&format!("notice-{}", of.0)))
         });
         Due { says: says.collect(), again: None }
     }

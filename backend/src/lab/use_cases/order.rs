@@ -10,7 +10,7 @@ use fourways_shared::{
     },
 };
 
-use super::{Due, Machine, Readers, Say, filter, until};
+use super::{Due, Machine, Publication, Readers, filter, until};
 
 /// Most open orders at once; further ones are ignored.
 const MAX_ORDERS: usize = 10_000;
@@ -32,7 +32,7 @@ impl Machine for Orders {
         filter("use-case.order.*").into_iter().collect()
     }
 
-    fn hear(&mut self, event: &Event, at_us: u64) {
+    fn apply(&mut self, event: &Event, at_us: u64) {
         match use_case::read(event) {
             Some(OrderMessage::Placed { item }) if self.open.len() < MAX_ORDERS => {
                 let order = Order { topic: event.topic.clone(), item, placed_us: at_us, next: Step::Paid };
@@ -66,7 +66,7 @@ impl Machine for Orders {
             }
             let said = OrderMessage::Moved { order: *offset, item: order.item.clone(), step: order.next };
             let key = format!("order-{}-{}", offset.0, order.next.words());
-            due.says.extend(Say::of(Some(order.topic.clone()), &said).map(|say| say.once(&key)));
+            due.says.extend(Publication::of(Some(order.topic.clone()), &said).map(|say| say.once(&key)));
         }
         due
     }

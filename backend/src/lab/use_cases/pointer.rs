@@ -8,7 +8,7 @@ use fourways_shared::{
     },
 };
 
-use super::{Due, Machine, Readers, Say};
+use super::{Due, Machine, Publication, Readers};
 
 pub(super) struct Pointers {
     /// Number of the current ball.
@@ -27,7 +27,7 @@ impl Machine for Pointers {
         [pointer::pointers(), pointer::game()].into_iter().flatten().map(|topic| (&topic).into()).collect()
     }
 
-    fn hear(&mut self, event: &Event, _: u64) {
+    fn apply(&mut self, event: &Event, _: u64) {
         if Some(&event.topic) == pointer::game().as_ref() {
             // Anybody may publish here; only the referee's own events count.
             if let Some(Caught { n, .. }) = use_case::read_if_from_server(event)
@@ -48,7 +48,7 @@ impl Machine for Pointers {
 
     fn due(&mut self, _: u64, _: &mut Readers) -> Due {
         let say = self.caught.as_ref().and_then(|caught| {
-            Say::of(pointer::game(), caught).map(|say| say.once(&format!("ball-{}", caught.n)))
+            Publication::of(pointer::game(), caught).map(|say| say.once(&format!("ball-{}", caught.n)))
         });
         Due { says: say.into_iter().collect(), again: None }
     }

@@ -11,7 +11,7 @@ use fourways_shared::{
 };
 use serde::Deserialize;
 
-use super::{Due, Machine, Readers, Say, until};
+use super::{Due, Machine, Publication, Readers, until};
 
 /// Record of the World Cup 2022, from openfootball (public domain); see `backend/data/README.md`.
 const RECORD: &str = include_str!("../../../data/worldcup-2022.json");
@@ -80,7 +80,7 @@ impl Machine for Score {
         [score::told(), score::wishes()].into_iter().flatten().map(|topic| (&topic).into()).collect()
     }
 
-    fn hear(&mut self, event: &Event, at_us: u64) {
+    fn apply(&mut self, event: &Event, at_us: u64) {
         if let Some(Update { state, change }) = use_case::read_if_from_server(event) {
             // The record of an older server may have had other matches.
             if state.number >= MATCHES.len() || !SPEEDS.contains(&state.speed) {
@@ -119,7 +119,8 @@ impl Machine for Score {
         };
         let say = |(at, update): (usize, &Update)| {
             // The key comes from the offset of the last update, so each update is followed by the next one only once.
-            Say::of(Some(told.clone()), update).map(|say| say.once(&format!("{}-{at}", self.told_at.0)))
+            Publication::of(Some(told.clone()), update)
+                .map(|say| say.once(&format!("{}-{at}", self.told_at.0)))
         };
         let says = updates.iter().enumerate().filter_map(say).collect();
         Due { says, again: None }

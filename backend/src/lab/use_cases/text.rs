@@ -16,7 +16,7 @@ use fourways_shared::{
 };
 use yrs::{Doc, ReadTxn as _, StateVector, Transact as _, Update, updates::decoder::Decode as _};
 
-use super::{Due, Machine, Readers, Say, filter};
+use super::{Due, Machine, Publication, Readers, filter};
 
 /// Number of edits after which a snapshot is published.
 const EDITS: u32 = 100;
@@ -47,7 +47,7 @@ impl Machine for Texts {
         filter("use-case.text.>").into_iter().collect()
     }
 
-    fn hear(&mut self, event: &Event, _: u64) {
+    fn apply(&mut self, event: &Event, _: u64) {
         let Some(name) = use_case::rest(&event.topic, "text") else { return };
         let offset = event.cursor.offset;
         if let Some(name) = name.strip_suffix(".state") {
@@ -82,7 +82,7 @@ impl Machine for Texts {
             .filter_map(|(name, text)| {
                 let update = text.doc.transact().encode_state_as_update_v1(&StateVector::default());
                 let state = State { through: text.through, update: BASE64_STANDARD.encode(update).into() };
-                Say::of(states(name), &state).map(|say| say.once(&format!("text-{}", text.through.0)))
+                Publication::of(states(name), &state).map(|say| say.once(&format!("text-{}", text.through.0)))
             });
         Due { says: says.collect(), again: None }
     }

@@ -17,7 +17,7 @@ use fourways_shared::{
     },
 };
 
-use super::{Due, Machine, Readers, Say, filter, until};
+use super::{Due, Machine, Publication, Readers, filter, until};
 
 /// Opening and closing prices of each day, from `bokeh_sampledata` on the Python index (public domain); see
 /// `backend/data/README.md`.
@@ -78,7 +78,7 @@ impl Machine for Trades {
         filter("use-case.trade.*").into_iter().chain(quotes).collect()
     }
 
-    fn hear(&mut self, event: &Event, _: u64) {
+    fn apply(&mut self, event: &Event, _: u64) {
         if use_case::rest(&event.topic, "trade").is_none() {
             return;
         }
@@ -121,11 +121,11 @@ impl Machine for Trades {
     fn due(&mut self, now_us: u64, readers: &mut Readers) -> Due {
         let now = now_us / STEP_US;
         let from = if self.step == 0 { now } else { self.step.max(now.saturating_sub(STEPS_PER_S * 10)) };
-        let mut says: Vec<Say> = self.fills(from, now).collect();
+        let mut says: Vec<Publication> = self.fills(from, now).collect();
         self.answer(&mut says);
         self.step = now;
         for symbol in std::mem::take(&mut self.changed) {
-            says.extend(Say::of(trade::book(SYMBOLS[symbol]), &self.book(symbol)));
+            says.extend(Publication::of(trade::book(SYMBOLS[symbol]), &self.book(symbol)));
         }
         let mut is_watched = !self.open.is_empty();
         for (rate, quoted) in RATES.into_iter().zip(&mut self.quoted) {
@@ -139,7 +139,7 @@ impl Machine for Trades {
                 let n = now_us * u64::from(rate) / SYMBOLS.len() as u64 / 1_000_000;
                 if n > *quoted {
                     *quoted = n;
-                    says.extend(Say::of(Some(topic), &quote(symbol, now)));
+                    says.extend(Publication::of(Some(topic), &quote(symbol, now)));
                 }
             }
         }
@@ -150,7 +150,7 @@ impl Machine for Trades {
 
 impl Trades {
     /// Accepts or rejects waiting orders, at most [`MAX_ANSWERS`] a turn, so that prices are published in between.
-    fn answer(&self, says: &mut Vec<Say>) {
+    fn answer(&self, says: &mut Vec<Publication>) {
         let mut accepted: Vec<&Topic> = Vec::new();
         for (offset, order) in self.asked.iter().take(MAX_ANSWERS) {
             let own = |accepted: &[&Topic]| {
@@ -171,13 +171,13 @@ impl Trades {
                 }
                 why => TradeMessage::Rejected { order: *offset, why: why.into() },
             };
-            let say = Say::of(Some(order.topic.clone()), &said);
+            let say = Publication::of(Some(order.topic.clone()), &said);
             says.extend(say.map(|say| say.once(&format!("answer-{}", offset.0))));
         }
     }
 
     /// Returns the ends of orders: the cancelled ones, and those whose limit the market reached between two steps.
-    fn fills(&self, from: u64, now: u64) -> impl Iterator<Item = Say> {
+    fn fills(&self, from: u64, now: u64) -> impl Iterator<Item = Publication> {
         self.open.iter().filter_map(move |(offset, order)| {
             let said = if self.cancelled.contains(offset) {
                 TradeMessage::Cancelled { order: *offset }
@@ -191,7 +191,8 @@ impl Trades {
                 TradeMessage::Filled { order: *offset, cents }
             };
             // Both ends have the same key, so that an order ends only once.
-            Say::of(Some(order.topic.clone()), &said).map(|say| say.once(&format!("end-{}", offset.0)))
+            Publication::of(Some(order.topic.clone()), &said)
+                .map(|say| say.once(&format!("end-{}", offset.0)))
         })
     }
 

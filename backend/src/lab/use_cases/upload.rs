@@ -18,7 +18,7 @@ use fourways_shared::{
 };
 use sha2::{Digest as _, Sha256};
 
-use super::{Due, Machine, Readers, Say, filter};
+use super::{Due, Machine, Publication, Readers, filter};
 
 /// Bytes of each file that are processed in one turn.
 const SLICE: usize = 256 * 1024;
@@ -83,7 +83,7 @@ impl Machine for Uploads {
         ["use-case.upload.>", "use-case.pieces.>"].into_iter().filter_map(filter).collect()
     }
 
-    fn hear(&mut self, event: &Event, at_us: u64) {
+    fn apply(&mut self, event: &Event, at_us: u64) {
         if let Some(name) = use_case::rest(&event.topic, "pieces") {
             if let (Some(job), Data::Bytes(piece)) = (self.jobs.get_mut(name), &event.data)
                 && job.refused.is_none()
@@ -141,7 +141,7 @@ impl Machine for Uploads {
             }
             let Some(said) = said else { continue };
             let is_end = !matches!(said, UploadMessage::Step { .. });
-            let say = Say::of(Some(job.topic.clone()), &said);
+            let say = Publication::of(Some(job.topic.clone()), &said);
             due.says.extend(say.map(|say| if is_end { say.once("end") } else { say }));
         }
         due

@@ -39,7 +39,7 @@ pub(crate) const IDLE: Duration = Duration::from_secs(75);
 
 /// The limits of a connection. Cloned for each worker and each connection; the drain is shared by the whole server.
 #[derive(Clone, Debug)]
-pub(crate) struct Terms {
+pub(crate) struct ConnectionLimits {
     /// Longest time for the connection preface to arrive.
     head_timeout: Duration,
     /// Longest time that a client may take nothing of a stream that has data.
@@ -48,7 +48,7 @@ pub(crate) struct Terms {
     drain: Arc<Drain>,
 }
 
-impl Terms {
+impl ConnectionLimits {
     /// Takes the limits of a connection from those of the operator.
     pub(crate) fn of(limits: &Limits, drain: &Arc<Drain>) -> Self {
         let Limits { head_timeout, write_timeout, .. } = *limits;
@@ -64,7 +64,7 @@ pub(crate) async fn serve<T, A>(
     io: T,
     peer: Option<SocketAddr>,
     routes: Rc<A>,
-    terms: Terms,
+    terms: ConnectionLimits,
 ) -> Result<(), h2::Error>
 where
     T: AsyncRead + AsyncWrite + Unpin,

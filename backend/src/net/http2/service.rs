@@ -16,7 +16,7 @@ use actix_web::{
 use futures_util::future::{Either, LocalBoxFuture};
 use tokio::io::{AsyncRead, AsyncWrite};
 
-use super::{Terms, serve};
+use super::{ConnectionLimits, serve};
 
 /// A service that answers requests: the routes of the server.
 pub(crate) trait Answers: 'static {
@@ -41,7 +41,7 @@ where
 type Entered<T> = (T, Protocol, Option<SocketAddr>);
 
 /// Combines the services of both protocols.
-pub(crate) fn both<F1, F2>(http1: F1, http2: F2, terms: Terms) -> Both<F1, F2> {
+pub(crate) fn both<F1, F2>(http1: F1, http2: F2, terms: ConnectionLimits) -> Both<F1, F2> {
     Both { http1, http2, terms }
 }
 
@@ -49,14 +49,14 @@ pub(crate) fn both<F1, F2>(http1: F1, http2: F2, terms: Terms) -> Both<F1, F2> {
 pub(crate) struct Both<F1, F2> {
     http1: F1,
     http2: F2,
-    terms: Terms,
+    terms: ConnectionLimits,
 }
 
 /// The service for connections of either protocol, one for each worker.
 pub(crate) struct Serving<S1, S2> {
     http1: S1,
     http2: Rc<S2>,
-    terms: Terms,
+    terms: ConnectionLimits,
 }
 
 impl<T, F1, F2> ServiceFactory<Entered<T>> for Both<F1, F2>

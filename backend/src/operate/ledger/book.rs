@@ -115,7 +115,7 @@ mod tests {
 
     use super::*;
 
-    fn place(offset: u64) -> Cursor {
+    fn cursor(offset: u64) -> Cursor {
         Cursor { epoch: Epoch::from_bits(1), offset: Offset(offset) }
     }
 
@@ -125,8 +125,8 @@ mod tests {
             technique,
             topics: vec!["a".parse().unwrap()],
             policy: Policy::All,
-            after: place(after),
-            through: place(through),
+            after: cursor(after),
+            through: cursor(through),
             held: held.to_vec(),
         }
     }
@@ -141,15 +141,18 @@ mod tests {
             (&[2, 3, 4, 6], Account { held: 3, foreign: 1, ..Account::default() }),
             (&[], Account { lost: 3, ..Account::default() }),
         ] {
-            let account =
-                Book::new(place(0)).enter(&report(Technique::Sse, 0, 6, held), Some(&[2, 4, 6]), MAX_MISSING);
+            let account = Book::new(cursor(0)).enter(
+                &report(Technique::Sse, 0, 6, held),
+                Some(&[2, 4, 6]),
+                MAX_MISSING,
+            );
             assert_eq!(account, expected, "{held:?}");
         }
     }
 
     #[test]
     fn what_there_is_no_room_to_remember_is_lost_all_the_same() {
-        let mut book = Book::new(place(0));
+        let mut book = Book::new(cursor(0));
         assert_eq!(book.enter(&report(Technique::Sse, 0, 6, &[]), Some(&[2, 4, 6]), 2).lost, 3);
         assert_eq!(book.missing(), 2);
         assert_eq!(
@@ -162,19 +165,19 @@ mod tests {
 
     #[test]
     fn what_comes_late_was_not_lost() {
-        let mut book = Book::new(place(0));
+        let mut book = Book::new(cursor(0));
         assert_eq!(book.enter(&report(Technique::Sse, 0, 6, &[2, 6]), Some(&[2, 4, 6]), MAX_MISSING).lost, 1);
         let other = book.enter(&report(Technique::Websocket, 6, 8, &[4, 8, 2]), Some(&[8]), MAX_MISSING);
         assert_eq!(other, Account { held: 2, reordered: 1, repeated: 1, ..Account::default() });
         let accounts: Vec<_> = book.accounts().collect();
         assert_eq!(accounts[0], (Technique::Sse, Account { held: 2, ..Account::default() }));
         assert_eq!(accounts[1], (Technique::Websocket, other));
-        assert_eq!(book.through(), place(8));
+        assert_eq!(book.through(), cursor(8));
     }
 
     #[test]
     fn a_jump_is_a_break_and_not_a_loss() {
-        let mut book = Book::new(place(0));
+        let mut book = Book::new(cursor(0));
         book.enter(&report(Technique::Sse, 0, 2, &[2]), Some(&[2]), MAX_MISSING);
         let account = book.enter(&report(Technique::Sse, 90, 91, &[91]), Some(&[91]), MAX_MISSING);
         assert_eq!(account, Account { held: 2, breaks: 1, ..Account::default() });
@@ -185,7 +188,7 @@ mod tests {
     #[test]
     fn a_policy_that_leaves_out_loses_nothing() {
         let latest = Report { policy: Policy::Latest, ..report(Technique::Sse, 0, 6, &[6]) };
-        let account = Book::new(place(0)).enter(&latest, Some(&[2, 4, 6]), MAX_MISSING);
+        let account = Book::new(cursor(0)).enter(&latest, Some(&[2, 4, 6]), MAX_MISSING);
         assert_eq!(account, Account { held: 1, conflated: 2, ..Account::default() });
     }
 
@@ -193,7 +196,7 @@ mod tests {
         /// Events that were delivered once and in order make a clean account, however the log is cut into reports.
         #[test]
         fn cuts_change_nothing(count in 1_u64..200, cuts in prop::collection::btree_set(1_u64..200, 0..8)) {
-            let mut book = Book::new(place(0));
+            let mut book = Book::new(cursor(0));
             let ends = cuts.into_iter().filter(|cut| *cut < count).chain([count]);
             let mut after = 0;
             for through in ends {

@@ -13,9 +13,9 @@ use std::{
 };
 
 use actix_web::{HttpRequest, HttpResponse, http::header, web};
-use fourways_log::{engine::Shard, subscription::Subscription};
+use fourways_log::subscription::Reader;
 use fourways_shared::{
-    After, Code, Cursor, Filter, Policy, Technique,
+    After, Code, Cursor, Filter, Technique,
     account::{Account, ReaderId, Report},
 };
 use serde::{Deserialize, Serialize};
@@ -128,8 +128,8 @@ impl Ledger {
         entry.reported_at = Instant::now();
         entry.topics.clone_from(&report.topics);
         let before = entry.book.missing();
-        let worker = MAX_MISSING.saturating_sub(*missing);
-        let account = entry.book.enter(&report, expected.as_deref(), worker);
+        let room = MAX_MISSING.saturating_sub(*missing);
+        let account = entry.book.enter(&report, expected.as_deref(), room);
         *missing = *missing + entry.book.missing() - before;
         Ok(account)
     }
@@ -163,13 +163,9 @@ impl Ledger {
 /// Returns the offsets of the events that the log has in the reported range; `None` if a part of the range is gone.
 async fn expected(report: &Report, worker: &Worker) -> Result<Option<Vec<u64>>, Failure> {
     let most = report.held.len() + MAX_GAP;
-    let mut reading = Subscription::range(
-        (&worker.tail, Shard::DIRECT),
-        &report.topics,
-        After::Cursor(report.after),
-        Some(report.through.offset),
-        (Policy::All, Technique::ShortPoll),
-    );
+    // The server itself reads, so that a report is not counted as a poll.
+    let reader = Reader { until: Some(report.through.offset), ..Reader::of_server(&worker.tail) };
+    let mut reading = reader.read(&report.topics, After::Cursor(report.after));
     let mut offsets = Vec::with_capacity(report.held.len());
     while reading.has_more() {
         let Some(batch) = reading.now(BATCH).await else { continue };

@@ -61,6 +61,12 @@ fn the_log_is_the_witness() {
     assert_eq!(table.header("content-type").as_deref(), Some("text/csv; charset=utf-8"));
     let text = String::from_utf8(table.body).unwrap();
     assert!(text.lines().nth(2).unwrap().ends_with(",2,1,1,1,1,0,0"), "{text}");
+    let metrics = server.get("/metrics");
+    let metrics = String::from_utf8_lossy(&metrics.body).into_owned();
+    let is_count =
+        |line: &&str| line.starts_with("fourways_subscriptions_total") && line.contains("short_poll");
+    let counts = metrics.lines().find(is_count).unwrap();
+    assert!(counts.ends_with(" 0"), "a report reads the log, and is no poll: {counts}");
 }
 
 #[test]

@@ -73,3 +73,20 @@ fn a_connection_that_is_cut_is_told_when_to_come_back() {
     assert_eq!(server.request("DELETE /v1/connections/999 HTTP/1.1", b"").status, 404);
     assert_eq!(server.request("DELETE /v1/connections/x HTTP/1.1", b"").status, 404);
 }
+
+#[test]
+fn a_socket_that_subscribes_to_nothing_is_cut_at_once_too() {
+    // No ping wakes it within the test's own deadline.
+    let server = Server::with(&["--heartbeat", "10m"]);
+    let mut socket = Socket::json(&server);
+    let listed = connections(&server);
+    let path = format!("DELETE /v1/connections/{} HTTP/1.1", listed[0]["id"]);
+    assert_eq!(server.request(&path, b"").status, 204);
+    socket.closes_with(1012);
+    let mut left = Socket::open(&server, "?topic=a", "");
+    (0..2).for_each(|_| drop(left.text()));
+    left.say(&json!({ "type": "unsubscribe", "topics": ["a"] }));
+    assert_eq!(left.text()["type"], "unsubscribed");
+    assert_eq!(server.request("POST /v1/rehearsal HTTP/1.1", b"").status, 200);
+    left.closes_with(1012);
+}

@@ -89,7 +89,7 @@ pub(super) struct Last {
     /// The moment by the system clock.
     pub(super) wall_us: u64,
     /// The moment by the age clock.
-    pub(super) came_us: u64,
+    pub(super) arrived_us: u64,
 }
 
 /// One reading of the age clock, for any number of ages.
@@ -109,19 +109,19 @@ impl Now {
         Self { us, start_us: 0, off_us: 0, said_off_us: 0 }
     }
 
-    /// Returns the age of an event that arrived at `came_us`.
-    pub(super) const fn age_us(self, came_us: u64) -> u64 {
-        self.age(came_us, self.off_us)
+    /// Returns the age of an event that arrived at `arrived_us`.
+    pub(super) const fn age_us(self, arrived_us: u64) -> u64 {
+        self.age(arrived_us, self.off_us)
     }
 
     /// Returns the age that such an event has if the system clock was right at the start: the longest possible.
-    pub(super) const fn most_age_us(self, came_us: u64) -> u64 {
-        self.age(came_us, self.said_off_us)
+    pub(super) const fn most_age_us(self, arrived_us: u64) -> u64 {
+        self.age(arrived_us, self.said_off_us)
     }
 
-    const fn age(self, came_us: u64, off_us: u64) -> u64 {
-        let off_us = if came_us <= self.start_us { off_us } else { 0 };
-        self.us.saturating_sub(came_us).saturating_add(off_us)
+    const fn age(self, arrived_us: u64, off_us: u64) -> u64 {
+        let off_us = if arrived_us <= self.start_us { off_us } else { 0 };
+        self.us.saturating_sub(arrived_us).saturating_add(off_us)
     }
 }
 
@@ -129,7 +129,7 @@ impl Ages {
     /// Continues at the time where a log ended; without `last`, begins at the system clock's time.
     pub(super) fn new(clock: Arc<dyn Clock>, last: Option<Last>) -> Self {
         let (wall_us, ran) = (clock.wall_us(), clock.elapsed());
-        let now_us = last.map_or(wall_us, |last| last.came_us);
+        let now_us = last.map_or(wall_us, |last| last.arrived_us);
         let off_us = last.map_or(0, |last| wall_us.saturating_sub(last.wall_us));
         let start = Start { now_us, wall_us, off_us, ran };
         Self { clock, start, off_us: AtomicU64::new(0), is_settled: AtomicBool::new(false) }
@@ -148,8 +148,8 @@ impl Ages {
     }
 
     /// Limits an arrival time that was read back at the start to the start: such an event can't have arrived later.
-    pub(super) fn then_us(&self, came_us: u64) -> u64 {
-        came_us.min(self.start.now_us)
+    pub(super) fn then_us(&self, arrived_us: u64) -> u64 {
+        arrived_us.min(self.start.now_us)
     }
 
     /// Decides, once the server has run long enough, whether the time that it was off counts. To be called regularly.

@@ -119,27 +119,31 @@ impl Keys {
         self.remember((topic, key.id), kept, now.us);
     }
 
-    /// Remembers a key that was read back from the disk, and was used at `came_us`.
+    /// Remembers a key that was read back from the disk, and was used at `arrived_us`.
     pub(super) fn restore(
         &mut self,
         topic: Topic,
         id: EventId,
         content: Content,
         (first, count): (u64, usize),
-        came_us: u64,
+        arrived_us: u64,
     ) {
-        self.remember((topic, id), Kept { by: By::Unknown, content, first, count }, came_us);
+        self.remember((topic, id), Kept { by: By::Unknown, content, first, count }, arrived_us);
     }
 
-    fn remember(&mut self, key: (Topic, EventId), kept: Kept, came_us: u64) {
-        self.ages.push_back((came_us, key.clone(), kept.first));
+    fn remember(&mut self, key: (Topic, EventId), kept: Kept, arrived_us: u64) {
+        self.ages.push_back((arrived_us, key.clone(), kept.first));
         self.kept.entry(key).or_default().push(kept);
     }
 
     /// Forgets the keys that are older than [`KEY_WINDOW`], and the oldest if there are more than [`MAX_KEYS`].
     pub(super) fn forget(&mut self, now: Now) {
-        let is_old = |came_us| now.age_us(came_us) > micros(KEY_WINDOW);
-        while self.ages.front().is_some_and(|(came_us, ..)| is_old(*came_us) || self.ages.len() > MAX_KEYS) {
+        let is_old = |arrived_us| now.age_us(arrived_us) > micros(KEY_WINDOW);
+        while self
+            .ages
+            .front()
+            .is_some_and(|(arrived_us, ..)| is_old(*arrived_us) || self.ages.len() > MAX_KEYS)
+        {
             if let Some((_, key, first)) = self.ages.pop_front() {
                 self.drop(&key, first);
             }

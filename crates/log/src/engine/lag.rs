@@ -7,7 +7,7 @@ use fourways_shared::Filter;
 /// The treatment of a stream or socket that lags too far behind.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum LagAction {
-    /// Its connection is closed; the client resumes with its cursor, perhaps over a better connection.
+    /// The connection is closed; the client resumes with its cursor, perhaps over a better connection.
     Cut,
     /// The reader continues at the head, and is told how many events it missed.
     Skip,

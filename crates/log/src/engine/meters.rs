@@ -9,7 +9,7 @@ use std::{
     time::Duration,
 };
 
-use fourways_shared::{ResetReason, Technique};
+use fourways_shared::{ResetReason, Technique, time::micros};
 
 use super::ages::wall_us;
 
@@ -31,7 +31,7 @@ pub struct Histogram {
 impl Histogram {
     /// Adds one duration.
     pub fn observe(&self, time: Duration) {
-        self.observe_us(u64::try_from(time.as_micros()).unwrap_or(u64::MAX));
+        self.observe_us(micros(time));
     }
 
     fn observe_us(&self, us: u64) {
@@ -97,7 +97,7 @@ impl Meter {
 
     /// Counts a batch of events, the newest of which was published at `newest_us`; returns how long ago that was, in
     /// microseconds.
-    pub(crate) fn gave(&self, events: usize, newest_us: u64) -> u64 {
+    pub(crate) fn count_batch(&self, events: usize, newest_us: u64) -> u64 {
         let lag_us = wall_us().saturating_sub(newest_us);
         self.events.fetch_add(events as u64, Relaxed);
         self.lag.observe_us(lag_us);
@@ -115,12 +115,12 @@ impl Meter {
     }
 
     /// Counts a poll that was answered without events.
-    pub fn empty(&self) {
+    pub fn count_empty(&self) {
         self.empty.fetch_add(1, Relaxed);
     }
 
     /// Counts bytes that were handed to a connection: the body of a poll's answer, SSE blocks, or frames.
-    pub fn sent(&self, bytes: usize) {
+    pub fn count_bytes(&self, bytes: usize) {
         self.bytes.fetch_add(bytes as u64, Relaxed);
     }
 }
@@ -212,8 +212,8 @@ mod tests {
         for shard in 0..3 {
             let meter = meters.of(shard, Technique::Sse);
             meter.begin(shard == 1);
-            meter.gave(3, wall_us());
-            meter.sent(100);
+            meter.count_batch(3, wall_us());
+            meter.count_bytes(100);
             meter.reset(ResetReason::Lag);
         }
         meters.of(1, Technique::Sse).end();

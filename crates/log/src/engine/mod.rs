@@ -21,7 +21,7 @@ use std::{future::Future, io, pin::Pin, time::Duration};
 
 use crate::sync::Arc;
 
-use fourways_shared::{Cursor, Data, EventId, EventName, Topic};
+use fourways_shared::{Cursor, Data, EventId, EventName, Topic, time::micros};
 use thiserror::Error;
 
 use self::ages::{Ages, Last, Now};
@@ -32,8 +32,8 @@ pub use self::{
     ages::{Clock, SystemClock},
     archive::{Archive, Floors, Newest, Older, Stock},
     disk::{
-        Checked, DiskEngine, Durability, Files, Finding, FindingKind, How, LogError, OpenFile, SystemFiles,
-        check, check_on, renew,
+        Checked, DiskEngine, Durability, Files, Finding, FindingKind, LogError, OpenFile, OpenMode,
+        SystemFiles, check, check_on, renew,
     },
     lag::{LagAction, LagRule},
     memory::MemoryEngine,
@@ -157,8 +157,4 @@ impl EngineError {
             _ => Self::Unavailable(format!("the disk failed: {error}")),
         }
     }
-}
-
-fn micros(time: Duration) -> u64 {
-    u64::try_from(time.as_micros()).unwrap_or(u64::MAX)
 }

@@ -76,7 +76,7 @@ impl Sequence {
         Ok(Numbered::New(events.collect()))
     }
 
-    /// Remembers a key that was used before this start, at `came_us`, for the events at `place`: the first offset and
+    /// Remembers a key that was used before this start, at `arrived_us`, for the events at `place`: the first offset and
     /// the number of events.
     pub(super) fn restore(
         &mut self,
@@ -84,9 +84,9 @@ impl Sequence {
         id: EventId,
         content: Content,
         place: (u64, usize),
-        came_us: u64,
+        arrived_us: u64,
     ) {
-        self.keys.restore(topic, id, content, place, came_us);
+        self.keys.restore(topic, id, content, place, arrived_us);
     }
 
     /// Forgets the keys that are older than [`KEY_WINDOW`](super::KEY_WINDOW), and the oldest if there are too many.

@@ -42,11 +42,11 @@ pub(crate) struct Waiters {
     count: AtomicUsize,
     /// The topic is in the relay's queue, and the relay has not woken the waiters yet.
     is_queued: AtomicBool,
-    places: Mutex<Places>,
+    places: Mutex<Slots>,
 }
 
 #[derive(Debug, Default)]
-struct Places {
+struct Slots {
     wakers: Vec<Option<Waker>>,
     free: Vec<usize>,
 }
@@ -73,7 +73,7 @@ impl Waiters {
         places.wakers[place] = None;
         places.free.push(place);
         if self.count.fetch_sub(1, Ordering::SeqCst) == 1 {
-            *places = Places::default();
+            *places = Slots::default();
         }
     }
 

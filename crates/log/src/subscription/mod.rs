@@ -112,8 +112,36 @@ struct TopicCursor {
     acknowledged_through: Floors,
 }
 
+/// The reader that a subscription is for.
+#[derive(Clone, Copy, Debug)]
+pub struct Reader<'t> {
+    /// Tail of the log that is read.
+    pub tail: &'t Arc<Tail>,
+    /// Shard of the thread that polls the subscription.
+    pub shard: Shard,
+    /// Technique that the reader is counted under; `None` for a reader of the server itself, which counts as no
+    /// subscriber and is in no metric.
+    pub technique: Option<Technique>,
+    /// Every event, or only the newest of each topic.
+    pub policy: Policy,
+    /// Last offset to read; `None` to go on with every event that follows.
+    pub until: Option<Offset>,
+}
+
+impl<'t> Reader<'t> {
+    /// Returns a reader of the server itself, for every event and without an end.
+    pub const fn of_server(tail: &'t Arc<Tail>) -> Self {
+        Self { tail, shard: Shard::DIRECT, technique: None, policy: Policy::All, until: None }
+    }
+
+    /// Creates the subscription of this reader, from `after` on. `topics` holds at least one topic, and none twice.
+    pub fn read(self, topics: &[Filter], after: After) -> Subscription {
+        Subscription::of(self, topics, after)
+    }
+}
+
 impl Subscription {
-    /// Creates a subscription that reads from `after` on. `topics` holds at least one topic, and none twice.
+    /// Creates a subscription of a client that reads from `after` on. `topics` holds at least one topic, and none twice.
     pub fn new(
         tail: &Arc<Tail>,
         topics: &[Filter],
@@ -122,33 +150,11 @@ impl Subscription {
         technique: Technique,
         shard: Shard,
     ) -> Self {
-        Self::range((tail, shard), topics, after, None, (policy, technique))
+        Reader { policy, shard, technique: Some(technique), ..Reader::of_server(tail) }.read(topics, after)
     }
 
-    /// Creates a subscription that reads up to the offset `until`, and no further. `topics` as in [`Self::new`].
-    pub fn range(
-        (tail, shard): (&Arc<Tail>, Shard),
-        topics: &[Filter],
-        after: After,
-        until: Option<Offset>,
-        (policy, technique): (Policy, Technique),
-    ) -> Self {
-        Self::of((tail, shard), topics, after, until, (policy, Some(technique)))
-    }
-
-    /// Creates a reader for the server itself, which counts as no subscriber and is in no metric. `topics` as in
-    /// [`Self::new`].
-    pub fn of_server(tail: &Arc<Tail>, topics: &[Filter], after: After) -> Self {
-        Self::of((tail, Shard::DIRECT), topics, after, None, (Policy::All, None))
-    }
-
-    fn of(
-        (tail, shard): (&Arc<Tail>, Shard),
-        topics: &[Filter],
-        after: After,
-        until: Option<Offset>,
-        (policy, technique): (Policy, Option<Technique>),
-    ) -> Self {
+    fn of(reader: Reader<'_>, topics: &[Filter], after: After) -> Self {
+        let Reader { tail, shard, technique, policy, until } = reader;
         let topics = topics.iter().map(|topic| {
             let topic = tail.join(topic, technique);
             // Registers before the head is read: the other order would lose events appended in between.
@@ -244,7 +250,7 @@ impl Subscription {
             meter.reset(reset.reason);
         }
         if let Some(newest) = batch.events.last() {
-            self.lag_us = meter.gave(batch.events.len(), newest.event().published_at_us);
+            self.lag_us = meter.count_batch(batch.events.len(), newest.event().published_at_us);
             let is_old = |event: &&Arc<Encoded>| event.offset() <= self.began_at;
             // For a live reader the first comparison is enough.
             if batch.events.first().is_some_and(|first| is_old(&first)) {

@@ -292,8 +292,8 @@ proptest! {
                         sent.push((text, now_us, cursor));
                     }
                     Move::Repeat => {
-                        if let Some((text, came_us, cursor)) = sent.last()
-                            && now_us - came_us < 4 * 60 * 1_000_000
+                        if let Some((text, arrived_us, cursor)) = sent.last()
+                            && now_us - arrived_us < 4 * 60 * 1_000_000
                         {
                             assert_eq!(log.publish(text, Some(text)).await, *cursor, "{text} is known");
                         }
@@ -320,12 +320,12 @@ proptest! {
             }
             log.sweep().await;
             let age_us = u64::try_from(AGE.as_micros()).unwrap();
-            let young = |now_us: u64, came_us: u64| now_us - came_us <= age_us;
+            let young = |now_us: u64, arrived_us: u64| now_us - arrived_us <= age_us;
             let there = log.texts().await;
             let kept: Vec<&String> = sent.iter().map(|(text, ..)| text).filter(|text| there.contains(text)).collect();
             assert_eq!(kept, there.iter().collect::<Vec<_>>(), "in order, and once");
-            for (text, came_us, _) in &sent {
-                assert!(there.contains(text) || !young(hands.right_us(), *came_us), "{text} is young");
+            for (text, arrived_us, _) in &sent {
+                assert!(there.contains(text) || !young(hands.right_us(), *arrived_us), "{text} is young");
             }
             // The clock is right again: from here on every event is dropped once it is old.
             hands.set(0);

@@ -5,7 +5,7 @@ use std::{num::NonZeroU32, path::Path, sync::Arc, time::Duration};
 
 use fourways_log::{
     engine::{
-        Append, DiskEngine, Draft, Durability, Engine, Files as _, How, Retention, RetentionRule, Shard,
+        Append, DiskEngine, Draft, Durability, Engine, Files as _, OpenMode, Retention, RetentionRule, Shard,
         SystemClock, TailCap,
     },
     subscription::{Batch, Subscription},
@@ -155,7 +155,7 @@ async fn what_looks_like_blocks_is_passed_as_quickly_as_what_does_not() {
         }
         drop(engine);
         // Destroys the head of the second block.
-        let file = disk.open(Path::new("/log/all/00000000000000000001.log"), How::Existing).unwrap();
+        let file = disk.open(Path::new("/log/all/00000000000000000001.log"), OpenMode::Existing).unwrap();
         let mut bytes = vec![0; 200];
         file.read_exact_at(&mut bytes, 0).unwrap();
         file.write_all_at(&[0; 8], blocks(&bytes)[1] as u64).unwrap();

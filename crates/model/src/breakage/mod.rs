@@ -157,8 +157,9 @@ impl Before {
         let mut outcome = FaultResult {
             published: log.len() as u64,
             lost: log.iter().filter(|offset| !here.contains(offset)).count() as u64,
-            repeated: lane.ledger.repeated - self.repeated,
-            cuts: lane.counters.reconnects - self.reconnects,
+            // A lane that was begun anew meanwhile counts from zero.
+            repeated: lane.ledger.repeated.saturating_sub(self.repeated),
+            cuts: lane.counters.reconnects.saturating_sub(self.reconnects),
             ..FaultResult::default()
         };
         for mark in since.filter(|mark| log.binary_search(&mark.offset).is_ok()) {
@@ -219,6 +220,9 @@ mod tests {
         assert_eq!(FaultResult { lost: 0, ..outcome }.effect(), Effect::Twice);
         assert_eq!(FaultResult { lost: 0, repeated: 0, ..outcome }.effect(), Effect::Late);
         assert_eq!(FaultResult::default().effect(), Effect::Unnoticed);
+        let later = Before::of(&lane, 3_000.0);
+        let anew = later.outcome(&Lane::new(Technique::Sse), &[], 10.0);
+        assert_eq!((anew.repeated, anew.cuts), (0, 0), "the lane was begun anew meanwhile");
     }
 
     #[test]

@@ -62,7 +62,7 @@ impl Plot<'_> {
         count(row + 1) * ROW - FOOT
     }
 
-    fn place(&self, row: usize, point: (f64, f64)) -> (f64, f64) {
+    fn point(&self, row: usize, point: (f64, f64)) -> (f64, f64) {
         let share = (point.1 / self.most).clamp(0.0, 1.0);
         (self.x.px(point.0), Self::base(row) - STRIP * share)
     }
@@ -88,7 +88,7 @@ impl Drawing for Strips {
         let mut groups = vec![axis];
         for (row, line) in plot.lines.iter().enumerate() {
             let base = Plot::base(row);
-            let points = line.points.iter().map(|point| plot.place(row, *point)).collect();
+            let points = line.points.iter().map(|point| plot.point(row, *point)).collect();
             let points = thinned(points, right - left);
             let mut group = Group::of(line.technique);
             group.path(Look::Base, across(left, right, base));
@@ -118,7 +118,7 @@ impl Drawing for Strips {
         for (row, line) in plot.lines.iter().enumerate() {
             if let Some(height) = value_at(&line.points, value, kinds) {
                 let mut group = Group::of(line.technique);
-                group.path(Look::Dot, circle(plot.place(row, (value, height)), 3.0));
+                group.path(Look::Dot, circle(plot.point(row, (value, height)), 3.0));
                 groups.push(group);
             }
         }

@@ -3,6 +3,7 @@
 use fourways_shared::{
     Cursor, Offset, Technique,
     lab::{Class, Part, Unit, WireRecord},
+    time::ms_of_us,
 };
 
 use super::Kind;
@@ -41,11 +42,7 @@ pub struct Entry {
 impl Entry {
     /// Creates the entry of a record of the server.
     pub fn of_server(record: WireRecord) -> Self {
-        #[expect(
-            clippy::cast_precision_loss,
-            reason = "microseconds since 1970 have 51 bits until the year 2106"
-        )]
-        let at_ms = record.at_us as f64 / 1000.0;
+        let at_ms = ms_of_us(record.at_us);
         let events = offsets(&record);
         let failure = (record.unit == Unit::Cut).then(|| "cut by the fault".to_owned());
         let WireRecord { technique, n, connection, up, unit, code, parts, raw, decoded, .. } = record;

@@ -73,7 +73,7 @@ async fn go(streams: Streams, health: Health, bench: Bench) -> Result<Option<Run
     }
     timer::sleep(OPENING_MS).await;
     let (rate, payload) = (f64::from(settings.rate_milli) / 1000.0, settings.payload_bytes);
-    let feed = |rate| lab::wish(&topic, rate, payload, settings.arrivals.name());
+    let feed = |rate| lab::set_feed(&topic, rate, payload, settings.arrivals.name());
     feed(rate).await.map_err(|why| format!("Not run: {why}"))?;
     let mut guard = Guard::of(lab_channel, health);
     let began_ms = clock::now_ms();

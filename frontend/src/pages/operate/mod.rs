@@ -86,7 +86,7 @@ pub(crate) fn Operate() -> impl IntoView {
         }
     });
     let is_stranger =
-        Memo::new(move |_| told.refused.with(|why| matches!(why, Some(Refused::Stranger { .. }))));
+        Memo::new(move |_| told.refused.with(|why| matches!(why, Some(Refused::Unauthorized { .. }))));
     let trouble =
         move || told.refused.with(|why| why.as_ref().map(|why| why.words().to_owned()).unwrap_or_default());
     let limits = move || {

@@ -6,7 +6,7 @@ use fourways_model::{
     format::{fixed, grouped, time_of_day},
     operate::TopicRow,
 };
-use fourways_shared::{Event, Technique, Topic};
+use fourways_shared::{Event, Technique, Topic, time::ms_of_us};
 use leptos::prelude::*;
 
 use super::OperateState;
@@ -142,7 +142,6 @@ fn Look(
     })
 }
 
-#[expect(clippy::cast_precision_loss, reason = "microseconds since 1970 have 51 bits until the year 2106")]
 fn item(event: &Event) -> impl IntoView + use<> {
     let data = event.data.preview(200);
     view! {
@@ -150,7 +149,7 @@ fn item(event: &Event) -> impl IntoView + use<> {
             <span class="ev mono">{format!("#{}", event.cursor.offset.0)}</span>
             <span class="muted">{event.name.as_str().to_owned()}</span>
             <code>{data}</code>
-            <span class="mono muted r">{time_of_day(event.published_at_us as f64 / 1000.0)}</span>
+            <span class="mono muted r">{time_of_day(ms_of_us(event.published_at_us))}</span>
         </li>
     }
 }

@@ -4,7 +4,7 @@ use fourways_model::{
     axis::Axis,
     format::{duration, fixed},
     row::Row,
-    sequence::{Way, WayKind, ways},
+    sequence::{Arrow, ArrowKind, arrows},
 };
 use fourways_shared::Technique;
 use leptos::{ev, prelude::*};
@@ -54,7 +54,7 @@ pub(super) fn Diagram(
     let held_at = RwSignal::new(None::<f64>);
     let back_s = RwSignal::new(0.0_f64);
     let pointed = RwSignal::new(String::new());
-    let shown = StoredValue::new((Vec::<Way>::new(), None::<Axis>));
+    let shown = StoredValue::new((Vec::<Arrow>::new(), None::<Axis>));
 
     let (mut counted_ms, mut drawn_ms, mut styled_ms) = (0.0, 0.0, 0.0);
     let mut palette = Palette::default();
@@ -85,14 +85,14 @@ pub(super) fn Diagram(
         let axis = Axis { now_ms: end_ms, window_ms, width: surface.width };
         let shades = lab.shades(technique, now_ms + offset.offset_ms);
         let found = streams.watched(|lane, wire, feed| {
-            let ways = ways(lane, wire, offset.error_ms, axis.begin_ms(), end_ms);
+            let arrows = arrows(lane, wire, offset.error_ms, axis.begin_ms(), end_ms);
             let chosen = chosen.get_untracked();
             draw(
                 &surface,
                 &palette,
-                &Scene { lane, feed, ways: &ways, shades: &shades, axis, end: &end, chosen },
+                &Scene { lane, feed, arrows: &arrows, shades: &shades, axis, end: &end, chosen },
             );
-            ways
+            arrows
         });
         shown.set_value((found.unwrap_or_default(), Some(axis)));
     });
@@ -100,19 +100,19 @@ pub(super) fn Diagram(
 
     let under = move |event: &ev::PointerEvent| {
         let (x, y) = (f64::from(event.offset_x()), f64::from(event.offset_y()));
-        shown.with_value(|(ways, axis)| hit(ways, (*axis)?, x, y).copied())
+        shown.with_value(|(arrows, axis)| hit(arrows, (*axis)?, x, y).copied())
     };
     let point = move |event: ev::PointerEvent| {
-        let way = under(&event);
-        let told = way.and_then(|way| {
-            let row = streams.watched(|lane, wire, _| wire.get(way.seq).map(|entry| Row::of(lane, entry)));
-            row.flatten().map(|row| tell(&way, &row))
+        let arrow = under(&event);
+        let told = arrow.and_then(|arrow| {
+            let row = streams.watched(|lane, wire, _| wire.get(arrow.seq).map(|entry| Row::of(lane, entry)));
+            row.flatten().map(|row| tell(&arrow, &row))
         });
         pointed.set(told.unwrap_or_default());
     };
     let pick = move |event: ev::PointerEvent| {
-        if let Some(way) = under(&event) {
-            chosen.set(Some(way.seq));
+        if let Some(arrow) = under(&event) {
+            chosen.set(Some(arrow.seq));
         }
     };
     let hold = move |_| {
@@ -154,7 +154,7 @@ pub(super) fn Diagram(
 
 /// Returns the legend of the marks that this technique has.
 fn legend(technique: Technique) -> impl IntoView {
-    const DELIVERY: (&str, &str) = ("data", "events on their way");
+    const DELIVERY: (&str, &str) = ("data", "events on their arrow");
     let marks: &[(&str, &str)] = match technique {
         Technique::ShortPoll => &[DELIVERY, ("quiet", "a request, or an answer without events")],
         Technique::LongPoll => {
@@ -181,9 +181,9 @@ fn ago(seconds: f64) -> String {
     if seconds == 0.0 { "when paused".to_owned() } else { duration(seconds * 1000.0) + " before" }
 }
 
-fn tell(way: &Way, row: &Row) -> String {
-    let what = match way.kind {
-        WayKind::Held => format!("held {}", duration(way.client_ms - way.server_ms)),
+fn tell(arrow: &Arrow, row: &Row) -> String {
+    let what = match arrow.kind {
+        ArrowKind::Held => format!("held {}", duration(arrow.client_ms - arrow.server_ms)),
         _ => row.what.clone(),
     };
     let bytes = [("headers", &row.headers), ("framing", &row.framing), ("payload", &row.payload)];

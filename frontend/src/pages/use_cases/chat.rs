@@ -9,6 +9,7 @@ use fourways_model::{
 };
 use fourways_shared::{
     Event, Policy, Technique, Topic,
+    time::ms_of_us,
     use_case::{
         self,
         chat::{Here, Message, ROOMS, messages, people},
@@ -80,11 +81,11 @@ pub(super) fn open(technique: RwSignal<Technique>) -> Parts {
             here.change(|people| came.into_iter().for_each(|(here, at_ms)| meet(people, here, at_ms)));
         }
     };
-    let tell = move |types: bool, goes: bool| {
+    let tell = move |is_typing: bool, is_leaving: bool| {
         let said = || {
             let live = opened.try_get_value().flatten()?;
             let (name, room) = (name.try_get_untracked()?, room.try_get_untracked()?);
-            let said = Here { who: page::id().into(), name: name.into(), types, goes };
+            let said = Here { who: page::id().into(), name: name.into(), is_typing, is_leaving };
             Some((live, people(ROOMS[room]), said))
         };
         if let Some((live, topic, said)) = said() {
@@ -218,7 +219,7 @@ fn is_live(topic: &Topic) -> bool {
 }
 
 fn meet(people: &mut People, here: Here, at_ms: f64) {
-    if here.goes {
+    if here.is_leaving {
         people.remove(&here.who);
     } else {
         people.insert(here.who.clone(), (here, at_ms));
@@ -228,15 +229,14 @@ fn meet(people: &mut People, here: Here, at_ms: f64) {
 /// Returns the names of the other visitors who are typing now.
 fn typists(people: &People) -> Vec<String> {
     let (now_ms, own) = (clock::now_ms(), page::id());
-    let types =
-        |(here, at_ms): &&(Here, f64)| here.types && now_ms - at_ms < TYPED_MS * 2.0 && *here.who != *own;
-    people.values().filter(types).map(|(here, _)| here.name.to_string()).collect()
+    let is_typing =
+        |(here, at_ms): &&(Here, f64)| here.is_typing && now_ms - at_ms < TYPED_MS * 2.0 && *here.who != *own;
+    people.values().filter(is_typing).map(|(here, _)| here.name.to_string()).collect()
 }
 
-#[expect(clippy::cast_precision_loss, reason = "microseconds since 1970 have 51 bits until the year 2106")]
 fn line(event: &Event, message: Message) -> Line {
     let id = event.id.as_ref().map_or_else(|| event.cursor.to_string(), |id| id.as_str().to_owned());
-    Line { id, message, at_ms: Some(event.published_at_us as f64 / 1000.0) }
+    Line { id, message, at_ms: Some(ms_of_us(event.published_at_us)) }
 }
 
 fn line_view(line: &Line) -> AnyView {

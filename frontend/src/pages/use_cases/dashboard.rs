@@ -7,6 +7,7 @@ use std::collections::VecDeque;
 use fourways_model::format::fixed;
 use fourways_shared::{
     After, Event, Policy, Technique,
+    time::ms_of_us,
     use_case::{
         self,
         dashboard::{Figures, RATES, TILES, figures},
@@ -110,11 +111,10 @@ fn plan(rate: u32) -> Plan {
     }
 }
 
-#[expect(clippy::cast_precision_loss, reason = "microseconds since 1970 have 51 bits until the year 2106")]
 fn take(points: &mut Points, events: &[Event]) {
     for event in events {
         if let Some(Figures { values }) = use_case::read(event) {
-            points.push_back((event.published_at_us as f64 / 1000.0, values));
+            points.push_back((ms_of_us(event.published_at_us), values));
         }
     }
     let newest = points.back().map_or(0.0, |(at_ms, _)| *at_ms);

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use fourways_model::format::time_of_day;
 use fourways_shared::{
     Event, Offset, Technique,
+    time::ms_of_us,
     use_case::{
         self,
         notice::{self, NoticeMessage},
@@ -142,7 +143,6 @@ pub(super) fn open(technique: RwSignal<Technique>) -> Parts {
     Parts { live, sends: live, view: view.into_any() }
 }
 
-#[expect(clippy::cast_precision_loss, reason = "microseconds since 1970 have 51 bits until the year 2106")]
 fn time(at_us: u64) -> String {
-    time_of_day(at_us as f64 / 1000.0).chars().take(8).collect()
+    time_of_day(ms_of_us(at_us)).chars().take(8).collect()
 }

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 
 use fourways_shared::{
     Cursor, Event, Offset, Technique,
+    time::ms_of_us,
     use_case::{
         self,
         order::{self, OrderMessage, Step},
@@ -127,10 +128,9 @@ fn with_article(item: &str) -> String {
 
 /// True if the event was published before the window opened, or while it slept. `opened_ms` is by the page's clock,
 /// `now_ms` by the server's.
-#[expect(clippy::cast_precision_loss, reason = "microseconds since 1970 have 51 bits until the year 2106")]
 fn is_missed(event: &Event, opened_ms: f64, now_ms: f64) -> bool {
     const AWAKE_MS: f64 = 15_000.0;
-    let age_ms = now_ms - event.published_at_us as f64 / 1000.0;
+    let age_ms = now_ms - ms_of_us(event.published_at_us);
     age_ms > (clock::now_ms() - opened_ms).min(AWAKE_MS)
 }
 

@@ -10,6 +10,7 @@ use std::{
 use fourways_model::format::duration;
 use fourways_shared::{
     Event, Policy, Technique,
+    time::ms_of_us,
     use_case::{
         self,
         pointer::{self, Caught, Pointer, RATE, REACH, ball},
@@ -215,10 +216,6 @@ pub(super) fn open(technique: RwSignal<Technique>) -> Parts {
 }
 
 impl Field {
-    #[expect(
-        clippy::cast_precision_loss,
-        reason = "microseconds since 1970 have 51 bits until the year 2106"
-    )]
     fn heard(&mut self, pointer: Pointer, event: &Event, age_ms: f64) {
         let Pointer { who, name, x, y } = pointer;
         let trail = self.trails.entry(who).or_insert(Trail {
@@ -228,7 +225,7 @@ impl Field {
         });
         trail.name = name;
         trail.lag_ms += (age_ms - trail.lag_ms) * 0.1;
-        trail.places.push_back((event.published_at_us as f64 / 1000.0, x, y));
+        trail.places.push_back((ms_of_us(event.published_at_us), x, y));
         if trail.places.len() > MAX_PLACES {
             trail.places.pop_front();
         }

@@ -12,7 +12,10 @@ use super::{
     notice::Notices, order::Orders, pointer::Pointers, score::Score, text::Texts, trade::Trades,
     upload::Uploads, *,
 };
-use fourways_log::engine::{MemoryEngine, Retention, RetentionRule, Shard};
+use fourways_log::{
+    engine::{MemoryEngine, Retention, RetentionRule, Shard},
+    subscription::Subscription,
+};
 
 /// A simulation: a log, a machine that reads it, and a clock.
 struct Play<M> {
@@ -53,7 +56,7 @@ impl<M: Machine + Default> Play<M> {
         let name = EventName::DEFAULT;
         let event = Event { topic, cursor, name, id, published_at_us: self.now_us, data };
         if self.machine.reads().iter().any(|filter| filter.matches(event.topic.as_str())) {
-            self.machine.hear(&event, self.now_us);
+            self.machine.apply(&event, self.now_us);
         }
         self.log.push(event);
         offset
@@ -76,7 +79,7 @@ impl<M: Machine + Default> Play<M> {
                 assert!(turn < 10_000, "it never comes to rest");
                 let Due { says, again } = self.machine.due(self.now_us, &mut self.readers);
                 let has_said = !says.is_empty();
-                for Say { topic, data, key } in says {
+                for Publication { topic, data, key } in says {
                     // An event whose key is known is not kept again, like in the engine.
                     let known = |key: &EventId| !self.keys.insert((topic.clone(), key.clone()));
                     if !key.as_ref().is_some_and(known) {
@@ -96,7 +99,7 @@ impl<M: Machine + Default> Play<M> {
         self.machine = M::default();
         let heard: Vec<Filter> = self.machine.reads();
         for event in self.log.iter().filter(|event| heard.iter().any(|f| f.matches(event.topic.as_str()))) {
-            self.machine.hear(event, event.published_at_us);
+            self.machine.apply(event, event.published_at_us);
         }
     }
 
@@ -355,7 +358,7 @@ async fn what_was_said_is_heard_and_holds_nothing_up() {
     let retention = vec![RetentionRule::for_all(Retention::default())];
     let engine: Arc<dyn Engine> = Arc::new(MemoryEngine::new(EPOCH, retention, 1));
     let topic = trade::orders("ada").unwrap();
-    let mut log = Subscription::of_server(engine.tail(), &[(&topic).into()], After::Earliest);
+    let mut log = Reader::of_server(engine.tail()).read(&[(&topic).into()], After::Earliest);
     let machine = tokio::spawn({
         let engine = Arc::clone(&engine);
         async move { drive(engine, Trades::default()).await }

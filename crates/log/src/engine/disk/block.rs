@@ -41,7 +41,7 @@ pub(super) struct Header {
     /// Length of the segment that was on the disk when the block was begun, in bytes.
     pub synced: u64,
     /// Arrival of its events, by [`Ages`](crate::engine::Ages).
-    pub came_us: u64,
+    pub arrived_us: u64,
 }
 
 /// The reason why bytes are not a block, or not a segment.
@@ -82,7 +82,7 @@ impl Header {
             body: u32_at(header, 8),
             events: u32_at(header, 12),
             synced: u64_at(header, 16),
-            came_us: u64_at(header, 24),
+            arrived_us: u64_at(header, 24),
         };
         if parsed.body > MAX_BODY || parsed.events == 0 { Err(Damage::Magic) } else { Ok(parsed) }
     }
@@ -202,15 +202,15 @@ impl Builder {
         self.events += 1;
     }
 
-    /// Completes the block; `synced` and `came_us` as in [`Header`].
-    pub(super) fn finish(mut self, synced: u64, came_us: u64, salt: Salt) -> Vec<u8> {
+    /// Completes the block; `synced` and `arrived_us` as in [`Header`].
+    pub(super) fn finish(mut self, synced: u64, arrived_us: u64, salt: Salt) -> Vec<u8> {
         let body = u32::try_from(self.bytes.len().saturating_sub(HEADER)).unwrap_or(u32::MAX);
         let header = &mut self.bytes[..HEADER];
         header[..MARK].copy_from_slice(&salt.mark());
         header[8..12].copy_from_slice(&body.to_le_bytes());
         header[12..16].copy_from_slice(&self.events.to_le_bytes());
         header[16..24].copy_from_slice(&synced.to_le_bytes());
-        header[24..32].copy_from_slice(&came_us.to_le_bytes());
+        header[24..32].copy_from_slice(&arrived_us.to_le_bytes());
         let checksum = salt.checksum(&self.bytes[8..]);
         self.bytes[4..8].copy_from_slice(&checksum.to_le_bytes());
         self.bytes
@@ -377,7 +377,7 @@ mod tests {
         assert_eq!((read[0].name.as_str(), &read[0].id), ("message", &None));
         assert_eq!((read[1].topic.as_str(), read[1].cursor.offset), ("c", Offset(5)));
         assert_eq!((read[1].name.as_str(), read[1].id.as_ref().unwrap().as_str()), ("tick", "k-1"));
-        assert_eq!(header.came_us, 77);
+        assert_eq!(header.arrived_us, 77);
     }
 
     #[test]

@@ -13,7 +13,7 @@ use fourways_shared::Epoch;
 use super::{
     Finding,
     block::Stored,
-    files::{Files, How, OpenFile, SystemFiles},
+    files::{Files, OpenFile, OpenMode, SystemFiles},
     lives::Epochs,
     store::{self, Opened, Store},
 };
@@ -113,9 +113,9 @@ impl Files for Untouched {
         if self.0.is_folder(folder) { self.0.list(folder) } else { Ok(Vec::new()) }
     }
 
-    fn open(&self, path: &Path, how: How) -> io::Result<Box<dyn OpenFile>> {
-        let is_there = matches!(how, How::Read | How::Existing);
-        Ok(Box::new(Reading(if is_there { Some(self.0.open(path, How::Read)?) } else { None })))
+    fn open(&self, path: &Path, how: OpenMode) -> io::Result<Box<dyn OpenFile>> {
+        let is_there = matches!(how, OpenMode::Read | OpenMode::Existing);
+        Ok(Box::new(Reading(if is_there { Some(self.0.open(path, OpenMode::Read)?) } else { None })))
     }
 
     fn rename(&self, _: &Path, _: &Path) -> io::Result<()> {
@@ -130,8 +130,8 @@ impl Files for Untouched {
         Ok(())
     }
 
-    fn lock(&self, path: &Path, _: How) -> io::Result<Box<dyn Any + Send + Sync>> {
-        match self.0.lock(path, How::Read) {
+    fn lock(&self, path: &Path, _: OpenMode) -> io::Result<Box<dyn Any + Send + Sync>> {
+        match self.0.lock(path, OpenMode::Read) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Box::new(())),
             locked => locked,
         }

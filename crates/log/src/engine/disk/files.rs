@@ -27,11 +27,11 @@ pub trait Files: fmt::Debug + Send + Sync {
     /// If the folder can't be read.
     fn list(&self, folder: &Path) -> io::Result<Vec<PathBuf>>;
 
-    /// Opens a file for reading, and for writing too unless `how` is [`How::Read`].
+    /// Opens a file for reading, and for writing too unless `how` is [`OpenMode::Read`].
     ///
     /// # Errors
     /// If the file can't be opened; [`io::ErrorKind::NotFound`] if it does not exist and is not to be made.
-    fn open(&self, path: &Path, how: How) -> io::Result<Box<dyn OpenFile>>;
+    fn open(&self, path: &Path, how: OpenMode) -> io::Result<Box<dyn OpenFile>>;
 
     /// Renames a file, replacing any file that has the new name.
     ///
@@ -51,24 +51,24 @@ pub trait Files: fmt::Debug + Send + Sync {
     /// If the disk fails.
     fn sync_folder(&self, folder: &Path) -> io::Result<()>;
 
-    /// Locks a file until the returned guard is dropped, and makes the file first unless `how` is [`How::Read`].
+    /// Locks a file until the returned guard is dropped, and makes the file first unless `how` is [`OpenMode::Read`].
     ///
     /// # Errors
     /// [`io::ErrorKind::WouldBlock`] if the file is locked already.
-    fn lock(&self, path: &Path, how: How) -> io::Result<Box<dyn Any + Send + Sync>>;
+    fn lock(&self, path: &Path, how: OpenMode) -> io::Result<Box<dyn Any + Send + Sync>>;
 }
 
 /// The way to open a file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum How {
+pub enum OpenMode {
     /// The file exists, and is only read.
     Read,
     /// The file exists, and is read and written.
     Existing,
     /// The file is made if it does not exist.
-    Made,
+    Create,
     /// The file is made if it does not exist, and emptied if it does.
-    Emptied,
+    Truncate,
 }
 
 /// An open file. It may be used from several threads at once.
@@ -121,7 +121,7 @@ impl Files for SystemFiles {
         fs::read_dir(folder)?.map(|entry| entry.map(|entry| entry.path())).collect()
     }
 
-    fn open(&self, path: &Path, how: How) -> io::Result<Box<dyn OpenFile>> {
+    fn open(&self, path: &Path, how: OpenMode) -> io::Result<Box<dyn OpenFile>> {
         Ok(Box::new(options(how).open(path)?))
     }
 
@@ -137,7 +137,7 @@ impl Files for SystemFiles {
         File::open(folder)?.sync_all()
     }
 
-    fn lock(&self, path: &Path, how: How) -> io::Result<Box<dyn Any + Send + Sync>> {
+    fn lock(&self, path: &Path, how: OpenMode) -> io::Result<Box<dyn Any + Send + Sync>> {
         let file = options(how).open(path)?;
         match file.try_lock() {
             Ok(()) => Ok(Box::new(file)),
@@ -147,10 +147,10 @@ impl Files for SystemFiles {
     }
 }
 
-fn options(how: How) -> OpenOptions {
+fn options(how: OpenMode) -> OpenOptions {
     let mut options = OpenOptions::new();
-    let is_made = matches!(how, How::Made | How::Emptied);
-    options.read(true).write(how != How::Read).create(is_made).truncate(how == How::Emptied);
+    let is_made = matches!(how, OpenMode::Create | OpenMode::Truncate);
+    options.read(true).write(how != OpenMode::Read).create(is_made).truncate(how == OpenMode::Truncate);
     options
 }
 
@@ -201,7 +201,7 @@ pub(super) fn make_folders(files: &dyn Files, folder: &Path) -> io::Result<()> {
 /// # Errors
 /// If the file can't be read.
 pub(super) fn read_whole(files: &dyn Files, path: &Path) -> io::Result<Option<Vec<u8>>> {
-    let file = match files.open(path, How::Read) {
+    let file = match files.open(path, OpenMode::Read) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
         file => file?,
     };
@@ -216,7 +216,7 @@ pub(super) fn read_whole(files: &dyn Files, path: &Path) -> io::Result<Option<Ve
 /// If the file can't be written; the old one is still there then.
 pub(super) fn write_whole(files: &dyn Files, path: &Path, bytes: &[u8]) -> io::Result<()> {
     let fresh = path.with_added_extension("new");
-    let file = files.open(&fresh, How::Emptied)?;
+    let file = files.open(&fresh, OpenMode::Truncate)?;
     file.write_all_at(bytes, 0)?;
     file.sync()?;
     files.rename(&fresh, path)?;

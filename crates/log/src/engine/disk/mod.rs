@@ -47,7 +47,7 @@ use self::{
 };
 pub use self::{
     check::{Checked, LogError, check, check_on, renew},
-    files::{Files, How, OpenFile, SystemFiles},
+    files::{Files, OpenFile, OpenMode, SystemFiles},
     findings::{Finding, FindingKind},
 };
 use super::{
@@ -114,7 +114,7 @@ impl DiskEngine {
     ) -> io::Result<Self> {
         let mut keys = Keys::default();
         let Opened { store, head, last, findings } =
-            Store::open(files, folder, &rules, &mut |stored, came_us| keys.see(stored, came_us))?;
+            Store::open(files, folder, &rules, &mut |stored, arrived_us| keys.see(stored, arrived_us))?;
         for finding in &findings {
             if finding.is_loss() {
                 tracing::error!("{finding}; it is skipped");
@@ -124,7 +124,7 @@ impl DiskEngine {
         }
         let store = Arc::new(store);
         let ages = Arc::new(Ages::new(clock, last));
-        store.came_by(&ages);
+        store.clamp_arrivals(&ages);
         let mut sequence = Sequence::new(store.epoch(), head);
         keys.into_sequence(&mut sequence, &ages);
         let empty =
@@ -217,7 +217,7 @@ struct Keys(Vec<Found>);
 /// An event with an idempotency key.
 struct Found {
     offset: u64,
-    came_us: u64,
+    arrived_us: u64,
     topic: Topic,
     id: EventId,
     content: Content,
@@ -225,13 +225,13 @@ struct Found {
 }
 
 impl Keys {
-    fn see(&mut self, stored: &Stored<'_>, came_us: u64) {
+    fn see(&mut self, stored: &Stored<'_>, arrived_us: u64) {
         if stored.id.is_empty() {
             return;
         }
         if let (Ok(topic), Ok(id)) = (Topic::parse(stored.topic), stored.id.parse()) {
             let Stored { offset, continues, .. } = *stored;
-            self.0.push(Found { offset, came_us, topic, id, content: stored.content(), continues });
+            self.0.push(Found { offset, arrived_us, topic, id, content: stored.content(), continues });
         }
         // Only at the end is it known which keys are recent, because the shelves are read one after the other.
         if self.0.len() > 2 * MAX_KEYS {
@@ -248,7 +248,7 @@ impl Keys {
         self.sort();
         let now = ages.now();
         let mut found = self.0.into_iter().peekable();
-        while let Some(Found { offset, came_us, topic, id, content, .. }) = found.next() {
+        while let Some(Found { offset, arrived_us, topic, id, content, .. }) = found.next() {
             let mut count = 1;
             let mut content = Content::default().and(content);
             // The events of an append have consecutive offsets and the same key.
@@ -257,9 +257,9 @@ impl Keys {
                 content = content.and(next.content);
                 count += 1;
             }
-            let came_us = ages.then_us(came_us);
-            if now.age_us(came_us) <= micros(KEY_WINDOW) {
-                sequence.restore(topic, id, content, (offset, count), came_us);
+            let arrived_us = ages.then_us(arrived_us);
+            if now.age_us(arrived_us) <= micros(KEY_WINDOW) {
+                sequence.restore(topic, id, content, (offset, count), arrived_us);
             }
         }
     }

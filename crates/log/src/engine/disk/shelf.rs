@@ -14,7 +14,7 @@ use fourways_shared::Epoch;
 
 use super::{
     block::Stored,
-    files::{Files, How, make_folders, read_whole},
+    files::{Files, OpenMode, make_folders, read_whole},
     findings::{Finding, FindingKind},
     lives::Epochs,
     segment::{Found, Segment, Wanted, base_of},
@@ -289,7 +289,7 @@ impl Shelf {
 /// Records the offset up to which events were dropped. Overwrites the file in place and with the same length, so that
 /// no disk space is needed.
 fn say(files: &dyn Files, folder: &Path, floor: u64) -> io::Result<()> {
-    let file = files.open(&folder.join(FLOOR_FILE), How::Made)?;
+    let file = files.open(&folder.join(FLOOR_FILE), OpenMode::Create)?;
     let number = format!("{floor:020}");
     let checksum = crc32fast::hash(number.as_bytes());
     file.write_all_at(format!("{number} {checksum:08x}\n").as_bytes(), 0)?;

@@ -12,7 +12,7 @@ use fourways_shared::{Epoch, Filter, Offset, Topic};
 use super::{
     block::Stored,
     catalogue::Catalogue,
-    files::{Files, How, make_folders, read_whole, write_whole},
+    files::{Files, OpenMode, make_folders, read_whole, write_whole},
     findings::Finding,
     lives::Epochs,
     segment::Held,
@@ -78,11 +78,11 @@ impl Store {
         let lock = lock(&*files, folder)?;
         let lives = Epochs::read_or_begin(&*files, folder)?;
         let (mut head, mut last) = (0, None);
-        let mut visit = |stored: &Stored<'_>, came_us| {
+        let mut visit = |stored: &Stored<'_>, arrived_us| {
             if stored.offset > head {
-                (head, last) = (stored.offset, Some(Last { wall_us: stored.published_at_us, came_us }));
+                (head, last) = (stored.offset, Some(Last { wall_us: stored.published_at_us, arrived_us }));
             }
-            visit(stored, came_us);
+            visit(stored, arrived_us);
         };
         let mut findings = Vec::new();
         let mut shelves = Vec::with_capacity(rules.len());
@@ -111,7 +111,7 @@ impl Store {
         let bases = shelves.iter().flat_map(Shelf::segments).map(|segment| segment.index().last);
         let reserved = reserved(&*files, folder)?;
         head = bases.max().unwrap_or(0).max(head).max(reserved);
-        let last = stopped(&*files, folder)?.into_iter().chain(last).max_by_key(|last| last.came_us);
+        let last = stopped(&*files, folder)?.into_iter().chain(last).max_by_key(|last| last.arrived_us);
         let mut catalogue = Catalogue::default();
         for segment in shelves.iter().flat_map(Shelf::segments) {
             for (topic, held) in &segment.index().topics {
@@ -130,9 +130,9 @@ impl Store {
     }
 
     /// Limits the arrival of everything kept to the start.
-    pub(super) fn came_by(&self, ages: &Ages) {
+    pub(super) fn clamp_arrivals(&self, ages: &Ages) {
         for segment in self.shelves.iter().flat_map(Shelf::segments) {
-            segment.came_by(ages);
+            segment.clamp_arrivals(ages);
         }
     }
 
@@ -171,7 +171,7 @@ impl Store {
     /// # Errors
     /// If the file can't be written.
     pub(super) fn write_stopped(&self, last: Last) -> io::Result<()> {
-        let text = format!("{} {}\n", last.came_us, last.wall_us);
+        let text = format!("{} {}\n", last.arrived_us, last.wall_us);
         write_whole(&*self.files, &self.folder.join(STOPPED_FILE), text.as_bytes())
     }
 
@@ -218,7 +218,7 @@ fn sync_above(files: &dyn Files, folder: &Path) -> io::Result<()> {
 /// # Errors
 /// If another server has locked it.
 pub(super) fn lock(files: &dyn Files, folder: &Path) -> io::Result<Box<dyn Any + Send + Sync>> {
-    files.lock(&folder.join(LOCK_FILE), How::Made).map_err(|error| match error.kind() {
+    files.lock(&folder.join(LOCK_FILE), OpenMode::Create).map_err(|error| match error.kind() {
         io::ErrorKind::WouldBlock => {
             let text = format!("{} is open in another server", folder.display());
             io::Error::new(io::ErrorKind::ResourceBusy, text)
@@ -241,8 +241,8 @@ fn reserved(files: &dyn Files, folder: &Path) -> io::Result<u64> {
 fn stopped(files: &dyn Files, folder: &Path) -> io::Result<Option<Last>> {
     let Some(bytes) = read_whole(files, &folder.join(STOPPED_FILE))? else { return Ok(None) };
     let parse = || {
-        let (came_us, wall_us) = std::str::from_utf8(&bytes).ok()?.trim().split_once(' ')?;
-        Some(Last { came_us: came_us.parse().ok()?, wall_us: wall_us.parse().ok()? })
+        let (arrived_us, wall_us) = std::str::from_utf8(&bytes).ok()?.trim().split_once(' ')?;
+        Some(Last { arrived_us: arrived_us.parse().ok()?, wall_us: wall_us.parse().ok()? })
     };
     Ok(parse())
 }

@@ -131,7 +131,7 @@ impl Writer {
             self.do_duties();
         }
         let ages = self.tail.ages();
-        let stopped = Last { wall_us: ages.wall_us(), came_us: ages.now().us };
+        let stopped = Last { wall_us: ages.wall_us(), arrived_us: ages.now().us };
         let closed = self
             .sync()
             .and_then(|()| self.store.reserve(self.sequence.head()))

@@ -6,7 +6,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use fourways_log::engine::{Files, How, OpenFile};
+use fourways_log::engine::{Files, OpenFile, OpenMode};
 
 use super::{Change, Inode, Name, Node, Sim, State, above, apply, below, broken};
 
@@ -36,8 +36,8 @@ impl Files for Sim {
         })
     }
 
-    fn open(&self, path: &Path, how: How) -> io::Result<Box<dyn OpenFile>> {
-        if matches!(how, How::Read | How::Existing) {
+    fn open(&self, path: &Path, how: OpenMode) -> io::Result<Box<dyn OpenFile>> {
+        if matches!(how, OpenMode::Read | OpenMode::Existing) {
             let node = self.look(|state| state.node(path))?;
             let Node::File(at) = node else { return Err(ErrorKind::IsADirectory.into()) };
             return Ok(Box::new(SimFile { disk: self.clone(), at }));
@@ -46,7 +46,7 @@ impl Files for Sim {
         self.change(|state, is_whole| match state.node(path) {
             Ok(Node::File(at)) => {
                 opened = at;
-                if how == How::Emptied {
+                if how == OpenMode::Truncate {
                     state.alter(at, Change::Length(0))?;
                 }
                 Ok(())
@@ -102,7 +102,7 @@ impl Files for Sim {
         })
     }
 
-    fn lock(&self, path: &Path, _: How) -> io::Result<Box<dyn Any + Send + Sync>> {
+    fn lock(&self, path: &Path, _: OpenMode) -> io::Result<Box<dyn Any + Send + Sync>> {
         struct Held(Sim, PathBuf);
         impl Drop for Held {
             fn drop(&mut self) {

@@ -3,7 +3,7 @@
 //! first set up.
 
 use anyhow::Context as _;
-use fourways_e2e::{Fault, Kind, Meddler, Proxy, Server, run};
+use fourways_e2e::{Fault, FaultyProxy, Kind, Proxy, Server, run};
 use serde_json::json;
 
 use super::{Reader, publish};
@@ -51,7 +51,7 @@ async fn climbs(reader: &Reader, server: &Server) -> anyhow::Result<()> {
 
 async fn falls_back_and_climbs((fault, to): (Fault, &str), from: From) -> anyhow::Result<()> {
     let server = Server::with(&["--heartbeat", "1s"])?;
-    let path = Meddler::before(&server.address, fault)?;
+    let path = FaultyProxy::before(&server.address, fault)?;
     let proxy = match from {
         From::PageBehind(kind) => Some(Proxy::before(kind, path.url.trim_start_matches("http://"))?),
         From::Page | From::Node => None,
@@ -63,7 +63,7 @@ async fn falls_back_and_climbs((fault, to): (Fault, &str), from: From) -> anyhow
         From::Page | From::PageBehind(_) => Reader::page(url, &options).await?,
     };
     falls_back(&reader, &server, to).await?;
-    path.reform();
+    path.heal();
     climbs(&reader, &server).await?;
     reader.end().await
 }

@@ -1,7 +1,7 @@
 //! A killed server and a dead connection: the reader resumes where it was.
 
 use anyhow::Context as _;
-use fourways_e2e::{Fault, Meddler, Server, run};
+use fourways_e2e::{Fault, FaultyProxy, Server, run};
 use serde_json::json;
 
 use super::{Reader, publish};
@@ -29,7 +29,7 @@ async fn resumes(technique: &str, in_page: bool) -> anyhow::Result<()> {
 /// over another one.
 async fn outlives_a_death(technique: &str, in_page: bool) -> anyhow::Result<()> {
     let server = Server::with(&["--heartbeat", "1s"])?;
-    let path = Meddler::before(&server.address, Fault::Dies)?;
+    let path = FaultyProxy::before(&server.address, Fault::Dies)?;
     let options = json!({ "after": "earliest", "techniques": [technique] });
     let reader = if in_page {
         Reader::page(&path.url, &options).await?

@@ -1,6 +1,6 @@
 //! Use cases that serve one visitor: orders, notices, files, trades.
 
-use fourways_e2e::{Browser, DEADLINE, Fault, Meddler, Server, run};
+use fourways_e2e::{Browser, DEADLINE, Fault, FaultyProxy, Server, run};
 use serde_json::json;
 
 use super::{LIST, Restarted, TECHNIQUES, is_open, list_when, published};
@@ -143,7 +143,7 @@ fn the_unread_count_is_the_same_in_every_tab_and_over_a_restart() {
 fn where_streams_are_held_back_the_feed_goes_on_by_long_polling() {
     run(async || {
         let server = Server::start()?;
-        let path = Meddler::before(&server.address, Fault::BuffersStreams)?;
+        let path = FaultyProxy::before(&server.address, Fault::BuffersStreams)?;
         let ada = Browser::open(&path.url, 1440).await?;
         ada.go("/use-cases/notice").await?;
         ada.type_into("[data-testid=note]", "one").await?;

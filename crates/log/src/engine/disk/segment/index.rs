@@ -24,7 +24,7 @@ pub(in super::super) struct Index {
     /// Last offset; the base while there is no event.
     pub last: u64,
     /// Arrival of the first event, by [`Ages`](crate::engine::Ages); 0 if there is none. As recorded in the file
-    /// until [`Index::came_by`] limits it to the start.
+    /// until [`Index::clamp_arrivals`] limits it to the start.
     pub oldest_us: u64,
     /// Arrival of the last event, like `oldest_us`.
     pub newest_us: u64,
@@ -114,7 +114,7 @@ impl Index {
     }
 
     /// Limits the arrivals to the start: everything in the file came before it.
-    pub(in super::super) fn came_by(&mut self, ages: &Ages) {
+    pub(in super::super) fn clamp_arrivals(&mut self, ages: &Ages) {
         self.oldest_us = ages.then_us(self.oldest_us);
         self.newest_us = ages.then_us(self.newest_us);
     }

@@ -31,7 +31,7 @@ pub(super) use self::{
 };
 use super::{
     block::{self, HEADER, Header, Salt},
-    files::{Files, How, OpenFile},
+    files::{Files, OpenFile, OpenMode},
 };
 use crate::engine::Ages;
 
@@ -68,7 +68,7 @@ impl Segment {
         let path = folder.join(format!("{:020}.log", base + 1));
         let salt = Salt::fresh()?;
         let make = || {
-            let file = files.open(&path, How::Emptied)?;
+            let file = files.open(&path, OpenMode::Truncate)?;
             file.write_all_at(&file_header(base, epoch, salt), 0)?;
             file.sync()?;
             // Without this, a whole file may have no name after a crash.
@@ -102,8 +102,8 @@ impl Segment {
     }
 
     /// Limits the arrival of everything in the file to the start.
-    pub(super) fn came_by(&self, ages: &Ages) {
-        self.index.write().unwrap_or_else(PoisonError::into_inner).came_by(ages);
+    pub(super) fn clamp_arrivals(&self, ages: &Ages) {
+        self.index.write().unwrap_or_else(PoisonError::into_inner).clamp_arrivals(ages);
     }
 
     /// Returns the path of the file.

@@ -16,7 +16,7 @@ use super::{
 };
 use crate::engine::disk::{
     block::{self, Damage, Salt, Stored},
-    files::{Files, How},
+    files::{Files, OpenMode},
     findings::{Finding, FindingKind},
     lives::Epochs,
 };
@@ -31,7 +31,7 @@ impl Segment {
     /// # Errors
     /// If the file can't be read.
     pub(in super::super) fn unfinished(files: &dyn Files, path: &Path) -> io::Result<Option<u64>> {
-        let file = files.open(path, How::Read)?;
+        let file = files.open(path, OpenMode::Read)?;
         let bytes = file.length()?;
         if bytes < FILE_HEADER {
             return Ok(Some(bytes));
@@ -57,7 +57,7 @@ impl Segment {
         findings: &mut Vec<Finding>,
         visit: &mut dyn FnMut(&Stored<'_>, u64),
     ) -> io::Result<Self> {
-        let file = files.open(&path, How::Existing)?;
+        let file = files.open(&path, OpenMode::Existing)?;
         // The process that wrote the file may have ended before it could sync: nothing is shown before the disk has
         // it.
         file.sync()?;
@@ -92,11 +92,11 @@ impl Segment {
                         continue;
                     }
                     for stored in block::events(body).flatten() {
-                        visit(&stored, header.came_us);
+                        visit(&stored, header.arrived_us);
                         index.count(&stored);
                     }
                     index.extend(at, &header, body);
-                    index.grow(header.came_us);
+                    index.grow(header.arrived_us);
                     at += header.length();
                 }
                 Err(ReadError::Io(error)) => return Err(error),
@@ -152,7 +152,7 @@ impl Segment {
     }
 
     fn copy_to(&self, files: &dyn Files, path: &Path, from: u64, end: u64) -> io::Result<()> {
-        let out = files.open(path, How::Emptied)?;
+        let out = files.open(path, OpenMode::Truncate)?;
         let mut at = from;
         let mut buffer = Vec::new();
         while at < end {

@@ -13,7 +13,7 @@ use std::{
 
 use anyhow::Context as _;
 
-/// The way in which a [`Meddler`] mistreats connections.
+/// The way in which a [`FaultyProxy`] mistreats connections.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Fault {
     /// Refuses upgrades with 403.
@@ -22,14 +22,14 @@ pub enum Fault {
     CutsUpgraded,
     /// Refuses upgrades, and never passes on the bytes of an event stream.
     BuffersStreams,
-    /// Passes everything until [`Meddler::die`]: from then on nothing passes on the connections that are open, and none
+    /// Passes everything until [`FaultyProxy::die`]: from then on nothing passes on the connections that are open, and none
     /// of them ends.
     Dies,
 }
 
 /// A proxy that mistreats connections. It runs until this value is dropped.
 #[derive(Debug)]
-pub struct Meddler {
+pub struct FaultyProxy {
     /// Address of the proxy, as in `http://127.0.0.1:port`.
     pub url: String,
     address: SocketAddr,
@@ -42,7 +42,7 @@ pub struct Meddler {
 /// Time that an upgraded connection lives.
 const MOMENT: Duration = Duration::from_millis(300);
 
-impl Meddler {
+impl FaultyProxy {
     /// Starts a proxy in front of a server, which is given as `127.0.0.1:port`.
     ///
     /// # Errors
@@ -73,12 +73,12 @@ impl Meddler {
     }
 
     /// Turns the proxy into a good one, for connections that are opened from now on.
-    pub fn reform(&self) {
+    pub fn heal(&self) {
         self.meddles.store(false, Ordering::SeqCst);
     }
 }
 
-impl Drop for Meddler {
+impl Drop for FaultyProxy {
     fn drop(&mut self) {
         self.ends.store(true, Ordering::SeqCst);
         // Wakes the thread that accepts connections.
