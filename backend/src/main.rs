@@ -21,7 +21,7 @@ struct Arguments {
     #[command(subcommand)]
     command: Command,
 
-    /// Format of the log, which goes to standard error.
+    /// Format of the server's own messages, which go to standard error.
     #[arg(long, global = true, env = "FOURWAYS_LOG_FORMAT", value_enum, default_value_t = LogFormat::Text)]
     log_format: LogFormat,
 }

@@ -39,7 +39,7 @@ pub struct Config {
     #[arg(long, env = "FOURWAYS_SOURCE_RATE", default_value_t = 1.0, value_name = "PER_SECOND", value_parser = source_rate)]
     pub source_rate: f64,
 
-    /// Run the server's side of the lab's use cases (shop, match, exchange and so on), on the topics use-case.>
+    /// Run the server's side of the lab's use cases (orders, live score, trading and so on), on the topics use-case.>
     /// [default: on without --token-key, otherwise off]
     #[arg(long, env = "FOURWAYS_USE_CASES", value_enum, value_name = "SWITCH")]
     pub use_cases: Option<Switch>,
@@ -96,7 +96,7 @@ pub enum Source {
     None,
 }
 
-/// A switch whose default depends on other settings.
+/// Whether the use cases run; without it, access decides.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
 pub enum Switch {
     /// Run the use cases.

@@ -1,6 +1,7 @@
 //! The four deliveries. They share the request for a read (`request`); none of the four knows another.
 
 pub(crate) mod asked;
+mod held;
 mod history;
 pub mod long_poll;
 mod request;

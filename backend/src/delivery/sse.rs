@@ -25,17 +25,19 @@ use fourways_shared::{
     wire::sse::{COMMENT, heartbeat, write_problem, write_reset},
 };
 
-use super::{ReadRequest, asked::asked, timer::Timer};
+use super::{
+    ReadRequest,
+    asked::asked,
+    held::{Ending, HeldConnection, Sent},
+    timer::Timer,
+};
 use crate::{
     access::{
         Grant,
-        limits::{Held, PatternClaim, Permit},
+        limits::{Held, PatternClaim},
     },
-    net::{backlog::Backlog, fields::accepts},
-    operate::{
-        presence::{Here, Presence},
-        roster::Seat,
-    },
+    net::fields::accepts,
+    operate::presence::{Here, Presence},
     problem::Failure,
     worker::Worker,
 };
@@ -79,21 +81,19 @@ pub async fn handle(
     let framing = Framing { is_chunked: request.version() == Version::HTTP_11, form };
     let told = subscription.cursor();
     let opening = heartbeat(Some(told), millis(limits.heartbeat), Some(millis(limits.sse_retry)));
+    let held =
+        HeldConnection::new(&request, Technique::Sse, &grant, &read.topics, Arc::clone(&worker), permit);
     let stream = EventStream {
         opening: Some(framing.open(&opening)),
+        held,
         subscription,
         framing,
         heartbeat: Timer::new(limits.heartbeat),
         hears_heartbeats: read.hears_heartbeats,
         told,
-        backlog: Backlog::of(&request),
-        expiry: grant.lasts().map(|lasts| Box::new(Timer::new(lasts))),
         has_ended: false,
-        seat: worker.roster.enter(Technique::Sse, &grant, &read.topics),
         _here: presence.into_inner().enter(&grant, &read.topics),
-        _permit: permit,
         _reading: reading,
-        worker: Arc::clone(&worker),
     };
     let mut response = HttpResponse::Ok();
     response
@@ -176,21 +176,16 @@ struct EventStream {
     /// The first block, until it is written.
     opening: Option<Bytes>,
     subscription: Subscription,
-    worker: Arc<Worker>,
+    held: HeldConnection,
     framing: Framing,
     heartbeat: Timer,
     /// True if every heartbeat is an event; otherwise one without a newer cursor is a comment.
     hears_heartbeats: bool,
     /// The last cursor that was written to the client.
     told: Cursor,
-    backlog: Backlog,
-    /// The expiry of the client's token; `None` if there is none.
-    expiry: Option<Box<Timer>>,
     /// True once the last bytes were returned.
     has_ended: bool,
-    seat: Seat,
     _here: Option<Here>,
-    _permit: Permit,
     _reading: PatternClaim,
 }
 
@@ -206,27 +201,22 @@ impl EventStream {
         out.freeze()
     }
 
-    /// Returns the last bytes of the stream if it must end now: by a drain or the operator, by its token, or by its
-    /// lag.
+    /// Returns the last bytes of the stream if it must end now.
     fn end(&mut self, cx: &mut Context<'_>) -> Option<Bytes> {
-        if self.worker.drain.is_on() || self.seat.is_cut() {
-            let retry = millis(self.worker.drain.retry());
-            let every = millis(self.worker.limits.heartbeat);
-            return Some(self.ending(&heartbeat(Some(self.subscription.cursor()), every, Some(retry))));
-        }
-        if self.expiry.as_mut().is_some_and(|expiry| expiry.poll(cx)) {
-            let problem = Problem::new(Code::TokenExpired, "the token of this stream has expired");
-            let mut block = Vec::new();
-            write_problem(&mut block, &serde_json::to_string(&problem).unwrap_or_default());
-            return Some(self.ending(&block));
-        }
-        if self.subscription.is_too_slow() {
-            let problem = Problem::new(Code::TooSlow, "too many events were pending; the cursor stays valid");
-            let mut block = Vec::new();
-            write_problem(&mut block, &serde_json::to_string(&problem).unwrap_or_default());
-            return Some(self.ending(&block));
-        }
-        None
+        let ending = self.held.ending(cx, self.subscription.is_too_slow())?;
+        let code = match ending {
+            Ending::Restart(retry) => {
+                let every = millis(self.held.worker.limits.heartbeat);
+                let block = heartbeat(Some(self.subscription.cursor()), every, Some(millis(retry)));
+                return Some(self.ending(&block));
+            }
+            Ending::Expired => Code::TokenExpired,
+            Ending::TooSlow => Code::TooSlow,
+        };
+        let problem = Problem::new(code, ending.detail());
+        let mut block = Vec::new();
+        write_problem(&mut block, &serde_json::to_string(&problem).unwrap_or_default());
+        Some(self.ending(&block))
     }
 
     /// Returns a heartbeat: an event if it has a newer cursor or the client wants every heartbeat, else a comment.
@@ -236,7 +226,7 @@ impl EventStream {
             return self.framing.wrap(COMMENT);
         }
         self.told = cursor;
-        self.framing.wrap(&heartbeat(Some(cursor), millis(self.worker.limits.heartbeat), None))
+        self.framing.wrap(&heartbeat(Some(cursor), millis(self.held.worker.limits.heartbeat), None))
     }
 
     /// Frames a batch for one write. A single event is passed on without a copy.
@@ -284,7 +274,7 @@ impl MessageBody for EventStream {
         if let Some(ending) = self.end(cx) {
             return Poll::Ready(Some(Ok(ending)));
         }
-        if self.backlog.is_full(cx) {
+        if self.held.is_full(cx) {
             return Poll::Pending;
         }
         let mut events = 0;
@@ -302,10 +292,8 @@ impl MessageBody for EventStream {
         } else {
             return Poll::Pending;
         };
-        self.backlog.produced(bytes.len());
-        self.worker.meter(Technique::Sse).count_bytes(bytes.len());
         let lag_us = self.subscription.lag_us();
-        self.seat.record_delivery(events, bytes.len(), lag_us);
+        self.held.sent(bytes.len(), Sent { events, lag_us });
         Poll::Ready(Some(Ok(bytes)))
     }
 }

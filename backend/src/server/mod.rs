@@ -50,8 +50,8 @@ pub struct Server {
     _file: Option<SocketFile>,
 }
 
-/// The entrance that each connection passes: it gets a permit, socket options, TLS and the lab's tap. Cheap to clone;
-/// each connection gets a clone.
+/// The entrance that each connection passes: it gets a permit, socket options, TLS and a tap, with the lab's watch on it.
+/// Cheap to clone; each connection gets a clone.
 #[derive(Clone)]
 struct Door {
     acceptor: Option<TlsAcceptor>,

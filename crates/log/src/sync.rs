@@ -1,5 +1,5 @@
-//! The locks of the log and its subscriptions, whose files may use no others: `crates/race` compiles the same files
-//! with a model checker's locks in place of this module.
+//! The locks of the tail, its waiters, the memory engine and the subscriptions: `crates/race` compiles the same files with
+//! a model checker's locks in place of this module. The disk engine, which the checker does not run, uses others too.
 
 pub(crate) use std::sync::{
     Arc, Mutex, MutexGuard, PoisonError, RwLock,

@@ -42,7 +42,7 @@ pub fn write_problem(out: &mut Vec<u8>, data: &str) {
 
 /// Returns a heartbeat block. A stream begins with one, and ends with one when the server closes it to restart.
 ///
-/// The cursor lets a client resume that is cut off before its first event; without one the client's cursor stays as it
+/// The cursor lets a client that is cut off before its first event resume; without one the client's cursor stays as it
 /// is. `every_ms` is the time until the next heartbeat at the latest, and `retry_ms` the wait before a reconnect.
 ///
 /// An `id` alone would be enough for browsers, which dispatch no event without data (9.2.6), but many other clients

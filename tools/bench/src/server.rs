@@ -12,7 +12,7 @@ use fourways_testkit::Process;
 
 use crate::{amount::float, machine};
 
-/// The server's default interval between heartbeats, in seconds (`--heartbeat` in `backend/src/config.rs`).
+/// The server's default interval between heartbeats, in seconds (`--heartbeat` in `backend/src/access/limits/settings.rs`).
 pub(crate) const HEARTBEAT_S: f64 = 15.0;
 
 /// Number of events that the server's log retains: few, so that their memory is not what is measured.

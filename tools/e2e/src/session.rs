@@ -153,6 +153,8 @@ fn driver() -> anyhow::Result<(Processes, String)> {
     Reaper::watch_folder(folder.path());
     let mut driver = Command::new("chromedriver")
         .arg("--port=0")
+        // Where a browser without a window puts what a page gives it to keep.
+        .current_dir(folder.path())
         .env("TMPDIR", folder.path())
         .process_group(0)
         .stdout(Stdio::piped())

@@ -5,6 +5,9 @@ const RELATIVE: [&str; 14] = [
     "As", "How", "It", "Its", "So", "They", "Those", "What", "When", "Where", "Which", "Who", "Whoever",
     "Whose",
 ];
+/// Phrases that no doc comment has: each has a plain or a standard word in its place (N, every N, subscribers, drop, close).
+const PHRASES: [&str; 8] =
+    ["so many", "so often", "whoever", "one's own", "lets go", "let go", "is said", "what comes"];
 /// Number of words that a doc comment has at least.
 const MIN_WORDS: usize = 3;
 
@@ -23,6 +26,10 @@ pub(crate) fn breaches_of(name: &str, text: &str) -> Vec<String> {
         }
         let mut words = comment.split_whitespace();
         let begin = words.clone().next().unwrap_or_default();
+        let lower = comment.split_whitespace().collect::<Vec<_>>().join(" ").to_lowercase();
+        for phrase in PHRASES.into_iter().filter(|phrase| lower.contains(phrase)) {
+            breaches.push(format!("{name}:{}: {phrase:?}: say it in plain words", number + 1));
+        }
         if RELATIVE.contains(&begin) || words.by_ref().take(MIN_WORDS).count() < MIN_WORDS {
             breaches.push(format!("{name}:{}: {comment:?}: a doc comment stands alone", number + 1));
         }
@@ -40,6 +47,13 @@ fn doc(line: &str) -> Option<(&'static str, &str)> {
 #[cfg(test)]
 mod tests {
     use super::breaches_of;
+
+    #[test]
+    fn a_phrase_is_found_across_lines_too() {
+        let found =
+            breaches_of("a.rs", "/// Returns as many events as\n/// there are, or so\n/// many bytes.\n");
+        assert!(found.len() == 1 && found[0].contains("\"so many\""), "{found:?}");
+    }
 
     #[test]
     fn a_comment_that_needs_its_item_is_found() {

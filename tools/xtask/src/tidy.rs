@@ -35,8 +35,31 @@ pub(crate) fn check() -> anyhow::Result<()> {
             }
         }
     }
+    breaches.extend(use_cases()?);
     ensure!(breaches.is_empty(), "{}", breaches.join("\n"));
     Ok(())
+}
+
+/// Returns the use cases that lack a page or their code: each has one name in all layers.
+fn use_cases() -> anyhow::Result<Vec<String>> {
+    let code = fs::read_to_string(root().join("backend/src/lab/use_cases/code.rs"))?;
+    let pages = root().join("frontend/src/pages/use_cases");
+    let list = fs::read_to_string(pages.join("list.rs"))?;
+    let mut breaches = Vec::new();
+    for path in files(&root().join("shared/src/use_case"))? {
+        let name = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
+        // The room's own file, and a check of what is published in it.
+        if ["mod", "plain"].contains(&&*name) {
+            continue;
+        }
+        if !code.contains(&format!("\"{name}\" => files!")) {
+            breaches.push(format!("{name}: backend/src/lab/use_cases/code.rs does not name its files"));
+        }
+        if !pages.join(format!("{name}.rs")).is_file() || !list.contains(&format!("name: \"{name}\"")) {
+            breaches.push(format!("{name}: {} has no page of this name", pages.display()));
+        }
+    }
+    Ok(breaches)
 }
 
 fn breaches_of(name: &str, text: &str) -> Vec<String> {

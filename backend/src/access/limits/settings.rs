@@ -56,8 +56,8 @@ pub struct Limits {
     #[arg(long, env = "FOURWAYS_MAX_TOPICS", default_value_t = 64, value_name = "N")]
     pub max_topics: usize,
 
-    /// Maximum number of different patterns with subscribers at one time, each of which is compared with every event.
-    /// One client gets at most a quarter of them.
+    /// Maximum number of different patterns with subscribers at one time, each with an index of its own in memory. One
+    /// client gets at most a quarter of them.
     #[arg(long, env = "FOURWAYS_MAX_PATTERNS", default_value_t = 1000, value_name = "N")]
     pub max_patterns: usize,
 

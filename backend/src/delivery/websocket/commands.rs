@@ -12,7 +12,7 @@ use fourways_shared::{
 };
 
 use super::{Session, too_many};
-use crate::{access::limits::PatternClaim, clock, delivery::timer::Timer, problem::Failure};
+use crate::{access::limits::PatternClaim, clock, problem::Failure};
 
 impl Session {
     pub(super) fn command(&mut self, command: Result<(Command, Option<Ref>), RefusedCommand>) {
@@ -20,7 +20,7 @@ impl Session {
             Err(RefusedCommand { reference, problem }) => self.refuse(reference, problem),
             Ok((Command::Subscribe { topics, after, policy }, reference)) => {
                 let is_granted = self.grant.may_subscribe(&topics);
-                match is_granted.and_then(|()| self.worker.has_room_for(&self.client, &topics)) {
+                match is_granted.and_then(|()| self.held.worker.has_room_for(&self.client, &topics)) {
                     Ok(reading) => self.subscribe(topics, (after, policy), reading, reference),
                     Err(problem) => self.refuse(reference, problem),
                 }
@@ -31,13 +31,13 @@ impl Session {
                 let is_admitted = self
                     .grant
                     .may_publish(&topic)
-                    .and_then(|()| self.worker.usage.publish(&self.client, 1).map_err(Failure::problem));
+                    .and_then(|()| self.held.worker.usage.publish(&self.client, 1).map_err(Failure::problem));
                 if let Err(problem) = is_admitted {
                     return self.refuse(reference, problem);
                 }
                 let key = id.map(|id| Key { id, by: self.grant.subject.clone() });
                 let append = Append { topic, drafts: vec![Draft { name, data }], key };
-                let (engine, worker) = (Arc::clone(&self.engine), Arc::clone(&self.worker));
+                let (engine, worker) = (Arc::clone(&self.engine), Arc::clone(&self.held.worker));
                 self.publishing = Some(Box::pin(async move {
                     let appended = worker.append(&*engine, append).await.and_then(|cursors| {
                         let none = || EngineError::Unavailable("the engine returned no cursor".to_owned());
@@ -64,7 +64,7 @@ impl Session {
         let held = self.subscriptions.iter().flat_map(Subscription::topics);
         let lost: Vec<Filter> = held.filter(|topic| !is_granted(topic)).cloned().collect();
         let lasts = grant.lasts();
-        self.expiry = lasts.map(|lasts| Box::new(Timer::new(lasts)));
+        self.held.expire_after(lasts);
         *self.grant = grant;
         if !lost.is_empty() {
             self.unsubscribe(lost, None);
@@ -89,10 +89,10 @@ impl Session {
             return self.refuse(reference, problem);
         }
         let count = self.subscriptions.iter().map(|s| s.topics().count()).sum::<usize>() + topics.len();
-        if let Err(problem) = too_many(count, &self.worker.limits) {
+        if let Err(problem) = too_many(count, &self.held.worker.limits) {
             return self.refuse(reference, problem.field("topics"));
         }
-        let most = self.worker.limits.max_events;
+        let most = self.held.worker.limits.max_events;
         if let After::Last(count) = after
             && count.get() as usize > most
         {
@@ -100,11 +100,17 @@ impl Session {
                 Problem::new(Code::BadParameter, format!("last is {count}; allowed are 1 to {most}"));
             return self.refuse(reference, problem.field("last"));
         }
-        let subscription =
-            Subscription::new(self.tail(), &topics, after, policy, Technique::Websocket, self.worker.shard);
+        let subscription = Subscription::new(
+            self.tail(),
+            &topics,
+            after,
+            policy,
+            Technique::Websocket,
+            self.held.worker.shard,
+        );
         self.here.extend(self.presence.enter(&self.grant, &topics));
         self.reading.extend(Some(reading).filter(|reading| !reading.is_empty()));
-        let rule = LagRule::of(&self.worker.lag, &topics);
+        let rule = LagRule::of(&self.held.worker.lag, &topics);
         let subscription = subscription.with_lag_rule(rule);
         let on_lag = rule.map(|rule| rule.action.name().into());
         self.reply(&Reply::Subscribed { topics, cursor: subscription.cursor(), on_lag, reference });
@@ -113,7 +119,7 @@ impl Session {
     }
 
     fn list_topics(&self) {
-        self.seat.reads(self.subscriptions.iter().flat_map(Subscription::topics).cloned().collect());
+        self.held.seat.reads(self.subscriptions.iter().flat_map(Subscription::topics).cloned().collect());
     }
 
     fn unsubscribe(&mut self, topics: Vec<Filter>, reference: Option<Ref>) {

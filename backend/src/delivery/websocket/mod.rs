@@ -36,17 +36,18 @@ use fourways_shared::{
 
 pub(crate) use self::incoming::{Incoming, Message};
 use self::opening::{DEFLATE, Encoding, offers_deflate, refused};
-use super::{ReadRequest, timer::Timer, too_many};
+use super::{
+    ReadRequest,
+    held::{Ending, HeldConnection, Sent},
+    timer::Timer,
+    too_many,
+};
 use crate::{
     access::{
         Gate, Grant,
-        limits::{Client, Held, PatternClaim, Permit},
+        limits::{Client, Held, PatternClaim},
     },
-    net::backlog::Backlog,
-    operate::{
-        presence::{Here, Presence},
-        roster::Seat,
-    },
+    operate::presence::{Here, Presence},
     problem::{self, Failure},
     worker::Worker,
 };
@@ -83,14 +84,10 @@ pub async fn handle(
         incoming: Incoming::new(payload, limits.max_body_bytes, packs_from.is_some()),
         engine: engine.into_inner(),
         gate: gate.into_inner(),
-        backlog: Backlog::of(&request),
-        expiry: grant.lasts().map(|lasts| Box::new(Timer::new(lasts))),
+        held: HeldConnection::new(&request, Technique::Websocket, &grant, &[], worker.into_inner(), permit),
         client,
-        _permit: permit,
-        seat: worker.roster.enter(Technique::Websocket, &grant, &[]),
         grant: Box::new(grant),
-        written: (0, 0),
-        worker: worker.into_inner(),
+        written: Sent::default(),
         is_binary: encoding.is_binary,
         packs_from,
         subscriptions: Vec::new(),
@@ -132,18 +129,13 @@ const CLOSE_WAIT: Duration = Duration::from_secs(2);
 struct Session {
     incoming: Incoming,
     engine: Arc<dyn Engine>,
-    worker: Arc<Worker>,
+    held: HeldConnection,
     gate: Arc<Gate>,
     /// The rights of the current token; `authorize` replaces them.
     grant: Box<Grant>,
-    /// The expiry of the current token; `None` if it has none.
-    expiry: Option<Box<Timer>>,
     client: Client,
-    backlog: Backlog,
-    _permit: Permit,
-    seat: Seat,
-    /// Number of events in the write under way, and the newest one's lag in microseconds.
-    written: (usize, u64),
+    /// The events of the write under way.
+    written: Sent,
     is_binary: bool,
     /// The size in bytes from which frames are compressed; `None` if permessage-deflate was not negotiated.
     packs_from: Option<usize>,
@@ -185,7 +177,7 @@ impl Session {
 
     fn open(&mut self, read: &ReadRequest, reading: PatternClaim) {
         let cursor = self.tail().cursor(self.tail().head());
-        let heartbeat_ms = millis(self.worker.limits.heartbeat);
+        let heartbeat_ms = millis(self.held.worker.limits.heartbeat);
         self.reply(&Reply::Welcome { cursor, heartbeat_ms });
         if !read.topics.is_empty() {
             let after = read.after.unwrap_or_default();
@@ -253,18 +245,21 @@ impl Session {
     /// came since the last ping, one interval ago, is given up.
     fn beat(&mut self, cx: &mut Context<'_>) {
         if self.subscriptions.is_empty() {
-            self.seat.wait_idle(cx.waker());
+            self.held.seat.wait_idle(cx.waker());
         }
-        if self.closing.is_none() && (self.worker.drain.is_on() || self.seat.is_cut()) {
-            let wait = self.worker.drain.retry().as_millis();
-            // The IANA registry of RFC 6455 11.7 defines 1012 as a restart of the service.
-            self.close(CloseCode::Restart, &format!("{RETRY_AFTER_MS}{wait}"));
-        }
-        if self.closing.is_none() && self.subscriptions.iter().any(Subscription::is_too_slow) {
-            self.close(CloseCode::Again, "too many events were pending; the cursor stays valid");
-        }
-        if self.closing.is_none() && self.has_expired(cx) {
-            self.close(CloseCode::Other(TOKEN_EXPIRED), "the token has expired");
+        if self.closing.is_none() {
+            let is_too_slow = self.subscriptions.iter().any(Subscription::is_too_slow);
+            match self.held.ending(cx, is_too_slow) {
+                None => {}
+                // The IANA registry of RFC 6455 11.7 defines 1012 as a restart of the service.
+                Some(Ending::Restart(wait)) => {
+                    self.close(CloseCode::Restart, &format!("{RETRY_AFTER_MS}{}", millis(wait)));
+                }
+                Some(ending @ Ending::Expired) => {
+                    self.close(CloseCode::Other(TOKEN_EXPIRED), ending.detail());
+                }
+                Some(ending @ Ending::TooSlow) => self.close(CloseCode::Again, ending.detail()),
+            }
         }
         if !self.timer.poll(cx) {
             return;
@@ -276,10 +271,6 @@ impl Session {
         self.timer.restart();
         // Registers the waker for the next interval at once: nothing else may cause a poll until then.
         let _is_due = self.timer.poll(cx);
-    }
-
-    fn has_expired(&mut self, cx: &mut Context<'_>) -> bool {
-        self.expiry.as_mut().is_some_and(|expiry| expiry.poll(cx))
     }
 
     /// Reads and carries out the client's commands, one after the other: none is read while a publish is under way or
@@ -312,7 +303,10 @@ impl Session {
     fn write(&mut self, cx: &mut Context<'_>) -> Option<Bytes> {
         for at in 0..self.subscriptions.len() {
             let Poll::Ready(batch) = self.subscriptions[at].poll_next(cx, BATCH_EVENTS) else { continue };
-            self.written = (self.written.0 + batch.events.len(), self.subscriptions[at].lag_us());
+            self.written = Sent {
+                events: self.written.events + batch.events.len(),
+                lag_us: self.subscriptions[at].lag_us(),
+            };
             let is_alone = self.subscriptions.len() == 1 && self.outgoing.is_empty() && batch.reset.is_none();
             if let (true, [event]) = (is_alone, &*batch.events) {
                 return Some(self.frame_of(event).clone());
@@ -323,10 +317,7 @@ impl Session {
     }
 
     fn gave(&mut self, bytes: &Bytes) {
-        self.backlog.produced(bytes.len());
-        self.worker.meter(Technique::Websocket).count_bytes(bytes.len());
-        let (events, lag_us) = std::mem::take(&mut self.written);
-        self.seat.record_delivery(events, bytes.len(), lag_us);
+        self.held.sent(bytes.len(), std::mem::take(&mut self.written));
     }
 
     fn frame(&mut self, batch: Batch) {
@@ -367,10 +358,9 @@ impl MessageBody for Session {
         //    c. Take the pending resets and events of all subscriptions.
         // 4. No frame is left and closing is done: the body is over.
         // 5. Otherwise wait for the log, the client, the publish, the timer or the expiry; the next poll writes first.
-        if self.closing.is_none() && self.backlog.is_full(cx) {
+        if self.closing.is_none() && self.held.is_full(cx) {
             // The close frame could not be written to a client that does not read.
-            let must_end = self.worker.drain.is_on() || self.seat.is_cut() || self.has_expired(cx);
-            return if must_end { Poll::Ready(None) } else { Poll::Pending };
+            return if self.held.must_end(cx) { Poll::Ready(None) } else { Poll::Pending };
         }
         if !std::mem::replace(&mut self.reads_next, true)
             && let Some(bytes) = self.write(cx)

@@ -3,6 +3,10 @@
 //! a restart, and any program with a subscription and a publisher could do the same.
 //!
 //! The chat has no state machine here: a log of messages is all that it needs.
+//!
+//! A use case has one name in all layers. Its events are in `shared/src/use_case`, its page in
+//! `frontend/src/pages/use_cases`, which lists it in `list.rs`; its state machine, if it needs one, is here, in [`all`];
+//! and `code.rs` names its files for the page's Code tab.
 
 pub mod code;
 mod dashboard;
@@ -188,7 +192,7 @@ const fn until(then_us: u64, now_us: u64) -> Duration {
     Duration::from_micros(then_us.saturating_sub(now_us))
 }
 
-/// Returns the id of the visitor that a topic `use_case.NAME.VISITOR…` belongs to.
+/// Returns the id of the visitor that a topic `use-case.NAME.VISITOR…` belongs to.
 fn visitor<'a>(topic: &'a Topic, name: &str) -> Option<&'a str> {
     use_case::rest(topic, name)?.split('.').next()
 }

@@ -281,6 +281,7 @@ fn what_breaks_the_protocol_closes_with_its_code() {
     check(&masked(0x83, b"reserved opcode"), 1002);
     check(&masked(0x80, b"continues nothing"), 1002);
     check(&masked(0x89, &[0; 126]), 1002); // a ping that is too long
+    check(&masked(0x09, b"a ping in pieces"), 1002);
     check(&masked(0xC1, b"{}"), 1002); // RSV1 without an extension
     check(&masked(0x82, b"{}"), 1003); // binary on a JSON socket
     check(&masked(0x88, b"\x03"), 1002); // half a close code

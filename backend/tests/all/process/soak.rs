@@ -90,15 +90,16 @@ async fn read(
     stops: Arc<AtomicBool>,
 ) -> u64 {
     let filters: Vec<Filter> = vec![reading.filter.parse().unwrap()];
-    let mut visits = 0;
+    let (mut visits, mut patience) = (0, 1);
     while told.lock().unwrap().events < total && !stops.load(Ordering::SeqCst) {
         visits += 1;
         let mut target = Target::new(&base, vec![]).unwrap().with_filters(filters.clone());
-        target.poll_interval = Duration::from_millis(20);
+        target.poll_interval = Duration::from_millis(50);
         let after = told.lock().unwrap().last.map_or(After::Earliest, After::Cursor);
         let mut subscriber = Subscriber::new(target, after);
         // A visit ends after a random number of events, so it can end in the middle of anything.
-        let mut left = 1 + getrandom::u64().unwrap() % 4000;
+        let mut left = 1 + getrandom::u64().unwrap() % (total / 3).max(1);
+        let before = told.lock().unwrap().events;
         let sink = |arrival| {
             let mut told = told.lock().unwrap();
             match arrival {
@@ -114,8 +115,11 @@ async fn read(
             }
             if left == 0 || told.events >= total { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
         };
-        let stay = Duration::from_millis(500 + getrandom::u64().unwrap() % 2000);
+        // A visit that brought nothing is followed by a longer one: on a busy machine a handshake alone may take as long as
+        // a visit.
+        let stay = Duration::from_millis(500 + getrandom::u64().unwrap() % 2000) * patience;
         drop(tokio::time::timeout(stay, subscriber.run(reading.technique, sink)).await);
+        patience = if told.lock().unwrap().events == before { (patience * 2).min(32) } else { 1 };
     }
     visits
 }
@@ -123,7 +127,7 @@ async fn read(
 #[test]
 fn readers_come_and_go_and_get_everything_once_in_order() {
     let total: u64 =
-        std::env::var("FOURWAYS_SOAK_EVENTS").map_or(12_000, |text| text.parse().expect("a number"));
+        std::env::var("FOURWAYS_SOAK_EVENTS").map_or(6_000, |text| text.parse().expect("a number"));
     let each = total / TOPICS as u64;
     let folder = tempfile::tempdir().unwrap();
     let certificate = Certificate::make();

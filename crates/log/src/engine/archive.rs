@@ -17,7 +17,7 @@ use crate::{encoding::Encoded, sync::Arc};
 ///
 /// # Which methods may block
 /// [`read`](Self::read), [`before_newest`](Self::before_newest) and [`latest`](Self::latest) may: they run on a
-/// blocking thread, at most one more at once than there are workers. A call should end soon all the same, with less
+/// blocking thread, at most workers + 1 at a time. A call should end soon all the same, with less
 /// than was asked for if need be: the reader goes on from there and lets others in between.
 ///
 /// [`floors`](Self::floors), [`lowest`](Self::lowest), [`earliest`](Self::earliest), [`stock`](Self::stock) and

@@ -84,6 +84,11 @@ const MAX_KEYS: usize = 100_000;
 /// # Blocking
 /// [`Engine::tail`] and [`Engine::append`] are called by threads that serve connections and must not block them: an
 /// append waits in its future. [`Engine::close`] may block.
+///
+/// # A new engine
+/// It gets a variant of [`Storage`], which opens it (on a thread that already runs an async runtime, so that it can't
+/// block on one), a line in `tests/all/conformance.rs`, which holds every engine to this contract, and its dependencies in
+/// `crates/race` too, which compiles the same files.
 pub trait Engine: Send + Sync + 'static {
     /// Returns the end of the log, where readers read. The same tail for as long as the engine lives.
     fn tail(&self) -> &Arc<Tail>;

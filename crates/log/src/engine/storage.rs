@@ -24,7 +24,8 @@ pub enum Storage {
 }
 
 impl Storage {
-    /// Opens the log, or begins a new one. Blocks while the log is read. The last of the rules applies to every topic
+    /// Opens the log, or begins a new one. Blocks while the log is read; it is called on a
+    /// thread that already runs an async runtime. The last of the rules applies to every topic
     /// that no other rule matches; `workers` is the number of threads that serve (see [`Shard`](super::Shard)).
     ///
     /// # Errors

@@ -10,6 +10,7 @@
 )]
 
 mod clocks;
+mod conformance;
 mod costs;
 mod disk;
 mod encodings;

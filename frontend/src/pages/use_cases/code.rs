@@ -43,7 +43,7 @@ pub(super) fn CodeTab(
             let words = if found.is_ok() {
                 ""
             } else {
-                "The server does not answer; close and open it to try again."
+                "The code could not be read; close and open it to try again."
             };
             let _gone = said.try_set(words);
             let _gone = files.try_set(found.map(|found| found.files).unwrap_or_default());

@@ -61,7 +61,7 @@ pub(super) enum Damage {
     Checksum,
     /// The checksum is right, but the block's offsets are not above those before it.
     #[error("the block's offsets do not follow those before it")]
-    WriterMessage,
+    Order,
     /// The checksum is right, but the body does not consist of events.
     #[error("the block holds bytes that are not an event")]
     Event,
@@ -203,7 +203,7 @@ impl Builder {
     }
 
     /// Completes the block; `synced` and `arrived_us` as in [`Header`].
-    pub(super) fn finish(mut self, synced: u64, arrived_us: u64, salt: Salt) -> Vec<u8> {
+    pub(super) fn finish(mut self, synced: u64, arrived_us: u64, salt: Salt) -> Block {
         let body = u32::try_from(self.bytes.len().saturating_sub(HEADER)).unwrap_or(u32::MAX);
         let header = &mut self.bytes[..HEADER];
         header[..MARK].copy_from_slice(&salt.mark());
@@ -213,8 +213,16 @@ impl Builder {
         header[24..32].copy_from_slice(&arrived_us.to_le_bytes());
         let checksum = salt.checksum(&self.bytes[8..]);
         self.bytes[4..8].copy_from_slice(&checksum.to_le_bytes());
-        self.bytes
+        let header = Header { checksum, body, events: self.events, synced, arrived_us };
+        Block { header, bytes: self.bytes }
     }
+}
+
+/// A complete block, with the header that its bytes begin with.
+#[derive(Debug)]
+pub(super) struct Block {
+    pub(super) header: Header,
+    pub(super) bytes: Vec<u8>,
 }
 
 /// An event as stored in a body: cheap to look at, and only converted if it is wanted.
@@ -362,7 +370,7 @@ mod tests {
         let mut builder = Builder::default();
         builder.push(&event(1, "a.b", "message", None, Data::text("ä \"quoted\"")), false);
         builder.push(&event(5, "c", "tick", Some("k-1"), Data::Bytes(Bytes::from_static(b"\0\xff"))), true);
-        builder.finish(4096, 77, salt)
+        builder.finish(4096, 77, salt).bytes
     }
 
     #[test]
@@ -420,7 +428,7 @@ mod tests {
                 if read.is_empty() {
                     continue;
                 }
-                let written = builder.finish(0, 77, SALT);
+                let written = builder.finish(0, 77, SALT).bytes;
                 let header = Header::parse(&written, SALT).unwrap();
                 let again = events(body(&header, &written, SALT).unwrap());
                 let again: Vec<Event> =

@@ -18,7 +18,7 @@ use tokio::sync::{OwnedSemaphorePermit, oneshot};
 
 use super::{
     Durability,
-    block::Builder,
+    block::{Block, Builder},
     segment::{Held, Segment},
     store::Store,
 };
@@ -269,7 +269,7 @@ impl Writer {
 
     /// Writes each block to its shelf and syncs as configured; keeps all blocks or none.
     fn keep(&mut self, blocks: BTreeMap<usize, Builder>, now: Now, head: u64) -> io::Result<()> {
-        let mut written: Vec<(Arc<Segment>, Vec<u8>)> = Vec::with_capacity(blocks.len());
+        let mut written: Vec<(Arc<Segment>, Block)> = Vec::with_capacity(blocks.len());
         if self.sequence.head() > self.reserved {
             self.store.reserve(self.sequence.head() + RESERVE)?;
             self.reserved = self.sequence.head() + RESERVE;
@@ -279,7 +279,7 @@ impl Writer {
                 let segment = self.store.shelves()[place].active(head, now, self.store.epoch())?;
                 let block = block.finish(segment.synced(), now.us, segment.salt());
                 written.push((Arc::clone(&segment), block));
-                segment.write(&written[written.len() - 1].1)?;
+                segment.write(&written[written.len() - 1].1.bytes)?;
             }
             if self.durability == Durability::Always {
                 for (segment, _) in &written {

@@ -11,7 +11,7 @@
 //! All but `trimmed` are offsets.
 //! ```text
 //! watermark            is the offset                                                   moved by
-//! head                 of the newest event that may be read                            place, after all indices
+//! head                 of the newest event that may be read                            insert, after all indices
 //! earliest             before the oldest event in memory; the function earliest()      begin_after, trim
 //!                      returns the archive's if that is lower
 //! volatile_floor       up to which volatile events are lost: they ended with the       with_archive, once

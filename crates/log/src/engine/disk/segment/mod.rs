@@ -30,7 +30,7 @@ pub(super) use self::{
     reads::{Found, Wanted},
 };
 use super::{
-    block::{self, HEADER, Header, Salt},
+    block::{self, Block, HEADER, Salt},
     files::{Files, OpenFile, OpenMode},
 };
 use crate::engine::Ages;
@@ -154,14 +154,13 @@ impl Segment {
     }
 
     /// Shows readers a block that was written; its events arrived at `now_us`.
-    pub(super) fn commit(&self, block: &[u8], now_us: u64) {
-        let Ok(header) = Header::parse(block, self.salt) else { return };
+    pub(super) fn commit(&self, block: &Block, now_us: u64) {
         let mut index = self.index.write().unwrap_or_else(PoisonError::into_inner);
-        let (at, body) = (index.length, &block[HEADER..]);
+        let (at, body) = (index.length, &block.bytes[HEADER..]);
         for stored in block::events(body).flatten() {
             index.count(&stored);
         }
-        index.extend(at, &header, body);
+        index.extend(at, &block.header, body);
         index.grow(now_us);
     }
 }

@@ -87,7 +87,7 @@ impl Segment {
                     if !follow(index.last, body) {
                         index.has_hole = true;
                         let (path, after) = (this.path.clone(), index.last);
-                        findings.push(Finding::lost(path, at, header.length(), after, Damage::WriterMessage));
+                        findings.push(Finding::lost(path, at, header.length(), after, Damage::Order));
                         at += header.length();
                         continue;
                     }
