@@ -154,7 +154,7 @@ pub(super) fn Diagram(
 
 /// Returns the legend of the marks that this technique has.
 fn legend(technique: Technique) -> impl IntoView {
-    const DELIVERY: (&str, &str) = ("data", "events on their arrow");
+    const DELIVERY: (&str, &str) = ("data", "events on their way");
     let marks: &[(&str, &str)] = match technique {
         Technique::ShortPoll => &[DELIVERY, ("quiet", "a request, or an answer without events")],
         Technique::LongPoll => {
