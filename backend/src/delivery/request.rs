@@ -35,6 +35,8 @@ pub struct ReadRequest {
     /// The encoding of a WebSocket, for clients that can't offer a subprotocol; `None` if the query gives none.
     pub encoding: Option<String>,
     last: Option<NonZeroU32>,
+    /// Number of topics given, those that are given twice included.
+    given: usize,
 }
 
 /// The order of the events of a closed range.
@@ -66,6 +68,7 @@ impl ReadRequest {
             is_watched: false,
             encoding: None,
             last: None,
+            given: 0,
         };
         for (name, value) in form_urlencoded::parse(query.as_bytes()) {
             read.set(&name, &value, limits)?;
@@ -110,10 +113,11 @@ impl ReadRequest {
     fn add_topic(&mut self, value: &str, limits: &Limits) -> Result<(), Failure> {
         let refused = |error: FilterError| Failure::new(Code::BadTopic, error.to_string()).field("topic");
         let topic = value.parse().map_err(refused)?;
+        // Checked for each topic, because the search for duplicates gets slower with each.
+        self.given += 1;
+        too_many(self.given, limits)?;
         if !self.topics.contains(&topic) {
             self.topics.push(topic);
-            // Checked for each topic, because the search for duplicates gets slower with each.
-            too_many(self.topics.len(), limits)?;
         }
         Ok(())
     }
