@@ -71,8 +71,11 @@ impl From<EngineError> for Failure {
 /// held the idempotency key.
 pub(crate) fn of_engine(error: &EngineError, key: &'static str) -> Problem {
     match error {
-        EngineError::Unavailable(_) => Problem::new(Code::Unavailable, error.to_string()),
+        EngineError::Unavailable(_) | EngineError::Unknown(_) => {
+            Problem::new(Code::Unavailable, error.to_string())
+        }
         EngineError::KeyReused => Problem::new(Code::KeyReused, error.to_string()).field(key),
+        EngineError::TooMany(_) => Problem::new(Code::BodyTooLarge, error.to_string()),
         EngineError::Full => Problem::new(Code::StorageFull, error.to_string()),
     }
 }

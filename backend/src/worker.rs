@@ -1,9 +1,13 @@
 //! The state that the requests of one worker thread share.
 
-use std::{sync::Arc, time::Instant};
+use std::{
+    fmt,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use actix_web::HttpRequest;
-use fourways_log::engine::{Append, Engine, EngineError, LagRule, Meter, Shard, Tail};
+use fourways_log::engine::{Append, Engine, EngineError, LagRule, Meter, Meters, Shard, Tail};
 use fourways_shared::{Code, Cursor, Filter, Problem, Technique};
 use tracing::Instrument as _;
 
@@ -19,10 +23,11 @@ use crate::{
 
 /// The state that handlers get. Each worker thread has one for HTTP/1 and one for HTTP/2, which live as long as the
 /// thread. Requests and streams share them by `Arc`; all fields but `shard` are shared with the other workers.
-#[derive(Debug)]
 pub struct Worker {
-    /// The newest events of the log, and the source of every subscription.
-    pub tail: Arc<Tail>,
+    /// The log. Its tail is the source of every subscription.
+    pub engine: Arc<dyn Engine>,
+    /// Counters of reads and writes.
+    pub meters: Arc<Meters>,
     /// Shard of this worker thread, on which its subscriptions wait and are metered.
     pub shard: Shard,
     /// Limits and timeouts, as set at the start.
@@ -38,9 +43,45 @@ pub struct Worker {
 }
 
 impl Worker {
+    /// Returns the newest events of the log, as they are to be read by one request.
+    pub(crate) fn tail(&self) -> Arc<Tail> {
+        self.engine.tail()
+    }
+
+    /// Waits until the tail has a cursor of its epoch: at once, unless other servers follow the same log and this one is a
+    /// little behind. `field` names where the client gave the cursor.
+    ///
+    /// # Errors
+    /// 400 for a cursor beyond the end of the log, 503 for one that this server has not reached within a second.
+    pub(crate) async fn has_reached(
+        &self,
+        tail: &Tail,
+        cursor: Cursor,
+        field: &'static str,
+    ) -> Result<(), Failure> {
+        /// Time that a client waits for a server that is behind.
+        const PATIENCE: Duration = Duration::from_secs(1);
+        /// Time between two looks at the head. A server is rarely behind by more.
+        const LOOK: Duration = Duration::from_millis(2);
+        let began = Instant::now();
+        while cursor.offset > tail.head() {
+            if !tail.may_be_behind() {
+                let detail =
+                    format!("{field} is {cursor}, beyond the log's head {}", tail.cursor(tail.head()));
+                return Err(Failure::new(Code::BadParameter, detail).field(field));
+            }
+            if began.elapsed() > PATIENCE {
+                let detail = format!("this server has not reached {cursor} yet; try again in a moment");
+                return Err(Failure::new(Code::Unavailable, detail).retry_after(PATIENCE));
+            }
+            tokio::time::sleep(LOOK).await;
+        }
+        Ok(())
+    }
+
     /// Returns the meter of this worker's reads by a technique.
     pub(crate) fn meter(&self, technique: Technique) -> &Meter {
-        self.tail.meter(self.shard, technique)
+        self.meters.of(self.shard, technique)
     }
 
     /// Appends events to the log, and records how long a successful append took.
@@ -63,7 +104,7 @@ impl Worker {
         let began = Instant::now();
         let appended = engine.append(append).instrument(span).await;
         if appended.is_ok() {
-            self.tail.meters().publish.observe(began.elapsed());
+            self.meters.publish.observe(began.elapsed());
         }
         appended
     }
@@ -104,13 +145,20 @@ impl Worker {
     /// # Errors
     /// 429 beyond a limit.
     pub(crate) fn has_room_for(&self, client: &Client, topics: &[Filter]) -> Result<PatternClaim, Problem> {
-        let is_other = |topic: &Filter| topic.is_pattern() && !self.tail.is_pattern_read(topic);
-        if topics.iter().any(is_other) && self.tail.patterns() >= self.limits.max_patterns {
+        let tail = self.tail();
+        let is_other = |topic: &Filter| topic.is_pattern() && !tail.is_pattern_read(topic);
+        if topics.iter().any(is_other) && tail.patterns() >= self.limits.max_patterns {
             self.usage.count(Limit::Topics);
             let detail =
                 format!("{} patterns are read already, which is the limit", self.limits.max_patterns);
             return Err(Problem::new(Code::TooMany, detail).field("topic"));
         }
         self.usage.read(client, topics)
+    }
+}
+
+impl fmt::Debug for Worker {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Worker").field("shard", &self.shard).finish_non_exhaustive()
     }
 }

@@ -2,7 +2,7 @@
 
 use actix_web::{HttpResponse, http::header};
 use fourways_log::subscription::Reader;
-use fourways_shared::{After, Code, Cursor, Technique};
+use fourways_shared::{After, Cursor, Technique};
 
 use super::{ReadRequest, SortOrder, etag, poll_body};
 use crate::{problem::Failure, worker::Worker};
@@ -26,18 +26,17 @@ pub(super) async fn handle(
     is_public: bool,
     worker: &Worker,
 ) -> Result<HttpResponse, Failure> {
-    let is_ours = until.epoch == worker.tail.epoch();
-    if is_ours && until.offset > worker.tail.head() {
-        let detail =
-            format!("until is {until}, beyond the log's head {}", worker.tail.cursor(worker.tail.head()));
-        return Err(Failure::new(Code::BadParameter, detail).field("until"));
+    let tail = worker.tail();
+    let is_ours = until.epoch == tail.epoch();
+    if is_ours {
+        worker.has_reached(&tail, until, "until").await?;
     }
     let after = read.after.unwrap_or(After::Earliest);
     // An end of another epoch bounds nothing in this log; the reset for the beginning tells the reader of the new
     // epoch.
     let bound = if is_ours { Some(until.offset) } else { None };
     let reader = Reader {
-        tail: &worker.tail,
+        tail: &tail,
         shard: worker.shard,
         technique: Some(Technique::ShortPoll),
         policy: read.policy,
@@ -45,10 +44,8 @@ pub(super) async fn handle(
     };
     let mut subscription = reader.read(&read.topics, after);
     let mut batch = subscription.page(None, read.limit).await.unwrap_or_default();
-    let is_closed = is_ours
-        && batch.reset.is_none()
-        && matches!(after, After::Cursor(_))
-        && worker.tail.epoch() == until.epoch;
+    let is_closed =
+        is_ours && batch.reset.is_none() && matches!(after, After::Cursor(_)) && tail.successor().is_none();
     if read.order == SortOrder::Newest {
         batch.events.reverse();
     }

@@ -91,7 +91,7 @@ fn subscribe(
     worker: &Worker,
 ) -> Subscription {
     let after = read.after.or(known.map(After::Cursor)).unwrap_or_default();
-    Subscription::new(&worker.tail, &read.topics, after, read.policy, technique, worker.shard)
+    Subscription::new(&worker.tail(), &read.topics, after, read.policy, technique, worker.shard)
 }
 
 /// Builds the `200` answer to a poll, from the JSON that each event is already encoded in.

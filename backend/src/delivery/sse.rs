@@ -59,7 +59,7 @@ pub async fn handle(
     let worker = worker.into_inner();
     let limits = &worker.limits;
     let read = ReadRequest::parse(&asked(&request, payload, &worker).await?, limits)?.required()?;
-    let after = last_event_id(&request, worker.tail.epoch()).or(read.after).unwrap_or_default();
+    let after = last_event_id(&request, worker.tail().epoch()).or(read.after).unwrap_or_default();
     if worker.drain.is_on() {
         return Ok(come_back(&worker));
     }
@@ -73,7 +73,7 @@ pub async fn handle(
     let (client, reading) = worker.admit(&request, &grant, &read.topics)?;
     let permit = worker.usage.hold(client, Held::Stream)?;
     let subscription =
-        Subscription::new(&worker.tail, &read.topics, after, read.policy, Technique::Sse, worker.shard);
+        Subscription::new(&worker.tail(), &read.topics, after, read.policy, Technique::Sse, worker.shard);
     let lag = LagRule::of(&worker.lag, &read.topics);
     let subscription = subscription.with_lag_rule(lag);
     let packs_from = limits.compress.filter(|_| accepts_gzip(&request) && !read.is_watched);

@@ -30,7 +30,7 @@ pub async fn cut(
         return Err(Failure::new(Code::NotFound, format!("there is no connection {path}")));
     }
     // A connection checks whether it is to close when it is woken.
-    worker.tail.wake_all();
+    worker.tail().wake_all();
     worker.roster.wake_idle();
     Ok(HttpResponse::NoContent().insert_header((header::CACHE_CONTROL, "no-store")).finish())
 }

@@ -26,11 +26,8 @@ use crate::{
 pub async fn handle(grant: Grant, worker: web::Data<Worker>) -> Result<HttpResponse, Failure> {
     grant.may_operate()?;
     let mut registry = Registry::default();
-    let readings = Readings {
-        tail: Arc::clone(&worker.tail),
-        usage: Arc::clone(&worker.usage),
-        drains: worker.drain.is_on(),
-    };
+    let readings =
+        Readings { tail: worker.tail(), usage: Arc::clone(&worker.usage), drains: worker.drain.is_on() };
     registry.register_collector(Box::new(readings));
     let mut text = String::new();
     encode(&mut text, &registry).map_err(|error| Failure::new(Code::Internal, error.to_string()))?;

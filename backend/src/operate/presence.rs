@@ -10,7 +10,7 @@ use std::{
 };
 
 use actix_web::{HttpResponse, http::header, web};
-use fourways_log::engine::{Append, Draft, Engine, Tail};
+use fourways_log::engine::{Append, Draft, Engine};
 use fourways_shared::{Code, Data, Filter, Topic};
 use serde::Serialize;
 use tokio::sync::mpsc;
@@ -27,7 +27,7 @@ const MAX_UNTOLD: usize = 4096;
 /// The subjects on each topic. One for the whole server, shared by all workers by `Arc`. The mutex is held until a join
 /// or leave is queued, so that they are published in their order.
 pub struct Presence {
-    tail: Arc<Tail>,
+    engine: Arc<dyn Engine>,
     news: mpsc::Sender<Append>,
     /// Number of each subject's connections, by the topic or pattern that they subscribed to.
     here: Mutex<HashMap<Filter, BTreeMap<Box<str>, usize>>>,
@@ -56,15 +56,15 @@ impl Presence {
     /// Creates an empty list. The returned future publishes joins and leaves for as long as it is polled.
     pub fn new(engine: Arc<dyn Engine>) -> (Self, impl Future<Output = ()>) {
         let (news, mut told) = mpsc::channel::<Append>(MAX_UNTOLD);
-        let tail = Arc::clone(engine.tail());
+        let log = Arc::clone(&engine);
         let teller = async move {
             while let Some(append) = told.recv().await {
-                if let Err(error) = engine.append(append).await {
+                if let Err(error) = log.append(append).await {
                     tracing::warn!(%error, "a join or leave could not be published");
                 }
             }
         };
-        (Self { tail, news, here: Mutex::default() }, teller)
+        (Self { engine, news, here: Mutex::default() }, teller)
     }
 
     /// Adds a connection of this grant's subject to these topics; `None` if the grant has no subject.
@@ -104,7 +104,7 @@ impl Presence {
         let Some(topic) = topic.topic() else { return };
         // A topic whose name is too long for the prefix has no joins and leaves.
         let Ok(topic) = Topic::parse(&format!("{PREFIX}{topic}")) else { return };
-        if !self.tail.is_read(&topic) {
+        if !self.engine.tail().is_read(&topic) {
             return;
         }
         let Ok(name) = what.parse() else { return };

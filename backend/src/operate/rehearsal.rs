@@ -60,7 +60,7 @@ pub async fn handle(
 async fn rehearse(worker: &Worker) -> Rehearsal {
     let before = opened(worker);
     let told = worker.roster.cut_streams(&worker.drain);
-    worker.tail.wake_all();
+    worker.tail().wake_all();
     worker.roster.wake_idle();
     let began = Instant::now();
     let spread = spread_of(told);
@@ -85,8 +85,8 @@ async fn rehearse(worker: &Worker) -> Rehearsal {
 
 /// Returns the number of streams and sockets opened since the start, and of the events that they caught up on.
 fn opened(worker: &Worker) -> (u64, u64) {
-    let caught_up = [Technique::Sse, Technique::Websocket]
-        .map(|technique| worker.tail.meters().reads(technique).caught_up);
+    let caught_up =
+        [Technique::Sse, Technique::Websocket].map(|technique| worker.meters.reads(technique).caught_up);
     (worker.roster.streams_entered(), caught_up.iter().sum())
 }
 

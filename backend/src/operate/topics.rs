@@ -102,7 +102,7 @@ pub async fn list(
     worker: web::Data<Worker>,
 ) -> Result<HttpResponse, Failure> {
     let Query { after, limit } = Query::parse(request.query_string())?;
-    let tail = &worker.tail;
+    let tail = worker.tail();
     let wanted = |topic: &Topic| grant.may_subscribe(&[topic.into()]).is_ok();
     let TopicPage { states, next } = tail.topic_states(after.as_ref(), limit, wanted);
     let cursor = tail.cursor(tail.head());
@@ -120,7 +120,7 @@ pub async fn one(
     grant: Grant,
     worker: web::Data<Worker>,
 ) -> Result<HttpResponse, Failure> {
-    let tail = &worker.tail;
+    let tail = worker.tail();
     let topic = Topic::parse(&path)
         .map_err(|error| Failure::new(Code::BadTopic, error.to_string()).field("topic"))?;
     grant.may_subscribe(&[(&topic).into()])?;

@@ -16,7 +16,7 @@ use actix_web::{
     dev::{AppConfig, Server as Running, ServerHandle},
     rt,
 };
-use fourways_log::engine::{Engine, Tail};
+use fourways_log::engine::Engine;
 use tokio::{
     net::{TcpStream, UnixStream},
     signal::unix::{SignalKind, signal},
@@ -96,7 +96,6 @@ struct Ending {
     drain: Arc<Drain>,
     usage: Arc<Usage>,
     roster: Arc<Roster>,
-    tail: Arc<Tail>,
     latch: Latch,
     within: Duration,
 }
@@ -174,8 +173,7 @@ impl Server {
         let mut beside = vec![Owned(rt::spawn(parts.clone().sweep())), Owned(rt::spawn(presence_publisher))];
         beside.extend(publishers(config, Arc::clone(&parts.engine)));
         let Parts { engine, drain, usage, roster, .. } = parts;
-        let tail = Arc::clone(engine.tail());
-        let ending = Ending { engine, drain, usage, roster, tail, latch, within: config.limits.drain };
+        let ending = Ending { engine, drain, usage, roster, latch, within: config.limits.drain };
         Ok(Self { running, addresses, is_tls, beside, ending, _file: file })
     }
 
@@ -244,7 +242,7 @@ impl Ending {
         if let Err(error) = self.latch.close() {
             tracing::warn!(%error, "new connections can't be refused; they wait until the server has stopped");
         }
-        self.drain.begin(&self.tail, held);
+        self.drain.begin(&self.engine.tail(), held);
         self.roster.wake_idle();
         let left = self.drain.wait_until_idle(&self.usage, began + self.within).await;
         tracing::info!(left, ms = began.elapsed().as_millis(), "connections have ended");

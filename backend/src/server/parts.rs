@@ -20,7 +20,7 @@ use actix_web::{
     rt,
     web::Data,
 };
-use fourways_log::engine::{Engine, Shard, Tail};
+use fourways_log::engine::{Engine, Shard};
 
 use crate::{
     access::{
@@ -115,10 +115,10 @@ impl Parts {
             InitError = (),
         > + use<>,
     > {
-        let tail = Arc::clone(self.engine.tail());
         let worker = Worker {
-            shard: shard(&tail, &self.next_worker, self.workers),
-            tail,
+            shard: shard(&self.engine, &self.next_worker, self.workers),
+            engine: Arc::clone(&self.engine),
+            meters: self.engine.tail().shared_meters(),
             limits: Arc::clone(&self.limits),
             usage: Arc::clone(&self.usage),
             drain: Arc::clone(&self.drain),
@@ -187,7 +187,7 @@ pub(super) fn named(error: &io::Error, what: impl Display) -> io::Error {
 
 /// Returns the shard of the current worker thread. The first call on a thread starts the shard's relay there. A thread
 /// beyond `workers` replaces one that has ended: it works too, but without a relay.
-fn shard(tail: &Arc<Tail>, next_worker: &AtomicUsize, workers: usize) -> Shard {
+fn shard(engine: &Arc<dyn Engine>, next_worker: &AtomicUsize, workers: usize) -> Shard {
     thread_local! {
         static SHARD: Cell<Option<Shard>> = const { Cell::new(None) };
     }
@@ -197,8 +197,13 @@ fn shard(tail: &Arc<Tail>, next_worker: &AtomicUsize, workers: usize) -> Shard {
     let worker = next_worker.fetch_add(1, Ordering::Relaxed);
     let shard = if worker < workers { Shard::of_worker(worker) } else { Shard::DIRECT };
     if shard != Shard::DIRECT {
-        // The relay ends with the worker's own runtime.
-        rt::spawn(Arc::clone(tail).relay(shard));
+        // The relays end with the worker's own runtime.
+        let engine = Arc::clone(engine);
+        rt::spawn(async move {
+            loop {
+                engine.tail().relay(shard).await;
+            }
+        });
     }
     SHARD.set(Some(shard));
     shard

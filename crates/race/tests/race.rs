@@ -12,10 +12,13 @@
 use std::sync::Arc;
 
 use fourways_race::{
-    engine::{Append, Draft, Engine, MemoryEngine, Retention, RetentionRule, Shard, Tail},
+    engine::{
+        Append, Copy, Draft, Engine, Followed, FollowedLog, MemoryEngine, Retention, RetentionRule, Shard,
+        Tail,
+    },
     subscription::Subscription,
 };
-use fourways_shared::{After, Data, Epoch, EventName, Filter, Policy, Technique};
+use fourways_shared::{After, Cursor, Data, Epoch, Event, EventName, Filter, Offset, Policy, Technique};
 use shuttle::{future, thread};
 
 const ITERATIONS: usize = 3000;
@@ -68,7 +71,7 @@ fn publish_and_read(shard: Shard) {
     let readers: Vec<_> = [(&["a", "b"][..], 4), (&["b"][..], 2)]
         .into_iter()
         .map(|(names, count)| {
-            let tail = Arc::clone(engine.tail());
+            let tail = engine.tail();
             // A lost event or wake-up makes this thread wait for ever, which the checker reports as a deadlock.
             thread::spawn(move || future::block_on(read(&tail, names, After::Earliest, shard, count)))
         })
@@ -89,7 +92,7 @@ fn replay_to_live_loses_and_repeats_nothing_when_a_relay_wakes() {
     let with_relay = || {
         let engine = Arc::new(engine(Retention::default()));
         let shard = Shard::of_worker(0);
-        let tail = Arc::clone(engine.tail());
+        let tail = engine.tail();
         // The relay and the reader share a thread, as in a worker; each publisher has its own.
         let worker = thread::spawn(move || {
             future::block_on(async move {
@@ -122,13 +125,85 @@ fn replay_to_live_loses_and_repeats_nothing_when_a_relay_wakes() {
     shuttle::check_random(with_relay, ITERATIONS);
 }
 
+/// A log that begins anew while a reader waits: the reader is woken, told, and gets what follows.
+fn begin_anew(shard: Shard) {
+    let [old, new] = [1, 2].map(Epoch::from_bits);
+    let rules = vec![RetentionRule::for_all(Retention::default())];
+    let log = Arc::new(FollowedLog::begin(Copy::Memory, rules, 1, (old, Offset(0))).unwrap());
+    let followed = |epoch, offset| Followed {
+        events: vec![Event {
+            topic: "a".parse().unwrap(),
+            cursor: Cursor { epoch, offset: Offset(offset) },
+            name: EventName::DEFAULT,
+            id: None,
+            published_at_us: 1,
+            data: Data::text("x"),
+        }],
+        by: None,
+    };
+    let reader = thread::spawn({
+        let log = Arc::clone(&log);
+        move || {
+            future::block_on(async move {
+                let relay = (shard != Shard::DIRECT).then(|| {
+                    let log = Arc::clone(&log);
+                    future::spawn_local(async move {
+                        loop {
+                            log.tail().relay(shard).await;
+                        }
+                    })
+                });
+                let after = After::Cursor(Cursor { epoch: old, offset: Offset(2) });
+                let mut subscription = Subscription::new(
+                    &log.tail(),
+                    &topics(&["a"]),
+                    after,
+                    Policy::All,
+                    Technique::Sse,
+                    shard,
+                );
+                let (mut is_told, mut last) = (false, 0);
+                while last < 2 {
+                    let batch = std::future::poll_fn(|cx| subscription.poll_next(cx, 2)).await;
+                    is_told |= batch.reset.is_some();
+                    for event in &batch.events {
+                        let cursor = event.event().cursor;
+                        assert!(is_told && cursor.epoch == new && cursor.offset.0 > last, "{cursor}");
+                        last = cursor.offset.0;
+                    }
+                }
+                if let Some(relay) = relay {
+                    relay.abort();
+                }
+            });
+        }
+    });
+    let follower = thread::spawn(move || {
+        future::block_on(log.put(vec![followed(old, 1)], true));
+        log.begin_anew(new, Offset(0)).unwrap();
+        for offset in 1..=2 {
+            future::block_on(log.put(vec![followed(new, offset)], true));
+        }
+    });
+    reader.join().unwrap();
+    follower.join().unwrap();
+}
+
+#[test]
+fn a_reader_does_not_sleep_through_a_beginning() {
+    for shard in [Shard::DIRECT, Shard::of_worker(0)] {
+        shuttle::check_pct(move || begin_anew(shard), ITERATIONS / 3, 4);
+        shuttle::check_random(move || begin_anew(shard), ITERATIONS / 3);
+    }
+}
+
 /// Publishes one event, then lets three clients poll for a pattern twice each, in parallel: every poll finds the event.
 fn poll_a_pattern() {
     let engine = Arc::new(engine(Retention::default()));
     future::block_on(engine.append(append("a"))).unwrap();
     let pollers: Vec<_> = (0..3)
         .map(|_| {
-            let tail = Arc::clone(engine.tail());
+            let tail = engine.tail();
             thread::spawn(move || {
                 for _ in 0..2 {
                     let topics = topics(&["*"]);
@@ -168,7 +243,7 @@ fn a_stream_of_a_pattern_hears_everything_whoever_leaves_meanwhile() {
         let readers: Vec<_> = [1, 3, 2]
             .into_iter()
             .map(|count| {
-                let tail = Arc::clone(engine.tail());
+                let tail = engine.tail();
                 thread::spawn(move || {
                     future::block_on(read(&tail, &["*"], After::Earliest, Shard::DIRECT, count));
                 })
@@ -187,7 +262,7 @@ fn a_cursor_that_retention_overtakes_is_told_never_skipped() {
     let lagging = || {
         let retention = Retention { events: 2, ..Retention::default() };
         let engine = Arc::new(engine(retention));
-        let tail = Arc::clone(engine.tail());
+        let tail = engine.tail();
         let mut subscription = Subscription::new(
             &tail,
             &topics(&["a"]),

@@ -101,7 +101,7 @@ impl Session {
             return self.refuse(reference, problem.field("last"));
         }
         let subscription = Subscription::new(
-            self.tail(),
+            &self.tail(),
             &topics,
             after,
             policy,

@@ -171,7 +171,7 @@ enum Closing {
 }
 
 impl Session {
-    fn tail(&self) -> &Arc<Tail> {
+    fn tail(&self) -> Arc<Tail> {
         self.engine.tail()
     }
 

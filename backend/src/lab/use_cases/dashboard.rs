@@ -100,10 +100,10 @@ impl Asked {
         let network = self.networks.values().fold((0, 0), |(received, sent), network| {
             (received + network.total_received(), sent + network.total_transmitted())
         });
-        let reads = Technique::ALL.map(|technique| readers.tail.meters().reads(technique));
+        let tail = readers.engine.tail();
+        let reads = Technique::ALL.map(|technique| tail.meters().reads(technique));
         self.values[9] = reads.iter().map(|reads| reads.open as f64).sum();
-        let counted =
-            [network.0, network.1, readers.tail.head().0, reads.iter().map(|reads| reads.events).sum()];
+        let counted = [network.0, network.1, tail.head().0, reads.iter().map(|reads| reads.events).sum()];
         let seconds = self.at.elapsed().as_secs_f64();
         // A rate over a shorter time is too coarse.
         if seconds > 0.05 {

@@ -29,7 +29,7 @@ use futures_util::future::LocalBoxFuture;
 use serde::Serialize;
 
 use fourways_log::{
-    engine::{Append, Clock as _, Draft, Engine, Key, SystemClock, Tail},
+    engine::{Append, Clock as _, Draft, Engine, Key, SystemClock},
     subscription::{Batch, Reader},
 };
 
@@ -85,16 +85,17 @@ impl Publication {
 
 /// A machine's view of which topics are read, since publishing live data to nobody is a waste. Each machine owns one.
 struct Readers {
-    tail: Arc<Tail>,
+    engine: Arc<dyn Engine>,
     seen: HashMap<Topic, (u32, Option<Instant>)>,
 }
 
 impl Readers {
     /// True if the topic has a subscriber, or had one within [`GRACE`].
     fn has(&mut self, topic: &Topic) -> bool {
-        let begun = self.tail.reads_begun(topic);
+        let tail = self.engine.tail();
+        let begun = tail.reads_begun(topic);
         let seen = self.seen.entry(topic.clone()).or_default();
-        if seen.0 != begun || self.tail.is_read(topic) {
+        if seen.0 != begun || tail.is_read(topic) {
             *seen = (begun, Some(Instant::now()));
         }
         seen.1.is_some_and(|at| at.elapsed() < GRACE)
@@ -118,8 +119,8 @@ pub fn all(engine: &Arc<dyn Engine>) -> Vec<LocalBoxFuture<'static, ()>> {
 
 async fn drive(engine: Arc<dyn Engine>, mut machine: impl Machine) {
     let tail = engine.tail();
-    let mut log = Reader::of_server(tail).read(&machine.reads(), After::Earliest);
-    let mut readers = Readers { tail: Arc::clone(tail), seen: HashMap::new() };
+    let mut log = Reader::of_server(&tail).read(&machine.reads(), After::Earliest);
+    let mut readers = Readers { engine: Arc::clone(&engine), seen: HashMap::new() };
     let mut is_answered = true;
     let time = Time::begin();
     // Events up to this offset were published before the start: their time is that of the log, but never in the future.

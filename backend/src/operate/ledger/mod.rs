@@ -93,20 +93,17 @@ impl Ledger {
             return Err(bad("topics", detail));
         }
         grant.may_subscribe(&report.topics)?;
-        let (tail, Report { after, through, .. }) = (&worker.tail, &report);
+        let (tail, Report { after, through, .. }) = (worker.tail(), &report);
         if [after.epoch, through.epoch] != [tail.epoch(); 2] {
             return Err(bad(
                 "after",
                 "it is of another epoch of the log; start again at its head".to_owned(),
             ));
         }
-        if through.offset > tail.head() || after.offset > through.offset {
-            let detail = format!(
-                "after {after} and through {through} are not a range of a log whose head is {}",
-                tail.cursor(tail.head())
-            );
-            return Err(bad("through", detail));
+        if after.offset > through.offset {
+            return Err(bad("through", format!("after {after} and through {through} are not a range")));
         }
+        worker.has_reached(&tail, *through, "through").await?;
         let expected = expected(&report, worker).await?;
         let mut books = self.books.lock().unwrap_or_else(PoisonError::into_inner);
         if books.by_reader.len() >= MAX_READERS && !books.by_reader.contains_key(&report.reader) {
@@ -164,7 +161,8 @@ impl Ledger {
 async fn expected(report: &Report, worker: &Worker) -> Result<Option<Vec<u64>>, Failure> {
     let most = report.held.len() + MAX_GAP;
     // The server itself reads, so that a report is not counted as a poll.
-    let reader = Reader { until: Some(report.through.offset), ..Reader::of_server(&worker.tail) };
+    let tail = worker.tail();
+    let reader = Reader { until: Some(report.through.offset), ..Reader::of_server(&tail) };
     let mut reading = reader.read(&report.topics, After::Cursor(report.after));
     let mut offsets = Vec::with_capacity(report.held.len());
     while reading.has_more() {

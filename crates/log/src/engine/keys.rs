@@ -63,15 +63,19 @@ pub(super) struct Content(u64);
 impl Content {
     /// Hashes the events of an append.
     pub(super) fn of(drafts: &[Draft]) -> Self {
-        drafts.iter().fold(Self::default(), |content, draft| {
-            let (kind, data): (u8, &[u8]) = match &draft.data {
-                Data::Json(raw) => (0, raw.get().as_bytes()),
-                Data::Bytes(bytes) => (1, bytes),
-                Data::Text(raw) => (2, raw.get().as_bytes()),
-            };
-            let name = if draft.name == EventName::DEFAULT { "" } else { draft.name.as_str() };
-            content.and(Self::of_event(kind, name, data))
-        })
+        drafts
+            .iter()
+            .fold(Self::default(), |content, draft| content.and(Self::of_one(&draft.name, &draft.data)))
+    }
+
+    /// Hashes one event.
+    pub(super) fn of_one(name: &EventName, data: &Data) -> Self {
+        let (kind, data): (u8, &[u8]) = match data {
+            Data::Json(raw) => (0, raw.get().as_bytes()),
+            Data::Bytes(bytes) => (1, bytes),
+            Data::Text(raw) => (2, raw.get().as_bytes()),
+        };
+        Self::of_event(kind, if *name == EventName::DEFAULT { "" } else { name.as_str() }, data)
     }
 
     /// Hashes one event from its stored form: the kind of its data, its name (empty for the default name), its data.

@@ -57,8 +57,8 @@ impl MemoryEngine {
 }
 
 impl Engine for MemoryEngine {
-    fn tail(&self) -> &Arc<Tail> {
-        &self.tail
+    fn tail(&self) -> Arc<Tail> {
+        Arc::clone(&self.tail)
     }
 
     fn append(&self, append: Append) -> Appending<'_> {

@@ -11,7 +11,7 @@ use std::{
 
 use fourways_shared::{ResetReason, Technique, time::micros};
 
-use super::ages::wall_us;
+use super::{Shard, ages::wall_us};
 
 /// Upper bounds of a histogram's buckets, in microseconds. One more bucket has no bound.
 pub const BOUNDS_US: [u64; 14] = [
@@ -167,8 +167,9 @@ impl Meters {
         }
     }
 
-    pub(crate) fn of(&self, shard: usize, technique: Technique) -> &Meter {
-        &self.by_shard[shard][technique.index()]
+    /// Returns the figures of one technique's readers in a shard.
+    pub fn of(&self, shard: Shard, technique: Technique) -> &Meter {
+        &self.by_shard[shard.index()][technique.index()]
     }
 
     /// Returns the sums over all workers. Reads outside the workers, which are the server's own, are not counted.
@@ -209,14 +210,14 @@ mod tests {
     #[test]
     fn workers_are_summed_up() {
         let meters = Meters::new(3);
-        for shard in 0..3 {
+        for shard in [Shard::DIRECT, Shard::of_worker(0), Shard::of_worker(1)] {
             let meter = meters.of(shard, Technique::Sse);
-            meter.begin(shard == 1);
+            meter.begin(shard == Shard::of_worker(0));
             meter.count_batch(3, wall_us());
             meter.count_bytes(100);
             meter.reset(ResetReason::Lag);
         }
-        meters.of(1, Technique::Sse).end();
+        meters.of(Shard::of_worker(0), Technique::Sse).end();
         let reads = meters.reads(Technique::Sse);
         assert_eq!((reads.open, reads.begun, reads.resumed, reads.events, reads.bytes), (1, 2, 1, 6, 200));
         assert_eq!((reads.resets, reads.lag.buckets.iter().sum::<u64>()), ([0, 0, 2], 2));

@@ -7,6 +7,7 @@
 mod ages;
 mod archive;
 mod disk;
+mod followed;
 mod keys;
 mod lag;
 mod memory;
@@ -35,6 +36,7 @@ pub use self::{
         Checked, DiskEngine, Durability, Files, Finding, FindingKind, LogError, OpenFile, OpenMode,
         SystemFiles, check, check_on, renew,
     },
+    followed::{Copy, Followed, FollowedLog, Head},
     lag::{LagAction, LagRule},
     memory::MemoryEngine,
     meters::{BOUNDS_US, Histogram, Meter, Meters, Reads, Times},
@@ -90,8 +92,9 @@ const MAX_KEYS: usize = 100_000;
 /// block on one), a line in `tests/all/conformance.rs`, which holds every engine to this contract, and its dependencies in
 /// `crates/race` too, which compiles the same files.
 pub trait Engine: Send + Sync + 'static {
-    /// Returns the end of the log, where readers read. The same tail for as long as the engine lives.
-    fn tail(&self) -> &Arc<Tail>;
+    /// Returns the end of the log, where readers read. An engine that follows another server's order may replace its
+    /// tail, so a caller asks anew for each request; a subscription goes on in the new tail by itself.
+    fn tail(&self) -> Arc<Tail>;
 
     /// Keeps the events, all or none; the future resolves to their cursors once they are kept and can be read.
     ///
@@ -102,9 +105,29 @@ pub trait Engine: Send + Sync + 'static {
     /// See [`EngineError`].
     fn append(&self, append: Append) -> Appending<'_>;
 
+    /// Returns whether the engine can do at present what it promises. An engine that decides the order itself always
+    /// can, as far as it knows.
+    fn standing(&self) -> Standing {
+        Standing::Ready
+    }
+
     /// Blocks until everything that was accepted is where it is kept. Afterwards an engine that keeps events outside
     /// memory accepts no more. Another call does nothing.
     fn close(&self) {}
+}
+
+/// The state of an engine: able to do what it promises, or not at present.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Standing {
+    /// Everything that was published can be read here, and events can be published.
+    Ready,
+    /// Others may have published events that can't be read here yet. What can be read stays as it is.
+    Behind {
+        /// Time since the engine was last known to have everything.
+        since: Duration,
+        /// The cause and, where there is one, the remedy, as a sentence without a full stop.
+        why: String,
+    },
 }
 
 /// The future of an append. It resolves to the cursors of its events, in their order.
@@ -145,6 +168,12 @@ pub enum EngineError {
     /// The log can't keep events at present; the publisher may repeat the append with the same key.
     #[error("the log can't accept events now: {0}")]
     Unavailable(String),
+    /// The events may or may not have been kept. Repeating the append with the same key keeps them once.
+    #[error("{0}; the events may have been kept: publish them again with the same key")]
+    Unknown(String),
+    /// More events were given than one append can keep.
+    #[error("at most {0} events can be published at once")]
+    TooMany(usize),
     /// No space is left. The append succeeds once there is space again.
     #[error("the disk is full; reading still works")]
     Full,

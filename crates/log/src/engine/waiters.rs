@@ -4,7 +4,7 @@
 //! push to a queue. So a topic's waiters are kept by the thread that they run on (a [`Shard`]): a publish wakes one
 //! [`Relay`] on each thread, and the relay wakes the waiters of its thread.
 
-use std::task::{Poll, Waker};
+use std::task::Waker;
 
 use crate::sync::{Arc, AtomicBool, AtomicUsize, Mutex, Ordering, lock};
 
@@ -137,8 +137,16 @@ impl Relay {
         }
     }
 
-    /// Wakes the waiters of all queued topics, and never completes.
-    pub(super) fn poll(&self, shard: usize, waker: &Waker) -> Poll<()> {
+    /// Wakes the relay's task, if there is one.
+    pub(super) fn wake(&self) {
+        let waker = lock(&self.state).waker.take();
+        if let Some(waker) = waker {
+            waker.wake();
+        }
+    }
+
+    /// Wakes the waiters of all queued topics, and registers the task for the next ones.
+    pub(super) fn poll(&self, shard: usize, waker: &Waker) {
         let topics = {
             let mut state = lock(&self.state);
             state.waker = Some(waker.clone());
@@ -147,6 +155,5 @@ impl Relay {
         for topic in topics {
             topic.waiters()[shard].wake();
         }
-        Poll::Pending
     }
 }

@@ -28,6 +28,14 @@ impl Subscription {
                 }
                 position
             }
+            After::Cursor(cursor)
+                if cursor.epoch == self.tail.epoch()
+                    && cursor.offset.0 > newest
+                    && self.tail.may_be_behind() =>
+            {
+                self.begin_ahead(cursor.offset);
+                return;
+            }
             // An offset beyond the head was given out by another log, whatever its epoch says.
             After::Cursor(cursor) if cursor.epoch != self.tail.epoch() || cursor.offset.0 > newest => {
                 let reset = self.break_off(ResetReason::Epoch, None);

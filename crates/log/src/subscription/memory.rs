@@ -133,8 +133,12 @@ impl Subscription {
         None
     }
 
-    /// Recounts, for each topic, the events at or before the position.
+    /// Recounts, for each topic, the events at or before the position. While the position is ahead of the tail, some of
+    /// them are still to come, and nothing is counted.
     pub(super) fn count_seen(&mut self) {
+        if self.ahead_since.is_some() {
+            return;
+        }
         for topic_cursor in &mut self.topics {
             let log = topic_cursor.topic.log.read().unwrap_or_else(PoisonError::into_inner);
             topic_cursor.seen = (self.position >= log.trimmed_through)

@@ -5,6 +5,7 @@
 //! There is no step from replay to live: a subscription first registers with its topics' waiters and then always reads
 //! the log, so every event is either found by a read or wakes the reader.
 
+mod ahead;
 mod begin;
 mod lag;
 mod lost;
@@ -76,6 +77,9 @@ pub struct Subscription {
     is_too_slow: bool,
     /// True while the lag rule gives the reader only the newest event of each topic.
     is_conflating: bool,
+    /// The number of confirmations of the log's end when the reader came with a cursor that the tail has not reached
+    /// yet; `None` once the tail has.
+    ahead_since: Option<u64>,
     /// The unfinished search for the offset at which the newest requested events begin.
     seek: Option<Seek>,
     /// True if the last poll stopped early to let other tasks run, with more of the log to look at.
@@ -183,6 +187,7 @@ impl Subscription {
             lag: None,
             is_too_slow: false,
             is_conflating: false,
+            ahead_since: None,
             seek: None,
             has_yielded: false,
         };
@@ -262,12 +267,12 @@ impl Subscription {
 
     #[inline]
     fn poll_batch(&mut self, cx: &mut Context<'_>, limit: usize) -> Poll<Batch> {
-        if self.waker.as_ref().is_none_or(|waker| !waker.will_wake(cx.waker())) {
-            self.waker = Some(cx.waker().clone());
-            for topic_cursor in &self.topics {
-                topic_cursor.topic.waiters_of(self.shard).wait(topic_cursor.waiter, cx.waker());
-            }
+        self.register(cx);
+        // Looked at after the wakers are registered, so that a tail that ends from here on wakes the task.
+        while self.tail.is_succeeded() && self.move_on() {
+            self.register(cx);
         }
+        self.leave_ahead();
         self.has_yielded = false;
         loop {
             if let Some(seek) = self.seek {
@@ -300,6 +305,16 @@ impl Subscription {
                     }
                 }
                 Step::Behind(through) => self.read_older(through, limit),
+            }
+        }
+    }
+
+    /// Registers the task with the waiters of all topics, unless it is registered already.
+    fn register(&mut self, cx: &Context<'_>) {
+        if self.waker.as_ref().is_none_or(|waker| !waker.will_wake(cx.waker())) {
+            self.waker = Some(cx.waker().clone());
+            for topic_cursor in &self.topics {
+                topic_cursor.topic.waiters_of(self.shard).wait(topic_cursor.waiter, cx.waker());
             }
         }
     }
@@ -371,6 +386,9 @@ impl Drop for Subscription {
     fn drop(&mut self) {
         for topic_cursor in std::mem::take(&mut self.topics) {
             self.leave(topic_cursor);
+        }
+        if self.ahead_since.is_some() {
+            self.tail.count_ahead(false);
         }
         if let Some(technique) = self.technique {
             self.tail.meter(self.shard, technique).end();

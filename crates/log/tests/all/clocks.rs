@@ -146,7 +146,7 @@ impl Log {
         let tail = self.engine().tail();
         let mut all = Vec::new();
         let mut subscription =
-            Subscription::new(tail, &filters, After::Earliest, Policy::All, Technique::Sse, Shard::DIRECT);
+            Subscription::new(&tail, &filters, After::Earliest, Policy::All, Technique::Sse, Shard::DIRECT);
         while let Some(Batch { events, .. }) = subscription.now(100).await {
             for event in &events {
                 let event = event.event();

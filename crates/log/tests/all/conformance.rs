@@ -45,7 +45,7 @@ impl Log {
 
     fn subscribe(&self, filters: &[&str], after: After, policy: Policy) -> Subscription {
         let filters: Vec<Filter> = filters.iter().map(|filter| filter.parse().unwrap()).collect();
-        Subscription::new(self.engine.tail(), &filters, after, policy, Technique::Sse, Shard::DIRECT)
+        Subscription::new(&self.engine.tail(), &filters, after, policy, Technique::Sse, Shard::DIRECT)
     }
 
     /// Returns what exists now, in batches.

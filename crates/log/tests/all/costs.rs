@@ -52,7 +52,7 @@ async fn costs(
 ) -> Vec<(Batch, u64)> {
     let filters: Vec<Filter> = vec![topic.parse().unwrap()];
     let mut subscription =
-        Subscription::new(engine.tail(), &filters, after, policy, Technique::ShortPoll, Shard::DIRECT);
+        Subscription::new(&engine.tail(), &filters, after, policy, Technique::ShortPoll, Shard::DIRECT);
     let mut batches = Vec::new();
     let mut before = disk.operations();
     while subscription.has_more() {

@@ -77,7 +77,7 @@ pub(super) async fn publish(engine: &DiskEngine, topic: &str, text: &str) -> Cur
 
 pub(super) fn subscribe(engine: &DiskEngine, topics: &[&str], after: After, policy: Policy) -> Subscription {
     let topics: Vec<Filter> = topics.iter().map(|topic| topic.parse().unwrap()).collect();
-    Subscription::new(engine.tail(), &topics, after, policy, Technique::Sse, Shard::DIRECT)
+    Subscription::new(&engine.tail(), &topics, after, policy, Technique::Sse, Shard::DIRECT)
 }
 
 /// Reads all events that exist now, and returns their texts and the reasons of the resets on the way.

@@ -21,7 +21,7 @@ fn publish(engine: &MemoryEngine, topic: &str, count: usize) -> u64 {
 fn subscribe(engine: &MemoryEngine, topics: &[&str], rule: &str) -> Subscription {
     let topics: Vec<Filter> = topics.iter().map(|topic| topic.parse().unwrap()).collect();
     let rules: [LagRule; 1] = [rule.parse().unwrap()];
-    Subscription::new(engine.tail(), &topics, After::Earliest, Policy::All, Technique::Sse, Shard::DIRECT)
+    Subscription::new(&engine.tail(), &topics, After::Earliest, Policy::All, Technique::Sse, Shard::DIRECT)
         .with_lag_rule(LagRule::of(&rules, &topics))
 }
 
@@ -90,7 +90,7 @@ fn one_that_is_cut_keeps_its_place() {
     assert_eq!(now(&mut reader, 5).unwrap().events.len(), 5);
     assert!(reader.is_too_slow());
     let mut again = Subscription::new(
-        engine.tail(),
+        &engine.tail(),
         &["a".parse().unwrap()],
         After::Cursor(reader.cursor()),
         Policy::All,

@@ -118,7 +118,7 @@ proptest! {
         (retained, times) in scale(),
     ) {
         let engine = MemoryEngine::new(Epoch::from_bits(1), rules(retained), 1);
-        let tail = Arc::clone(engine.tail());
+        let tail = engine.tail();
         // Topics by offset: of every event ever published, and of those that no reset has reported as dropped.
         let (mut all, mut log) = (BTreeMap::new(), BTreeMap::new());
         let mut subscription = subscribe(&tail, &filters, After::Earliest, Policy::All);
@@ -194,7 +194,7 @@ proptest! {
         (_, times) in scale(),
     ) {
         let engine = MemoryEngine::new(Epoch::from_bits(1), rules(1_000_000), 1);
-        let tail = Arc::clone(engine.tail());
+        let tail = engine.tail();
         let mut newest: [Option<u64>; 3] = [None; 3];
         let mut returned: [Option<u64>; 3] = [None; 3];
         let mut subscription = subscribe(&tail, &filters, After::Earliest, Policy::Latest);
@@ -238,7 +238,7 @@ proptest! {
         }
         let expected = wanted.split_off(wanted.len().saturating_sub(count as usize));
         let after = After::Last(NonZeroU32::new(count).unwrap());
-        let mut subscription = subscribe(engine.tail(), &filters, after, Policy::All);
+        let mut subscription = subscribe(&engine.tail(), &filters, after, Policy::All);
         let mut found = Vec::new();
         while subscription.has_more() {
             found.extend(now(&mut subscription, 7).iter().flat_map(offsets));
@@ -254,7 +254,7 @@ fn a_cursor_of_another_life_gets_a_reset_and_all_that_is_retained() {
     for stranger in
         [Cursor { epoch: Epoch::from_bits(2), offset: Offset(1) }, engine.tail().cursor(Offset(99))]
     {
-        let mut subscription = subscribe(engine.tail(), &names(), After::Cursor(stranger), Policy::All);
+        let mut subscription = subscribe(&engine.tail(), &names(), After::Cursor(stranger), Policy::All);
         let batch = now(&mut subscription, 10).unwrap();
         let reset = batch.reset.unwrap();
         assert_eq!(reset.reason, fourways_shared::ResetReason::Epoch);
@@ -292,7 +292,7 @@ fn topics_that_came_and_went_cost_nothing_and_are_never_a_silent_gap() {
     }
     assert_eq!(tail.topic_states(None, 100, |_| true).states.len(), 2, "only what holds events is there");
     let before = Cursor { offset: Offset(first.offset.0 - 1), ..first };
-    let mut subscription = subscribe(tail, &names(), After::Cursor(before), Policy::All);
+    let mut subscription = subscribe(&tail, &names(), After::Cursor(before), Policy::All);
     assert!(
         now(&mut subscription, 10).unwrap().reset.is_some(),
         "what it missed is forgotten, and it is told so"
@@ -307,8 +307,8 @@ fn subscribers_are_counted_while_they_are_there() {
     let tail = engine.tail();
     let count = || tail.topic_state(&topic(0)).subscribers[Technique::Websocket.index()];
     let (one, two) = (
-        subscribe(tail, &names(), After::Head, Policy::All),
-        subscribe(tail, &names(), After::Head, Policy::All),
+        subscribe(&tail, &names(), After::Head, Policy::All),
+        subscribe(&tail, &names(), After::Head, Policy::All),
     );
     assert_eq!(count(), 2);
     drop(one);
@@ -338,8 +338,12 @@ fn retention_lets_go_by_age_though_nothing_is_published() {
     let age = Duration::from_millis(50);
     let engine = engine(Retention { age, ..Retention::default() });
     let first = publish(&engine, 0, 3)[0];
-    let mut connected =
-        subscribe(engine.tail(), &names(), After::Cursor(Cursor { offset: Offset(0), ..first }), Policy::All);
+    let mut connected = subscribe(
+        &engine.tail(),
+        &names(),
+        After::Cursor(Cursor { offset: Offset(0), ..first }),
+        Policy::All,
+    );
     let began = Instant::now();
     while engine.tail().topic_state(&topic(0)).events > 0 {
         assert!(began.elapsed() < fourways_testkit::DEADLINE, "the sweep lets go what is too old");

@@ -16,6 +16,7 @@ mod disk;
 mod encodings;
 mod failing;
 mod faults;
+mod followed;
 mod lag;
 mod laws;
 mod sim;

@@ -33,12 +33,17 @@ impl<M: Machine + Default> Play<M> {
     /// Creates a simulation with a subscriber to these topics.
     fn new(watched: &[Topic]) -> Self {
         let engine = MemoryEngine::new(EPOCH, vec![RetentionRule::for_all(Retention::default())], 1);
-        let tail = Arc::clone(engine.tail());
         let nothing: Topic = "x".parse().unwrap();
         let topics: Vec<Filter> = watched.iter().chain([&nothing]).map(Into::into).collect();
-        let watching =
-            Subscription::new(&tail, &topics, After::Head, Policy::All, Technique::Sse, Shard::DIRECT);
-        let readers = Readers { tail, seen: HashMap::new() };
+        let watching = Subscription::new(
+            &engine.tail(),
+            &topics,
+            After::Head,
+            Policy::All,
+            Technique::Sse,
+            Shard::DIRECT,
+        );
+        let readers = Readers { engine: Arc::new(engine), seen: HashMap::new() };
         let now_us = 1_700_000_000_000_000;
         Self {
             machine: M::default(),
@@ -358,7 +363,7 @@ async fn what_was_said_is_heard_and_holds_nothing_up() {
     let retention = vec![RetentionRule::for_all(Retention::default())];
     let engine: Arc<dyn Engine> = Arc::new(MemoryEngine::new(EPOCH, retention, 1));
     let topic = trade::orders("ada").unwrap();
-    let mut log = Reader::of_server(engine.tail()).read(&[(&topic).into()], After::Earliest);
+    let mut log = Reader::of_server(&engine.tail()).read(&[(&topic).into()], After::Earliest);
     let machine = tokio::spawn({
         let engine = Arc::clone(&engine);
         async move { drive(engine, Trades::default()).await }

@@ -76,7 +76,7 @@ pub fn check_on(files: Arc<dyn Files>, folder: &Path) -> Result<Checked, LogErro
         }
     };
     let Opened { store, head, findings, .. } =
-        Store::open(Arc::new(Untouched(files)), folder, &rules, &mut visit)?;
+        Store::open(Arc::new(Untouched(files)), folder, None, &rules, &mut visit)?;
     let segments: Vec<_> = store.shelves().iter().flat_map(super::shelf::Shelf::segments).collect();
     let bytes = segments.iter().map(|segment| segment.index().length).sum();
     let (epoch, segments, topics) = (store.epoch(), segments.len(), topics.len());

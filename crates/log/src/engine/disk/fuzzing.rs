@@ -33,7 +33,7 @@ pub fn segments(bytes: &[u8]) {
         let mut visited = 0;
         let rules = [RetentionRule::for_all(everything)];
         let Opened { store, head, .. } =
-            Store::open(Arc::new(SystemFiles), &folder, &rules, &mut |_, _| visited += 1)
+            Store::open(Arc::new(SystemFiles), &folder, None, &rules, &mut |_, _| visited += 1)
                 .expect("a log that is damaged opens");
         let filters = [Filter::all()];
         let (mut after, mut read) = (0, 0);

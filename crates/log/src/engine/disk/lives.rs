@@ -45,16 +45,16 @@ impl Epochs {
         })
     }
 
-    /// Reads the epochs of the log in a folder, or begins a new log. The file of a new log is written whole or not at
-    /// all.
+    /// Reads the epochs of the log in a folder, or begins a new log, with the given epoch or with one of its own. The
+    /// file of a new log is written whole or not at all.
     ///
     /// # Errors
     /// As for [`Self::read`], or if the file can't be written.
-    pub(super) fn read_or_begin(files: &dyn Files, folder: &Path) -> io::Result<Self> {
+    pub(super) fn read_or_begin(files: &dyn Files, folder: &Path, epoch: Option<Epoch>) -> io::Result<Self> {
         if let Some(known) = Self::read(files, folder)? {
             return Ok(known);
         }
-        let new = Self { now: fresh()?, former: Vec::new() };
+        let new = Self { now: epoch.map_or_else(fresh, Ok)?, former: Vec::new() };
         new.write(files, folder)?;
         Ok(new)
     }

@@ -15,8 +15,10 @@ mod catalogue;
 mod check;
 mod files;
 mod findings;
+mod followed;
 #[cfg(fuzzing)]
 mod fuzzing;
+mod keeper;
 mod lives;
 mod reading;
 mod segment;
@@ -32,16 +34,18 @@ use std::{
     time::Duration,
 };
 
-use fourways_shared::{EventId, Filter, Offset, Topic};
+use fourways_shared::{Epoch, EventId, Filter, Offset, Topic};
 use tokio::{
     sync::{Semaphore, oneshot},
     time::timeout,
 };
 
+pub(super) use self::followed::{CopyPlace, DiskCopy, OpenCopy};
 #[cfg(fuzzing)]
 pub use self::fuzzing::segments;
 use self::{
     block::Stored,
+    keeper::Keeper,
     store::{Opened, Store},
     writer::{Job, Writer, WriterMessage},
 };
@@ -112,30 +116,15 @@ impl DiskEngine {
         durability: Durability,
         workers: usize,
     ) -> io::Result<Self> {
-        let mut keys = Keys::default();
-        let Opened { store, head, last, findings } =
-            Store::open(files, folder, &rules, &mut |stored, arrived_us| keys.see(stored, arrived_us))?;
-        for finding in &findings {
-            if finding.is_loss() {
-                tracing::error!("{finding}; it is skipped");
-            } else {
-                tracing::warn!("{finding}");
-            }
-        }
-        let store = Arc::new(store);
-        let ages = Arc::new(Ages::new(clock, last));
-        store.clamp_arrivals(&ages);
+        let log = OpenLog::open((files, clock), folder, None, &rules, cap, |tail| tail, workers)?;
+        let OpenLog { store, tail, head, keys, .. } = log;
         let mut sequence = Sequence::new(store.epoch(), head);
-        keys.into_sequence(&mut sequence, &ages);
-        let empty =
-            || {
-                let archive = Arc::clone(&store) as Arc<dyn super::Archive>;
-                Tail::new(store.epoch(), rules.clone(), Shard::count(workers), Arc::clone(&ages))
-                    .with_archive(Offset(head), archive, cap)
-            };
-        let tail = Arc::new(warm(&store, empty, store.warm_after(cap), Offset(head))?);
+        keys.each_recent(tail.ages(), |topic, id, content, place, arrived_us| {
+            sequence.restore(topic, id, content, place, arrived_us);
+        });
         let (jobs, waiting) = mpsc::channel();
-        let writer = Writer::new(Arc::clone(&store), Arc::clone(&tail), sequence, rules, durability, waiting);
+        let keeper = Keeper::new(Arc::clone(&store), Arc::clone(&tail), rules, durability);
+        let writer = Writer::new(keeper, sequence, waiting);
         let writer = std::thread::Builder::new().name("log".to_owned()).spawn(move || writer.run())?;
         let room = Arc::new(Semaphore::new(MAX_WAITING_KIB as usize));
         Ok(Self { tail, jobs, room, writer: Mutex::new(Some(writer)) })
@@ -152,8 +141,8 @@ impl DiskEngine {
 }
 
 impl Engine for DiskEngine {
-    fn tail(&self) -> &Arc<Tail> {
-        &self.tail
+    fn tail(&self) -> Arc<Tail> {
+        Arc::clone(&self.tail)
     }
 
     fn append(&self, append: Append) -> Appending<'_> {
@@ -185,6 +174,53 @@ impl Engine for DiskEngine {
 impl Drop for DiskEngine {
     fn drop(&mut self) {
         self.close();
+    }
+}
+
+/// The files of a log, and the tail that was made of them.
+struct OpenLog {
+    store: Arc<Store>,
+    tail: Arc<Tail>,
+    /// Highest offset that was assigned, or may have been.
+    head: u64,
+    keys: Keys,
+    /// Some of what was written is lost.
+    is_damaged: bool,
+}
+
+impl OpenLog {
+    /// Opens the log in a folder, or begins a new one, with the given epoch or with one of its own. `shape` makes the
+    /// empty tail what it is to be. Reports damage to the server's own log.
+    fn open(
+        (files, clock): (Arc<dyn Files>, Arc<dyn Clock>),
+        folder: &Path,
+        epoch: Option<Epoch>,
+        rules: &[RetentionRule],
+        cap: TailCap,
+        shape: impl Fn(Tail) -> Tail,
+        workers: usize,
+    ) -> io::Result<Self> {
+        let mut keys = Keys::default();
+        let mut visit = |stored: &Stored<'_>, arrived_us| keys.see(stored, arrived_us);
+        let Opened { store, head, last, findings } = Store::open(files, folder, epoch, rules, &mut visit)?;
+        for finding in &findings {
+            if finding.is_loss() {
+                tracing::error!("{finding}; it is skipped");
+            } else {
+                tracing::warn!("{finding}");
+            }
+        }
+        let is_damaged = findings.iter().any(Finding::is_loss);
+        let store = Arc::new(store);
+        let ages = Arc::new(Ages::new(clock, last));
+        store.clamp_arrivals(&ages);
+        let empty = || {
+            let archive = Arc::clone(&store) as Arc<dyn super::Archive>;
+            let tail = Tail::new(store.epoch(), rules.to_vec(), Shard::count(workers), Arc::clone(&ages));
+            shape(tail).with_archive(Offset(head), archive, cap)
+        };
+        let tail = Arc::new(warm(&store, empty, store.warm_after(cap), Offset(head))?);
+        Ok(Self { store, tail, head, keys, is_damaged })
     }
 }
 
@@ -244,7 +280,9 @@ impl Keys {
         self.0.sort_unstable_by_key(|found| found.offset);
     }
 
-    fn into_sequence(mut self, sequence: &mut Sequence, ages: &Ages) {
+    /// Calls `each` with every key of the last [`KEY_WINDOW`]: its topic, itself, a hash of its events, their place (the
+    /// first offset and their number), and its arrival.
+    fn each_recent(mut self, ages: &Ages, mut each: impl FnMut(Topic, EventId, Content, (u64, usize), u64)) {
         self.sort();
         let now = ages.now();
         let mut found = self.0.into_iter().peekable();
@@ -259,7 +297,7 @@ impl Keys {
             }
             let arrived_us = ages.then_us(arrived_us);
             if now.age_us(arrived_us) <= micros(KEY_WINDOW) {
-                sequence.restore(topic, id, content, (offset, count), arrived_us);
+                each(topic, id, content, (offset, count), arrived_us);
             }
         }
     }

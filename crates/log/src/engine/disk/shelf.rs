@@ -146,6 +146,16 @@ impl Shelf {
         Ok(segment)
     }
 
+    /// Makes the empty shelf begin after an offset.
+    ///
+    /// # Errors
+    /// If the disk fails.
+    pub(super) fn begin_after(&self, offset: u64, epoch: Epoch) -> io::Result<()> {
+        say(&*self.files, &self.folder, offset)?;
+        self.floor.store(offset, Ordering::SeqCst);
+        self.begin(offset, epoch).map(drop)
+    }
+
     fn is_full(&self, segment: &Segment, now: Now) -> bool {
         if !segment.has_head() {
             return true;

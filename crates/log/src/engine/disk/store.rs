@@ -61,14 +61,15 @@ pub(super) struct Opened {
 }
 
 impl Store {
-    /// Opens the log in a folder, or begins a new one. `visit` is called with every event that is kept, shelf by
-    /// shelf.
+    /// Opens the log in a folder, or begins a new one, with the given epoch or with one of its own. `visit` is called
+    /// with every event that is kept, shelf by shelf.
     ///
     /// # Errors
     /// If another server has the log open, or it can't be read or written.
     pub(super) fn open(
         files: Arc<dyn Files>,
         folder: &Path,
+        epoch: Option<Epoch>,
         rules: &[RetentionRule],
         visit: &mut dyn FnMut(&Stored<'_>, u64),
     ) -> io::Result<Opened> {
@@ -76,7 +77,7 @@ impl Store {
         // The folder may come from a start that ended before its name was synced.
         sync_above(&*files, folder)?;
         let lock = lock(&*files, folder)?;
-        let lives = Epochs::read_or_begin(&*files, folder)?;
+        let lives = Epochs::read_or_begin(&*files, folder, epoch)?;
         let (mut head, mut last) = (0, None);
         let mut visit = |stored: &Stored<'_>, arrived_us| {
             if stored.offset > head {
@@ -139,6 +140,14 @@ impl Store {
     /// Returns the shelves: those of the rules in their order, then those of former rules.
     pub(super) fn shelves(&self) -> &[Shelf] {
         &self.shelves
+    }
+
+    /// Makes an empty log begin after an offset: a reader with a cursor before it has lost what lies in between.
+    ///
+    /// # Errors
+    /// If the disk fails.
+    pub(super) fn begin_after(&self, offset: Offset) -> io::Result<()> {
+        self.shelves.iter().try_for_each(|shelf| shelf.begin_after(offset.0, self.epoch))
     }
 
     /// Reserves offsets: records that those up to this one may be assigned.

@@ -44,11 +44,12 @@ mod index;
 mod patterns;
 mod scan;
 mod stock;
+mod succession;
 mod topic;
 mod topics;
 mod trim;
 
-use std::future::poll_fn;
+use std::{future::poll_fn, task::Poll};
 
 use fourways_shared::{Cursor, Epoch, Event, Filter, Offset, Technique, Topic};
 use smallvec::SmallVec;
@@ -57,6 +58,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 pub use self::stock::{TopicPage, TopicState};
 use self::{
     patterns::Patterns,
+    succession::{End, Succession},
     topics::Topics,
     trim::{LogEntry, RetainedLog, RuleLog},
 };
@@ -102,6 +104,9 @@ pub struct Tail {
     rules: Vec<RetentionRule>,
     cap: TailCap,
     archive: Option<Arc<dyn Archive>>,
+    succession: Succession,
+    /// The order is decided elsewhere, so that readers may know a later offset than this tail.
+    following: Option<End>,
     archive_turns: Arc<Semaphore>,
     /// Offset up to which the events of volatile topics are lost: they ended with the process before this one.
     volatile_floor: u64,
@@ -117,7 +122,8 @@ pub struct Tail {
     read_patterns: AtomicUsize,
     order: Mutex<RetainedLog>,
     relays: Box<[Relay]>,
-    meters: Meters,
+    /// Shared with the tails before and after this one.
+    meters: Arc<Meters>,
 }
 
 impl Tail {
@@ -130,6 +136,8 @@ impl Tail {
             rules,
             cap: TailCap::NONE,
             archive: None,
+            succession: Succession::default(),
+            following: None,
             archive_turns: Arc::new(Semaphore::new(shards.max(2))),
             volatile_floor: 0,
             head: AtomicU64::new(0),
@@ -140,8 +148,21 @@ impl Tail {
             read_patterns: AtomicUsize::new(0),
             order: Mutex::new(RetainedLog { lines }),
             relays: (0..shards).map(|_| Relay::default()).collect(),
-            meters: Meters::new(shards),
+            meters: Arc::new(Meters::new(shards)),
         }
+    }
+
+    /// Makes this the tail of a log whose order is decided elsewhere. Its readers may be ahead of it: see
+    /// [`Self::is_beyond_end`].
+    pub(super) fn following(mut self) -> Self {
+        self.following = Some(End::default());
+        self
+    }
+
+    /// Makes this tail count on with the meters of the one before it.
+    pub(super) fn with_meters_of(mut self, before: &Self) -> Self {
+        self.meters = Arc::clone(&before.meters);
+        self
     }
 
     /// Makes this the tail of a log whose newest offset is `head` and whose older events are in an archive.
@@ -160,6 +181,21 @@ impl Tail {
         for line in &mut lock(&self.order).lines {
             line.gone_through = offset.0;
         }
+    }
+
+    /// Makes this the tail of a log that begins after an offset. To be called before anybody reads.
+    pub(super) fn begin_at(&self, offset: Offset) {
+        self.begin_after(offset);
+        self.head.store(offset.0, Ordering::SeqCst);
+    }
+
+    /// Returns the newest event in memory whose topic is not volatile.
+    pub(super) fn newest_kept(&self) -> Option<Arc<Encoded>> {
+        let order = lock(&self.order);
+        let lines = order.lines.iter().zip(&self.rules).filter(|(_, rule)| !rule.is_volatile);
+        let newest =
+            lines.filter_map(|(line, _)| line.events.back()).max_by_key(|entry| entry.event.offset());
+        newest.map(|entry| Arc::clone(&entry.event))
     }
 
     /// Returns the epoch of the log.
@@ -194,13 +230,18 @@ impl Tail {
     }
 
     /// Returns the counters of reads and writes.
-    pub const fn meters(&self) -> &Meters {
+    pub fn meters(&self) -> &Meters {
         &self.meters
+    }
+
+    /// Returns the counters of reads and writes, which go on when another tail takes the place of this one.
+    pub fn shared_meters(&self) -> Arc<Meters> {
+        Arc::clone(&self.meters)
     }
 
     /// Returns the figures of one technique's readers in a shard.
     pub fn meter(&self, shard: Shard, technique: Technique) -> &Meter {
-        self.meters.of(shard.index(), technique)
+        self.meters.of(shard, technique)
     }
 
     /// Waits for a permit to read the archive. There is one more permit than there are workers.
@@ -226,15 +267,34 @@ impl Tail {
     /// Adds the events of one append, whose offsets are above all before, and wakes the waiting subscriptions. See
     /// [`Engine`](super::Engine) for when to call it.
     pub(super) fn put(&self, events: Vec<Event>) {
-        let Some(topic) = events.first().map(|event| event.topic.clone()) else { return };
-        let events: Vec<_> = events.into_iter().map(|event| Arc::new(Encoded::new(event))).collect();
+        self.put_all([events], None);
+    }
+
+    /// Adds the events of several appends in their order, as [`Self::put`] does for one. `arrived_us` is the time from
+    /// which their age counts; `None` for now.
+    pub(super) fn put_all(&self, appends: impl IntoIterator<Item = Vec<Event>>, arrived_us: Option<u64>) {
+        let encode = |events: Vec<Event>| {
+            let topic = events.first()?.topic.clone();
+            let events: Vec<_> = events.into_iter().map(|event| Arc::new(Encoded::new(event))).collect();
+            Some((topic, events))
+        };
+        let appends: SmallVec<[_; 1]> = appends.into_iter().filter_map(encode).collect();
+        let mut touched: SmallVec<[Arc<TopicTail>; 1]> = SmallVec::new();
         let mut order = lock(&self.order);
         let now = self.ages.now();
-        let indices = self.insert(&mut order, &topic, &events, now.us);
-        self.trim(&mut order, now, events.len() + TRIM);
+        let mut count = 0;
+        for (topic, events) in &appends {
+            count += events.len();
+            for index in self.insert(&mut order, topic, events, arrived_us.unwrap_or(now.us)) {
+                if !touched.iter().any(|known| Arc::ptr_eq(known, &index)) {
+                    touched.push(index);
+                }
+            }
+        }
+        self.trim(&mut order, now, count + TRIM);
         drop(order);
         for (shard, relay) in self.relays.iter().enumerate() {
-            for index in &indices {
+            for index in &touched {
                 relay.notify(index, shard);
             }
         }
@@ -322,7 +382,8 @@ impl Tail {
         views.each(wake);
     }
 
-    /// Wakes the waiting subscriptions of one thread until the future is dropped. Each worker runs one.
+    /// Wakes the waiting subscriptions of one thread until the future is dropped, or until another tail has taken this
+    /// one's place. Each worker runs one.
     pub async fn relay(self: Arc<Self>, shard: Shard) {
         struct Attached<'a>(&'a Relay, usize);
         impl Drop for Attached<'_> {
@@ -333,6 +394,11 @@ impl Tail {
         let relay = &self.relays[shard.index()];
         relay.attach();
         let _attached = Attached(relay, shard.index());
-        poll_fn(|cx| relay.poll(shard.index(), cx.waker())).await;
+        poll_fn(|cx| {
+            relay.poll(shard.index(), cx.waker());
+            // Looked at after the waker is registered: see `succeed`.
+            if self.is_succeeded() { Poll::Ready(()) } else { Poll::Pending }
+        })
+        .await;
     }
 }

@@ -311,7 +311,7 @@ pub(super) async fn read(engine: &DiskEngine) -> BTreeMap<u64, (String, String)>
     let mut all = BTreeMap::new();
     let filters: Vec<Filter> = vec![">".parse().unwrap()];
     let mut subscription = Subscription::new(
-        engine.tail(),
+        &engine.tail(),
         &filters,
         After::Earliest,
         Policy::All,
@@ -335,7 +335,7 @@ pub(super) async fn read(engine: &DiskEngine) -> BTreeMap<u64, (String, String)>
 pub(super) async fn follow(engine: &DiskEngine, topic: &str, after: After) -> (Vec<u64>, bool) {
     let filters: Vec<Filter> = vec![topic.parse().unwrap()];
     let mut subscription =
-        Subscription::new(engine.tail(), &filters, after, Policy::All, Technique::Sse, Shard::DIRECT);
+        Subscription::new(&engine.tail(), &filters, after, Policy::All, Technique::Sse, Shard::DIRECT);
     let (mut offsets, mut is_told) = (Vec::new(), false);
     while let Some(Batch { reset, events }) = subscription.now(7).await {
         is_told |= reset.is_some();
