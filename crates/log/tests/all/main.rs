@@ -14,6 +14,7 @@ mod conformance;
 mod costs;
 mod disk;
 mod encodings;
+mod engines;
 mod failing;
 mod faults;
 mod followed;

@@ -1,0 +1,96 @@
+//! Connecting to NATS, and checking that its servers are what the log needs.
+
+use std::time::Duration;
+
+use async_nats::{Client, ConnectOptions, ServerAddr, connection::State, jetstream};
+use tokio::time::{Instant, sleep};
+
+use super::settings::{OLDEST, OrderError, OrderSettings};
+
+/// Room for the headers of a message beside its payload, in bytes.
+const HEADERS: usize = 4096;
+/// Time between two pings, after two of which without an answer the connection is given up.
+const PING: Duration = Duration::from_secs(2);
+/// Time within which a server must accept a connection.
+const CONNECT: Duration = Duration::from_secs(2);
+
+impl OrderSettings {
+    /// Checks what can be checked without a connection.
+    ///
+    /// # Errors
+    /// If the name of the log or an address can't be read.
+    pub(super) fn check(&self) -> Result<(), OrderError> {
+        let is_name = |byte: u8| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'_' | b'-');
+        if !(1..=32).contains(&self.log.len()) || !self.log.bytes().all(is_name) {
+            return Err(OrderError::LogName(self.log.clone()));
+        }
+        self.addresses().map(drop)
+    }
+
+    fn addresses(&self) -> Result<Vec<ServerAddr>, OrderError> {
+        let parse = |text: &String| text.parse().map_err(|_| OrderError::Address(text.clone()));
+        self.servers.iter().map(parse).collect()
+    }
+}
+
+/// Begins a connection, which goes on trying for as long as the client lives. `what` says what it is for, in the lists of
+/// NATS.
+pub(super) async fn connect(settings: &OrderSettings, what: &str) -> Result<Client, OrderError> {
+    let mut options = ConnectOptions::new()
+        .name(format!("fourways {} {what}", settings.node))
+        .retry_on_initial_connect()
+        .connection_timeout(CONNECT)
+        .ping_interval(PING)
+        .subscription_capacity(1 << 16)
+        .reconnect_delay_callback(|attempt| Duration::from_millis(if attempt < 3 { 20 } else { 200 }));
+    if let Some(path) = &settings.credentials {
+        let file = |error| OrderError::File(path.clone(), error);
+        options = options.credentials_file(path).await.map_err(file)?;
+    }
+    if let Some(path) = &settings.ca {
+        std::fs::metadata(path).map_err(|error| OrderError::File(path.clone(), error))?;
+        options = options.add_root_certificates(path.clone()).require_tls(true);
+    }
+    let unreachable = |error: async_nats::ConnectError| {
+        OrderError::Unreachable(settings.servers.join(", "), error.to_string())
+    };
+    options.connect(settings.addresses()?).await.map_err(unreachable)
+}
+
+/// Waits for the connection, and checks the server behind it.
+///
+/// # Errors
+/// If no server answers in time, or the one that does is not what the log needs.
+pub(super) async fn check(
+    settings: &OrderSettings,
+    client: &Client,
+    patience: Duration,
+) -> Result<(), OrderError> {
+    let deadline = Instant::now() + patience;
+    while client.connection_state() != State::Connected {
+        if Instant::now() > deadline {
+            let why = "no connection".to_owned();
+            return Err(OrderError::Unreachable(settings.servers.join(", "), why));
+        }
+        sleep(Duration::from_millis(20)).await;
+    }
+    let info = client.server_info();
+    if !client.is_server_compatible(OLDEST.0, OLDEST.1, OLDEST.2) {
+        return Err(OrderError::Version(info.server_name, info.version));
+    }
+    let needed = settings.max_bytes + HEADERS;
+    if info.max_payload < needed {
+        return Err(OrderError::Payload(info.max_payload, needed));
+    }
+    let context = jetstream::new(client.clone());
+    loop {
+        match context.query_account().await {
+            Ok(_) => return Ok(()),
+            // A cluster that has just started has no leader yet.
+            Err(error) if Instant::now() > deadline => {
+                return Err(OrderError::NoJetStream(error.to_string()));
+            }
+            Err(_) => sleep(Duration::from_millis(200)).await,
+        }
+    }
+}

@@ -1,0 +1,15 @@
+//! Tests of the engine whose order NATS keeps, with real NATS servers.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::print_stdout,
+    unreachable_pub,
+    reason = "a test fails by panicking, and prints what it counted"
+)]
+
+#[path = "../../../log/tests/all/conformance.rs"]
+mod conformance;
+mod beginnings;
+mod engine;
+mod kit;
