@@ -160,6 +160,7 @@ fn a_backup_that_lacks_acknowledged_events_is_another_life_of_the_log() {
     copy(nats.store(0), &backup);
     nats.restart(0).unwrap();
     assert_eq!(node.publish("a", &["3", "4"], None).unwrap(), [3, 4]);
+    until("the node has them", || node.engine.tail().head() == Offset(4));
     let before = cursor_of(&node);
     let mut reader = node.subscribe(After::Cursor(before));
     nats.stop(0).unwrap();
