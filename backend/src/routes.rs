@@ -3,6 +3,7 @@
 use std::sync::LazyLock;
 
 use actix_web::{HttpRequest, HttpResponse, http::header, middleware::from_fn, web, web::Data};
+use fourways_log::engine::Standing;
 use sha2::{Digest as _, Sha256};
 
 use crate::{
@@ -76,12 +77,13 @@ async fn healthy() -> HttpResponse {
 
 const TEXT: &str = "text/plain; charset=utf-8";
 
-/// `GET /readyz`: 200 while a load balancer may send clients here, 503 once the server drains.
+/// `GET /readyz`: 200 while a load balancer may send clients here, 503 once the server drains, and while others may have
+/// published what can't be read here.
 async fn ready(worker: Data<Worker>) -> HttpResponse {
-    let (mut response, said) = if worker.drain.is_on() {
-        (HttpResponse::ServiceUnavailable(), "stopping\n")
-    } else {
-        (HttpResponse::Ok(), "ready\n")
+    let (mut response, said) = match worker.engine.standing() {
+        _ if worker.drain.is_on() => (HttpResponse::ServiceUnavailable(), "stopping\n".to_owned()),
+        Standing::Behind { why, .. } => (HttpResponse::ServiceUnavailable(), format!("behind: {why}\n")),
+        Standing::Ready => (HttpResponse::Ok(), "ready\n".to_owned()),
     };
     response.insert_header((header::CACHE_CONTROL, "no-store")).content_type(TEXT).body(said)
 }

@@ -48,6 +48,16 @@ impl Worker {
         self.engine.tail()
     }
 
+    /// Waits for the tail to have a cursor, for as long as a client waits for a server that is behind. Returns at once if
+    /// the cursor is of another epoch, or can't be reached because this server decides the order itself.
+    pub(crate) async fn catch_up(&self, cursor: Cursor) {
+        let tail = self.tail();
+        if tail.may_be_behind() && cursor.epoch == tail.epoch() {
+            // Without success, the subscription goes on waiting.
+            drop(self.has_reached(&tail, cursor, "after").await);
+        }
+    }
+
     /// Waits until the tail has a cursor of its epoch: at once, unless other servers follow the same log and this one is a
     /// little behind. `field` names where the client gave the cursor.
     ///

@@ -2,13 +2,14 @@
 //! of `--help` and of `docs/fourways.toml`.
 
 mod log;
+mod order;
 
 use std::{path::PathBuf, str::FromStr};
 
 use clap::Args;
 use fourways_log::engine::LagRule;
 
-pub use self::log::LogFlags;
+pub use self::{log::LogFlags, order::OrderFlags};
 use crate::{
     access::{keys::KeySource, limits::Limits, origin::Origin},
     net::listen::Listen,
@@ -85,6 +86,10 @@ pub struct Config {
     #[command(flatten)]
     #[allow(missing_docs, reason = "clap prints a flattened field's doc as the group's help")]
     pub log: LogFlags,
+
+    #[command(flatten)]
+    #[allow(missing_docs, reason = "clap prints a flattened field's doc as the group's help")]
+    pub order: OrderFlags,
 }
 
 /// A built-in source of events, which needs no publisher.

@@ -19,7 +19,7 @@ use actix_web::{
 };
 use bytes::{BufMut, BytesMut};
 use fourways_log::{
-    engine::Meter,
+    engine::{Meter, Standing},
     subscription::{Batch, Subscription},
 };
 use fourways_shared::{After, Cursor, Technique};
@@ -32,6 +32,9 @@ use crate::{
     problem::Failure,
     worker::Worker,
 };
+
+/// Name of the header that says for how many seconds the server has been behind.
+const BEHIND: header::HeaderName = header::HeaderName::from_static("fourways-behind");
 
 /// Handles `/v1/events`: a short poll, or a long poll if the request asks for a wait.
 ///
@@ -53,17 +56,21 @@ pub async fn poll(
         return history::handle(&read, until, gate.is_open(), &worker).await;
     }
     let known = if_none_match(&request).filter(|_| *request.method() != Method::POST);
+    if let Some(After::Cursor(cursor)) = read.after.or(known.map(After::Cursor)) {
+        worker.catch_up(cursor).await;
+    }
     // A HEAD request is never held.
     let is_head = *request.method() == Method::HEAD;
     match preferred.filter(|wait| *wait > Duration::ZERO && !is_head) {
-        None => Ok(short_poll::handle(&read, known, &worker).await),
+        None => Ok(told_behind(short_poll::handle(&read, known, &worker).await, &worker)),
         Some(wait) => {
             let is_preference = read.wait.is_none();
             // No request is held beyond the expiry of its token.
             let wait = wait.min(limits.max_wait).min(grant.lasts().unwrap_or(Duration::MAX));
             let _place = worker.usage.hold(client, Held::Poll)?;
             let mut seat = worker.roster.enter(Technique::LongPoll, &grant, &read.topics);
-            let mut response = long_poll::handle(&read, known, wait, &worker, &mut seat).await;
+            let response = long_poll::handle(&read, known, wait, &worker, &mut seat).await;
+            let mut response = told_behind(response, &worker);
             if is_preference {
                 // RFC 7240 3: reports how much of the preference was honoured.
                 let applied = format!("wait={}", wait.as_secs());
@@ -76,6 +83,17 @@ pub async fn poll(
             Ok(response)
         }
     }
+}
+
+/// Adds `Fourways-Behind` to an answer of a server that can't read what others may have published: the seconds for which
+/// that has been so. Nobody may keep such an answer.
+fn told_behind(mut response: HttpResponse, worker: &Worker) -> HttpResponse {
+    if let Standing::Behind { since, .. } = worker.engine.standing() {
+        let headers = response.headers_mut();
+        headers.insert(BEHIND, header::HeaderValue::from(since.as_secs()));
+        headers.insert(header::CACHE_CONTROL, header::HeaderValue::from_static("no-store"));
+    }
+    response
 }
 
 fn etag(cursor: Cursor) -> (header::HeaderName, String) {

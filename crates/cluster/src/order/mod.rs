@@ -16,7 +16,9 @@ use std::{
 };
 
 use async_nats::Client;
-use fourways_log::engine::{Append, Appending, Engine, EngineError, FollowedLog, Head, Key, OrderFigures, Standing, Tail};
+use fourways_log::engine::{
+    Append, Appending, Engine, EngineError, FollowedLog, Head, Key, OrderFigures, Standing, Tail,
+};
 use fourways_shared::{Cursor, Offset};
 use tokio::{
     runtime::Runtime,
@@ -192,9 +194,13 @@ async fn open(settings: &OrderSettings) -> Result<Opened, OrderError> {
     let following = connect::connect(settings, "follow").await?;
     let publishing = connect::connect(settings, "publish").await?;
     let patience = if kept.is_some() { PATIENCE_WITH_COPY } else { START_PATIENCE };
-    let order = match connect::check(settings, &following, patience).await {
-        Ok(()) => Some(Order::open(&following, &settings.log, &settings.rules).await?),
-        Err(error @ OrderError::Unreachable(..)) if kept.is_some() => {
+    let checked = match connect::check(settings, &following, patience).await {
+        Ok(()) => Order::open(&following, &settings.log, &settings.rules, patience).await,
+        Err(error) => Err(error),
+    };
+    let order = match checked {
+        Ok(order) => Some(order),
+        Err(error) if kept.is_some() && error.is_passing() => {
             tracing::error!("{error}; what was followed before can be read");
             state.say_trouble(Some(error.to_string()));
             None
@@ -204,8 +210,7 @@ async fn open(settings: &OrderSettings) -> Result<Opened, OrderError> {
     let log = match (kept, &order) {
         (Some(log), _) => log,
         (None, Some(order)) => {
-            let identity =
-                order.identity().await.map_err(|why| OrderError::Refused("the log's identity", why))?;
+            let identity = order.first_identity().await?;
             let begin = (identity.epoch, Offset(identity.first - 1));
             let (copy, rules) = (settings.copy.clone(), settings.rules.clone());
             blocking(move || FollowedLog::begin(copy, rules, workers, begin)).await?
@@ -236,7 +241,7 @@ async fn follow(
             break order;
         }
         let opened = match connect::check(&settings, &client, START_PATIENCE).await {
-            Ok(()) => Order::open(&client, &settings.log, &settings.rules).await,
+            Ok(()) => Order::open(&client, &settings.log, &settings.rules, START_PATIENCE).await,
             Err(error) => Err(error),
         };
         order = opened.map_err(|error| state.say_trouble(Some(error.to_string()))).ok();

@@ -65,6 +65,9 @@ pub enum OrderError {
         "JetStream is not on for this user: add `jetstream {{ store_dir: \"/var/lib/nats\", sync_interval: always }}` to nats.conf ({0})"
     )]
     NoJetStream(String),
+    /// JetStream does not answer: its servers elect a leader, or too few of them run.
+    #[error("JetStream does not answer ({0}); most of the NATS servers must run")]
+    Leaderless(String),
     /// Messages of the size that may be published are too large for NATS.
     #[error(
         "NATS takes messages of {0} bytes, and {1} are needed for --max-body: add `max_payload: {1}` to nats.conf"
@@ -79,4 +82,11 @@ pub enum OrderError {
     /// The copy can't be opened.
     #[error("can't open the copy of the log: {0}")]
     Copy(#[from] std::io::Error),
+}
+
+impl OrderError {
+    /// True if the same settings may work in a moment, because nothing is wrong with them.
+    pub(super) const fn is_passing(&self) -> bool {
+        matches!(self, Self::Unreachable(..) | Self::Leaderless(_) | Self::Refused(..))
+    }
 }

@@ -14,10 +14,11 @@ use bytes::Bytes;
 use fourways_log::engine::RetentionRule;
 use fourways_shared::{Cursor, Epoch, Offset, time::micros};
 use sha2::{Digest as _, Sha256};
+use tokio::time::{Instant, sleep, timeout};
 
 use super::{
     follow::Asked,
-    settings::OrderError,
+    settings::{OrderError, START_PATIENCE},
     wire::{self, Item, Subjects},
 };
 
@@ -29,6 +30,8 @@ const MARGIN: u64 = 4;
 pub(super) const VOLATILE: Duration = Duration::from_mins(1);
 /// Key of the log's life in its bucket.
 const LIFE: &str = "life";
+/// Time between two attempts while a cluster starts.
+const RETRY: Duration = Duration::from_millis(200);
 /// Time within which the leader must answer.
 const PATIENCE: Duration = Duration::from_secs(2);
 
@@ -55,7 +58,7 @@ pub(super) struct Identity {
 }
 
 impl Order {
-    /// Opens the stream and the bucket, and makes them if there are none.
+    /// Opens the stream and the bucket, and makes them if there are none. Tries for as long as `patience` says.
     ///
     /// # Errors
     /// If JetStream refuses, or the stream has settings that lose or change events.
@@ -63,13 +66,14 @@ impl Order {
         client: &Client,
         log: &str,
         rules: &[RetentionRule],
+        patience: Duration,
     ) -> Result<Self, OrderError> {
         let mut context = jetstream::new(client.clone());
         context.set_timeout(PATIENCE);
         let subjects = Subjects::of(log);
         let replicas = if client.server_info().cluster.is_some() { 3 } else { 1 };
-        let stream = stream(&context, log, &subjects, rules, replicas).await?;
-        let bucket = bucket(&context, log, replicas).await?;
+        let stream = stream(&context, log, &subjects, rules, replicas, patience).await?;
+        let bucket = bucket(&context, log, replicas, patience).await?;
         Ok(Self { stream, bucket, subjects, name: log.to_owned() })
     }
 
@@ -83,6 +87,24 @@ impl Order {
         &self.stream
     }
 
+    /// Asks for the identity and extent of the log until the leader answers, for as long as a start waits.
+    ///
+    /// # Errors
+    /// As for [`Self::identity`].
+    pub(super) async fn first_identity(&self) -> Result<Identity, OrderError> {
+        let deadline = Instant::now() + START_PATIENCE;
+        loop {
+            match self.identity().await {
+                Ok(identity) => return Ok(identity),
+                Err(why) if Instant::now() > deadline => {
+                    return Err(OrderError::Refused("the log's identity", why));
+                }
+                // A cluster that has just started has no leader yet.
+                Err(_) => sleep(RETRY).await,
+            }
+        }
+    }
+
     /// Asks the leader for the identity and extent of the log.
     ///
     /// # Errors
@@ -90,21 +112,22 @@ impl Order {
     pub(super) async fn identity(&self) -> Result<Identity, String> {
         let ask = async {
             let info = self.stream.get_info().await.map_err(|error| error.to_string())?;
-            let entry = self.bucket.entry(LIFE).await.map_err(|error| error.to_string())?;
-            let (life, revision) = match entry.filter(|entry| entry.operation == kv::Operation::Put) {
-                Some(entry) => (entry.value, entry.revision),
-                None => {
+            // Asked of the leader: the bucket's own read may be answered by a replica that is late.
+            let subject = format!("{}{LIFE}", self.bucket.prefix);
+            let entry = self.bucket.stream.raw_message_builder().last_by_subject(subject).send().await;
+            let (life, revision) = match entry {
+                Ok(entry) => (entry.payload, entry.sequence),
+                Err(error) if error.kind() == RawMessageErrorKind::NoMessageFound => {
                     let life = fresh_life()?;
                     // If another server was faster, the next look finds its life.
                     let revision = self.bucket.create(LIFE, life.clone()).await;
                     (life, revision.map_err(|error| error.to_string())?)
                 }
+                Err(error) => return Err(error.to_string()),
             };
             Ok(self.identity_of(&info, &life, revision))
         };
-        tokio::time::timeout(2 * PATIENCE, ask)
-            .await
-            .map_err(|_| "the stream's leader does not answer".to_owned())?
+        timeout(2 * PATIENCE, ask).await.map_err(|_| "the stream's leader does not answer".to_owned())?
     }
 
     fn identity_of(&self, info: &Info, life: &[u8], revision: u64) -> Identity {
@@ -141,7 +164,7 @@ impl Order {
     /// If the leader does not answer.
     pub(super) async fn first_from(&self, from: u64, epoch: Epoch) -> Result<Option<Asked<Item>>, String> {
         let ask = self.stream.raw_message_builder().sequence(from).next_by_subject(">").send();
-        let message = match tokio::time::timeout(PATIENCE, ask).await {
+        let message = match timeout(PATIENCE, ask).await {
             Err(_) => return Err("the stream's leader does not answer".to_owned()),
             Ok(Err(error)) if matches!(error.kind(), RawMessageErrorKind::NoMessageFound) => return Ok(None),
             Ok(Err(error)) => return Err(error.to_string()),
@@ -171,6 +194,7 @@ async fn stream(
     subjects: &Subjects,
     rules: &[RetentionRule],
     replicas: usize,
+    patience: Duration,
 ) -> Result<Stream, OrderError> {
     let longest = rules.iter().map(|rule| rule.retention.age).max().unwrap_or_default();
     let bytes: u64 = rules.iter().map(|rule| rule.retention.bytes).fold(0, u64::saturating_add);
@@ -188,15 +212,15 @@ async fn stream(
         allow_message_ttl: true,
         ..Config::default()
     };
-    let deadline = tokio::time::Instant::now() + super::settings::START_PATIENCE;
+    let deadline = Instant::now() + patience;
     let stream = loop {
         // A cluster that has just started has no leader yet.
         match context.get_or_create_stream(wanted.clone()).await {
             Ok(stream) => break stream,
-            Err(error) if tokio::time::Instant::now() > deadline => {
+            Err(error) if Instant::now() > deadline => {
                 return Err(OrderError::Refused("the stream", error.to_string()));
             }
-            Err(_) => tokio::time::sleep(Duration::from_millis(300)).await,
+            Err(_) => sleep(RETRY).await,
         }
     };
     let have = stream.cached_info().config.clone();
@@ -235,14 +259,27 @@ async fn stream(
     Ok(stream)
 }
 
-async fn bucket(context: &Context, log: &str, replicas: usize) -> Result<Store, OrderError> {
+async fn bucket(
+    context: &Context,
+    log: &str,
+    replicas: usize,
+    patience: Duration,
+) -> Result<Store, OrderError> {
     let bucket = format!("fourways_{log}");
-    if let Ok(store) = context.get_key_value(&bucket).await {
-        return Ok(store);
+    let deadline = Instant::now() + patience;
+    loop {
+        if let Ok(store) = context.get_key_value(&bucket).await {
+            return Ok(store);
+        }
+        let config = kv::Config { bucket: bucket.clone(), num_replicas: replicas, ..kv::Config::default() };
+        match context.create_key_value(config).await {
+            Ok(store) => return Ok(store),
+            Err(error) if Instant::now() > deadline => {
+                return Err(OrderError::Refused("the bucket of the log's life", error.to_string()));
+            }
+            Err(_) => sleep(RETRY).await,
+        }
     }
-    let config = kv::Config { bucket, history: 1, num_replicas: replicas, ..kv::Config::default() };
-    let made = context.create_key_value(config).await;
-    made.map_err(|error| OrderError::Refused("the bucket of the log's life", error.to_string()))
 }
 
 /// Returns the time from which the age of an event counts, if it was published at this time.

@@ -25,7 +25,6 @@ pub(crate) fn one_server() -> Option<Nats> {
     Some(Nats::alone(&binary).unwrap())
 }
 
-
 /// Returns the name of a log that no other test uses on the same server.
 pub(crate) fn fresh_name() -> String {
     static NEXT: AtomicU32 = AtomicU32::new(0);

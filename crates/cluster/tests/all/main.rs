@@ -8,8 +8,8 @@
     reason = "a test fails by panicking, and prints what it counted"
 )]
 
+mod beginnings;
 #[path = "../../../log/tests/all/conformance.rs"]
 mod conformance;
-mod beginnings;
 mod engine;
 mod kit;

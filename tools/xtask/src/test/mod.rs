@@ -219,7 +219,7 @@ fn wasm_build(steps: &Steps, installed: &Installed) -> anyhow::Result<()> {
 
 fn native_tests(steps: &Steps) -> anyhow::Result<Counts> {
     steps.step("unit, integration, race and property tests", "1 min", |step| {
-        let h2spec = tools::h2spec(step)?;
+        let (h2spec, nats) = (tools::h2spec(step)?, tools::nats(step)?);
         let mut outcome = Ok(());
         for tests in Tests::all()? {
             // The browser tests have a step of their own.
@@ -227,7 +227,7 @@ fn native_tests(steps: &Steps) -> anyhow::Result<Counts> {
                 continue;
             }
             let mut command = tests.command();
-            command.arg(format!("--test-threads={NATIVE_THREADS}"));
+            command.arg(format!("--test-threads={NATIVE_THREADS}")).env("FOURWAYS_NATS", &nats);
             if let Some(h2spec) = &h2spec {
                 command.env("FOURWAYS_H2SPEC", h2spec);
             }

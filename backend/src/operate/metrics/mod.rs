@@ -1,10 +1,12 @@
 //! `GET /metrics`: the server's metrics for Prometheus (`OpenMetrics` 1.0). Labels are techniques, reasons and limits,
 //! but never topics, whose number has no bound.
 
+mod order;
+
 use std::{fmt, fs, sync::Arc};
 
 use actix_web::{HttpResponse, http::header, web};
-use fourways_log::engine::{BOUNDS_US, Reads, Tail, Times};
+use fourways_log::engine::{BOUNDS_US, OrderFigures, Reads, Tail, Times};
 use fourways_shared::{Code, Technique, time::s_of_us};
 use prometheus_client::{
     collector::Collector,
@@ -26,8 +28,12 @@ use crate::{
 pub async fn handle(grant: Grant, worker: web::Data<Worker>) -> Result<HttpResponse, Failure> {
     grant.may_operate()?;
     let mut registry = Registry::default();
-    let readings =
-        Readings { tail: worker.tail(), usage: Arc::clone(&worker.usage), drains: worker.drain.is_on() };
+    let readings = Readings {
+        tail: worker.tail(),
+        order: worker.engine.order(),
+        usage: Arc::clone(&worker.usage),
+        drains: worker.drain.is_on(),
+    };
     registry.register_collector(Box::new(readings));
     let mut text = String::new();
     encode(&mut text, &registry).map_err(|error| Failure::new(Code::Internal, error.to_string()))?;
@@ -40,6 +46,7 @@ pub async fn handle(grant: Grant, worker: web::Data<Worker>) -> Result<HttpRespo
 #[derive(Debug)]
 struct Readings {
     tail: Arc<Tail>,
+    order: Option<OrderFigures>,
     usage: Arc<Usage>,
     drains: bool,
 }
@@ -113,6 +120,9 @@ impl Collector for Readings {
             histogram(family.encode_family(&label(*technique))?, reads.lag)?;
         }
         self.encode_log(&mut encoder)?;
+        if let Some(order) = &self.order {
+            order::encode(&mut encoder, order)?;
+        }
         self.encode_usage(&mut encoder)?;
         encode_process(&mut encoder)
     }
