@@ -11,7 +11,7 @@ use crate::{
     delivery::{self, sse, websocket},
     lab::{self, app, use_cases},
     net::fields::Known,
-    operate::{connections, ledger, metrics, presence, rehearsal, topics},
+    operate::{connections, ledger, metrics, node_list, presence, rehearsal, topics},
     problem::{self, Failure, asking, only, read},
     publish,
     worker::Worker,
@@ -37,6 +37,7 @@ pub(crate) fn routes(app: &mut web::ServiceConfig) {
         )
         .service(only("/connections", "GET, HEAD").route(read().to(connections::list)))
         .service(only("/connections/{id}", "DELETE").route(web::delete().to(connections::cut)))
+        .service(only("/nodes", "GET, HEAD").route(read().to(node_list::list)))
         .service(only("/rehearsal", "POST").route(web::post().to(rehearsal::handle)))
         .service(only("/limits", "GET, HEAD").route(read().to(limits)))
         .service(only("/lab", "GET, HEAD").route(read().to(lab::about::handle)))

@@ -17,7 +17,7 @@ use crate::{
         Grant,
         limits::{Client, Limit, PatternClaim, Usage},
     },
-    operate::{drain::Drain, roster::Roster, traces},
+    operate::{drain::Drain, nodes::Nodes, roster::Roster, traces},
     problem::Failure,
 };
 
@@ -38,6 +38,8 @@ pub struct Worker {
     pub drain: Arc<Drain>,
     /// Rules for streams and sockets that lag; the first that matches a topic applies.
     pub lag: Arc<[LagRule]>,
+    /// The other servers that share the log.
+    pub nodes: Nodes,
     /// List of the open streams, sockets and held polls.
     pub roster: Arc<Roster>,
 }

@@ -9,8 +9,46 @@ use crate::{Filter, Technique};
 pub struct Connections {
     /// Number of all open connections, listed or not.
     pub total: usize,
-    /// The oldest connections, up to the limit of one answer.
+    /// The oldest connections, up to the limit of one answer from each server.
     pub connections: Vec<ConnectionState>,
+    /// Number of servers that share the log; `None` for a server that decides the order itself.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub nodes: Option<usize>,
+    /// Number of those servers whose connections are in the answer.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub answered: Option<usize>,
+}
+
+/// The servers that share the log, `GET /v1/nodes`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Nodes {
+    /// The servers, the one that answers first; none if it decides the order itself.
+    pub nodes: Vec<Node>,
+}
+
+/// The state of one server among those that share a log.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Node {
+    /// Id of the server, which ends with its process.
+    pub id: String,
+    /// Name of the server.
+    pub name: String,
+    /// Version of the program.
+    pub version: String,
+    /// Epoch of the log that the server follows.
+    pub epoch: String,
+    /// Offset of the newest event that can be read there.
+    pub head: u64,
+    /// Number of open connections.
+    pub connections: u64,
+    /// Number of open streams, sockets and held polls.
+    pub subscribers: u64,
+    /// True if everything that was published can be read there.
+    pub is_ready: bool,
+    /// True if the server is stopping.
+    pub is_draining: bool,
+    /// True for the server that answers.
+    pub is_this: bool,
 }
 
 /// The state of one open connection: a held poll, a stream or a socket.
@@ -18,6 +56,10 @@ pub struct Connections {
 pub struct ConnectionState {
     /// Id of the connection, by which an operator can close it.
     pub id: u64,
+    /// Id of the server that has the connection, if several servers share the log. To close the connection, the two ids
+    /// are joined by a hyphen: `node-id`.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub node: Option<String>,
     /// Technique of the connection.
     pub technique: Technique,
     /// Subject of the token that opened the connection; `None` without a token or a subject.

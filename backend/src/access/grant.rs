@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 /// The rights of one request, stream or socket, from its token or by default. Each holds its own copy until it ends.
 /// What is not granted is refused.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Grant {
     /// Subject of the token (its `sub`); `None` if the token has none, or if the server has no keys.
     pub subject: Option<Box<str>>,

@@ -10,20 +10,18 @@ pub mod keys;
 pub mod limits;
 pub mod origin;
 pub mod session;
-mod ticket;
+pub(crate) mod ticket;
 
-use std::{
-    future::{Ready, ready},
-    sync::Arc,
-};
+use std::sync::{Arc, OnceLock};
 
 use actix_web::{FromRequest, HttpRequest, dev::Payload, http::header, web};
 use fourways_shared::{Code, Problem};
+use futures_util::future::{Either, LocalBoxFuture, Ready, ready};
 
 pub use self::{grant::Grant, session::routes};
 use self::{
     keys::{Keys, TokenError},
-    ticket::Tickets,
+    ticket::{Elsewhere, Tickets},
 };
 use crate::problem::Failure;
 
@@ -39,13 +37,46 @@ pub struct Gate {
     /// Without keys: true if every request may operate the server, and not only those from this machine.
     all_operate: bool,
     tickets: Tickets,
+    /// The other servers that share the log, once they are known: they may have issued a ticket.
+    elsewhere: OnceLock<Elsewhere>,
+}
+
+/// The way by which a request's grant is found.
+enum Entrance {
+    /// The grant itself.
+    Here(Grant),
+    /// Another server issued the ticket: its id, and the ticket as it knows it.
+    Elsewhere(String, String),
 }
 
 impl Gate {
     /// Creates the gate. Without keys, every request may read and publish, and requests from this machine (with
     /// `all_operate`, all requests) may operate the server.
     pub fn new(keys: Option<Keys>, all_operate: bool) -> Self {
-        Self { keys, all_operate, tickets: Tickets::default() }
+        Self { keys, all_operate, tickets: Tickets::default(), elsewhere: OnceLock::new() }
+    }
+
+    /// Sets the other servers, with which this one shares its tickets. Another call does nothing.
+    pub(crate) fn shares_tickets(&self, elsewhere: Elsewhere) {
+        self.elsewhere.get_or_init(|| elsewhere);
+    }
+
+    /// Issues a ticket for a grant. If several servers share the log, it names this one, so that any of them can redeem
+    /// it.
+    ///
+    /// # Errors
+    /// As for [`Tickets::issue`].
+    fn issue(&self, grant: Grant) -> Result<String, &'static str> {
+        let ticket = self.tickets.issue(grant)?;
+        Ok(match self.elsewhere.get() {
+            Some(Elsewhere { node, .. }) => format!("{node}.{ticket}"),
+            None => ticket,
+        })
+    }
+
+    /// Redeems a ticket that this server issued, without its name; for another server that was given it.
+    pub(crate) fn redeem_own(&self, ticket: &str) -> Option<Grant> {
+        self.tickets.redeem(ticket)
     }
 
     /// True if the server has no keys, so that nobody is asked for a token.
@@ -75,10 +106,10 @@ impl Gate {
     }
 
     /// Returns the grant of a request, by its token, ticket or cookie, in this order.
-    fn enter(&self, request: &HttpRequest) -> Result<Grant, Problem> {
+    fn enter(&self, request: &HttpRequest) -> Result<Entrance, Problem> {
         if self.is_open() {
             let is_operator = self.all_operate || is_from_here(request);
-            return Ok(if is_operator { Grant::everything() } else { Grant::stranger() });
+            return Ok(Entrance::Here(if is_operator { Grant::everything() } else { Grant::stranger() }));
         }
         if let Some(value) = request.headers().get(header::AUTHORIZATION) {
             let value = value.to_str().unwrap_or_default();
@@ -88,17 +119,23 @@ impl Gate {
                     Problem::new(Code::Unauthenticated, "Authorization must be of the form: Bearer TOKEN");
                 return Err(problem.field("Authorization"));
             }
-            return self.verify(token.trim());
+            return self.verify(token.trim()).map(Entrance::Here);
         }
         let mut query = request.query_string().split('&');
         if let Some(ticket) = query.find_map(|pair| pair.strip_prefix("ticket=")) {
-            return self.tickets.redeem(ticket).ok_or_else(|| {
-                let detail = "the ticket is not valid: it has been used already or has expired";
-                Problem::new(Code::Unauthenticated, detail).field("ticket")
-            });
+            let own = self.elsewhere.get().map(|elsewhere| elsewhere.node.as_str());
+            return match ticket.split_once('.') {
+                Some((node, ticket)) if own.is_some() && own != Some(node) => {
+                    Ok(Entrance::Elsewhere(node.to_owned(), ticket.to_owned()))
+                }
+                named => {
+                    let ticket = named.map_or(ticket, |(_, ticket)| ticket);
+                    self.tickets.redeem(ticket).map(Entrance::Here).ok_or_else(no_such_ticket)
+                }
+            };
         }
         if let Some(cookie) = request.cookie(COOKIE) {
-            return self.verify(cookie.value());
+            return self.verify(cookie.value()).map(Entrance::Here);
         }
         Err(Problem::new(
             Code::Unauthenticated,
@@ -107,6 +144,11 @@ impl Gate {
         )
         .field("Authorization"))
     }
+}
+
+fn no_such_ticket() -> Problem {
+    let detail = "the ticket is not valid: it has been used already or has expired";
+    Problem::new(Code::Unauthenticated, detail).field("ticket")
 }
 
 /// True if a request comes from this machine, and not through a proxy for another one.
@@ -118,13 +160,28 @@ fn is_from_here(request: &HttpRequest) -> bool {
 
 impl FromRequest for Grant {
     type Error = Failure;
-    type Future = Ready<Result<Self, Failure>>;
+    /// Only a ticket of another server must be asked for.
+    type Future = Either<Ready<Result<Self, Failure>>, LocalBoxFuture<'static, Result<Self, Failure>>>;
 
     fn from_request(request: &HttpRequest, _payload: &mut Payload) -> Self::Future {
         let gate = request.app_data::<web::Data<Gate>>();
         // A route table without a gate would be a hole, so every request is refused.
         let none = || Problem::new(Code::Internal, "this server has no gate");
-        ready(gate.ok_or_else(none).and_then(|gate| gate.enter(request)).map_err(Failure::from))
+        let entered = gate.ok_or_else(none).and_then(|gate| Ok((gate, gate.enter(request)?)));
+        match entered {
+            Ok((_, Entrance::Here(grant))) => Either::Left(ready(Ok(grant))),
+            Ok((gate, Entrance::Elsewhere(node, ticket))) => {
+                let asked = gate.elsewhere.get().map(|elsewhere| (elsewhere.redeem)(node, ticket));
+                Either::Right(Box::pin(async move {
+                    let grant = match asked {
+                        Some(asked) => asked.await,
+                        None => None,
+                    };
+                    grant.ok_or_else(|| no_such_ticket().into())
+                }))
+            }
+            Err(problem) => Either::Left(ready(Err(problem.into()))),
+        }
     }
 }
 

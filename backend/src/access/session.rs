@@ -36,7 +36,7 @@ struct Ticket {
 /// # Errors
 /// 401 without a token, 503 if too many tickets are unused.
 async fn ticket(grant: Grant, gate: web::Data<Gate>) -> Result<HttpResponse, Failure> {
-    let ticket = gate.tickets.issue(grant).map_err(|why| Failure::new(Code::Unavailable, why))?;
+    let ticket = gate.issue(grant).map_err(|why| Failure::new(Code::Unavailable, why))?;
     Ok(HttpResponse::Created()
         .insert_header((header::CACHE_CONTROL, "no-store"))
         .json(Ticket { ticket, expires_in: LIFETIME.as_secs() }))

@@ -3,11 +3,13 @@
 
 use std::{
     collections::HashMap,
+    fmt,
     sync::{Mutex, PoisonError},
     time::{Duration, Instant},
 };
 
 use base64::{Engine as _, prelude::BASE64_URL_SAFE_NO_PAD};
+use futures_util::future::BoxFuture;
 
 use super::grant::Grant;
 
@@ -15,6 +17,20 @@ use super::grant::Grant;
 pub(super) const LIFETIME: Duration = Duration::from_secs(15);
 /// Maximum number of unused tickets: more than all clients that a server can hold need in that time.
 const MAX_TICKETS: usize = 100_000;
+
+/// The servers with which this one shares its tickets.
+pub(crate) struct Elsewhere {
+    /// Id of this server, which its tickets name.
+    pub(crate) node: String,
+    /// Redeems a ticket at the server that issued it, given that server's id and the ticket.
+    pub(crate) redeem: Box<dyn Fn(String, String) -> BoxFuture<'static, Option<Grant>> + Send + Sync>,
+}
+
+impl fmt::Debug for Elsewhere {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Elsewhere").field("node", &self.node).finish_non_exhaustive()
+    }
+}
 
 /// The unused tickets. Owned by the server's one [`super::Gate`] and shared by all workers through it; the mutex is
 /// held for one look-up or one sweep.

@@ -12,10 +12,11 @@ use crate::{access::Grant, problem::Failure, worker::Worker};
 /// 403 without the right to operate the server.
 pub async fn list(grant: Grant, worker: web::Data<Worker>) -> Result<HttpResponse, Failure> {
     grant.may_operate()?;
-    Ok(HttpResponse::Ok().insert_header((header::CACHE_CONTROL, "no-store")).json(worker.roster.state()))
+    let all = worker.nodes.connections(&worker.roster).await;
+    Ok(HttpResponse::Ok().insert_header((header::CACHE_CONTROL, "no-store")).json(all))
 }
 
-/// `DELETE /v1/connections/{id}`: closes a connection as a restart of the server would; its client reconnects and
+/// `DELETE /v1/connections/{id}` or `…/{node}-{id}`: closes a connection as a restart of the server would; its client reconnects and
 /// resumes from its cursor.
 ///
 /// # Errors
@@ -26,7 +27,14 @@ pub async fn cut(
     worker: web::Data<Worker>,
 ) -> Result<HttpResponse, Failure> {
     grant.may_operate()?;
-    if !path.parse().is_ok_and(|id| worker.roster.cut(id)) {
+    let is_cut = match path.split_once('-') {
+        Some((node, id)) if worker.nodes.id() != Some(node) => match id.parse() {
+            Ok(id) => worker.nodes.cut(node, id).await,
+            Err(_) => false,
+        },
+        own => own.map_or(path.as_str(), |(_, id)| id).parse().is_ok_and(|id| worker.roster.cut(id)),
+    };
+    if !is_cut {
         return Err(Failure::new(Code::NotFound, format!("there is no connection {path}")));
     }
     // A connection checks whether it is to close when it is woken.

@@ -4,6 +4,8 @@
 pub mod connections;
 pub mod ledger;
 pub mod metrics;
+pub mod node_list;
+pub mod nodes;
 pub mod presence;
 pub mod rehearsal;
 pub mod roster;

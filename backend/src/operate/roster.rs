@@ -96,6 +96,7 @@ impl Roster {
         let entries = self.entries();
         let state = |(id, entry): (&u64, &Arc<Entry>)| ConnectionState {
             id: *id,
+            node: None,
             technique: entry.technique,
             subject: entry.subject.clone(),
             topics: entry.topics.lock().unwrap_or_else(PoisonError::into_inner).clone(),
@@ -107,6 +108,8 @@ impl Roster {
         Connections {
             total: entries.len(),
             connections: entries.iter().take(MAX_LISTED).map(state).collect(),
+            nodes: None,
+            answered: None,
         }
     }
 

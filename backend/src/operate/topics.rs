@@ -104,7 +104,9 @@ pub async fn list(
     let Query { after, limit } = Query::parse(request.query_string())?;
     let tail = worker.tail();
     let wanted = |topic: &Topic| grant.may_subscribe(&[topic.into()]).is_ok();
-    let TopicPage { states, next } = tail.topic_states(after.as_ref(), limit, wanted);
+    let TopicPage { mut states, next } = tail.topic_states(after.as_ref(), limit, wanted);
+    let mut counts: Vec<_> = states.iter_mut().map(|state| (&state.topic, &mut state.subscribers)).collect();
+    worker.nodes.add_subscribers(&mut counts).await;
     let cursor = tail.cursor(tail.head());
     let topics = states.into_iter().map(|state| Item::of(state, cursor)).collect();
     let listing = Listing { cursor, earliest: tail.cursor(tail.earliest()), topics, next };
@@ -124,6 +126,8 @@ pub async fn one(
     let topic = Topic::parse(&path)
         .map_err(|error| Failure::new(Code::BadTopic, error.to_string()).field("topic"))?;
     grant.may_subscribe(&[(&topic).into()])?;
-    let item = Item::of(tail.topic_state(&topic), tail.cursor(tail.head()));
+    let mut state = tail.topic_state(&topic);
+    worker.nodes.add_subscribers(&mut [(&state.topic, &mut state.subscribers)]).await;
+    let item = Item::of(state, tail.cursor(tail.head()));
     Ok(HttpResponse::Ok().insert_header((header::CACHE_CONTROL, "no-store")).json(item))
 }

@@ -171,7 +171,7 @@ impl Server {
             }
         };
         let mut beside = vec![Owned(rt::spawn(parts.clone().sweep())), Owned(rt::spawn(presence_publisher))];
-        beside.extend(publishers(config, Arc::clone(&parts.engine)));
+        beside.extend(publishers(config, &parts));
         let Parts { engine, drain, usage, roster, .. } = parts;
         let ending = Ending { engine, drain, usage, roster, latch, within: config.limits.drain };
         Ok(Self { running, addresses, is_tls, beside, ending, _file: file })
@@ -249,16 +249,31 @@ impl Ending {
     }
 }
 
-/// Starts the tasks that publish the server's own events: the use cases, and the figures of this machine.
-fn publishers(config: &Config, engine: Arc<dyn Engine>) -> Vec<Owned> {
-    let mut publishers = Vec::new();
-    if config.has_use_cases() {
-        publishers.extend(use_cases::all(&engine).into_iter().map(|machine| Owned(rt::spawn(machine))));
-    }
-    if config.source == Source::Host {
-        publishers.push(Owned(rt::spawn(sources::host::run(engine, config.source_rate))));
-    }
-    publishers
+/// Starts the tasks that publish the server's own events: the use cases, and the figures of this machine. Of several
+/// servers that share a log, one does so, and another once that one is gone.
+fn publishers(config: &Config, parts: &Parts) -> Vec<Owned> {
+    let (has_use_cases, source, rate) = (config.has_use_cases(), config.source, config.source_rate);
+    let engine = Arc::clone(&parts.engine);
+    let begin = move || {
+        let mut publishers = Vec::new();
+        if has_use_cases {
+            publishers.extend(use_cases::all(&engine).into_iter().map(|machine| Owned(rt::spawn(machine))));
+        }
+        if source == Source::Host {
+            publishers.push(Owned(rt::spawn(sources::host::run(Arc::clone(&engine), rate))));
+        }
+        publishers
+    };
+    let Some(peers) = parts.nodes.peers() else { return begin() };
+    let mut lease = peers.lease("publishers");
+    vec![Owned(rt::spawn(async move {
+        loop {
+            lease.becomes(true).await;
+            let publishers = begin();
+            lease.becomes(false).await;
+            drop(publishers);
+        }
+    }))]
 }
 
 /// Waits for SIGTERM or SIGINT.

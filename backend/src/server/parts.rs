@@ -20,23 +20,31 @@ use actix_web::{
     rt,
     web::Data,
 };
-use fourways_cluster::JetStreamEngine;
+use fourways_cluster::{JetStreamEngine, Peers};
 use fourways_log::engine::{Engine, Shard};
+use futures_util::future::BoxFuture;
 
 use crate::{
     access::{
-        self, Gate,
+        self, Gate, Grant,
         hosts::{self, Hosts},
         keys::Keys,
         limits::{Limits, Usage},
         origin::Origins,
         session::Transport,
+        ticket::Elsewhere,
     },
     config::Config,
     lab::{self, app::Files, feed::Feeds, visitors::Visitors},
     net::{connection, listen::Listen},
     operate::{
-        drain::Drain, ledger::Ledger, presence::Presence, rehearsal::RehearsalLock, roster::Roster, traces,
+        drain::Drain,
+        ledger::Ledger,
+        nodes::{Asked, Nodes},
+        presence::Presence,
+        rehearsal::RehearsalLock,
+        roster::Roster,
+        traces,
     },
     publish,
     routes::routes,
@@ -56,6 +64,7 @@ pub(super) struct Parts {
     ledger: Arc<Ledger>,
     presence: Data<Presence>,
     pub(super) roster: Arc<Roster>,
+    pub(super) nodes: Nodes,
     rehearsal: Data<RehearsalLock>,
     feeds: Data<Feeds>,
     files: Data<Files>,
@@ -76,22 +85,44 @@ impl Parts {
     pub(super) fn of(config: &Config) -> io::Result<(Self, impl Future<Output = ()> + use<>)> {
         let gate = Arc::new(gate(config)?);
         let workers = config.workers();
-        let engine = engine(config, workers)?;
+        let (engine, peers) = engine(config, workers)?;
         let limits = Arc::new(config.limits.clone());
         let (presence, presence_publisher) = Presence::new(Arc::clone(&engine));
         let transport =
             Transport { is_tls: config.is_tls(), is_behind_proxy: config.limits.trusted_hops > 0 };
+        let (usage, drain) = (Usage::new(Arc::clone(&limits)), Arc::<Drain>::default());
+        let roster = Arc::<Roster>::default();
+        let nodes = peers.map_or_else(Nodes::default, |peers| {
+            let asked = Asked {
+                engine: Arc::clone(&engine),
+                gate: Arc::clone(&gate),
+                roster: Arc::clone(&roster),
+                usage: Arc::clone(&usage),
+                drain: Arc::clone(&drain),
+                rules: format!("{:08x}", crc32fast::hash(format!("{:?}", config.log.rules()).as_bytes())),
+            };
+            Nodes::begin(peers, asked)
+        });
+        if let Some(id) = nodes.id() {
+            let (node, asked) = (id.to_owned(), nodes.clone());
+            let redeem = move |node: String, ticket: String| -> BoxFuture<'static, Option<Grant>> {
+                let asked = asked.clone();
+                Box::pin(async move { asked.redeem(&node, &ticket).await })
+            };
+            gate.shares_tickets(Elsewhere { node, redeem: Box::new(redeem) });
+        }
         let parts = Self {
             workers,
             engine,
-            usage: Usage::new(Arc::clone(&limits)),
+            usage,
             limits,
-            drain: Arc::default(),
+            drain,
+            nodes,
             visitors: Arc::default(),
             gate,
             ledger: Arc::default(),
             presence: Data::new(presence),
-            roster: Arc::default(),
+            roster,
             rehearsal: Data::default(),
             feeds: Data::default(),
             files: Data::new(Files::new(config.app.clone())),
@@ -125,6 +156,7 @@ impl Parts {
             drain: Arc::clone(&self.drain),
             lag: self.config.lag.clone().into(),
             roster: Arc::clone(&self.roster),
+            nodes: self.nodes.clone(),
         };
         App::new()
             .app_data(Data::new(worker))
@@ -160,12 +192,17 @@ impl Parts {
     }
 }
 
+/// An open log, and the other servers that share it.
+type OpenLog = (Arc<dyn Engine>, Option<Arc<Peers>>);
+
 /// Opens the log: this server's own, or its copy of one that several servers share.
-fn engine(config: &Config, workers: usize) -> io::Result<Arc<dyn Engine>> {
+fn engine(config: &Config, workers: usize) -> io::Result<OpenLog> {
     let Some(settings) = config.order.settings(config) else {
-        return config.log.storage().open(config.log.rules(), workers);
+        return Ok((config.log.storage().open(config.log.rules(), workers)?, None));
     };
-    Ok(Arc::new(JetStreamEngine::open(&settings).map_err(io::Error::other)?))
+    let engine = JetStreamEngine::open(&settings).map_err(io::Error::other)?;
+    let peers = Arc::clone(engine.peers());
+    Ok((Arc::new(engine), Some(peers)))
 }
 
 pub(super) fn gate(config: &Config) -> io::Result<Gate> {

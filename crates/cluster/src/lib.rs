@@ -10,5 +10,7 @@
 //! reading, retention and resuming are local, and go on while NATS is away.
 
 mod order;
+mod peers;
 
 pub use self::order::{JetStreamEngine, OrderError, OrderSettings};
+pub use self::peers::{Answers, Beat, Lease, Peers};

@@ -21,6 +21,8 @@ const MONITOR: u16 = 8222;
 #[derive(Debug)]
 pub struct Nats {
     binary: PathBuf,
+    /// Sync interval of the servers, as in their configuration.
+    sync: &'static str,
     servers: Vec<Server>,
     /// The link from each server to each other one, in the order of servers.
     links: Vec<Vec<Option<Link>>>,
@@ -51,7 +53,15 @@ impl Nats {
     /// # Errors
     /// If it can't be started, or does not listen before the deadline.
     pub fn alone(binary: &Path) -> anyhow::Result<Self> {
-        Self::start(binary, 1)
+        Self::start(binary, 1, "always")
+    }
+
+    /// Starts one server that acknowledges before it syncs.
+    ///
+    /// # Errors
+    /// If it can't be started, or does not listen before the deadline.
+    pub fn unsynced(binary: &Path) -> anyhow::Result<Self> {
+        Self::start(binary, 1, "2m")
     }
 
     /// Starts a cluster of three.
@@ -59,10 +69,10 @@ impl Nats {
     /// # Errors
     /// If one of the servers can't be started, or does not listen before the deadline.
     pub fn cluster(binary: &Path) -> anyhow::Result<Self> {
-        Self::start(binary, 3)
+        Self::start(binary, 3, "always")
     }
 
-    fn start(binary: &Path, count: usize) -> anyhow::Result<Self> {
+    fn start(binary: &Path, count: usize, sync: &'static str) -> anyhow::Result<Self> {
         let folder = tempfile::tempdir()?;
         Reaper::watch_folder(folder.path());
         let server = |at: usize| Server {
@@ -79,7 +89,7 @@ impl Nats {
             };
             links.push((0..count).map(to).collect::<anyhow::Result<Vec<_>>>()?);
         }
-        let mut nats = Self { binary: binary.to_owned(), servers, links, folder };
+        let mut nats = Self { binary: binary.to_owned(), sync, servers, links, folder };
         for at in 0..count {
             nats.begin(at)?;
         }
@@ -189,8 +199,9 @@ impl Nats {
         };
         let text = format!(
             "server_name: n{at}\nlisten: \"{address}:{CLIENTS}\"\nhttp: \"{address}:{MONITOR}\"\nmax_payload: 4MB\n\
-             jetstream {{ store_dir: \"{}\", sync_interval: always, max_file: 1TB, max_mem: 256MB }}\n{cluster}\n",
-            store.display()
+             jetstream {{ store_dir: \"{}\", sync_interval: {}, max_file: 1TB, max_mem: 256MB }}\n{cluster}\n",
+            store.display(),
+            self.sync
         );
         let conf = self.folder.path().join(format!("conf{at}"));
         fs::write(&conf, text)?;

@@ -8,6 +8,7 @@ mod faults;
 mod publishers;
 mod readers;
 mod rig;
+mod servers;
 
 use std::{
     sync::Arc,

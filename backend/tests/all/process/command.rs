@@ -183,7 +183,7 @@ fn the_list_of_settings_is_in_the_docs_and_is_a_file_that_sets_nothing() {
         .lines()
         .filter(|line| line.starts_with('#') && line.contains(" = ") && !line.starts_with("# "))
         .filter(|line| {
-            !["FILE", "FOLDER", "URL", "SWITCH", "[\"", "\"N\"", "\"BYTES\"", "\"TIME\"", "data"]
+            !["FILE", "FOLDER", "URL", "SWITCH", "\"NAME\"", "[\"", "\"N\"", "\"BYTES\"", "\"TIME\"", "data"]
                 .iter()
                 .any(|shape| line.contains(shape))
         })

@@ -3,6 +3,7 @@
 mod connect;
 mod follow;
 mod follower;
+mod monitor;
 mod publish;
 mod settings;
 mod state;
@@ -21,7 +22,7 @@ use fourways_log::engine::{
 };
 use fourways_shared::{Cursor, Offset};
 use tokio::{
-    runtime::Runtime,
+    runtime::{Handle, Runtime},
     sync::{Semaphore, watch},
     time::timeout,
 };
@@ -32,9 +33,10 @@ use self::{
     publish::{PATIENCE, Publisher, Stored, hash_of},
     settings::START_PATIENCE,
     state::State,
-    stream::Order,
     wire::Subjects,
 };
+pub(crate) use self::{settings::USUAL_NAME, stream::Order};
+use crate::peers::Peers;
 
 /// Size of the appends that may wait for NATS at once, in KiB. Further publishers wait for space.
 const MAX_WAITING_KIB: u32 = 64 * 1024;
@@ -54,6 +56,7 @@ pub struct JetStreamEngine {
     log: Arc<FollowedLog>,
     publisher: Arc<Publisher>,
     state: Arc<State>,
+    peers: Arc<Peers>,
     room: Arc<Semaphore>,
     runtime: Mutex<Option<Runtime>>,
 }
@@ -80,15 +83,20 @@ impl JetStreamEngine {
             })
         });
         match opened {
-            Ok((log, publisher, state)) => {
+            Ok((log, publisher, state, peers)) => {
                 let room = Arc::new(Semaphore::new(MAX_WAITING_KIB as usize));
-                Ok(Self { log, publisher, state, room, runtime: Mutex::new(Some(runtime)) })
+                Ok(Self { log, publisher, state, peers, room, runtime: Mutex::new(Some(runtime)) })
             }
             Err(error) => {
                 runtime.shutdown_background();
                 Err(error)
             }
         }
+    }
+
+    /// Returns the other servers that share the log.
+    pub const fn peers(&self) -> &Arc<Peers> {
+        &self.peers
     }
 
     async fn keep(&self, mut append: Append) -> Result<Vec<Cursor>, EngineError> {
@@ -184,7 +192,7 @@ impl Drop for JetStreamEngine {
     }
 }
 
-type Opened = (Arc<FollowedLog>, Arc<Publisher>, Arc<State>);
+type Opened = (Arc<FollowedLog>, Arc<Publisher>, Arc<State>, Arc<Peers>);
 
 async fn open(settings: &OrderSettings) -> Result<Opened, OrderError> {
     settings.check()?;
@@ -193,7 +201,10 @@ async fn open(settings: &OrderSettings) -> Result<Opened, OrderError> {
     let kept = blocking(move || FollowedLog::resume(copy, rules, workers)).await?;
     let following = connect::connect(settings, "follow").await?;
     let publishing = connect::connect(settings, "publish").await?;
+    let talking = connect::connect(settings, "peers").await?;
     let patience = if kept.is_some() { PATIENCE_WITH_COPY } else { START_PATIENCE };
+    // Before anything is made: a stream on servers that do not sync would look as if it were one to keep.
+    monitor::check(&settings.monitors).await?;
     let checked = match connect::check(settings, &following, patience).await {
         Ok(()) => Order::open(&following, &settings.log, &settings.rules, patience).await,
         Err(error) => Err(error),
@@ -222,9 +233,11 @@ async fn open(settings: &OrderSettings) -> Result<Opened, OrderError> {
     };
     let log = Arc::new(log);
     let publisher = Publisher::new(publishing, Subjects::of(&settings.log), settings.rules.clone())?;
-    let shared = (Arc::clone(&log), Arc::clone(&publisher), Arc::clone(&state));
-    tokio::spawn(follow(settings.clone(), order, following, shared.0, shared.1, shared.2));
-    Ok((log, publisher, state))
+    let peers = Peers::begin(talking, &settings.log, &settings.node, &Handle::current())
+        .map_err(|error| OrderError::Copy(io::Error::other(error.to_string())))?;
+    let shared = (Arc::clone(&log), Arc::clone(&publisher), Arc::clone(&state), Arc::clone(&peers));
+    tokio::spawn(follow(settings.clone(), order, following, shared.0, shared.1, shared.2, shared.3));
+    Ok((log, publisher, state, peers))
 }
 
 /// Follows the order for as long as the runtime lives, once it can be reached.
@@ -235,6 +248,7 @@ async fn follow(
     log: Arc<FollowedLog>,
     publisher: Arc<Publisher>,
     state: Arc<State>,
+    peers: Arc<Peers>,
 ) {
     let order = loop {
         if let Some(order) = order {
@@ -246,6 +260,7 @@ async fn follow(
         };
         order = opened.map_err(|error| state.say_trouble(Some(error.to_string()))).ok();
     };
+    peers.keeps_leases_in(order.clone());
     let (told, identity) = watch::channel(None);
     let follower = Follower {
         client,

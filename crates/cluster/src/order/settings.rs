@@ -6,7 +6,7 @@ use fourways_log::engine::{Copy, RetentionRule};
 use thiserror::Error;
 
 /// The name of a log that was given none.
-pub(super) const USUAL_NAME: &str = "fourways";
+pub(crate) const USUAL_NAME: &str = "fourways";
 /// The oldest version of NATS whose replicas were seen to keep every acknowledged message, quickly.
 pub(super) const OLDEST: (i64, i64, i64) = (2, 15, 0);
 /// Time for which a start waits for NATS.
@@ -68,6 +68,15 @@ pub enum OrderError {
     /// JetStream does not answer: its servers elect a leader, or too few of them run.
     #[error("JetStream does not answer ({0}); most of the NATS servers must run")]
     Leaderless(String),
+    /// A NATS server acknowledges messages before they are on its disk.
+    #[error(
+        "the NATS server {0} acknowledges before it syncs, so that a power failure loses acknowledged events: add \
+         `sync_interval: always` to jetstream in nats.conf"
+    )]
+    Unsynced(String),
+    /// A monitor does not tell what it is asked.
+    #[error("the NATS monitor {0} does not answer ({1}); correct --nats-monitor")]
+    Monitor(String, String),
     /// Messages of the size that may be published are too large for NATS.
     #[error(
         "NATS takes messages of {0} bytes, and {1} are needed for --max-body: add `max_payload: {1}` to nats.conf"

@@ -37,7 +37,7 @@ const PATIENCE: Duration = Duration::from_secs(2);
 
 /// The stream of one log, and the bucket that holds its life. Cheap to clone; each clone asks over the same connection.
 #[derive(Clone, Debug)]
-pub(super) struct Order {
+pub(crate) struct Order {
     stream: Stream,
     bucket: Store,
     subjects: Subjects,
@@ -156,6 +156,54 @@ impl Order {
             Err(error) if error.kind() == kv::UpdateErrorKind::WrongLastRevision => Ok(()),
             Err(error) => Err(error.to_string()),
         }
+    }
+
+    /// Returns the revision of an entry of the log's bucket; `None` if there is no such entry.
+    ///
+    /// # Errors
+    /// If the leader does not answer.
+    pub(crate) async fn read(&self, key: &str) -> Result<Option<u64>, String> {
+        let subject = format!("{}{key}", self.bucket.prefix);
+        let ask = self.bucket.stream.raw_message_builder().last_by_subject(subject).send();
+        match timeout(PATIENCE, ask).await {
+            Err(_) => Err("the bucket's leader does not answer".to_owned()),
+            Ok(Err(error)) if error.kind() == RawMessageErrorKind::NoMessageFound => Ok(None),
+            Ok(Err(error)) => Err(error.to_string()),
+            // A mark of deletion.
+            Ok(Ok(entry)) if entry.headers.get("KV-Operation").is_some() => Ok(None),
+            Ok(Ok(entry)) => Ok(Some(entry.sequence)),
+        }
+    }
+
+    /// Writes an entry of the log's bucket if its revision is still `known`, and returns its new revision.
+    ///
+    /// # Errors
+    /// True if another server wrote it since, false if it is unknown whether it was written.
+    pub(crate) async fn write(&self, key: &str, value: &str, known: Option<u64>) -> Result<u64, bool> {
+        let value = Bytes::copy_from_slice(value.as_bytes());
+        let write = async {
+            match known {
+                Some(known) => self
+                    .bucket
+                    .update(key, value, known)
+                    .await
+                    .map_err(|error| error.kind() == kv::UpdateErrorKind::WrongLastRevision),
+                None => self
+                    .bucket
+                    .create(key, value)
+                    .await
+                    .map_err(|error| error.kind() == kv::CreateErrorKind::AlreadyExists),
+            }
+        };
+        timeout(PATIENCE, write).await.unwrap_or(Err(false))
+    }
+
+    /// Erases an entry of the log's bucket if its revision is still `known`.
+    ///
+    /// # Errors
+    /// If it was written since, or the leader does not answer.
+    pub(crate) async fn erase(&self, key: &str, known: u64) -> Result<(), String> {
+        self.bucket.delete_expect_revision(key, Some(known)).await.map_err(|error| error.to_string())
     }
 
     /// Asks the leader for its first message from an offset on; `None` if it has none.

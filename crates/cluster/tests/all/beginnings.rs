@@ -31,7 +31,8 @@ fn cursor_of(node: &Node) -> Cursor {
 fn a_stream_that_is_made_anew_is_another_log() {
     let Some(nats) = one_server() else { return };
     let log = fresh_name();
-    let node = Node::open(&settings(&nats, &log));
+    let monitors = vec![nats.monitor(0), "http://127.0.0.1:9".to_owned()];
+    let node = Node::open(&OrderSettings { monitors, ..settings(&nats, &log) });
     node.ready();
     node.publish("a", &["1", "2", "3"], None).unwrap();
     let before = cursor_of(&node);
@@ -191,6 +192,10 @@ fn a_start_says_what_is_wrong_and_how_to_mend_it() {
     };
     let error = refused(&|settings| settings.max_bytes = 100 << 20);
     assert!(error.to_string().contains("add `max_payload: 104861696` to nats.conf"), "{error}");
+    let unsynced = Nats::unsynced(&Nats::binary().unwrap()).unwrap();
+    let monitor = unsynced.monitor(0);
+    let error = refused(&|settings| settings.monitors = vec![monitor.clone()]);
+    assert!(error.to_string().contains("add `sync_interval: always` to jetstream in nats.conf"), "{error}");
     let error = refused(&|settings| settings.log = "Not A Name".to_owned());
     assert!(matches!(error, OrderError::LogName(_)), "{error}");
     let error = refused(&|settings| settings.servers = vec!["nats://:no:port".to_owned()]);

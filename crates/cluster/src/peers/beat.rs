@@ -1,0 +1,82 @@
+//! Signs of life: each server tells the others once a second that it lives, and how it is.
+
+use std::{
+    sync::{Arc, PoisonError},
+    time::{Duration, Instant},
+};
+
+use futures_util::StreamExt as _;
+use serde::{Deserialize, Serialize};
+
+use super::Peers;
+
+/// Time between two signs of life.
+const EVERY: Duration = Duration::from_secs(1);
+/// Number of other servers that are remembered at most.
+const MAX_OTHERS: usize = 1000;
+
+/// A sign of life: the present figures of one server.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Beat {
+    /// Id of the server, which ends with its process.
+    pub id: String,
+    /// Name of the server.
+    pub name: String,
+    /// Version of the program.
+    #[serde(default)]
+    pub version: String,
+    /// Epoch of the log that the server follows, as in cursors.
+    #[serde(default)]
+    pub epoch: String,
+    /// Offset of the newest event that can be read there.
+    #[serde(default)]
+    pub head: u64,
+    /// Number of open connections.
+    #[serde(default)]
+    pub connections: u64,
+    /// Number of open streams, sockets and held polls.
+    #[serde(default)]
+    pub subscribers: u64,
+    /// Everything that was published can be read there.
+    #[serde(default)]
+    pub is_ready: bool,
+    /// The server is stopping.
+    #[serde(default)]
+    pub is_draining: bool,
+    /// Hash of the retention rules, which should be the same everywhere.
+    #[serde(default)]
+    pub rules: String,
+}
+
+/// Tells the others that this server lives, for as long as the runtime does.
+pub(super) async fn tell(peers: Arc<Peers>) {
+    let mut ticks = tokio::time::interval(EVERY);
+    let subject = format!("{}.beat", peers.root);
+    loop {
+        ticks.tick().await;
+        let Ok(beat) = serde_json::to_vec(&peers.own()) else { continue };
+        // A lost sign of life is followed by another.
+        drop(peers.client.publish(subject.clone(), beat.into()).await);
+    }
+}
+
+/// Hears the others' signs of life, for as long as the runtime lives.
+pub(super) async fn hear(peers: Arc<Peers>) {
+    let subject = format!("{}.beat", peers.root);
+    loop {
+        let Ok(mut beats) = peers.client.subscribe(subject.clone()).await else {
+            tokio::time::sleep(EVERY).await;
+            continue;
+        };
+        while let Some(message) = beats.next().await {
+            let Ok(beat) = serde_json::from_slice::<Beat>(&message.payload) else { continue };
+            if beat.id == peers.id {
+                continue;
+            }
+            let mut others = peers.others.lock().unwrap_or_else(PoisonError::into_inner);
+            if others.len() < MAX_OTHERS || others.contains_key(&beat.id) {
+                others.insert(beat.id.clone(), (beat, Instant::now()));
+            }
+        }
+    }
+}
