@@ -19,6 +19,9 @@ pub enum Reply {
         cursor: Cursor,
         /// Interval between the server's pings, in milliseconds.
         heartbeat_ms: u64,
+        /// Name of the server, if several share the log.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        node: Option<Cow<'static, str>>,
     },
     /// The answer to a subscribe: the events after the cursor are delivered.
     Subscribed {
@@ -133,6 +136,7 @@ impl Reply {
             topics: Vec<Filter>,
             #[serde(default)]
             heartbeat_ms: u64,
+            node: Option<Cow<'static, str>>,
             #[serde(default)]
             now: u64,
             expires_in_ms: Option<u64>,
@@ -146,7 +150,8 @@ impl Reply {
             "reset" => Self::Reset(serde_json::from_str(text).ok()?),
             "error" => Self::Error(serde_json::from_str(text).ok()?),
             "welcome" => {
-                loose().map(|l| Some(Self::Welcome { cursor: l.cursor?, heartbeat_ms: l.heartbeat_ms }))??
+                let l = loose()?;
+                Self::Welcome { cursor: l.cursor?, heartbeat_ms: l.heartbeat_ms, node: l.node }
             }
             "subscribed" => {
                 let l = loose()?;
@@ -187,6 +192,7 @@ mod tests {
     fn a_reply_survives_its_text() {
         for text in [
             r#"{"type":"welcome","cursor":"k3f9-2","heartbeat_ms":25000}"#,
+            r#"{"type":"welcome","cursor":"k3f9-2","heartbeat_ms":25000,"node":"a"}"#,
             r#"{"type":"subscribed","topics":["chat.1"],"cursor":"k3f9-1800","ref":"1"}"#,
             r#"{"type":"published","cursor":"k3f9-1801","ref":"2"}"#,
             r#"{"type":"subscribed","topics":["p.*"],"cursor":"k3f9-1","on_lag":"skip"}"#,

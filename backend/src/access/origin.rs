@@ -122,7 +122,7 @@ pub async fn guard(
 }
 
 /// Response headers that pages of other origins may read, besides the safelisted ones (Fetch Standard 3.2).
-const EXPOSED: &str = "ETag, Retry-After, Fourways-Lag, Fourways-Behind, Preference-Applied";
+const EXPOSED: &str = "ETag, Retry-After, Fourways-Lag, Fourways-Behind, Fourways-Node, Preference-Applied";
 
 /// Request headers that pages of other origins may send, besides the safelisted ones (Fetch Standard 3.2).
 const REQUEST_HEADERS: &str =

@@ -35,6 +35,7 @@ use crate::{
 
 /// Name of the header that says for how many seconds the server has been behind.
 const BEHIND: header::HeaderName = header::HeaderName::from_static("fourways-behind");
+const NODE: header::HeaderName = header::HeaderName::from_static("fourways-node");
 
 /// Handles `/v1/events`: a short poll, or a long poll if the request asks for a wait.
 ///
@@ -62,7 +63,7 @@ pub async fn poll(
     // A HEAD request is never held.
     let is_head = *request.method() == Method::HEAD;
     match preferred.filter(|wait| *wait > Duration::ZERO && !is_head) {
-        None => Ok(told_behind(short_poll::handle(&read, known, &worker).await, &worker)),
+        None => Ok(with_state(short_poll::handle(&read, known, &worker).await, &worker)),
         Some(wait) => {
             let is_preference = read.wait.is_none();
             // No request is held beyond the expiry of its token.
@@ -70,7 +71,7 @@ pub async fn poll(
             let _place = worker.usage.hold(client, Held::Poll)?;
             let mut seat = worker.roster.enter(Technique::LongPoll, &grant, &read.topics);
             let response = long_poll::handle(&read, known, wait, &worker, &mut seat).await;
-            let mut response = told_behind(response, &worker);
+            let mut response = with_state(response, &worker);
             if is_preference {
                 // RFC 7240 3: reports how much of the preference was honoured.
                 let applied = format!("wait={}", wait.as_secs());
@@ -85,9 +86,13 @@ pub async fn poll(
     }
 }
 
-/// Adds `Fourways-Behind` to an answer of a server that can't read what others may have published: the seconds for which
-/// that has been so. Nobody may keep such an answer.
-fn told_behind(mut response: HttpResponse, worker: &Worker) -> HttpResponse {
+/// Adds the state of a server that shares its log to an answer: `Fourways-Node`, its name, and `Fourways-Behind`, the
+/// seconds for which it has not been able to read what others may have published. Nobody may keep an answer with the
+/// latter.
+fn with_state(mut response: HttpResponse, worker: &Worker) -> HttpResponse {
+    if let Some(name) = worker.nodes.name().and_then(|name| header::HeaderValue::from_str(name).ok()) {
+        response.headers_mut().insert(NODE, name);
+    }
     if let Standing::Behind { since, .. } = worker.engine.standing() {
         let headers = response.headers_mut();
         headers.insert(BEHIND, header::HeaderValue::from(since.as_secs()));

@@ -5,6 +5,7 @@ use std::{
     pin::Pin,
     sync::Arc,
     task::{Context, Poll},
+    time::Duration,
 };
 
 use actix_web::{
@@ -16,13 +17,13 @@ use actix_web::{
 use bytes::{Bytes, BytesMut};
 use fourways_log::{
     encoding::{Encoded, SseForm, chunk, packed},
-    engine::LagRule,
+    engine::{LagRule, Standing},
     subscription::{Batch, Subscription},
 };
 use fourways_shared::{
     After, Code, Cursor, Epoch, Offset, Problem, Technique,
     time::millis,
-    wire::sse::{COMMENT, heartbeat, write_problem, write_reset},
+    wire::sse::{COMMENT, Heartbeat, write_problem, write_reset},
 };
 
 use super::{
@@ -80,7 +81,7 @@ pub async fn handle(
     let form = SseForm { is_raw: read.is_raw, packs_from };
     let framing = Framing { is_chunked: request.version() == Version::HTTP_11, form };
     let told = subscription.cursor();
-    let opening = heartbeat(Some(told), millis(limits.heartbeat), Some(millis(limits.sse_retry)));
+    let opening = heartbeat(&worker, Some(told), Some(limits.sse_retry));
     let held =
         HeldConnection::new(&request, Technique::Sse, &grant, &read.topics, Arc::clone(&worker), permit);
     let stream = EventStream {
@@ -128,7 +129,17 @@ fn come_back(worker: &Worker) -> HttpResponse {
         .insert_header((header::CONTENT_TYPE, "text/event-stream"))
         .insert_header((header::CACHE_CONTROL, "no-store"))
         .force_close();
-    response.body(heartbeat(None, millis(worker.limits.heartbeat), Some(millis(worker.drain.retry()))))
+    response.body(heartbeat(worker, None, Some(worker.drain.retry())))
+}
+
+/// Returns a heartbeat of this server as a block.
+fn heartbeat(worker: &Worker, cursor: Option<Cursor>, retry: Option<Duration>) -> Vec<u8> {
+    let behind_s = match worker.engine.standing() {
+        Standing::Ready => None,
+        Standing::Behind { since, .. } => Some(since.as_secs()),
+    };
+    let (every_ms, retry_ms) = (millis(worker.limits.heartbeat), retry.map(millis));
+    Heartbeat { cursor, every_ms, retry_ms, node: worker.nodes.name(), behind_s }.block()
 }
 
 /// Most events of one write: a long backlog is read in pieces, as the client takes it.
@@ -206,8 +217,7 @@ impl EventStream {
         let ending = self.held.ending(cx, self.subscription.is_too_slow())?;
         let code = match ending {
             Ending::Restart(retry) => {
-                let every = millis(self.held.worker.limits.heartbeat);
-                let block = heartbeat(Some(self.subscription.cursor()), every, Some(millis(retry)));
+                let block = heartbeat(&self.held.worker, Some(self.subscription.cursor()), Some(retry));
                 return Some(self.ending(&block));
             }
             Ending::Expired => Code::TokenExpired,
@@ -226,7 +236,7 @@ impl EventStream {
             return self.framing.wrap(COMMENT);
         }
         self.told = cursor;
-        self.framing.wrap(&heartbeat(Some(cursor), millis(self.held.worker.limits.heartbeat), None))
+        self.framing.wrap(&heartbeat(&self.held.worker, Some(cursor), None))
     }
 
     /// Frames a batch for one write. A single event is passed on without a copy.

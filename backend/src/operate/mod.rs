@@ -13,3 +13,4 @@ pub mod topics;
 pub mod traces;
 
 pub(crate) mod drain;
+pub(crate) mod interest;

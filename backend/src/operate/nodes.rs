@@ -1,8 +1,9 @@
 //! The servers that share the log, and everything that this one's handlers ask them.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
-use fourways_cluster::{Beat, Peers};
+use bytes::Bytes;
+use fourways_cluster::{Beat, Counts, Peers};
 use fourways_log::engine::{Engine, Standing};
 use fourways_shared::{
     Topic,
@@ -10,7 +11,7 @@ use fourways_shared::{
 };
 use serde::{Serialize, de::DeserializeOwned};
 
-use super::roster::Roster;
+use super::{interest::Told, roster::Roster};
 use crate::{
     access::{Gate, Grant, limits::Usage},
     operate::drain::Drain,
@@ -21,6 +22,8 @@ const CONNECTIONS: &str = "connections";
 const CUT: &str = "cut";
 const SUBSCRIBERS: &str = "subscribers";
 const TICKET: &str = "ticket";
+/// Kind of the counts of held permits by subject.
+const HELD: &str = "held";
 
 /// The other servers that share the log; a server that decides the order itself has none, and asks nobody. Cheap to clone.
 #[derive(Clone, Debug, Default)]
@@ -35,6 +38,8 @@ pub(crate) struct Asked {
     pub(crate) drain: Arc<Drain>,
     /// Hash of the retention rules.
     pub(crate) rules: String,
+    /// The topics that the clients of this server read.
+    pub(crate) told: Told,
 }
 
 /// The answers of all servers to one question.
@@ -48,45 +53,52 @@ pub(crate) struct Gathered<T> {
 
 impl Nodes {
     /// Returns the other servers, and begins to answer what they ask.
-    pub(crate) fn begin(peers: Arc<Peers>, asked: Asked) -> Self {
-        let Asked { engine, gate, roster, usage, drain, rules } = asked;
+    pub(crate) fn begin(peers: &Arc<Peers>, asked: Asked) -> Self {
+        let Asked { engine, gate, roster, usage, drain, rules, told } = asked;
+        usage.shares(Counts::begin(peers, HELD, drop));
+        let this = Self(Some(Arc::clone(peers)));
         let (log, connections) = (Arc::clone(&engine), Arc::clone(&roster));
-        peers.tells(move || {
-            let tail = log.tail();
-            Beat {
-                version: env!("CARGO_PKG_VERSION").to_owned(),
-                epoch: tail.epoch().to_string(),
-                head: tail.head().0,
-                connections: usage.state().connections as u64,
-                subscribers: connections.state().total as u64,
-                is_ready: log.standing() == Standing::Ready,
-                is_draining: drain.is_on(),
-                rules: rules.clone(),
-                ..Beat::default()
-            }
+        let told = Mutex::new(told);
+        peers.tells(move || Beat {
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            connections: usage.state().connections as u64,
+            subscribers: connections.state().total as u64,
+            is_ready: log.standing() == Standing::Ready,
+            is_draining: drain.is_on(),
+            rules: rules.clone(),
+            reads: told.lock().unwrap_or_else(PoisonError::into_inner).list(),
+            ..Beat::default()
         });
         let connections = Arc::clone(&roster);
-        peers.answers(CONNECTIONS, move |_| json(&connections.state()));
+        this.answers(CONNECTIONS, move |()| connections.state());
         let log = Arc::clone(&engine);
-        peers.answers(CUT, move |id| {
-            let is_cut = serde_json::from_slice(id).is_ok_and(|id| roster.cut(id));
+        this.answers(CUT, move |id| {
+            let is_cut = roster.cut(id);
             if is_cut {
                 log.tail().wake_all();
                 roster.wake_idle();
             }
-            json(&is_cut)
+            is_cut
         });
-        peers.answers(SUBSCRIBERS, move |topics| {
-            let topics: Vec<Topic> = serde_json::from_slice(topics).unwrap_or_default();
+        this.answers(SUBSCRIBERS, move |topics: Vec<Topic>| {
             let tail = engine.tail();
-            let counts: Vec<[u32; 4]> =
-                topics.iter().map(|topic| tail.topic_state(topic).subscribers).collect();
-            json(&counts)
+            topics.iter().map(|topic| tail.topic_state(topic).subscribers).collect::<Vec<[u32; 4]>>()
         });
-        peers.answers(TICKET, move |ticket| {
-            json(&std::str::from_utf8(ticket).ok().and_then(|ticket| gate.redeem_own(ticket)))
+        this.answers(TICKET, move |ticket: String| gate.redeem_own(&ticket));
+        this
+    }
+
+    /// Answers a kind of question of other servers with this function, which must not block.
+    pub(crate) fn answers<Q: DeserializeOwned, A: Serialize>(
+        &self,
+        kind: &str,
+        answer: impl Fn(Q) -> A + Send + Sync + 'static,
+    ) {
+        let Some(peers) = &self.0 else { return };
+        peers.answers(kind.to_owned(), move |question| {
+            // A server of another version may ask what this one does not understand; it hears nothing that it could read.
+            serde_json::from_slice(question).map_or_else(|_| Vec::new(), |question| json(&answer(question)))
         });
-        Self(Some(peers))
     }
 
     /// Returns the servers that share the log, this one first; none for a server that decides the order itself.
@@ -118,6 +130,11 @@ impl Nodes {
         self.0.as_ref().map(|peers| peers.id())
     }
 
+    /// Returns the name of this server among those that share the log.
+    pub(crate) fn name(&self) -> Option<&str> {
+        self.0.as_ref().map(|peers| peers.name())
+    }
+
     /// Returns the connections of all servers, the oldest of each first, with the node of each if there are several.
     pub(crate) async fn connections(&self, roster: &Roster) -> Connections {
         let mut all = roster.state();
@@ -139,9 +156,7 @@ impl Nodes {
 
     /// Tells another server to close a connection; false if it has none of this id, or does not answer.
     pub(crate) async fn cut(&self, node: &str, id: u64) -> bool {
-        let Some(peers) = &self.0 else { return false };
-        let answer = peers.ask(node, CUT, json(&id).into()).await;
-        answer.is_some_and(|answer| serde_json::from_slice(&answer).unwrap_or(false))
+        self.ask(node, CUT, &id).await.unwrap_or(false)
     }
 
     /// Adds the subscribers that these topics have at the other servers, by technique.
@@ -160,15 +175,35 @@ impl Nodes {
 
     /// Redeems a ticket that another server issued; `None` if that does not know it, or does not answer.
     pub(crate) async fn redeem(&self, node: &str, ticket: &str) -> Option<Grant> {
-        let ticket = bytes::Bytes::copy_from_slice(ticket.as_bytes());
-        serde_json::from_slice(&self.0.as_ref()?.ask(node, TICKET, ticket).await?).ok()?
+        self.ask(node, TICKET, &ticket).await?
     }
 
-    async fn ask_all<T: DeserializeOwned>(&self, kind: &str, body: &impl Serialize) -> Gathered<T> {
+    /// Returns the number of other servers that take clients.
+    pub(crate) fn taking(&self) -> usize {
+        let others = self.0.as_ref().map_or_else(Vec::new, |peers| peers.others());
+        others.iter().filter(|other| other.is_ready && !other.is_draining).count()
+    }
+
+    /// Asks another server; `None` if it does not answer in time.
+    pub(crate) async fn ask<T: DeserializeOwned>(
+        &self,
+        node: &str,
+        kind: &str,
+        body: &impl Serialize,
+    ) -> Option<T> {
+        let answer = self.0.as_ref()?.ask(node, kind, json(body).into()).await?;
+        serde_json::from_slice(&answer).ok()
+    }
+
+    /// Asks all other servers the same.
+    pub(crate) async fn ask_all<T: DeserializeOwned>(
+        &self,
+        kind: &str,
+        body: &impl Serialize,
+    ) -> Gathered<T> {
         let Some(peers) = &self.0 else { return Gathered { nodes: 1, answers: Vec::new() } };
         let answers = peers.ask_all(kind, json(body).into()).await;
-        let parse =
-            |(node, answer): (String, bytes::Bytes)| Some((node, serde_json::from_slice(&answer).ok()?));
+        let parse = |(node, answer): (String, Bytes)| Some((node, serde_json::from_slice(&answer).ok()?));
         Gathered { nodes: answers.nodes, answers: answers.answered.into_iter().filter_map(parse).collect() }
     }
 }

@@ -3,19 +3,33 @@
 //!
 //! To follow joins and leaves, subscribe to `presence.` and the topic: events named `join` and `leave` are published
 //! there while the topic has a reader.
+//!
+//! If several servers share the log, they count together: a subject joins with its first connection at any of them, and
+//! leaves with its last one, or when the server that has that one is gone. One server, which holds a lease, publishes the
+//! joins and leaves of all.
 
 use std::{
     collections::{BTreeMap, HashMap},
     sync::{Arc, Mutex, PoisonError},
+    time::{Duration, Instant},
 };
 
 use actix_web::{HttpResponse, http::header, web};
-use fourways_log::engine::{Append, Draft, Engine};
-use fourways_shared::{Code, Data, Filter, Topic};
-use serde::Serialize;
-use tokio::sync::mpsc;
+use fourways_cluster::{Counts, Lease, Peers, Turn};
+use fourways_log::engine::{Append, Draft, Engine, Key};
+use fourways_shared::{Code, Data, EventId, Filter, Topic};
+use serde::{Deserialize, Serialize};
+use tokio::{
+    sync::mpsc,
+    time::{sleep, timeout},
+};
 
-use crate::{access::Grant, problem::Failure};
+use crate::{
+    access::Grant,
+    operate::nodes::{Gathered, Nodes},
+    problem::Failure,
+    worker::Worker,
+};
 
 /// Prefix of a topic's name that makes it the topic of its joins and leaves.
 pub const PREFIX: &str = "presence.";
@@ -23,14 +37,40 @@ pub const PREFIX: &str = "presence.";
 /// Maximum number of joins and leaves that wait to be published. Beyond it some are not published; the list of subjects
 /// stays right.
 const MAX_UNTOLD: usize = 4096;
+/// Time for which a server that does not publish joins and leaves remembers them: the server that does may be gone, and
+/// another takes its place within this time.
+const HANDOVER: Duration = Duration::from_secs(12);
+/// Time that a leave waits before it is published: a subject that goes from one server to another does not leave.
+const SETTLE: Duration = Duration::from_millis(500);
+/// Name of the lease, and kinds of messages between servers.
+const PRESENCE: &str = "presence";
+const SUBJECTS: &str = "presence-subjects";
 
 /// The subjects on each topic. One for the whole server, shared by all workers by `Arc`. The mutex is held until a join
 /// or leave is queued, so that they are published in their order.
 pub struct Presence {
-    engine: Arc<dyn Engine>,
-    news: mpsc::Sender<Append>,
+    news: News,
+    /// The subjects here and at the other servers that share the log.
+    everywhere: Option<Arc<Counts>>,
     /// Number of each subject's connections, by the topic or pattern that they subscribed to.
     here: Mutex<HashMap<Filter, BTreeMap<Box<str>, usize>>>,
+}
+
+/// The queue of joins and leaves that are to be published. Cheap to clone.
+#[derive(Clone)]
+struct News {
+    engine: Arc<dyn Engine>,
+    peers: Option<Arc<Peers>>,
+    queue: mpsc::Sender<Told>,
+}
+
+/// A join or leave that is to be published.
+struct Told {
+    since: Instant,
+    is_join: bool,
+    /// Key of the subject on the topic among the counts of all servers, if several share the log.
+    key: Option<Box<str>>,
+    append: Append,
 }
 
 /// One connection's presence on its topics. Owned by the stream or socket; dropping it makes the connection leave.
@@ -44,27 +84,111 @@ pub struct Here {
 struct Answer {
     topic: Topic,
     subjects: Vec<Subject>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    nodes: Option<usize>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    answered: Option<usize>,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, Deserialize)]
 struct Subject {
     subject: Box<str>,
     connections: usize,
 }
 
-impl Presence {
-    /// Creates an empty list. The returned future publishes joins and leaves for as long as it is polled.
-    pub fn new(engine: Arc<dyn Engine>) -> (Self, impl Future<Output = ()>) {
-        let (news, mut told) = mpsc::channel::<Append>(MAX_UNTOLD);
-        let log = Arc::clone(&engine);
-        let teller = async move {
-            while let Some(append) = told.recv().await {
-                if let Err(error) = log.append(append).await {
-                    tracing::warn!(%error, "a join or leave could not be published");
+impl News {
+    /// Queues a join or leave to be published, if its topic has a reader. Never waits. `turn` is its cause, if several
+    /// servers share the log.
+    fn tell(&self, topic: &str, subject: &str, is_join: bool, turn: Option<&Turn>) {
+        // A topic whose name is too long for the prefix has no joins and leaves, and neither has a pattern.
+        let Ok(topic) = Topic::parse(&format!("{PREFIX}{topic}")) else { return };
+        let is_read = self.engine.tail().is_read(&topic)
+            || self.peers.as_ref().is_some_and(|peers| peers.is_read(&topic));
+        if !is_read {
+            return;
+        }
+        let what = if is_join { "join" } else { "leave" };
+        let Ok(name) = what.parse() else { return };
+        let data = Data::json(&serde_json::json!({ "subject": subject }));
+        // Tells the same join or leave apart from others, should several servers publish it.
+        let id = turn.map(|Turn { key, node, version, .. }| {
+            let hash = crc32fast::hash(key.as_bytes());
+            format!("{}{what}-{node}-{version}-{hash:08x}", EventId::SERVER_PREFIX)
+        });
+        let key = id.and_then(|id| id.parse().ok()).map(|id| Key { id, by: None });
+        let append = Append { topic, drafts: vec![Draft { name, data }], key };
+        let key = turn.map(|turn| turn.key.clone());
+        if self.queue.try_send(Told { since: Instant::now(), is_join, key, append }).is_err() {
+            tracing::warn!("too many joins and leaves at once: a {what} was not published");
+        }
+    }
+
+    /// Tells that a subject is on a topic anywhere, or no longer.
+    fn turned(&self, turn: &Turn) {
+        let Some((topic, subject)) = turn.key.split_once('\n') else { return };
+        self.tell(topic, subject, turn.is_some, Some(turn));
+    }
+}
+
+/// Publishes joins and leaves in their order, if this server holds the lease.
+async fn publish(
+    engine: Arc<dyn Engine>,
+    everywhere: Option<Arc<Counts>>,
+    mut lease: Option<Lease>,
+    mut queue: mpsc::Receiver<Told>,
+) {
+    // Leaves that were not published, because the subject had gone from one server to another, and their times.
+    let mut moved: HashMap<Box<str>, Instant> = HashMap::new();
+    while let Some(Told { since, is_join, key, append }) = queue.recv().await {
+        if let (Some(counts), Some(key)) = (&everywhere, key) {
+            if is_join {
+                if moved.remove(&key).is_some_and(|left| since.duration_since(left) < SETTLE) {
+                    continue;
+                }
+            } else {
+                sleep(SETTLE.saturating_sub(since.elapsed())).await;
+                if counts.is_some(&key) {
+                    // The join that made it so is in the queue, unless that was full.
+                    moved.retain(|_, left| left.elapsed() < HANDOVER);
+                    moved.insert(key, since);
+                    continue;
                 }
             }
-        };
-        (Self { engine, news, here: Mutex::default() }, teller)
+        }
+        if let Some(lease) = lease.as_mut().filter(|lease| !lease.is_held()) {
+            let rest = HANDOVER.saturating_sub(since.elapsed());
+            if timeout(rest, lease.becomes(true)).await.is_err() {
+                // The server that holds the lease has published it.
+                continue;
+            }
+        }
+        if let Err(error) = engine.append(append).await {
+            tracing::warn!(%error, "a join or leave could not be published");
+        }
+    }
+}
+
+/// Returns the key of a subject on a topic among the counts of all servers. No topic contains a line break.
+fn key_of(topic: &Filter, subject: &str) -> String {
+    format!("{topic}\n{subject}")
+}
+
+impl Presence {
+    /// Creates an empty list. The returned future publishes joins and leaves for as long as it is polled.
+    pub fn new(engine: Arc<dyn Engine>, nodes: &Nodes) -> (Arc<Self>, impl Future<Output = ()> + use<>) {
+        let (queue, queued) = mpsc::channel(MAX_UNTOLD);
+        let peers = nodes.peers().cloned();
+        let news = News { engine: Arc::clone(&engine), peers: peers.clone(), queue };
+        let turns = news.clone();
+        let everywhere =
+            peers.as_ref().map(|peers| Counts::begin(peers, PRESENCE, move |turn| turns.turned(&turn)));
+        let told = publish(engine, everywhere.clone(), peers.map(|peers| peers.lease(PRESENCE)), queued);
+        let presence = Arc::new(Self { news, everywhere, here: Mutex::default() });
+        let asked = Arc::downgrade(&presence);
+        nodes.answers(SUBJECTS, move |topic: Topic| {
+            asked.upgrade().map_or_else(Vec::new, |presence| presence.subjects(&topic))
+        });
+        (presence, told)
     }
 
     /// Adds a connection of this grant's subject to these topics; `None` if the grant has no subject.
@@ -76,7 +200,7 @@ impl Presence {
             let count = here.entry(topic.clone()).or_default().entry(subject.clone()).or_default();
             *count += 1;
             if *count == 1 {
-                self.tell(topic, &subject, "join");
+                self.tell(topic, &subject, true);
             }
         }
         drop(here);
@@ -91,7 +215,7 @@ impl Presence {
             *count -= 1;
             if *count == 0 {
                 subjects.remove(subject);
-                self.tell(topic, subject, "leave");
+                self.tell(topic, subject, false);
             }
             if subjects.is_empty() {
                 here.remove(topic);
@@ -99,19 +223,12 @@ impl Presence {
         }
     }
 
-    /// Queues a join or leave to be published, if its topic has a reader. Never waits.
-    fn tell(&self, topic: &Filter, subject: &str, what: &'static str) {
-        let Some(topic) = topic.topic() else { return };
-        // A topic whose name is too long for the prefix has no joins and leaves.
-        let Ok(topic) = Topic::parse(&format!("{PREFIX}{topic}")) else { return };
-        if !self.engine.tail().is_read(&topic) {
-            return;
-        }
-        let Ok(name) = what.parse() else { return };
-        let data = Data::json(&serde_json::json!({ "subject": subject }));
-        let append = Append { topic, drafts: vec![Draft { name, data }], key: None };
-        if self.news.try_send(append).is_err() {
-            tracing::warn!("too many joins and leaves at once: a {what} was not published");
+    /// Tells that a subject has its first connection on a topic here, or no longer has one.
+    fn tell(&self, topic: &Filter, subject: &str, is_join: bool) {
+        match &self.everywhere {
+            None => self.news.tell(topic.as_str(), subject, is_join, None),
+            Some(counts) if is_join => counts.add(&key_of(topic, subject)),
+            Some(counts) => counts.remove(&key_of(topic, subject)),
         }
     }
 
@@ -150,7 +267,8 @@ impl Drop for Here {
     }
 }
 
-/// `GET /v1/topics/{topic}/presence`: lists the subjects that hold a stream or socket on a topic.
+/// `GET /v1/topics/{topic}/presence`: lists the subjects that hold a stream or socket on a topic, at any server that
+/// shares the log.
 ///
 /// # Errors
 /// 400 for a name that no topic can have, 403 for a topic that is not granted.
@@ -158,10 +276,26 @@ pub async fn handle(
     path: web::Path<String>,
     grant: Grant,
     presence: web::Data<Presence>,
+    worker: web::Data<Worker>,
 ) -> Result<HttpResponse, Failure> {
     let topic = Topic::parse(&path)
         .map_err(|error| Failure::new(Code::BadTopic, error.to_string()).field("topic"))?;
     grant.may_subscribe(&[(&topic).into()])?;
-    let subjects = presence.subjects(&topic);
-    Ok(HttpResponse::Ok().insert_header((header::CACHE_CONTROL, "no-store")).json(Answer { topic, subjects }))
+    let mut subjects = presence.subjects(&topic);
+    let mut counted = (None, None);
+    if worker.nodes.peers().is_some() {
+        let Gathered { nodes, answers } = worker.nodes.ask_all::<Vec<Subject>>(SUBJECTS, &topic).await;
+        counted = (Some(nodes), Some(answers.len() + 1));
+        let mut all: BTreeMap<Box<str>, usize> = BTreeMap::new();
+        for Subject { subject, connections } in
+            answers.into_iter().flat_map(|(_, theirs)| theirs).chain(subjects)
+        {
+            *all.entry(subject).or_default() += connections;
+        }
+        let subject = |(subject, connections)| Subject { subject, connections };
+        subjects = all.into_iter().map(subject).collect();
+    }
+    let (nodes, answered) = counted;
+    let answer = Answer { topic, subjects, nodes, answered };
+    Ok(HttpResponse::Ok().insert_header((header::CACHE_CONTROL, "no-store")).json(answer))
 }

@@ -37,7 +37,7 @@ use crate::{
         tap::Tap,
         tls,
     },
-    operate::{drain::Drain, roster::Roster},
+    operate::{drain::Drain, nodes::Nodes, roster::Roster},
 };
 
 /// A server that is bound and not yet running. Owned by its caller; background tasks end when the server is dropped.
@@ -96,6 +96,7 @@ struct Ending {
     drain: Arc<Drain>,
     usage: Arc<Usage>,
     roster: Arc<Roster>,
+    nodes: Nodes,
     latch: Latch,
     within: Duration,
 }
@@ -172,8 +173,8 @@ impl Server {
         };
         let mut beside = vec![Owned(rt::spawn(parts.clone().sweep())), Owned(rt::spawn(presence_publisher))];
         beside.extend(publishers(config, &parts));
-        let Parts { engine, drain, usage, roster, .. } = parts;
-        let ending = Ending { engine, drain, usage, roster, latch, within: config.limits.drain };
+        let Parts { engine, drain, usage, roster, nodes, .. } = parts;
+        let ending = Ending { engine, drain, usage, roster, nodes, latch, within: config.limits.drain };
         Ok(Self { running, addresses, is_tls, beside, ending, _file: file })
     }
 
@@ -242,7 +243,8 @@ impl Ending {
         if let Err(error) = self.latch.close() {
             tracing::warn!(%error, "new connections can't be refused; they wait until the server has stopped");
         }
-        self.drain.begin(&self.engine.tail(), held);
+        // Each of the other servers takes as many clients a second as a server that starts again.
+        self.drain.begin(&self.engine.tail(), held.div_ceil(self.nodes.taking().max(1)));
         self.roster.wake_idle();
         let left = self.drain.wait_until_idle(&self.usage, began + self.within).await;
         tracing::info!(left, ms = began.elapsed().as_millis(), "connections have ended");
@@ -253,11 +255,12 @@ impl Ending {
 /// servers that share a log, one does so, and another once that one is gone.
 fn publishers(config: &Config, parts: &Parts) -> Vec<Owned> {
     let (has_use_cases, source, rate) = (config.has_use_cases(), config.source, config.source_rate);
-    let engine = Arc::clone(&parts.engine);
+    let (engine, peers) = (Arc::clone(&parts.engine), parts.nodes.peers().cloned());
     let begin = move || {
         let mut publishers = Vec::new();
         if has_use_cases {
-            publishers.extend(use_cases::all(&engine).into_iter().map(|machine| Owned(rt::spawn(machine))));
+            let machines = use_cases::all(&engine, peers.as_ref());
+            publishers.extend(machines.into_iter().map(|machine| Owned(rt::spawn(machine))));
         }
         if source == Source::Host {
             publishers.push(Owned(rt::spawn(sources::host::run(Arc::clone(&engine), rate))));

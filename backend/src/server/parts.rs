@@ -22,6 +22,7 @@ use actix_web::{
 };
 use fourways_cluster::{JetStreamEngine, Peers};
 use fourways_log::engine::{Engine, Shard};
+use fourways_shared::Topic;
 use futures_util::future::BoxFuture;
 
 use crate::{
@@ -35,14 +36,15 @@ use crate::{
         ticket::Elsewhere,
     },
     config::Config,
-    lab::{self, app::Files, feed::Feeds, visitors::Visitors},
+    lab::{self, app::Files, feed::Feeds, use_cases, visitors::Visitors},
     net::{connection, listen::Listen},
     operate::{
         drain::Drain,
+        interest::Told,
         ledger::Ledger,
         nodes::{Asked, Nodes},
-        presence::Presence,
-        rehearsal::RehearsalLock,
+        presence::{self, Presence},
+        rehearsal::{RehearsalLock, Share},
         roster::Roster,
         traces,
     },
@@ -87,7 +89,6 @@ impl Parts {
         let workers = config.workers();
         let (engine, peers) = engine(config, workers)?;
         let limits = Arc::new(config.limits.clone());
-        let (presence, presence_publisher) = Presence::new(Arc::clone(&engine));
         let transport =
             Transport { is_tls: config.is_tls(), is_behind_proxy: config.limits.trusted_hops > 0 };
         let (usage, drain) = (Usage::new(Arc::clone(&limits)), Arc::<Drain>::default());
@@ -99,10 +100,15 @@ impl Parts {
                 roster: Arc::clone(&roster),
                 usage: Arc::clone(&usage),
                 drain: Arc::clone(&drain),
+                told: Told::new(Arc::clone(&engine), live_topics(config), presence::PREFIX),
                 rules: format!("{:08x}", crc32fast::hash(format!("{:?}", config.log.rules()).as_bytes())),
             };
-            Nodes::begin(peers, asked)
+            Nodes::begin(&peers, asked)
         });
+        let share =
+            Share { engine: Arc::clone(&engine), roster: Arc::clone(&roster), drain: Arc::clone(&drain) };
+        share.answer_for(&nodes);
+        let (presence, presence_publisher) = Presence::new(Arc::clone(&engine), &nodes);
         if let Some(id) = nodes.id() {
             let (node, asked) = (id.to_owned(), nodes.clone());
             let redeem = move |node: String, ticket: String| -> BoxFuture<'static, Option<Grant>> {
@@ -111,6 +117,7 @@ impl Parts {
             };
             gate.shares_tickets(Elsewhere { node, redeem: Box::new(redeem) });
         }
+        let ledger = Ledger::new(&nodes);
         let parts = Self {
             workers,
             engine,
@@ -120,8 +127,8 @@ impl Parts {
             nodes,
             visitors: Arc::default(),
             gate,
-            ledger: Arc::default(),
-            presence: Data::new(presence),
+            ledger,
+            presence: Data::from(presence),
             roster,
             rehearsal: Data::default(),
             feeds: Data::default(),
@@ -203,6 +210,11 @@ fn engine(config: &Config, workers: usize) -> io::Result<OpenLog> {
     let engine = JetStreamEngine::open(&settings).map_err(io::Error::other)?;
     let peers = Arc::clone(engine.peers());
     Ok((Arc::new(engine), Some(peers)))
+}
+
+/// Returns the topics on which a server publishes only if somebody reads them, here or at another server.
+fn live_topics(config: &Config) -> Vec<Topic> {
+    if config.has_use_cases() { use_cases::live_topics() } else { Vec::new() }
 }
 
 pub(super) fn gate(config: &Config) -> io::Result<Gate> {

@@ -9,8 +9,10 @@
 //! JetStream decides the order and keeps each event until every server has it; each server keeps what it serves. So
 //! reading, retention and resuming are local, and go on while NATS is away.
 
+mod audit;
+mod bucket;
 mod order;
 mod peers;
 
 pub use self::order::{JetStreamEngine, OrderError, OrderSettings};
-pub use self::peers::{Answers, Beat, Lease, Peers};
+pub use self::peers::{Answers, Beat, Counts, Lease, Peers, Turn};

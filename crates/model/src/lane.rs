@@ -45,6 +45,8 @@ pub struct Lane {
     pub latency: Percentiles,
     /// Cursor up to which the stream has seen everything.
     pub cursor: Option<Cursor>,
+    /// Name of the server that answered last, if several share the log.
+    pub node: Option<String>,
     /// Number of milliseconds to add to the page's clock to get the server's, as of the last note.
     pub offset_ms: f64,
     /// Time at which the newest delivered event was published, by the server's clock, in milliseconds since the Unix
@@ -109,6 +111,7 @@ impl Lane {
             ledger: Ledger::default(),
             latency: Percentiles::default(),
             cursor: None,
+            node: None,
             offset_ms: 0.0,
             newest_ms: None,
             began_ms: None,
@@ -189,6 +192,9 @@ impl Lane {
             push(&mut self.spans, span, MAX_SPANS);
         }
         self.cursor = record.cursor.or(self.cursor);
+        if record.node.is_some() {
+            self.node.clone_from(&record.node);
+        }
         self.record_events += record.events.len();
         self.records.push_back(Rc::new(record));
         // The answer to one poll may hold a thousand events.

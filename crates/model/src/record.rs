@@ -30,6 +30,8 @@ pub struct Record {
     pub reset: Option<Reset>,
     /// Cursor up to which the stream has seen everything; `None` if the record does not tell.
     pub cursor: Option<Cursor>,
+    /// Name of the server that answered, if several share the log and the record tells.
+    pub node: Option<String>,
 }
 
 /// Bytes of the wire in order, each run with the part that it is.
@@ -51,6 +53,7 @@ impl Record {
             events: Vec::new(),
             reset: None,
             cursor: None,
+            node: None,
         }
     }
 }

@@ -200,4 +200,6 @@ pub(crate) fn open(technique: Technique, request: Request, sink: Sink) -> Handle
 struct Received {
     events: Vec<Delivered>,
     reset: Option<Reset>,
+    /// Name of the server, if the answer tells.
+    node: Option<String>,
 }

@@ -48,11 +48,11 @@ pub(crate) async fn publish(topic: &str, json: &str) -> Result<String, Refused> 
     answer(request.header("Content-Type", "application/json"), Some(json)).await
 }
 
-/// Closes a connection by its id.
+/// Closes a connection by its id, which begins with the id of its server if several servers share the log.
 ///
 /// # Errors
 /// See [`Refused`].
-pub(crate) async fn cut(id: u64) -> Result<(), Refused> {
+pub(crate) async fn cut(id: &str) -> Result<(), Refused> {
     answer(Request::delete(&format!("/v1/connections/{id}")), None).await.map(drop)
 }
 

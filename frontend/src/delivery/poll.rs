@@ -88,6 +88,7 @@ struct Answer {
     body: String,
     retry_after: Option<Duration>,
     etag: Option<String>,
+    node: Option<String>,
 }
 
 impl Poller {
@@ -158,8 +159,9 @@ impl Poller {
     }
 
     fn take(&mut self, answer: Answer, record: &mut Record) -> Result<Left, Advice> {
-        let Answer { status, head: lines, body, retry_after, etag } = answer;
+        let Answer { status, head: lines, body, retry_after, etag, node } = answer;
         record.status = status.to_string();
+        record.node = node;
         record.code = status;
         record.down = head(&lines);
         record.down.push((Part::Payload, body.clone().into_bytes()));
@@ -170,7 +172,7 @@ impl Poller {
                     return Err(Advice::Retry(Duration::ZERO));
                 };
                 let left = if body.more { Left::More } else { Left::Nothing };
-                let Received { events, reset } = self.receive(body);
+                let Received { events, reset, .. } = self.receive(body);
                 record.kind = if events.is_empty() { RecordKind::Empty } else { RecordKind::Data };
                 (record.events, record.reset) = (events, reset);
                 Ok(left)
@@ -199,7 +201,7 @@ impl Poller {
         let events =
             events.map(|event| Delivered { is_new: self.session.accept(event.cursor), event }).collect();
         self.session.moved(body.cursor);
-        Received { events, reset: body.reset }
+        Received { events, reset: body.reset, node: None }
     }
 }
 
@@ -229,6 +231,7 @@ async fn fetch(
         body: body.as_string().unwrap_or_default(),
         retry_after: header("retry-after").and_then(|text| text.parse().ok()).map(Duration::from_secs),
         etag: header("etag"),
+        node: header("fourways-node"),
     })
 }
 

@@ -233,6 +233,7 @@ fn watch(stream: &Rc<RefCell<Stream>>) {
 struct Heartbeat {
     cursor: Option<Cursor>,
     every_ms: u64,
+    node: Option<String>,
 }
 
 impl Stream {
@@ -261,20 +262,21 @@ impl Stream {
     fn take(&mut self, event: &MessageEvent, at_ms: f64) -> Record {
         let data = event.data().as_string().unwrap_or_default();
         let (name, id) = (event.type_(), event.last_event_id());
-        let Received { events, reset } = self.receive(&name, &data);
+        let Received { events, reset, node } = self.receive(&name, &data);
         let kind = if events.is_empty() { RecordKind::Control } else { RecordKind::Data };
         let down = vec![
             (Part::Field, format!("id: {id}\nevent: {name}\ndata: ").into_bytes()),
             (Part::Payload, data.into_bytes()),
             (Part::Field, b"\n\n".to_vec()),
         ];
-        Record { down, events, reset, ..self.record(kind, at_ms) }
+        Record { down, events, reset, node, ..self.record(kind, at_ms) }
     }
 
     fn receive(&mut self, name: &str, data: &str) -> Received {
         let mut taken = Received::default();
         if name == "heartbeat" {
-            if let Ok(Heartbeat { cursor, every_ms }) = serde_json::from_str(data) {
+            if let Ok(Heartbeat { cursor, every_ms, node }) = serde_json::from_str(data) {
+                taken.node = node;
                 self.heartbeat = Duration::from_millis(every_ms);
                 if let Some(cursor) = cursor {
                     self.session.moved(cursor);

@@ -326,8 +326,9 @@ impl Stream {
                 taken.reset = Some(reset);
             }
             Some(Reply::Subscribed { cursor, .. }) => self.session.moved(cursor),
-            Some(Reply::Welcome { heartbeat_ms, .. }) => {
+            Some(Reply::Welcome { heartbeat_ms, node, .. }) => {
                 self.heartbeat = Duration::from_millis(heartbeat_ms);
+                taken.node = node.map(Into::into);
             }
             Some(Reply::Published { reference, .. }) => {
                 answered = whose(reference).map(|on_outcome| (on_outcome, PublishOutcome::Kept));
@@ -343,8 +344,8 @@ impl Stream {
         }
         let kind = if taken.events.is_empty() { RecordKind::Control } else { RecordKind::Data };
         let down = frame(message, kind == RecordKind::Data);
-        let record =
-            Record { status, down, events: taken.events, reset: taken.reset, ..self.record(kind, at_ms) };
+        let Received { events, reset, node } = taken;
+        let record = Record { status, down, events, reset, node, ..self.record(kind, at_ms) };
         (record, answered)
     }
 }

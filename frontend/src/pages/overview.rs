@@ -163,6 +163,12 @@ fn LaneRow(
         }
         _ => view! { <span>{link_word(streams, technique)}</span> }.into_any(),
     };
+    // Which of several servers serves the lane; a server alone has no name.
+    let node = move || {
+        tick.track();
+        let node = streams.lane(technique, |lane| lane.node.clone()).flatten();
+        node.map(|node| view! { <p class="cap" data-testid=format!("node-{technique}")>"served by "<b>{node}</b></p> })
+    };
     let count = move |read: fn(&Lane) -> String| {
         text(move || {
             tick.track();
@@ -180,7 +186,7 @@ fn LaneRow(
         move || format!("transform:scaleX({})", fixed((age_ms().unwrap_or(0.0) / 5000.0).min(1.0), 3));
     view! {
         <div class="lane" data-technique=technique.name()>
-            <div class="what"><Name technique=technique /><p>{WAYS[technique.index()]}</p></div>
+            <div class="what"><Name technique=technique /><p>{WAYS[technique.index()]}</p>{part(node)}</div>
             <div class="strip"><canvas node_ref=canvas role="img" aria-label=format!("Deliveries by {} in the last ten seconds", technique.label())></canvas></div>
             <div class="clock">
                 <span class="cap">"newest event is"</span>

@@ -40,23 +40,43 @@ pub fn write_problem(out: &mut Vec<u8>, data: &str) {
     write_data(out, data);
 }
 
-/// Returns a heartbeat block. A stream begins with one, and ends with one when the server closes it to restart.
-///
-/// The cursor lets a client that is cut off before its first event resume; without one the client's cursor stays as it
-/// is. `every_ms` is the time until the next heartbeat at the latest, and `retry_ms` the wait before a reconnect.
-///
-/// An `id` alone would be enough for browsers, which dispatch no event without data (9.2.6), but many other clients
-/// hand it on as a message with empty data. The name `heartbeat` keeps the block away from `onmessage`, and its data
-/// is JSON like that of the protocol's other blocks.
-pub fn heartbeat(cursor: Option<Cursor>, every_ms: u64, retry_ms: Option<u64>) -> Vec<u8> {
-    let retry = retry_ms.map(|ms| format!("retry: {ms}\n")).unwrap_or_default();
-    let (id, member) = cursor
-        .map(|cursor| (format!("id: {cursor}\n"), format!("\"cursor\":\"{cursor}\",")))
-        .unwrap_or_default();
-    format!(
-        "{retry}{id}event: heartbeat\ndata: {{\"type\":\"heartbeat\",{member}\"every_ms\":{every_ms}}}\n\n"
-    )
-    .into_bytes()
+/// A heartbeat. A stream begins with one, and ends with one when the server closes it to restart.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Heartbeat<'n> {
+    /// Cursor of the stream, so that a client that is cut off before its first event can resume. Without one the client's
+    /// cursor stays as it is.
+    pub cursor: Option<Cursor>,
+    /// Time until the next heartbeat at the latest, in milliseconds.
+    pub every_ms: u64,
+    /// Wait before a reconnect, in milliseconds.
+    pub retry_ms: Option<u64>,
+    /// Name of the server, if several share the log.
+    pub node: Option<&'n str>,
+    /// Seconds for which the server has not been able to read what others may have published; `None` if it can.
+    pub behind_s: Option<u64>,
+}
+
+impl Heartbeat<'_> {
+    /// Returns the heartbeat as a block.
+    ///
+    /// An `id` alone would be enough for browsers, which dispatch no event without data (9.2.6), but many other clients
+    /// hand it on as a message with empty data. The name `heartbeat` keeps the block away from `onmessage`, and its data
+    /// is JSON like that of the protocol's other blocks.
+    pub fn block(&self) -> Vec<u8> {
+        let Self { cursor, every_ms, retry_ms, node, behind_s } = *self;
+        let retry = retry_ms.map(|ms| format!("retry: {ms}\n")).unwrap_or_default();
+        let (id, member) = cursor
+            .map(|cursor| (format!("id: {cursor}\n"), format!("\"cursor\":\"{cursor}\",")))
+            .unwrap_or_default();
+        // JSON escapes line breaks, which would end the line.
+        let node = node.and_then(|node| serde_json::to_string(node).ok());
+        let node = node.map(|node| format!(",\"node\":{node}")).unwrap_or_default();
+        let behind = behind_s.map(|s| format!(",\"behind_s\":{s}")).unwrap_or_default();
+        format!(
+            "{retry}{id}event: heartbeat\ndata: {{\"type\":\"heartbeat\",{member}\"every_ms\":{every_ms}{node}{behind}}}\n\n"
+        )
+        .into_bytes()
+    }
 }
 
 /// A heartbeat that no subscriber sees: a comment, sent when the cursor has not moved. No empty line follows, because
@@ -192,10 +212,25 @@ mod tests {
 
     #[test]
     fn blocks_are_framed_to_the_byte() {
-        let mut out = heartbeat(Some(cursor(1)), 15_000, Some(2000));
+        let mut out = Heartbeat {
+            cursor: Some(cursor(1)),
+            every_ms: 15_000,
+            retry_ms: Some(2000),
+            ..Heartbeat::default()
+        }
+        .block();
         write_event(&mut out, cursor(2), &"price".parse().unwrap(), "{\n1\r\n}\r");
-        out.extend(heartbeat(Some(cursor(3)), 15_000, None));
-        out.extend(heartbeat(None, 9, Some(1)));
+        out.extend(
+            Heartbeat {
+                cursor: Some(cursor(3)),
+                every_ms: 15_000,
+                node: Some("a\nb"),
+                behind_s: Some(7),
+                ..Heartbeat::default()
+            }
+            .block(),
+        );
+        out.extend(Heartbeat { every_ms: 9, retry_ms: Some(1), ..Heartbeat::default() }.block());
         write_reset(&mut out, cursor(4), "{}");
         assert_eq!(
             String::from_utf8(out).unwrap(),
@@ -203,7 +238,7 @@ mod tests {
              data: {\"type\":\"heartbeat\",\"cursor\":\"7-1\",\"every_ms\":15000}\n\n\
              id: 7-2\nevent: price\ndata: {\ndata: 1\ndata: }\ndata: \n\n\
              id: 7-3\nevent: heartbeat\n\
-             data: {\"type\":\"heartbeat\",\"cursor\":\"7-3\",\"every_ms\":15000}\n\n\
+             data: {\"type\":\"heartbeat\",\"cursor\":\"7-3\",\"every_ms\":15000,\"node\":\"a\\nb\",\"behind_s\":7}\n\n\
              retry: 1\nevent: heartbeat\ndata: {\"type\":\"heartbeat\",\"every_ms\":9}\n\n\
              id: 7-4\nevent: reset\ndata: {}\n\n",
         );

@@ -9,12 +9,13 @@ use std::{
     net::IpAddr,
     num::NonZeroU32,
     sync::{
-        Arc, Mutex, PoisonError,
+        Arc, Mutex, OnceLock, PoisonError,
         atomic::{AtomicU64, AtomicUsize, Ordering},
     },
     time::Duration,
 };
 
+use fourways_cluster::Counts;
 use fourways_shared::{Code, Problem};
 use governor::{
     DefaultKeyedRateLimiter, Quota, RateLimiter,
@@ -80,6 +81,8 @@ pub struct Usage {
     held: PermitCounts<Client>,
     patterns: Patterns,
     publishers: Option<DefaultKeyedRateLimiter<Client>>,
+    /// The permits of each subject at all servers that share the log, once there are others.
+    shared: OnceLock<Arc<Counts>>,
     refused: [AtomicU64; Limit::ALL.len()],
 }
 
@@ -135,9 +138,9 @@ impl Drop for Permit {
             }
             PermitKind::Poll(client) => {
                 self.usage.held_polls.fetch_sub(1, Ordering::Relaxed);
-                self.usage.held.release(client);
+                self.usage.release(client);
             }
-            PermitKind::Stream(client) => self.usage.held.release(client),
+            PermitKind::Stream(client) => self.usage.release(client),
         }
     }
 }
@@ -167,8 +170,14 @@ impl Usage {
             held: PermitCounts(Mutex::default()),
             patterns: Patterns::default(),
             publishers,
+            shared: OnceLock::new(),
             refused: Default::default(),
         })
+    }
+
+    /// Counts the permits of each subject together with other servers from now on. Another call does nothing.
+    pub(crate) fn shares(&self, counts: Arc<Counts>) {
+        self.shared.get_or_init(|| counts);
     }
 
     /// Returns a permit for a connection. `address` is that of its peer, `None` on a Unix socket; loopback addresses
@@ -197,7 +206,8 @@ impl Usage {
         Ok(place)
     }
 
-    /// Returns a permit for a held request of this client.
+    /// Returns a permit for a held request of this client. The permits of a subject at other servers that share the log
+    /// count too, a moment late: requests that come to several servers at once may exceed the limit.
     ///
     /// # Errors
     /// 429 with the time to wait.
@@ -209,21 +219,38 @@ impl Usage {
             Client::Address(_) => (Limit::AddressHeld, self.limits.max_held_per_address, "this address"),
             Client::Local => (Limit::AddressHeld, usize::MAX, ""),
         };
-        if !self.held.try_acquire(&client, most) {
+        let free = most.saturating_sub(self.held_elsewhere(&client));
+        if !self.held.try_acquire(&client, free) {
             let detail =
                 format!("{whose} already holds {most} streams, sockets and polls, which is the limit");
             return Err(self.refuse(limit, detail, RETRY));
+        }
+        if let (Client::Subject(subject), Some(shared)) = (&client, self.shared.get()) {
+            shared.add(subject);
         }
         if held == Held::Stream {
             return Ok(Permit { usage: Arc::clone(self), taken: PermitKind::Stream(client) });
         }
         if self.held_polls.fetch_add(1, Ordering::Relaxed) >= self.limits.max_held_polls {
             self.held_polls.fetch_sub(1, Ordering::Relaxed);
-            self.held.release(&client);
+            self.release(&client);
             let detail = format!("{} polls are already held, which is the limit", self.limits.max_held_polls);
             return Err(self.refuse(Limit::HeldPolls, detail, RETRY));
         }
         Ok(Permit { usage: Arc::clone(self), taken: PermitKind::Poll(client) })
+    }
+
+    /// Returns the number of permits that a client has at other servers.
+    fn held_elsewhere(&self, client: &Client) -> usize {
+        let (Client::Subject(subject), Some(shared)) = (client, self.shared.get()) else { return 0 };
+        usize::try_from(shared.elsewhere(subject)).unwrap_or(usize::MAX)
+    }
+
+    fn release(&self, client: &Client) {
+        self.held.release(client);
+        if let (Client::Subject(subject), Some(shared)) = (client, self.shared.get()) {
+            shared.remove(subject);
+        }
     }
 
     /// Counts `events` towards the publish rate of a client.

@@ -178,7 +178,8 @@ impl Session {
     fn open(&mut self, read: &ReadRequest, reading: PatternClaim) {
         let cursor = self.tail().cursor(self.tail().head());
         let heartbeat_ms = millis(self.held.worker.limits.heartbeat);
-        self.reply(&Reply::Welcome { cursor, heartbeat_ms });
+        let node = self.held.worker.nodes.name().map(|name| name.to_owned().into());
+        self.reply(&Reply::Welcome { cursor, heartbeat_ms, node });
         if !read.topics.is_empty() {
             let after = read.after.unwrap_or_default();
             self.subscribe(read.topics.clone(), (after, read.policy), reading, None);

@@ -3,7 +3,7 @@
 use std::time::Instant;
 
 use fourways_shared::{
-    Event, Filter, Technique,
+    Event, Filter, Technique, Topic,
     use_case::dashboard::{Figures, RATES, TILES, figures},
 };
 use sysinfo::{
@@ -32,10 +32,15 @@ struct Asked {
     values: [f64; TILES.len()],
 }
 
+/// Returns the topics of the figures.
+pub(super) fn live_topics() -> impl Iterator<Item = Topic> {
+    RATES.into_iter().filter_map(figures)
+}
+
 impl Machine for Host {
     /// Returns the topics of the figures themselves: the log counts subscribers only of topics that it knows.
     fn reads(&self) -> Vec<Filter> {
-        RATES.into_iter().filter_map(figures).map(|topic| (&topic).into()).collect()
+        live_topics().map(|topic| (&topic).into()).collect()
     }
 
     fn apply(&mut self, _: &Event, _: u64) {}
@@ -100,7 +105,7 @@ impl Asked {
         let network = self.networks.values().fold((0, 0), |(received, sent), network| {
             (received + network.total_received(), sent + network.total_transmitted())
         });
-        let tail = readers.engine.tail();
+        let tail = readers.tail();
         let reads = Technique::ALL.map(|technique| tail.meters().reads(technique));
         self.values[9] = reads.iter().map(|reads| reads.open as f64).sum();
         let counted = [network.0, network.1, tail.head().0, reads.iter().map(|reads| reads.events).sum()];

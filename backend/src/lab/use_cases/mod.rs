@@ -19,11 +19,11 @@ mod trade;
 mod upload;
 
 use std::{
-    collections::HashMap,
     sync::Arc,
     time::{Duration, Instant},
 };
 
+use fourways_cluster::Peers;
 use fourways_shared::{After, Data, Event, EventId, EventName, Filter, Topic, use_case};
 use futures_util::future::LocalBoxFuture;
 use serde::Serialize;
@@ -33,8 +33,8 @@ use fourways_log::{
     subscription::{Batch, Reader},
 };
 
-/// Time that a topic counts as read after its last subscriber: longer than the usual pause between two short polls.
-const GRACE: Duration = Duration::from_secs(12);
+use crate::operate::interest::Readers;
+
 /// Pause after the log refused an event, or after a machine did not read back an event that it had published.
 const REFUSED: Duration = Duration::from_secs(1);
 /// Longest sleep, so that no machine depends on being woken.
@@ -83,44 +83,30 @@ impl Publication {
     }
 }
 
-/// A machine's view of which topics are read, since publishing live data to nobody is a waste. Each machine owns one.
-struct Readers {
-    engine: Arc<dyn Engine>,
-    seen: HashMap<Topic, (u32, Option<Instant>)>,
-}
-
-impl Readers {
-    /// True if the topic has a subscriber, or had one within [`GRACE`].
-    fn has(&mut self, topic: &Topic) -> bool {
-        let tail = self.engine.tail();
-        let begun = tail.reads_begun(topic);
-        let seen = self.seen.entry(topic.clone()).or_default();
-        if seen.0 != begun || tail.is_read(topic) {
-            *seen = (begun, Some(Instant::now()));
-        }
-        seen.1.is_some_and(|at| at.elapsed() < GRACE)
-    }
-}
-
 /// Returns the futures of all machines; each runs until it is dropped. They are separate so that a machine that panics
 /// stops no other.
-pub fn all(engine: &Arc<dyn Engine>) -> Vec<LocalBoxFuture<'static, ()>> {
+pub(crate) fn all(engine: &Arc<dyn Engine>, peers: Option<&Arc<Peers>>) -> Vec<LocalBoxFuture<'static, ()>> {
+    let log = || (Arc::clone(engine), Readers::new(Arc::clone(engine), peers.cloned()));
     vec![
-        Box::pin(drive(Arc::clone(engine), dashboard::Host::default())),
-        Box::pin(drive(Arc::clone(engine), notice::Notices::default())),
-        Box::pin(drive(Arc::clone(engine), order::Orders::default())),
-        Box::pin(drive(Arc::clone(engine), pointer::Pointers::default())),
-        Box::pin(drive(Arc::clone(engine), score::Score::default())),
-        Box::pin(drive(Arc::clone(engine), text::Texts::default())),
-        Box::pin(drive(Arc::clone(engine), trade::Trades::default())),
-        Box::pin(drive(Arc::clone(engine), upload::Uploads::default())),
+        Box::pin(drive(log(), dashboard::Host::default())),
+        Box::pin(drive(log(), notice::Notices::default())),
+        Box::pin(drive(log(), order::Orders::default())),
+        Box::pin(drive(log(), pointer::Pointers::default())),
+        Box::pin(drive(log(), score::Score::default())),
+        Box::pin(drive(log(), text::Texts::default())),
+        Box::pin(drive(log(), trade::Trades::default())),
+        Box::pin(drive(log(), upload::Uploads::default())),
     ]
 }
 
-async fn drive(engine: Arc<dyn Engine>, mut machine: impl Machine) {
+/// Returns the topics on which the machines publish only if somebody reads them.
+pub(crate) fn live_topics() -> Vec<Topic> {
+    dashboard::live_topics().chain(score::live_topics()).chain(trade::live_topics()).collect()
+}
+
+async fn drive((engine, mut readers): (Arc<dyn Engine>, Readers), mut machine: impl Machine) {
     let tail = engine.tail();
     let mut log = Reader::of_server(&tail).read(&machine.reads(), After::Earliest);
-    let mut readers = Readers { engine: Arc::clone(&engine), seen: HashMap::new() };
     let mut is_answered = true;
     let time = Time::begin();
     // Events up to this offset were published before the start: their time is that of the log, but never in the future.

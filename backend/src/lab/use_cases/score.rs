@@ -3,7 +3,7 @@
 use std::{sync::LazyLock, time::Duration};
 
 use fourways_shared::{
-    Event, Filter, Offset,
+    Event, Filter, Offset, Topic,
     use_case::{
         self,
         score::{self, Change, Goal, SPEEDS, State, Update, Wish},
@@ -73,6 +73,11 @@ pub(super) struct Score {
     /// Offset of the last update.
     told_at: Offset,
     wish: Option<Wish>,
+}
+
+/// Returns the topic of the score.
+pub(super) fn live_topics() -> impl Iterator<Item = Topic> {
+    score::told().into_iter()
 }
 
 impl Machine for Score {

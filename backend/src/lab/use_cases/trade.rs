@@ -70,6 +70,12 @@ struct Order {
     quantity: u32,
 }
 
+/// Returns the topics of the quotes.
+pub(super) fn live_topics() -> impl Iterator<Item = Topic> {
+    let of = |rate| SYMBOLS.into_iter().filter_map(move |symbol| trade::quotes(symbol, rate));
+    RATES.into_iter().flat_map(of)
+}
+
 impl Machine for Trades {
     /// Returns the topics of the quotes too: the log counts subscribers only of topics that it knows.
     fn reads(&self) -> Vec<Filter> {

@@ -6,13 +6,14 @@ use fourways_shared::{
     Cursor, Policy, Technique,
     account::{Account, Report},
 };
+use serde::{Deserialize, Serialize};
 
 /// Maximum number of lost events that one book remembers by offset. An event that is remembered and arrives after all
 /// counts as reordered and not as lost.
 const MAX_MISSING: usize = 10_000;
 
 /// A reader's accounts for all techniques, which share one cursor.
-#[derive(Debug)]
+#[derive(Debug, Serialize, Deserialize)]
 pub(super) struct Book {
     through: Cursor,
     accounts: [Option<Account>; 4],

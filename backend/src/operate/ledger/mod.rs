@@ -3,12 +3,15 @@
 //!
 //! The expected events are read from the log itself, not taken from the figures of a connection. So a fault of any part
 //! between the log and the reader shows up here.
+//!
+//! If several servers share the log, a reader's book is at the server that got the reader's last report: a server that
+//! gets a report which does not follow takes the book over from the one that has it.
 
 mod book;
 
 use std::{
     collections::HashMap,
-    sync::{Mutex, PoisonError},
+    sync::{Arc, Mutex, PoisonError},
     time::{Duration, Instant},
 };
 
@@ -21,7 +24,7 @@ use fourways_shared::{
 use serde::{Deserialize, Serialize};
 
 use self::book::Book;
-use crate::{access::Grant, net::body, problem::Failure, worker::Worker};
+use crate::{access::Grant, net::body, operate::nodes::Nodes, problem::Failure, worker::Worker};
 
 /// Time after its last report that a reader is remembered.
 const KEPT: Duration = Duration::from_hours(1);
@@ -33,6 +36,12 @@ const MAX_MISSING: usize = 50_000;
 const MAX_GAP: usize = 10_000;
 /// Number of events that are read from the log at once.
 const BATCH: usize = 1000;
+
+/// Number of readers whose rows another server is told at once.
+const PAGE: usize = 500;
+/// Kinds of questions between servers.
+const TAKE: &str = "ledger-take";
+const ROWS: &str = "ledger-rows";
 
 /// The accounts of all readers. One for the whole server, shared by all workers, and lost when the server stops. The
 /// mutex is never held while the log is read.
@@ -51,23 +60,36 @@ struct Books {
 impl Books {
     fn forget(&mut self, is_forgotten: impl Fn(&ReaderId, &Entry) -> bool) {
         self.by_reader.retain(|reader, entry| !is_forgotten(reader, entry));
-        self.missing = self.by_reader.values().map(|entry| entry.book.missing()).sum();
+        self.missing = self.by_reader.values().map(|entry| entry.account.book.missing()).sum();
     }
 }
 
 #[derive(Debug)]
 struct Entry {
-    subject: Option<Box<str>>,
-    topics: Vec<Filter>,
-    book: Book,
+    account: Kept,
     reported_at: Instant,
 }
 
+/// The part of an entry that another server can take over.
+#[derive(Debug, Serialize, Deserialize)]
+struct Kept {
+    subject: Option<Box<str>>,
+    topics: Vec<Filter>,
+    book: Book,
+}
+
+/// The question of another server for the book of a reader.
+#[derive(Serialize, Deserialize)]
+struct Taken {
+    reader: ReaderId,
+    subject: Option<Box<str>>,
+}
+
 /// One reader's account with one technique.
-#[derive(Serialize)]
+#[derive(Serialize, Deserialize)]
 struct Row {
     reader: ReaderId,
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none", default)]
     subject: Option<Box<str>>,
     technique: Technique,
     topics: Vec<Filter>,
@@ -79,7 +101,62 @@ struct Row {
     account: Account,
 }
 
+/// The answer to `GET /v1/ledger`.
+#[derive(Serialize)]
+struct Rows {
+    readers: Vec<Row>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    nodes: Option<usize>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    answered: Option<usize>,
+}
+
 impl Ledger {
+    /// Creates an empty ledger, of which the other servers may take books and read rows.
+    pub(crate) fn new(nodes: &Nodes) -> Arc<Self> {
+        let ledger = Arc::new(Self::default());
+        let (asked, listed) = (Arc::clone(&ledger), Arc::clone(&ledger));
+        nodes.answers(TAKE, move |taken| asked.give(&taken));
+        nodes.answers(ROWS, move |after: Option<ReaderId>| listed.rows(after.as_ref(), PAGE));
+        ledger
+    }
+
+    /// Gives a reader's book to another server; `None` if it is not here, or is another subject's.
+    fn give(&self, taken: &Taken) -> Option<Kept> {
+        let mut books = self.books.lock().unwrap_or_else(PoisonError::into_inner);
+        books.by_reader.get(&taken.reader).filter(|entry| entry.account.subject == taken.subject)?;
+        let entry = books.by_reader.remove(&taken.reader)?;
+        books.missing -= entry.account.book.missing();
+        Some(entry.account)
+    }
+
+    /// Takes a reader's book over from the server that has it, if a report does not follow what is known here.
+    async fn take_over(&self, report: &Report, grant: &Grant, nodes: &Nodes) {
+        let follows = {
+            let books = self.books.lock().unwrap_or_else(PoisonError::into_inner);
+            let known = books.by_reader.get(&report.reader);
+            known.is_some_and(|known| known.account.book.through() == report.after)
+        };
+        if follows || nodes.peers().is_none() {
+            return;
+        }
+        let taken = Taken { reader: report.reader.clone(), subject: grant.subject.clone() };
+        let given = nodes.ask_all::<Option<Kept>>(TAKE, &taken).await.answers;
+        let given = given.into_iter().filter_map(|(_, given)| given);
+        // Of several, the newest is the reader's.
+        let Some(given) = given.max_by_key(|given| given.book.through().offset) else { return };
+        let mut books = self.books.lock().unwrap_or_else(PoisonError::into_inner);
+        let Books { by_reader, missing } = &mut *books;
+        let own = by_reader.get(&report.reader).map(|own| own.account.book.through().offset);
+        if own.is_none_or(|own| own < given.book.through().offset) {
+            *missing += given.book.missing();
+            let entry = Entry { account: given, reported_at: Instant::now() };
+            if let Some(before) = by_reader.insert(report.reader.clone(), entry) {
+                *missing -= before.account.book.missing();
+            }
+        }
+    }
+
     /// Compares a report with the log, and returns the reader's account for the report's technique.
     ///
     /// # Errors
@@ -105,6 +182,7 @@ impl Ledger {
         }
         worker.has_reached(&tail, *through, "through").await?;
         let expected = expected(&report, worker).await?;
+        self.take_over(&report, grant, &worker.nodes).await;
         let mut books = self.books.lock().unwrap_or_else(PoisonError::into_inner);
         if books.by_reader.len() >= MAX_READERS && !books.by_reader.contains_key(&report.reader) {
             let oldest = books.by_reader.iter().min_by_key(|(_, entry)| entry.reported_at);
@@ -114,20 +192,23 @@ impl Ledger {
         }
         let Books { by_reader, missing } = &mut *books;
         let entry = by_reader.entry(report.reader.clone()).or_insert_with(|| Entry {
-            subject: grant.subject.clone(),
-            topics: Vec::new(),
-            book: Book::new(report.after),
+            account: Kept {
+                subject: grant.subject.clone(),
+                topics: Vec::new(),
+                book: Book::new(report.after),
+            },
             reported_at: Instant::now(),
         });
-        if entry.subject != grant.subject {
+        if entry.account.subject != grant.subject {
             return Err(Failure::new(Code::Forbidden, "another subject uses this name").field("reader"));
         }
         entry.reported_at = Instant::now();
-        entry.topics.clone_from(&report.topics);
-        let before = entry.book.missing();
+        let Kept { topics, book, .. } = &mut entry.account;
+        topics.clone_from(&report.topics);
+        let before = book.missing();
         let room = MAX_MISSING.saturating_sub(*missing);
-        let account = entry.book.enter(&report, expected.as_deref(), room);
-        *missing = *missing + entry.book.missing() - before;
+        let account = book.enter(&report, expected.as_deref(), room);
+        *missing = *missing + book.missing() - before;
         Ok(account)
     }
 
@@ -137,23 +218,46 @@ impl Ledger {
         books.forget(|_, entry| entry.reported_at.elapsed() >= KEPT);
     }
 
-    /// Returns one row per reader and technique, sorted by both.
-    fn rows(&self) -> Vec<Row> {
+    /// Returns one row per reader and technique, sorted by both, of the first `most` readers after this one.
+    fn rows(&self, after: Option<&ReaderId>, most: usize) -> Vec<Row> {
         let books = self.books.lock().unwrap_or_else(PoisonError::into_inner);
-        let rows = books.by_reader.iter().flat_map(|(reader, entry)| {
-            entry.book.accounts().map(|(technique, account)| Row {
+        let mut readers: Vec<_> =
+            books.by_reader.iter().filter(|(reader, _)| after.is_none_or(|after| *reader > after)).collect();
+        readers.sort_by_key(|(reader, _)| *reader);
+        let rows = readers.into_iter().take(most).flat_map(|(reader, entry)| {
+            let Kept { subject, topics, book } = &entry.account;
+            book.accounts().map(|(technique, account)| Row {
                 reader: reader.clone(),
-                subject: entry.subject.clone(),
+                subject: subject.clone(),
                 technique,
-                topics: entry.topics.clone(),
-                through: entry.book.through(),
+                topics: topics.clone(),
+                through: book.through(),
                 reported_s: entry.reported_at.elapsed().as_secs(),
                 account,
             })
         });
-        let mut rows: Vec<Row> = rows.collect();
+        rows.collect()
+    }
+
+    /// Returns the rows of all servers, and how many servers there are and have answered, if several share the log.
+    async fn all_rows(&self, nodes: &Nodes) -> (Vec<Row>, Option<(usize, usize)>) {
+        let mut rows = self.rows(None, usize::MAX);
+        let Some(peers) = nodes.peers() else { return (rows, None) };
+        let others = peers.others();
+        let mut answered = 1;
+        for other in &others {
+            let mut after: Option<ReaderId> = None;
+            while let Some(page) = nodes.ask::<Vec<Row>>(&other.id, ROWS, &after).await {
+                let Some(last) = page.last() else {
+                    answered += 1;
+                    break;
+                };
+                after = Some(last.reader.clone());
+                rows.extend(page);
+            }
+        }
         rows.sort_by(|a, b| (&a.reader, a.technique.index()).cmp(&(&b.reader, b.technique.index())));
-        rows
+        (rows, Some((others.len() + 1, answered)))
     }
 }
 
@@ -223,15 +327,19 @@ pub async fn export(
     grant: Grant,
     query: Result<web::Query<Format>, actix_web::Error>,
     ledger: web::Data<Ledger>,
+    worker: web::Data<Worker>,
 ) -> Result<HttpResponse, Failure> {
     grant.may_operate()?;
     let format =
         query.map_err(|_| Failure::new(Code::BadParameter, "allowed are json, csv").field("format"))?;
-    let rows = ledger.rows();
+    let (rows, nodes) = ledger.all_rows(&worker.nodes).await;
     let mut response = HttpResponse::Ok();
     response.insert_header((header::CACHE_CONTROL, "no-store"));
     Ok(match format.format {
-        Kind::Json => response.json(serde_json::json!({ "readers": rows })),
+        Kind::Json => {
+            let (nodes, answered) = nodes.unzip();
+            response.json(Rows { readers: rows, nodes, answered })
+        }
         Kind::Csv => response.content_type("text/csv; charset=utf-8").body(csv(&rows)),
     })
 }

@@ -29,6 +29,11 @@ pub(super) fn encode(encoder: &mut DescriptorEncoder<'_>, order: &OrderFigures) 
             "Times that the order contradicted this server's copy, so that the log began anew",
             order.diverged,
         ),
+        (
+            "fourways_audited_blocks",
+            "Blocks that were compared with the order, because another server has them otherwise",
+            order.audited,
+        ),
         ("fourways_append_retries", "Times that an append was sent to the order again", order.retries),
         (
             "fourways_append_duplicates",
@@ -45,4 +50,52 @@ pub(super) fn encode(encoder: &mut DescriptorEncoder<'_>, order: &OrderFigures) 
         ConstCounter::new(*count).encode(family.encode_family(&[("why", *why)])?)?;
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use prometheus_client::{collector::Collector, encoding::text, registry::Registry};
+    use serde_json::Value;
+
+    use super::*;
+
+    #[derive(Debug)]
+    struct Figures(OrderFigures);
+
+    impl Collector for Figures {
+        fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> fmt::Result {
+            super::encode(&mut encoder, &self.0)
+        }
+    }
+
+    /// Returns the words of a query that are names of metrics.
+    fn names(query: &str) -> impl Iterator<Item = &str> {
+        let words = query.split(|c: char| !c.is_ascii_alphanumeric() && c != '_');
+        words.filter(|word| word.starts_with("fourways_"))
+    }
+
+    #[test]
+    fn the_dashboard_shows_every_metric_of_the_order_and_asks_for_no_other() {
+        let mut registry = Registry::default();
+        let figures = OrderFigures { remade: vec![("asleep", 1)], ..OrderFigures::default() };
+        registry.register_collector(Box::new(Figures(figures)));
+        let mut text = String::new();
+        text::encode(&mut text, &registry).unwrap();
+        let samples = text.lines().filter(|line| !line.starts_with('#'));
+        let known: BTreeSet<&str> = samples.flat_map(names).collect();
+        let dashboard: Value = serde_json::from_str(include_str!("../../../../deploy/grafana.json")).unwrap();
+        let panels = dashboard["panels"].as_array().unwrap();
+        let row = panels.iter().find(|panel| panel["type"] == "row").unwrap();
+        let own = row["panels"].as_array().unwrap();
+        let targets = own.iter().flat_map(|panel| panel["targets"].as_array().unwrap());
+        let asked: BTreeSet<&str> =
+            targets.flat_map(|target| names(target["expr"].as_str().unwrap())).collect();
+        assert_eq!(asked, known);
+        assert!(own.iter().all(|panel| panel["description"].is_string()), "each panel says what it shows");
+        let ids: BTreeSet<u64> =
+            panels.iter().chain(own).map(|panel| panel["id"].as_u64().unwrap()).collect();
+        assert_eq!(ids.len(), panels.len() + own.len(), "no two panels have the same id");
+    }
 }

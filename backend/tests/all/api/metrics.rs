@@ -133,8 +133,10 @@ fn the_dashboard_asks_for_nothing_that_is_not_there() {
     let dashboard: Value = serde_json::from_str(include_str!("../../../../deploy/grafana.json")).unwrap();
     let panels = dashboard["panels"].as_array().unwrap();
     assert!(panels.len() > 10);
+    // The panels of a row are those of servers that share a log; the metrics of the order have a test of their own.
+    let panels = panels.iter().filter(|panel| panel["type"] != "row");
     let mut asked = BTreeSet::new();
-    for target in panels.iter().flat_map(|panel| panel["targets"].as_array().unwrap()) {
+    for target in panels.flat_map(|panel| panel["targets"].as_array().unwrap()) {
         let words = target["expr"].as_str().unwrap().split(|c: char| !c.is_ascii_alphanumeric() && c != '_');
         asked.extend(words.filter(|word| word.starts_with("fourways_") || word.starts_with("process_")));
     }

@@ -25,11 +25,15 @@ impl OrderSettings {
     /// Checks what can be checked without a connection.
     ///
     /// # Errors
-    /// If the name of the log or an address can't be read.
+    /// If the name of the log or of the server is none, or an address can't be read.
     pub(super) fn check(&self) -> Result<(), OrderError> {
         let is_name = |byte: u8| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'_' | b'-');
         if !(1..=32).contains(&self.log.len()) || !self.log.bytes().all(is_name) {
             return Err(OrderError::LogName(self.log.clone()));
+        }
+        let is_name = |byte: u8| byte.is_ascii_alphanumeric() || b"._-".contains(&byte);
+        if !(1..=64).contains(&self.node.len()) || !self.node.bytes().all(is_name) {
+            return Err(OrderError::NodeName(self.node.clone()));
         }
         self.addresses().map(drop)
     }

@@ -3,7 +3,7 @@
 //! The decisions are [`Follow`]'s; this file asks, waits and hands over. The library's own ordered consumers are not used:
 //! after faults they stood still for up to 39 s.
 
-use std::{sync::Arc, time::Duration};
+use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
 use async_nats::{
     Client, Message,
@@ -12,13 +12,15 @@ use async_nats::{
         consumer::{AckPolicy, DeliverPolicy, push},
     },
 };
-use fourways_log::engine::FollowedLog;
-use fourways_shared::{Cursor, Offset};
+use fourways_log::{engine::FollowedLog, subscription::Reader};
+use fourways_shared::{After, Cursor, Filter, Offset};
 use futures_util::{FutureExt as _, StreamExt as _};
 use tokio::{
     sync::watch,
     time::{Instant, sleep, timeout},
 };
+
+use crate::{audit, peers::Peers};
 
 use super::{
     follow::{Delivered, Follow, Next, Step, Why},
@@ -57,6 +59,17 @@ pub(super) struct Follower {
     pub(super) identity: watch::Receiver<Option<Identity>>,
     /// The moment at which the leader first contradicted the copy, without having agreed since.
     pub(super) suspected: Option<Instant>,
+    pub(super) peers: Arc<Peers>,
+    pub(super) audited: Audited,
+}
+
+/// The blocks that were compared with the leader's, because another server has them otherwise.
+#[derive(Debug, Default)]
+pub(super) struct Audited {
+    /// Blocks that are as the leader has them, or can't be compared.
+    settled: BTreeSet<u64>,
+    /// The moment at which the leader first contradicted a block.
+    suspected: Option<Instant>,
 }
 
 /// The reason why a consumer is not followed any further.
@@ -92,6 +105,7 @@ pub(super) async fn look(
 impl Follower {
     /// Follows until the task is dropped.
     pub(super) async fn run(mut self) {
+        self.audit_kept().await;
         loop {
             match self.follow().await {
                 End::Remake(why) => {
@@ -179,6 +193,9 @@ impl Follower {
                     if let Err(end) = self.obey(&mut follow, step).await {
                         return end;
                     }
+                    if let Err(why) = self.compare(identity).await {
+                        self.state.say_trouble(Some(why));
+                    }
                 }
             }
         }
@@ -205,6 +222,7 @@ impl Follower {
             return match begun {
                 Ok(Ok(())) => {
                     self.suspected = None;
+                    self.audited = Audited::default();
                     Ok(())
                 }
                 Ok(Err(error)) => Err(format!("the copy of the log can't begin anew: {error}")),
@@ -226,14 +244,73 @@ impl Follower {
         if since.elapsed() < SUSPICION {
             return text;
         }
+        self.begin_another_life(identity, text).await
+    }
+
+    /// Begins another life of the log, because the order has lost or changed what was followed. Returns what to say.
+    async fn begin_another_life(&mut self, identity: Identity, text: String) -> String {
         tracing::error!("{text}: acknowledged events were lost; the log begins another life");
         self.state.counts.diverged.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
         match self.order.begin_another_life(identity).await {
             Ok(()) => {
                 self.suspected = None;
+                self.audited = Audited::default();
                 text
             }
             Err(why) => format!("{text}; another life can't begin: {why}"),
+        }
+    }
+
+    /// Hashes the newest events of the copy that an earlier process left.
+    async fn audit_kept(&self) {
+        let tail = self.log.tail();
+        let from = tail.head().0.saturating_sub(audit::KEPT * audit::BLOCK) / audit::BLOCK * audit::BLOCK;
+        let from = After::Cursor(tail.cursor(Offset(from)));
+        let reader = Reader { until: Some(tail.head()), ..Reader::of_server(&tail) };
+        let mut reading = reader.read(&[Filter::all()], from);
+        while reading.has_more() {
+            let Some(batch) = reading.now(BURST).await else { continue };
+            self.state.audit.add(batch.events.iter().map(|event| event.event()));
+        }
+    }
+
+    /// Compares a block with the leader's, if another server has it otherwise.
+    ///
+    /// # Errors
+    /// If the leader contradicts this server, or does not answer; the text says which.
+    async fn compare(&mut self, identity: Identity) -> Result<(), String> {
+        let epoch = identity.epoch.to_string();
+        let Some((block, name)) = self.peers.disagreement(&epoch, &self.audited.settled) else {
+            self.audited.suspected = None;
+            return Ok(());
+        };
+        self.state.counts.audited.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+        let (theirs, own) = (self.order.hash(block, identity.epoch).await?, self.state.audit.hash(block));
+        let from = block * audit::BLOCK + 1;
+        let text = format!(
+            "{name} has other events than this server between {from} and {}",
+            from + audit::BLOCK - 1
+        );
+        match (theirs, own) {
+            (Some(theirs), Some(own)) if theirs != own => {
+                let text = format!("{text}, and so has the order");
+                let since = *self.audited.suspected.get_or_insert_with(Instant::now);
+                Err(if since.elapsed() < SUSPICION {
+                    text
+                } else {
+                    self.begin_another_life(identity, text).await
+                })
+            }
+            (theirs, _) => {
+                let order = if theirs.is_some() { "as here" } else { "no longer" };
+                tracing::warn!("{text}; the order has them {order}");
+                self.audited.settled.insert(block);
+                // Further blocks are as new as the oldest whose hash is kept.
+                while self.audited.settled.len() as u64 > audit::KEPT {
+                    self.audited.settled.pop_first();
+                }
+                Ok(())
+            }
         }
     }
 
@@ -332,6 +409,7 @@ impl Follower {
         let appends: Vec<_> = appends.into_iter().flat_map(wire::followed).collect();
         let Some(first) = appends.first().and_then(|append| append.events.first()) else { return };
         let events: usize = appends.iter().map(|append| append.events.len()).sum();
+        self.state.audit.add(appends.iter().flat_map(|append| &append.events));
         let is_live = age_of(first.published_at_us, std::time::SystemTime::now()) < LIVE;
         self.log.put(appends, is_live).await;
         self.state.counts.events.fetch_add(events as u64, std::sync::atomic::Ordering::Relaxed);

@@ -29,13 +29,13 @@ use tokio::{
 
 pub use self::settings::{OrderError, OrderSettings};
 use self::{
-    follower::Follower,
+    follower::{Audited, Follower},
     publish::{PATIENCE, Publisher, Stored, hash_of},
     settings::START_PATIENCE,
     state::State,
+    stream::Order,
     wire::Subjects,
 };
-pub(crate) use self::{settings::USUAL_NAME, stream::Order};
 use crate::peers::Peers;
 
 /// Size of the appends that may wait for NATS at once, in KiB. Further publishers wait for space.
@@ -172,6 +172,7 @@ impl Engine for JetStreamEngine {
             remade: follow.remade(),
             holes: follow.holes.load(Relaxed),
             diverged: follow.diverged.load(Relaxed),
+            audited: follow.audited.load(Relaxed),
             retries: publish.retries.load(Relaxed),
             duplicates: publish.duplicates.load(Relaxed),
             waiting: publish.waiting.load(Relaxed),
@@ -205,6 +206,8 @@ async fn open(settings: &OrderSettings) -> Result<Opened, OrderError> {
     let patience = if kept.is_some() { PATIENCE_WITH_COPY } else { START_PATIENCE };
     // Before anything is made: a stream on servers that do not sync would look as if it were one to keep.
     monitor::check(&settings.monitors).await?;
+    // Before anything is made: a stream on servers that do not sync would look as if it were one to keep.
+    monitor::check(&settings.monitors).await?;
     let checked = match connect::check(settings, &following, patience).await {
         Ok(()) => Order::open(&following, &settings.log, &settings.rules, patience).await,
         Err(error) => Err(error),
@@ -232,8 +235,10 @@ async fn open(settings: &OrderSettings) -> Result<Opened, OrderError> {
         }
     };
     let log = Arc::new(log);
-    let publisher = Publisher::new(publishing, Subjects::of(&settings.log), settings.rules.clone())?;
-    let peers = Peers::begin(talking, &settings.log, &settings.node, &Handle::current())
+    let subjects = Subjects::of(&settings.log);
+    let (root, copy) = (subjects.peers(), (Arc::clone(&log), Arc::clone(&state.audit)));
+    let publisher = Publisher::new(publishing, subjects, settings.rules.clone())?;
+    let peers = Peers::begin(talking, &root, &settings.node, copy, &Handle::current())
         .map_err(|error| OrderError::Copy(io::Error::other(error.to_string())))?;
     let shared = (Arc::clone(&log), Arc::clone(&publisher), Arc::clone(&state), Arc::clone(&peers));
     tokio::spawn(follow(settings.clone(), order, following, shared.0, shared.1, shared.2, shared.3));
@@ -260,7 +265,7 @@ async fn follow(
         };
         order = opened.map_err(|error| state.say_trouble(Some(error.to_string()))).ok();
     };
-    peers.keeps_leases_in(order.clone());
+    peers.keeps_leases_in(order.bucket().clone());
     let (told, identity) = watch::channel(None);
     let follower = Follower {
         client,
@@ -269,7 +274,9 @@ async fn follow(
         state: Arc::clone(&state),
         publisher,
         identity,
+        peers,
         suspected: None,
+        audited: Audited::default(),
     };
     tokio::join!(follower::look(order, state, log, told), follower.run());
 }

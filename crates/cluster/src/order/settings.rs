@@ -50,6 +50,9 @@ pub enum OrderError {
     /// The name of the log has characters that a stream's name can't have.
     #[error("{0:?} can't be the name of a log; allowed are 1 to 32 characters of a-z 0-9 _ -")]
     LogName(String),
+    /// The name of the server has characters that a header or a table can't show.
+    #[error("{0:?} can't be the name of a server; allowed are 1 to 64 characters of a-z A-Z 0-9 . _ -")]
+    NodeName(String),
     /// No NATS server answers.
     #[error("no NATS server answers at {0} ({1}); start NATS, or correct --order")]
     Unreachable(String, String),
@@ -79,7 +82,7 @@ pub enum OrderError {
     Monitor(String, String),
     /// Messages of the size that may be published are too large for NATS.
     #[error(
-        "NATS takes messages of {0} bytes, and {1} are needed for --max-body: add `max_payload: {1}` to nats.conf"
+        "NATS takes messages of {0} bytes, and {1} are needed for --max-body-bytes: add `max_payload: {1}` to nats.conf"
     )]
     Payload(usize, usize),
     /// The stream exists, with a setting that loses or changes events.

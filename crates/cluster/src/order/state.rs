@@ -3,13 +3,15 @@
 use std::{
     collections::BTreeMap,
     sync::{
-        Mutex, PoisonError,
+        Arc, Mutex, PoisonError,
         atomic::{AtomicU64, Ordering::Relaxed},
     },
     time::{Duration, Instant},
 };
 
 use fourways_log::engine::Standing;
+
+use crate::audit::Audit;
 
 use super::follow::Why;
 
@@ -30,6 +32,8 @@ pub(super) struct State {
     whole_ms: AtomicU64,
     pub(super) counts: FollowCounts,
     trouble: Mutex<Option<String>>,
+    /// Hashes of what was kept.
+    pub(super) audit: Arc<Audit>,
 }
 
 /// Counters of following.
@@ -41,6 +45,8 @@ pub(super) struct FollowCounts {
     pub(super) holes: AtomicU64,
     /// Number of times that the log began anew because it contradicted this server's copy.
     pub(super) diverged: AtomicU64,
+    /// Number of blocks that were compared with the leader's, because another server had them otherwise.
+    pub(super) audited: AtomicU64,
     remade: Mutex<BTreeMap<Why, u64>>,
 }
 
@@ -66,6 +72,7 @@ impl State {
             whole_ms: AtomicU64::new(0),
             counts: FollowCounts::default(),
             trouble: Mutex::default(),
+            audit: Arc::default(),
         }
     }
 
@@ -92,6 +99,7 @@ impl State {
     pub(super) fn begin_anew(&self) {
         self.target.store(u64::MAX, Relaxed);
         self.whole_ms.store(0, Relaxed);
+        self.audit.clear();
     }
 
     /// Records what keeps this server from following; `None` once nothing does.

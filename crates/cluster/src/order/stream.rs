@@ -6,7 +6,6 @@ use async_nats::{
     Client,
     jetstream::{
         self, Context,
-        kv::{self, Store},
         stream::{Config, Info, RawMessageErrorKind, StorageType, Stream},
     },
 };
@@ -15,6 +14,11 @@ use fourways_log::engine::RetentionRule;
 use fourways_shared::{Cursor, Epoch, Offset, time::micros};
 use sha2::{Digest as _, Sha256};
 use tokio::time::{Instant, sleep, timeout};
+
+use crate::{
+    audit,
+    bucket::{Bucket, Unwritten},
+};
 
 use super::{
     follow::Asked,
@@ -37,9 +41,9 @@ const PATIENCE: Duration = Duration::from_secs(2);
 
 /// The stream of one log, and the bucket that holds its life. Cheap to clone; each clone asks over the same connection.
 #[derive(Clone, Debug)]
-pub(crate) struct Order {
+pub(super) struct Order {
     stream: Stream,
-    bucket: Store,
+    bucket: Bucket,
     subjects: Subjects,
     name: String,
 }
@@ -73,13 +77,19 @@ impl Order {
         let subjects = Subjects::of(log);
         let replicas = if client.server_info().cluster.is_some() { 3 } else { 1 };
         let stream = stream(&context, log, &subjects, rules, replicas, patience).await?;
-        let bucket = bucket(&context, log, replicas, patience).await?;
+        let bucket = Bucket::open(&context, log, replicas, patience).await;
+        let bucket = bucket.map_err(|why| OrderError::Refused("the bucket of the log's life", why))?;
         Ok(Self { stream, bucket, subjects, name: log.to_owned() })
     }
 
     /// Returns the subjects of the log.
     pub(super) const fn subjects(&self) -> &Subjects {
         &self.subjects
+    }
+
+    /// Returns the bucket of the log.
+    pub(super) const fn bucket(&self) -> &Bucket {
+        &self.bucket
     }
 
     /// Returns the stream.
@@ -112,18 +122,14 @@ impl Order {
     pub(super) async fn identity(&self) -> Result<Identity, String> {
         let ask = async {
             let info = self.stream.get_info().await.map_err(|error| error.to_string())?;
-            // Asked of the leader: the bucket's own read may be answered by a replica that is late.
-            let subject = format!("{}{LIFE}", self.bucket.prefix);
-            let entry = self.bucket.stream.raw_message_builder().last_by_subject(subject).send().await;
-            let (life, revision) = match entry {
-                Ok(entry) => (entry.payload, entry.sequence),
-                Err(error) if error.kind() == RawMessageErrorKind::NoMessageFound => {
+            let (life, revision) = match self.bucket.read(LIFE).await? {
+                Some(entry) => (entry.value, entry.revision),
+                None => {
                     let life = fresh_life()?;
+                    let revision = self.bucket.write(LIFE, life.clone(), None).await;
                     // If another server was faster, the next look finds its life.
-                    let revision = self.bucket.create(LIFE, life.clone()).await;
-                    (life, revision.map_err(|error| error.to_string())?)
+                    (life, revision.map_err(|unwritten| format!("the log's life: {unwritten:?}"))?)
                 }
-                Err(error) => return Err(error.to_string()),
             };
             Ok(self.identity_of(&info, &life, revision))
         };
@@ -151,59 +157,27 @@ impl Order {
     /// If the bucket does not answer.
     pub(super) async fn begin_another_life(&self, known: Identity) -> Result<(), String> {
         let life = fresh_life()?;
-        match self.bucket.update(LIFE, life, known.revision).await {
-            Ok(_) => Ok(()),
-            Err(error) if error.kind() == kv::UpdateErrorKind::WrongLastRevision => Ok(()),
-            Err(error) => Err(error.to_string()),
+        match self.bucket.write(LIFE, life, Some(known.revision)).await {
+            Ok(_) | Err(Unwritten::Outdated) => Ok(()),
+            Err(Unwritten::Unknown(why)) => Err(why),
         }
     }
 
-    /// Returns the revision of an entry of the log's bucket; `None` if there is no such entry.
+    /// Returns the hash of a block of the log as the leader has it; `None` if the leader does not have all its events.
     ///
     /// # Errors
     /// If the leader does not answer.
-    pub(crate) async fn read(&self, key: &str) -> Result<Option<u64>, String> {
-        let subject = format!("{}{key}", self.bucket.prefix);
-        let ask = self.bucket.stream.raw_message_builder().last_by_subject(subject).send();
-        match timeout(PATIENCE, ask).await {
-            Err(_) => Err("the bucket's leader does not answer".to_owned()),
-            Ok(Err(error)) if error.kind() == RawMessageErrorKind::NoMessageFound => Ok(None),
-            Ok(Err(error)) => Err(error.to_string()),
-            // A mark of deletion.
-            Ok(Ok(entry)) if entry.headers.get("KV-Operation").is_some() => Ok(None),
-            Ok(Ok(entry)) => Ok(Some(entry.sequence)),
-        }
-    }
-
-    /// Writes an entry of the log's bucket if its revision is still `known`, and returns its new revision.
-    ///
-    /// # Errors
-    /// True if another server wrote it since, false if it is unknown whether it was written.
-    pub(crate) async fn write(&self, key: &str, value: &str, known: Option<u64>) -> Result<u64, bool> {
-        let value = Bytes::copy_from_slice(value.as_bytes());
-        let write = async {
-            match known {
-                Some(known) => self
-                    .bucket
-                    .update(key, value, known)
-                    .await
-                    .map_err(|error| error.kind() == kv::UpdateErrorKind::WrongLastRevision),
-                None => self
-                    .bucket
-                    .create(key, value)
-                    .await
-                    .map_err(|error| error.kind() == kv::CreateErrorKind::AlreadyExists),
+    pub(super) async fn hash(&self, block: u64, epoch: Epoch) -> Result<Option<u64>, String> {
+        let (mut hash, from) = (0, block * audit::BLOCK + 1);
+        for offset in from..from + audit::BLOCK {
+            let asked = self.first_from(offset, epoch).await?;
+            let Some(Asked { item: Item { event: Some(event), .. }, .. }) = asked else { return Ok(None) };
+            if event.cursor.offset.0 != offset {
+                return Ok(None);
             }
-        };
-        timeout(PATIENCE, write).await.unwrap_or(Err(false))
-    }
-
-    /// Erases an entry of the log's bucket if its revision is still `known`.
-    ///
-    /// # Errors
-    /// If it was written since, or the leader does not answer.
-    pub(crate) async fn erase(&self, key: &str, known: u64) -> Result<(), String> {
-        self.bucket.delete_expect_revision(key, Some(known)).await.map_err(|error| error.to_string())
+            hash = audit::hash_of(hash, &event);
+        }
+        Ok(Some(hash))
     }
 
     /// Asks the leader for its first message from an offset on; `None` if it has none.
@@ -305,29 +279,6 @@ async fn stream(
         );
     }
     Ok(stream)
-}
-
-async fn bucket(
-    context: &Context,
-    log: &str,
-    replicas: usize,
-    patience: Duration,
-) -> Result<Store, OrderError> {
-    let bucket = format!("fourways_{log}");
-    let deadline = Instant::now() + patience;
-    loop {
-        if let Ok(store) = context.get_key_value(&bucket).await {
-            return Ok(store);
-        }
-        let config = kv::Config { bucket: bucket.clone(), num_replicas: replicas, ..kv::Config::default() };
-        match context.create_key_value(config).await {
-            Ok(store) => return Ok(store),
-            Err(error) if Instant::now() > deadline => {
-                return Err(OrderError::Refused("the bucket of the log's life", error.to_string()));
-            }
-            Err(_) => sleep(RETRY).await,
-        }
-    }
 }
 
 /// Returns the time from which the age of an event counts, if it was published at this time.

@@ -27,6 +27,7 @@ pub(super) const BATCH_COMMIT: &str = "Nats-Batch-Commit";
 /// The subjects of one log.
 #[derive(Clone, Debug)]
 pub(super) struct Subjects {
+    root: String,
     prefix: String,
 }
 
@@ -34,7 +35,12 @@ impl Subjects {
     /// Returns the subjects of the log of this name: `fw.e.>` for the usual one, and `<name>.e.>` for others.
     pub(super) fn of(log: &str) -> Self {
         let root = if log == super::settings::USUAL_NAME { "fw" } else { log };
-        Self { prefix: format!("{root}.e.") }
+        Self { root: root.to_owned(), prefix: format!("{root}.e.") }
+    }
+
+    /// Returns the beginning of the subjects on which servers talk to each other.
+    pub(super) fn peers(&self) -> String {
+        format!("{}.n", self.root)
     }
 
     /// Returns the subject of a topic's events.

@@ -8,12 +8,14 @@ use std::{
 use futures_util::StreamExt as _;
 use serde::{Deserialize, Serialize};
 
-use super::Peers;
+use super::{Other, Peers};
 
 /// Time between two signs of life.
 const EVERY: Duration = Duration::from_secs(1);
 /// Number of other servers that are remembered at most.
 const MAX_OTHERS: usize = 1000;
+/// Number of topics and patterns that another server may say are read there.
+const MAX_READS: usize = 1000;
 
 /// A sign of life: the present figures of one server.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -46,6 +48,12 @@ pub struct Beat {
     /// Hash of the retention rules, which should be the same everywhere.
     #[serde(default)]
     pub rules: String,
+    /// Topics and patterns that the server's clients read, of those for which events are made only if somebody reads them.
+    #[serde(default)]
+    pub reads: Vec<String>,
+    /// Hashes of the newest whole blocks of the server's copy, by the numbers of the blocks.
+    #[serde(default)]
+    pub audit: Vec<(u64, u64)>,
 }
 
 /// Tells the others that this server lives, for as long as the runtime does.
@@ -73,9 +81,18 @@ pub(super) async fn hear(peers: Arc<Peers>) {
             if beat.id == peers.id {
                 continue;
             }
+            let own = peers.own();
             let mut others = peers.others.lock().unwrap_or_else(PoisonError::into_inner);
-            if others.len() < MAX_OTHERS || others.contains_key(&beat.id) {
-                others.insert(beat.id.clone(), (beat, Instant::now()));
+            let is_new = !others.contains_key(&beat.id);
+            if is_new && others.len() >= MAX_OTHERS {
+                continue;
+            }
+            let (name, differs) = (beat.name.clone(), beat.rules != own.rules);
+            let reads = beat.reads.iter().take(MAX_READS).filter_map(|filter| filter.parse().ok()).collect();
+            others.insert(beat.id.clone(), Other { beat, reads, heard: Instant::now() });
+            drop(others);
+            if is_new && differs {
+                tracing::warn!(server = name, "its rules of retention differ from this server's");
             }
         }
     }

@@ -8,9 +8,11 @@ use std::{
     time::{Duration, Instant},
 };
 
+use bytes::Bytes;
 use tokio::{sync::watch, time::sleep};
 
 use super::Peers;
+use crate::bucket::{Entry, Unwritten};
 
 /// Time between two renewals, and between two looks at another's lease.
 const RENEW: Duration = Duration::from_secs(2);
@@ -58,28 +60,29 @@ async fn hold(peers: Arc<Peers>, key: String, told: watch::Sender<bool>, mut is_
     let mut seen: Option<(u64, Instant)> = None;
     // The revision that this server wrote, and when it began to write it.
     let mut own: Option<(u64, Instant)> = None;
+    let id = || Bytes::copy_from_slice(peers.id().as_bytes());
     loop {
         let began = Instant::now();
-        let Some(order) = peers.order.get() else {
+        let Some(bucket) = peers.bucket.get() else {
             sleep(RENEW).await;
             continue;
         };
         match own {
-            Some((revision, renewed)) => match order.write(&key, peers.id(), Some(revision)).await {
+            Some((revision, renewed)) => match bucket.write(&key, id(), Some(revision)).await {
                 Ok(revision) => own = Some((revision, began)),
                 // Somebody else wrote: the lease is lost.
-                Err(true) => own = None,
-                Err(false) if renewed.elapsed() + RENEW > STOP => own = None,
-                Err(false) => {}
+                Err(Unwritten::Outdated) => own = None,
+                Err(Unwritten::Unknown(_)) if renewed.elapsed() + RENEW > STOP => own = None,
+                Err(Unwritten::Unknown(_)) => {}
             },
-            None => match order.read(&key).await {
-                Ok(None) => own = order.write(&key, peers.id(), None).await.ok().map(|new| (new, began)),
-                Ok(Some(revision)) => {
+            None => match bucket.read(&key).await {
+                Ok(None) => own = bucket.write(&key, id(), None).await.ok().map(|new| (new, began)),
+                Ok(Some(Entry { revision, .. })) => {
                     let since =
                         seen.filter(|(known, _)| *known == revision).map_or(began, |(_, since)| since);
                     seen = Some((revision, since));
                     if since.elapsed() > DEAD {
-                        let taken = order.write(&key, peers.id(), Some(revision)).await;
+                        let taken = bucket.write(&key, id(), Some(revision)).await;
                         own = taken.ok().map(|new| (new, began));
                     }
                 }
@@ -93,8 +96,8 @@ async fn hold(peers: Arc<Peers>, key: String, told: watch::Sender<bool>, mut is_
             _ = is_wanted.changed() => break,
         }
     }
-    if let (Some((revision, _)), Some(order)) = (own, peers.order.get()) {
+    if let (Some((revision, _)), Some(bucket)) = (own, peers.bucket.get()) {
         // If it can't be given up, the others wait until it is dead.
-        drop(order.erase(&key, revision).await);
+        drop(bucket.erase(&key, revision).await);
     }
 }

@@ -5,10 +5,12 @@
 //! Each server tells the others once a second that it lives, and answers questions of a few kinds.
 
 mod beat;
+mod counts;
 mod lease;
+mod tally;
 
 use std::{
-    collections::HashMap,
+    collections::{BTreeSet, HashMap},
     fmt,
     future::Future,
     sync::{Arc, Mutex, OnceLock, PoisonError, RwLock},
@@ -17,11 +19,13 @@ use std::{
 
 use async_nats::Client;
 use bytes::Bytes;
+use fourways_log::engine::FollowedLog;
+use fourways_shared::{Filter, Topic};
 use futures_util::{StreamExt as _, future::join_all};
 use tokio::{runtime::Handle, time::timeout};
 
-pub use self::{beat::Beat, lease::Lease};
-use crate::order::Order;
+pub use self::{beat::Beat, counts::Counts, lease::Lease, tally::Turn};
+use crate::{audit::Audit, bucket::Bucket};
 
 /// Time that one server waits for another's answer. An operator would rather know that a server did not answer.
 const ANSWER: Duration = Duration::from_millis(500);
@@ -41,11 +45,20 @@ pub struct Peers {
     root: String,
     client: Client,
     runtime: Handle,
-    /// Set once NATS could be asked for the first time.
-    order: OnceLock<Order>,
-    others: Mutex<HashMap<String, (Beat, Instant)>>,
-    handlers: RwLock<HashMap<&'static str, Handler>>,
+    /// Keeps the leases; set once NATS could be asked for the first time.
+    bucket: OnceLock<Bucket>,
+    log: Arc<FollowedLog>,
+    audit: Arc<Audit>,
+    others: Mutex<HashMap<String, Other>>,
+    handlers: RwLock<HashMap<String, Handler>>,
     figures: RwLock<Option<Figures>>,
+}
+
+/// Another server, as it was heard last.
+struct Other {
+    beat: Beat,
+    reads: Vec<Filter>,
+    heard: Instant,
 }
 
 /// The answers of the servers that were asked the same.
@@ -58,21 +71,24 @@ pub struct Answers {
 }
 
 impl Peers {
-    /// Begins to talk to the others.
+    /// Begins to talk to the others, on subjects that begin with `root`. They are told about this copy, and its hashes in
+    /// `audit`.
     pub(crate) fn begin(
         client: Client,
-        log: &str,
+        root: &str,
         name: &str,
+        (log, audit): (Arc<FollowedLog>, Arc<Audit>),
         runtime: &Handle,
     ) -> Result<Arc<Self>, getrandom::Error> {
-        let root = if log == crate::order::USUAL_NAME { "fw" } else { log };
         let peers = Arc::new(Self {
             id: format!("{:012x}", getrandom::u64()? >> 16),
             name: name.to_owned(),
-            root: format!("{root}.n"),
+            root: root.to_owned(),
             client,
             runtime: runtime.clone(),
-            order: OnceLock::new(),
+            bucket: OnceLock::new(),
+            log,
+            audit,
             others: Mutex::default(),
             handlers: RwLock::default(),
             figures: RwLock::default(),
@@ -83,9 +99,19 @@ impl Peers {
         Ok(peers)
     }
 
-    /// Sets the order, whose bucket keeps the leases. Another call does nothing.
-    pub(crate) fn keeps_leases_in(&self, order: Order) {
-        self.order.get_or_init(|| order);
+    /// Sets the bucket that keeps the leases. Another call does nothing.
+    pub(crate) fn keeps_leases_in(&self, bucket: Bucket) {
+        self.bucket.get_or_init(|| bucket);
+    }
+
+    /// Returns the first block of the log, in this epoch and not among those that are settled, that another server has
+    /// otherwise than this one, and that server's name.
+    pub(crate) fn disagreement(&self, epoch: &str, settled: &BTreeSet<u64>) -> Option<(u64, String)> {
+        let others = self.others.lock().unwrap_or_else(PoisonError::into_inner);
+        let live = others.values().filter(|other| other.heard.elapsed() < DEAD && other.beat.epoch == epoch);
+        let differs = live
+            .filter_map(|other| Some((self.audit.differs(&other.beat.audit, settled)?, &other.beat.name)));
+        differs.min().map(|(block, name)| (block, name.clone()))
     }
 
     /// Returns the id of this server, which no other has, and which ends with the process.
@@ -104,7 +130,7 @@ impl Peers {
     }
 
     /// Sets the function that answers one kind of question. It must not block.
-    pub fn answers(&self, kind: &'static str, handler: impl Fn(&[u8]) -> Vec<u8> + Send + Sync + 'static) {
+    pub fn answers(&self, kind: String, handler: impl Fn(&[u8]) -> Vec<u8> + Send + Sync + 'static) {
         self.handlers.write().unwrap_or_else(PoisonError::into_inner).insert(kind, Box::new(handler));
     }
 
@@ -112,16 +138,31 @@ impl Peers {
     pub fn own(&self) -> Beat {
         let figures = self.figures.read().unwrap_or_else(PoisonError::into_inner);
         let told = figures.as_ref().map_or_else(Beat::default, |figures| figures());
-        Beat { id: self.id.clone(), name: self.name.clone(), ..told }
+        let tail = self.log.tail();
+        Beat {
+            id: self.id.clone(),
+            name: self.name.clone(),
+            epoch: tail.epoch().to_string(),
+            head: tail.head().0,
+            audit: self.audit.hashes(),
+            ..told
+        }
     }
 
     /// Returns what the other servers that live last told, in the order of their names.
     pub fn others(&self) -> Vec<Beat> {
         let mut others = self.others.lock().unwrap_or_else(PoisonError::into_inner);
-        others.retain(|_, (_, heard)| heard.elapsed() < DEAD);
-        let mut beats: Vec<Beat> = others.values().map(|(beat, _)| beat.clone()).collect();
+        others.retain(|_, other| other.heard.elapsed() < DEAD);
+        let mut beats: Vec<Beat> = others.values().map(|other| other.beat.clone()).collect();
         beats.sort_by(|a, b| (&a.name, &a.id).cmp(&(&b.name, &b.id)));
         beats
+    }
+
+    /// True if another server that lives said that its clients read this topic (see [`Beat::reads`]).
+    pub fn is_read(&self, topic: &Topic) -> bool {
+        let others = self.others.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut live = others.values().filter(|other| other.heard.elapsed() < DEAD);
+        live.any(|other| other.reads.iter().any(|filter| filter.matches(topic.as_str())))
     }
 
     /// Asks one other server; `None` if it does not answer in time.
@@ -144,10 +185,9 @@ impl Peers {
         Answers { nodes: others.len() + 1, answered }
     }
 
-    /// Tells all other servers something; nobody answers, and it may be lost.
-    pub fn tell_all(&self, kind: &str, body: Bytes) {
-        let (client, subject) = (self.client.clone(), format!("{}.all.{kind}", self.root));
-        self.runtime.spawn(async move { drop(client.publish(subject, body).await) });
+    /// Tells all other servers something, after whatever this task told them before; nobody answers, and it may be lost.
+    async fn tell_all(&self, kind: &str, body: Bytes) {
+        drop(self.client.publish(format!("{}.all.{kind}", self.root), body).await);
     }
 
     /// Runs a task on the runtime of the order, until that ends.

@@ -8,6 +8,7 @@
     reason = "a test fails by panicking, and prints what it counted"
 )]
 
+mod audit;
 mod beginnings;
 #[path = "../../../log/tests/all/conformance.rs"]
 mod conformance;

@@ -150,6 +150,8 @@ pub struct OrderFigures {
     pub holes: u64,
     /// Number of times that the order contradicted this server's copy for good, so that the log began anew.
     pub diverged: u64,
+    /// Number of blocks of the copy that were compared with the order, because another server has them otherwise.
+    pub audited: u64,
     /// Number of times that an append was sent again.
     pub retries: u64,
     /// Number of appends that had been kept before they were sent again.

@@ -1,15 +1,24 @@
-//! The open connections, with age, lag and bytes, and a button to close each.
+//! The open connections of all servers, with age, lag and bytes, and a button to close each.
 
 use std::sync::Arc;
 
-use fourways_model::format::{bytes, duration, grouped};
+use fourways_model::{
+    format::{bytes, duration, grouped},
+    operate::{ConnectionId, is_gathered, shown, unanswered},
+};
 use fourways_shared::{Technique, operate::ConnectionState};
 use leptos::prelude::*;
 
 use super::OperateState;
 use crate::{
     browser::task,
-    components::{change::Change as _, confirm::Confirm, dynamic::text, icon::Name, rows::rows},
+    components::{
+        change::Change as _,
+        confirm::Confirm,
+        dynamic::{part, text},
+        icon::{Icon, Name},
+        rows::rows,
+    },
     delivery::operate,
 };
 
@@ -23,12 +32,17 @@ pub(super) fn ConnectionsCard(
 ) -> impl IntoView {
     let only = RwSignal::new(None::<Technique>);
     let ids = Memo::new(move |_| {
+        let only = only.get();
+        let is_wanted = |one: &ConnectionState| only.is_none_or(|technique| one.technique == technique);
         told.connections.with(|known| {
-            let all = known.iter().flat_map(|known| &known.connections);
-            let wanted = all.filter(|one| only.get().is_none_or(|technique| one.technique == technique));
-            wanted.map(|one| one.id.to_string()).take(MAX_ROWS).collect::<Vec<String>>()
+            let Some(known) = known else { return Vec::new() };
+            let ids = told.servers.with(|servers| shown(known, servers, is_wanted, MAX_ROWS));
+            ids.iter().map(ToString::to_string).collect::<Vec<String>>()
         })
     });
+    let has_servers =
+        Memo::new(move |_| told.connections.with(|known| known.as_ref().is_some_and(is_gathered)));
+    let unanswered = Memo::new(move |_| told.connections.with(|known| known.as_ref().and_then(unanswered)));
     let count = move |technique: Technique| {
         told.connections.with(|known| {
             let all = known.iter().flat_map(|known| &known.connections);
@@ -48,10 +62,22 @@ pub(super) fn ConnectionsCard(
         let total = told.connections.with(|known| known.as_ref().map_or(0, |known| known.total));
         let shown = ids.with(Vec::len);
         if shown < total {
-            format!("{shown} of {} shown, the oldest first", grouped(total as u64))
+            let whose = if has_servers.get() { "the oldest of each server" } else { "the oldest" };
+            format!("{shown} of {} shown, {whose} first", grouped(total as u64))
         } else {
             String::new()
         }
+    };
+    let silent = move || {
+        let (answered, servers) = unanswered.get()?;
+        let words = format!(
+            "{answered} of {servers} servers answered; the connections of the others are not listed."
+        );
+        Some(view! { <p class="warned"><Icon name="warn" /><span>{words}</span></p> })
+    };
+    let make = move |key: String| {
+        let id = ConnectionId::parse(&key)?;
+        Some(view! { <Row told=told id=id has_servers=has_servers /> })
     };
     view! {
         <section class="card" aria-labelledby="held-h">
@@ -61,14 +87,17 @@ pub(super) fn ConnectionsCard(
                 <span class="sp"></span>
                 <span class="cap">{text(caption)}</span>
             </header>
+            <div role="status" data-testid="unanswered">{part(silent)}</div>
             <div class="scroll-x" tabindex="0" role="region" aria-label="Table of connections">
                 <table class="tbl still" data-testid="connections">
                     <thead><tr>
-                        <th>"#"</th><th>"Technique"</th><th>"Subject"</th><th>"Topics"</th><th class="r">"Age"</th>
-                        <th class="r">"Events"</th><th class="r">"Bytes"</th><th class="r">"Lag"</th><th><span class="vh">"Action"</span></th>
+                        {part(move || has_servers.get().then(|| view! { <th scope="col">"Server"</th> }))}
+                        <th scope="col">"#"</th><th scope="col">"Technique"</th><th scope="col">"Subject"</th><th scope="col">"Topics"</th>
+                        <th scope="col" class="r">"Age"</th><th scope="col" class="r">"Events"</th><th scope="col" class="r">"Bytes"</th>
+                        <th scope="col" class="r">"Lag"</th><th scope="col"><span class="vh">"Action"</span></th>
                     </tr></thead>
                     <tbody>
-                        {rows(move || ids.get(), Arc::new(move |id| view! { <Row told=told id=id.parse().unwrap_or(0) /> }.into_any()))}
+                        {rows(move || ids.get(), Arc::new(move |key| make(key).into_any()))}
                     </tbody>
                 </table>
             </div>
@@ -81,25 +110,40 @@ fn Row(
     /// State of the server, shared by the cards of the page.
     told: OperateState,
     /// Id of the connection.
-    id: u64,
+    id: ConnectionId,
+    /// True if the connections are those of several servers.
+    has_servers: Memo<bool>,
 ) -> impl IntoView {
+    let number = id.id;
+    let place = told.servers.with_untracked(|servers| {
+        id.node.as_deref().map(|node| format!(" of {}", servers.name_of(node))).unwrap_or_default()
+    });
+    let key = id.to_string();
+    let own = StoredValue::new(id);
     let of = move |read: fn(&ConnectionState) -> String| {
         text(move || {
             told.connections.with(|known| {
                 let mut all = known.iter().flat_map(|known| &known.connections);
-                all.find(|one| one.id == id).map(read).unwrap_or_default()
+                own.with_value(|own| all.find(|one| own.is_of(one)).map(read)).unwrap_or_default()
             })
         })
     };
     let technique = told.connections.with_untracked(|known| {
         let mut all = known.iter().flat_map(|known| &known.connections);
-        all.find(|one| one.id == id).map_or(Technique::Sse, |one| one.technique)
+        own.with_value(|own| all.find(|one| own.is_of(one)).map_or(Technique::Sse, |one| one.technique))
     });
+    let server = move || {
+        own.with_value(|own| {
+            let node = own.node.as_deref().unwrap_or_default();
+            told.servers.with(|servers| servers.name_of(node).to_owned())
+        })
+    };
     let said = RwSignal::new("Cut".to_owned());
     let cut = move |()| {
         said.set("Cutting".to_owned());
+        let id = own.with_value(ToString::to_string);
         task::spawn(async move {
-            if let Err(refused) = operate::cut(id).await {
+            if let Err(refused) = operate::cut(&id).await {
                 let _gone = said.try_set(refused.words().to_owned());
             }
         });
@@ -112,7 +156,8 @@ fn Row(
         |one: &ConnectionState| one.topics.iter().map(ToString::to_string).collect::<Vec<_>>().join(" ");
     view! {
         <tr>
-            <td>{id}</td>
+            {part(move || has_servers.get().then(|| view! { <td>{text(server)}</td> }))}
+            <td>{number}</td>
             <td data-technique=technique.name()><Name technique=technique /></td>
             <td>{of(|one| one.subject.as_deref().unwrap_or("–").to_owned())}</td>
             <td class="topics">{of(topics)}</td>
@@ -120,7 +165,7 @@ fn Row(
             <td class="r">{of(|one| grouped(one.events))}</td>
             <td class="r">{of(|one| bytes(one.bytes))}</td>
             <td class="r">{of(lag)}</td>
-            <td><Confirm label=said name=format!("Cut connection {id}") question="Ends a real reader's connection." yes="Cut it" run=cut testid=format!("cut-{id}") /></td>
+            <td><Confirm label=said name=format!("Cut connection {number}{place}") question="Ends a real reader's connection." yes="Cut it" run=cut testid=format!("cut-{key}") /></td>
         </tr>
     }
 }

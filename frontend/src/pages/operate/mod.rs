@@ -1,21 +1,28 @@
-//! The page for operators: what is read and by whom, what was refused, what readers hold; with a look into a topic,
-//! publishing by hand, and closing a connection.
+//! The page for operators: the servers that share the log, what is read and by whom, what was refused, what readers
+//! hold; with a look into a topic, publishing by hand, and closing a connection.
 
 mod connections;
 mod ledger;
 mod rehearse;
+mod servers;
 mod topics;
 
 use std::{collections::HashMap, time::Duration};
 
 use fourways_model::{
     format::grouped,
-    operate::{Ledger, Limits, Rates, Topics},
+    operate::{Ledger, Limits, Rates, Servers, Topics},
 };
-use fourways_shared::{Topic, operate::Connections};
+use fourways_shared::{
+    Topic,
+    operate::{Connections, Nodes},
+};
 use leptos::prelude::*;
 
-use self::{connections::ConnectionsCard, ledger::LedgerCard, rehearse::RehearseCard, topics::TopicsCard};
+use self::{
+    connections::ConnectionsCard, ledger::LedgerCard, rehearse::RehearseCard, servers::ServersCard,
+    topics::TopicsCard,
+};
 use crate::{
     browser::{clock, task},
     components::dynamic::{part, text},
@@ -29,6 +36,7 @@ const EVERY: Duration = Duration::from_secs(2);
 /// Latest state of the server. Copies share the signals, which live as long as the page.
 #[derive(Clone, Copy)]
 struct OperateState {
+    servers: RwSignal<Servers>,
     connections: RwSignal<Option<Connections>>,
     topics: RwSignal<Topics>,
     rates: RwSignal<HashMap<Topic, f64>>,
@@ -40,12 +48,14 @@ struct OperateState {
 
 impl OperateState {
     async fn ask(self, rates: StoredValue<Rates>) -> Result<(), Refused> {
+        let nodes: Nodes = operate::get("/v1/nodes").await?;
         let connections: Connections = operate::get("/v1/connections").await?;
         let topics: Topics = operate::get("/v1/topics").await?;
         let ledger: Ledger = operate::get("/v1/ledger").await?;
         let limits: Limits = operate::get("/v1/limits").await?;
         let fresh = rates.try_update_value(|rates| rates.take(&topics.topics, clock::now_ms()));
         // The signals are gone if the page was left meanwhile.
+        let _gone = self.servers.try_set(nodes.into());
         let _gone = self.connections.try_set(Some(connections));
         let _gone = self.topics.try_set(topics);
         let _gone = self.rates.try_set(fresh.unwrap_or_default());
@@ -58,6 +68,7 @@ impl OperateState {
 #[component]
 pub(crate) fn Operate() -> impl IntoView {
     let told = OperateState {
+        servers: RwSignal::default(),
         connections: RwSignal::new(None),
         topics: RwSignal::default(),
         rates: RwSignal::default(),
@@ -126,6 +137,7 @@ pub(crate) fn Operate() -> impl IntoView {
                 view! {
                     <div class="op">
                         <dl class="stats" data-testid="limits">{part(limits)}</dl>
+                        <ServersCard told=told />
                         <ConnectionsCard told=told />
                         <TopicsCard told=told />
                         <LedgerCard told=told />

@@ -43,7 +43,7 @@ impl<M: Machine + Default> Play<M> {
             Technique::Sse,
             Shard::DIRECT,
         );
-        let readers = Readers { engine: Arc::new(engine), seen: HashMap::new() };
+        let readers = Readers::new(Arc::new(engine), None);
         let now_us = 1_700_000_000_000_000;
         Self {
             machine: M::default(),
@@ -366,7 +366,8 @@ async fn what_was_said_is_heard_and_holds_nothing_up() {
     let mut log = Reader::of_server(&engine.tail()).read(&[(&topic).into()], After::Earliest);
     let machine = tokio::spawn({
         let engine = Arc::clone(&engine);
-        async move { drive(engine, Trades::default()).await }
+        let readers = Readers::new(Arc::clone(&engine), None);
+        async move { drive((engine, readers), Trades::default()).await }
     });
     let began = tokio::time::Instant::now();
     for placed in 1..=5_u32 {

@@ -362,6 +362,25 @@ impl Tail {
         is_read
     }
 
+    /// Returns topics that begin with this text and are read by clients by their name, and patterns that are read and may
+    /// match such topics; `most` of them, in no order.
+    pub fn read_under(&self, beginning: &str, most: usize) -> Vec<Filter> {
+        let topics = self.topics.read().unwrap_or_else(PoisonError::into_inner);
+        let is_wanted =
+            |index: &&Arc<TopicTail>| index.name().as_str().starts_with(beginning) && index.is_read();
+        let mut read: Vec<Filter> =
+            topics.values().filter(is_wanted).take(most).map(|index| index.name().clone()).collect();
+        drop(topics);
+        self.views.read().unwrap_or_else(PoisonError::into_inner).each(|view| {
+            let name = view.name().as_str();
+            let may_match = name.starts_with(beginning) || name.starts_with(['*', '>']);
+            if read.len() < most && may_match && view.is_read() {
+                read.push(view.name().clone());
+            }
+        });
+        read
+    }
+
     /// Returns how many reads of the topic by its name have ever begun. Short polls show in this number only: they
     /// hold nothing between two requests.
     pub fn reads_begun(&self, topic: &Topic) -> u32 {

@@ -1,9 +1,17 @@
 //! The content of the operator's page: the server's answers, and the rates that follow from two of them.
 
+mod connections;
+mod servers;
+
 use std::collections::HashMap;
 
 use fourways_shared::{Cursor, Technique, Topic};
 use serde::Deserialize;
+
+pub use self::{
+    connections::{ConnectionId, is_gathered, shown, unanswered},
+    servers::{ServerRow, ServerState, Servers},
+};
 
 /// Answer to `GET /v1/topics`.
 #[derive(Clone, Debug, Default, Deserialize)]
