@@ -44,6 +44,7 @@ pub(crate) fn routes(app: &mut web::ServiceConfig) {
         .service(only("/lab/clock", "GET, HEAD").route(read().to(lab::clock::handle)))
         .service(only("/lab/code/{use_case}", "GET, HEAD").route(read().to(use_cases::code::handle)))
         .service(only("/lab/ws", "GET, HEAD").route(read().to(lab::channel::handle)))
+        .service(only("/lab/kill/{node}", "POST").route(web::post().to(lab::kill::handle)))
         .service(only("/lab/feeds/{topic}", "PUT").route(web::put().to(lab::feed::put)))
         .configure(access::routes)
         .default_service(web::to(problem::not_found));

@@ -50,6 +50,11 @@ pub struct Config {
     #[arg(long, env = "FOURWAYS_APP", value_name = "FOLDER")]
     pub app: Option<PathBuf>,
 
+    /// Let visitors of the lab kill this server, to watch what its clients do. `cargo xtask cluster` sets this; a server
+    /// that anybody depends on should not.
+    #[arg(long, env = "FOURWAYS_LAB_KILL")]
+    pub lab_kill: bool,
+
     /// Serve HTTPS, with HTTP/2 for browsers that support it. Without --tls-cert, each start makes a self-signed
     /// certificate for development, which browsers warn about.
     #[arg(long, env = "FOURWAYS_TLS")]

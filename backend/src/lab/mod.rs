@@ -5,6 +5,7 @@ pub mod app;
 pub mod channel;
 pub mod clock;
 pub mod feed;
+pub mod kill;
 pub mod sources;
 pub mod use_cases;
 pub mod visitors;

@@ -108,6 +108,9 @@ impl Parts {
         let share =
             Share { engine: Arc::clone(&engine), roster: Arc::clone(&roster), drain: Arc::clone(&drain) };
         share.answer_for(&nodes);
+        if config.lab_kill {
+            lab::kill::answer_for(&nodes);
+        }
         let (presence, presence_publisher) = Presence::new(Arc::clone(&engine), &nodes);
         if let Some(id) = nodes.id() {
             let (node, asked) = (id.to_owned(), nodes.clone());

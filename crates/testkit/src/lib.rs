@@ -1,10 +1,12 @@
 //! The test harness: `Process` starts the server as a separate process, `own_address` gives a test a loopback address
 //! that no other test has, `raw` speaks HTTP byte by byte, `proxy` puts a real proxy in front of a server,
-//! `nats` starts NATS servers and cuts them from each other.
+//! `nats` starts NATS servers and cuts them from each other, and balances connections over servers.
 //!
 //! Tests and `bench` use this crate; nothing that ships does.
 
 mod address;
+#[cfg(feature = "nats")]
+mod balancer;
 #[cfg(feature = "nats")]
 mod link;
 #[cfg(feature = "nats")]
@@ -24,7 +26,7 @@ pub use self::proxy::{Kind, Proxy};
 pub use self::raw::{Answer, Wire};
 pub use self::{address::own_address, process::Process, reaper::Reaper};
 #[cfg(feature = "nats")]
-pub use self::{link::Link, nats::Nats};
+pub use self::{balancer::Balancer, link::Link, nats::Nats};
 
 /// Maximum time that a test waits for anything. At least ten times as long as the slowest step takes on a quiet
 /// machine, so that no test fails because the machine is busy.

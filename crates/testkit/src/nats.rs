@@ -23,6 +23,8 @@ pub struct Nats {
     binary: PathBuf,
     /// Sync interval of the servers, as in their configuration.
     sync: &'static str,
+    /// Further lines of the configuration.
+    lines: String,
     servers: Vec<Server>,
     /// The link from each server to each other one, in the order of servers.
     links: Vec<Vec<Option<Link>>>,
@@ -53,7 +55,16 @@ impl Nats {
     /// # Errors
     /// If it can't be started, or does not listen before the deadline.
     pub fn alone(binary: &Path) -> anyhow::Result<Self> {
-        Self::start(binary, 1, "always")
+        Self::start(binary, 1, "always", |_| String::new())
+    }
+
+    /// Starts one server that is no cluster, with the lines more in its configuration that the function makes for its
+    /// address.
+    ///
+    /// # Errors
+    /// If it can't be started, or does not listen before the deadline.
+    pub fn with(binary: &Path, lines: impl Fn(Ipv4Addr) -> String) -> anyhow::Result<Self> {
+        Self::start(binary, 1, "always", lines)
     }
 
     /// Starts one server that acknowledges before it syncs.
@@ -61,7 +72,7 @@ impl Nats {
     /// # Errors
     /// If it can't be started, or does not listen before the deadline.
     pub fn unsynced(binary: &Path) -> anyhow::Result<Self> {
-        Self::start(binary, 1, "2m")
+        Self::start(binary, 1, "2m", |_| String::new())
     }
 
     /// Starts a cluster of three.
@@ -69,10 +80,15 @@ impl Nats {
     /// # Errors
     /// If one of the servers can't be started, or does not listen before the deadline.
     pub fn cluster(binary: &Path) -> anyhow::Result<Self> {
-        Self::start(binary, 3, "always")
+        Self::start(binary, 3, "always", |_| String::new())
     }
 
-    fn start(binary: &Path, count: usize, sync: &'static str) -> anyhow::Result<Self> {
+    fn start(
+        binary: &Path,
+        count: usize,
+        sync: &'static str,
+        lines: impl Fn(Ipv4Addr) -> String,
+    ) -> anyhow::Result<Self> {
         let folder = tempfile::tempdir()?;
         Reaper::watch_folder(folder.path());
         let server = |at: usize| Server {
@@ -81,6 +97,7 @@ impl Nats {
             store: folder.path().join(format!("n{at}")),
         };
         let servers: Vec<_> = (0..count).map(server).collect();
+        let lines = lines(servers[0].address);
         let mut links = Vec::new();
         for from in 0..count {
             let to = |to: usize| {
@@ -89,7 +106,7 @@ impl Nats {
             };
             links.push((0..count).map(to).collect::<anyhow::Result<Vec<_>>>()?);
         }
-        let mut nats = Self { binary: binary.to_owned(), sync, servers, links, folder };
+        let mut nats = Self { binary: binary.to_owned(), sync, lines, servers, links, folder };
         for at in 0..count {
             nats.begin(at)?;
         }
@@ -199,9 +216,10 @@ impl Nats {
         };
         let text = format!(
             "server_name: n{at}\nlisten: \"{address}:{CLIENTS}\"\nhttp: \"{address}:{MONITOR}\"\nmax_payload: 4MB\n\
-             jetstream {{ store_dir: \"{}\", sync_interval: {}, max_file: 1TB, max_mem: 256MB }}\n{cluster}\n",
+             jetstream {{ store_dir: \"{}\", sync_interval: {}, max_file: 1TB, max_mem: 256MB }}\n{cluster}\n{}\n",
             store.display(),
-            self.sync
+            self.sync,
+            self.lines
         );
         let conf = self.folder.path().join(format!("conf{at}"));
         fs::write(&conf, text)?;

@@ -25,14 +25,26 @@ pub(crate) async fn clock_sample() -> Option<ClockSample> {
     Some(ClockSample { sent_ms, server_ms: ms_of_us(now), received_ms })
 }
 
+/// The parts of the lab that a server has.
+#[derive(Deserialize)]
+struct About {
+    use_cases: bool,
+    #[serde(default)]
+    kill: bool,
+}
+
+async fn about() -> Option<About> {
+    Request::get("/v1/lab").send().await.ok()?.json().await.ok()
+}
+
 /// Returns true if the server's part of the use cases runs; `None` without an answer.
 pub(crate) async fn has_use_cases() -> Option<bool> {
-    #[derive(Deserialize)]
-    struct About {
-        use_cases: bool,
-    }
-    let about: About = Request::get("/v1/lab").send().await.ok()?.json().await.ok()?;
-    Some(about.use_cases)
+    about().await.map(|about| about.use_cases)
+}
+
+/// Returns true if visitors may kill the server; `None` without an answer.
+pub(crate) async fn can_kill() -> Option<bool> {
+    about().await.map(|about| about.kill)
 }
 
 /// Starts, changes or prolongs the page's own feed. `rate` is in events per second.

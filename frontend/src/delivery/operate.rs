@@ -56,6 +56,14 @@ pub(crate) async fn cut(id: &str) -> Result<(), Refused> {
     answer(Request::delete(&format!("/v1/connections/{id}")), None).await.map(drop)
 }
 
+/// Kills the server of this id, where that is allowed.
+///
+/// # Errors
+/// See [`Refused`].
+pub(crate) async fn kill(id: &str) -> Result<(), Refused> {
+    answer(Request::post(&format!("/v1/lab/kill/{id}")), None).await.map(drop)
+}
+
 /// Makes every subscriber reconnect, and returns what the server observed.
 ///
 /// # Errors

@@ -47,8 +47,8 @@ struct Inner {
     handles: [Option<Handle>; 4],
     labels: [Label; 4],
     twin: Option<Handle>,
-    /// Number of the run that the reports to the ledger are of.
-    run: u32,
+    /// Number of the run that the reports of each technique to the ledger are of: its streams have cursors of their own.
+    runs: [u32; 4],
     topics: [Vec<Topic>; 4],
 }
 
@@ -79,7 +79,7 @@ impl Streams {
             handles: [None, None, None, None],
             labels: Technique::ALL.map(|_| Label::new(lab.id)),
             twin: None,
-            run: lab.next_run(),
+            runs: Technique::ALL.map(|_| lab.next_run()),
             topics: Default::default(),
         };
         Self { inner: StoredValue::new_local(inner), clock, lab }
@@ -141,8 +141,8 @@ impl Streams {
 
     /// Begins all lanes, the feed and the wire anew, in a new run.
     pub(crate) fn clear(&self) {
-        let run = self.lab.next_run();
-        self.inner.try_update_value(|inner| inner.run = run);
+        let runs = Technique::ALL.map(|_| self.lab.next_run());
+        self.inner.try_update_value(|inner| inner.runs = runs);
         self.inner.try_with_value(|inner| {
             let mut state = inner.state.borrow_mut();
             state.pending.clear();
@@ -179,7 +179,7 @@ impl Streams {
     /// Returns the account that the server's ledger gives of this run by a technique, once there is one.
     pub(crate) fn account(&self, technique: Technique) -> Option<Account> {
         let (run, whose, account) = self.lab.account.get()?;
-        let own = self.inner.try_with_value(|inner| inner.run)?;
+        let own = self.inner.try_with_value(|inner| inner.runs[technique.index()])?;
         ((run, whose) == (own, technique)).then_some(account)
     }
 
@@ -192,7 +192,7 @@ impl Streams {
             let at = technique.index();
             let (after, through, held) = inner.state.borrow_mut().lanes[at].held.report()?;
             let topics = inner.topics[at].clone();
-            Some(LabCommand::Held { run: inner.run, technique, topics, after, through, held })
+            Some(LabCommand::Held { run: inner.runs[at], technique, topics, after, through, held })
         });
         if let Some(command) = command.flatten() {
             self.lab.tell(&command);

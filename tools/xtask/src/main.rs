@@ -6,6 +6,7 @@
 mod app;
 mod attack;
 mod audit;
+mod cluster;
 mod cost;
 mod dev;
 mod engines;
@@ -26,6 +27,7 @@ use std::{path::PathBuf, process::ExitCode};
 const HELP: &str = "\
 cargo xtask start [flags of `fourways serve`]   build the app and the server quickly, and serve the lab
 cargo xtask test [--quick] [section …]          run the checks; sections: format, walls, lints, native, wasm, browser, api
+cargo xtask cluster [flags]                     serve the lab from three servers of one log, behind a balancer
 cargo xtask release                             build the binary to deploy, target/release/fourways
 cargo xtask app                                 build only the app of a release, into dist
 cargo xtask dev [flags of `trunk serve`]        serve the app with live reload, in front of a running server
@@ -43,6 +45,7 @@ fn main() -> ExitCode {
         arguments.split_first().map_or(("", &[][..]), |(first, rest)| (first.as_str(), rest));
     let outcome = match command {
         "start" => start::run(rest),
+        "cluster" => cluster::run(rest),
         "release" => release::run(),
         "app" => release::app_alone(),
         "dev" => dev::run(rest),

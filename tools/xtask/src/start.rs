@@ -12,14 +12,31 @@ use crate::{
 /// # Errors
 /// If something can't be installed or built, or the server ends with an error.
 pub(crate) fn run(flags: &[String]) -> anyhow::Result<()> {
+    let steps = build(0)?;
+    say(&format!(
+        "\nBuilt in {}. The lab is at the address below; stop it with Ctrl+C.",
+        spoken(steps.elapsed())
+    ));
+    let mut serve = command("target/start/fourways serve --app");
+    check(serve.arg(app::folder()).args(flags))
+}
+
+/// Builds the server and the app, if they have changed. Returns the steps, of which `further` ones are to follow.
+///
+/// # Errors
+/// If something can't be installed or built.
+pub(crate) fn build(further: usize) -> anyhow::Result<Steps> {
     let (has_target, has_tools) = (tools::has_wasm_target(), tools::has_all_for_app());
     let is_fresh = app::is_fresh()?;
-    let steps = Steps::of(match (is_fresh, has_target, has_tools) {
-        (true, ..) => 1,
-        (false, true, true) => 3,
-        (false, true, false) | (false, false, true) => 4,
-        (false, false, false) => 5,
-    });
+    let steps = Steps::of(
+        further
+            + match (is_fresh, has_target, has_tools) {
+                (true, ..) => 1,
+                (false, true, true) => 3,
+                (false, true, false) | (false, false, true) => 4,
+                (false, false, false) => 5,
+            },
+    );
     let server = || {
         steps.step("building the server", "2 min the first time", |step| {
             step.run(&mut command("cargo build --locked --profile start --package fourways"))
@@ -50,10 +67,5 @@ pub(crate) fn run(flags: &[String]) -> anyhow::Result<()> {
             app::build(step, app::trunk().env("PATH", &path))
         })?;
     }
-    say(&format!(
-        "\nBuilt in {}. The lab is at the address below; stop it with Ctrl+C.",
-        spoken(steps.elapsed())
-    ));
-    let mut serve = command("target/start/fourways serve --app");
-    check(serve.arg(app::folder()).args(flags))
+    Ok(steps)
 }

@@ -28,7 +28,8 @@ impl OrderSettings {
     /// If the name of the log or of the server is none, or an address can't be read.
     pub(super) fn check(&self) -> Result<(), OrderError> {
         let is_name = |byte: u8| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'_' | b'-');
-        if !(1..=32).contains(&self.log.len()) || !self.log.bytes().all(is_name) {
+        // The subjects of the usual log begin with `fw`.
+        if !(1..=32).contains(&self.log.len()) || !self.log.bytes().all(is_name) || self.log == "fw" {
             return Err(OrderError::LogName(self.log.clone()));
         }
         let is_name = |byte: u8| byte.is_ascii_alphanumeric() || b"._-".contains(&byte);
@@ -36,6 +37,16 @@ impl OrderSettings {
             return Err(OrderError::NodeName(self.node.clone()));
         }
         self.addresses().map(drop)
+    }
+
+    /// Returns the addresses of the servers for people, without the passwords in them.
+    pub(super) fn places(&self) -> String {
+        let addresses = self.addresses().unwrap_or_default();
+        addresses
+            .iter()
+            .map(|address| format!("{}:{}", address.host(), address.port()))
+            .collect::<Vec<_>>()
+            .join(", ")
     }
 
     fn addresses(&self) -> Result<Vec<ServerAddr>, OrderError> {
@@ -54,6 +65,12 @@ pub(super) async fn connect(settings: &OrderSettings, what: &str) -> Result<Clie
         .ping_interval(PING)
         .subscription_capacity(1 << 16)
         .reconnect_delay_callback(|attempt| Duration::from_millis(if attempt < 3 { 20 } else { 200 }));
+    let addresses = settings.addresses()?;
+    // The library reads a user's name in an address, and does not send it.
+    let user = addresses.iter().find_map(|address| Some((address.username()?, address.password()?)));
+    if let Some((name, password)) = user {
+        options = options.user_and_password(name.to_owned(), password.to_owned());
+    }
     if let Some(path) = &settings.credentials {
         let file = |error| OrderError::File(path.clone(), error);
         options = options.credentials_file(path).await.map_err(file)?;
@@ -62,10 +79,9 @@ pub(super) async fn connect(settings: &OrderSettings, what: &str) -> Result<Clie
         std::fs::metadata(path).map_err(|error| OrderError::File(path.clone(), error))?;
         options = options.add_root_certificates(path.clone()).require_tls(true);
     }
-    let unreachable = |error: async_nats::ConnectError| {
-        OrderError::Unreachable(settings.servers.join(", "), error.to_string())
-    };
-    options.connect(settings.addresses()?).await.map_err(unreachable)
+    let unreachable =
+        |error: async_nats::ConnectError| OrderError::Unreachable(settings.places(), error.to_string());
+    options.connect(addresses).await.map_err(unreachable)
 }
 
 /// Waits for the connection, and checks the server behind it.
@@ -81,7 +97,7 @@ pub(super) async fn check(
     while client.connection_state() != State::Connected {
         if Instant::now() > deadline {
             let why = "no connection".to_owned();
-            return Err(OrderError::Unreachable(settings.servers.join(", "), why));
+            return Err(OrderError::Unreachable(settings.places(), why));
         }
         sleep(Duration::from_millis(20)).await;
     }

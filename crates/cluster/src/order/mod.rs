@@ -206,8 +206,6 @@ async fn open(settings: &OrderSettings) -> Result<Opened, OrderError> {
     let patience = if kept.is_some() { PATIENCE_WITH_COPY } else { START_PATIENCE };
     // Before anything is made: a stream on servers that do not sync would look as if it were one to keep.
     monitor::check(&settings.monitors).await?;
-    // Before anything is made: a stream on servers that do not sync would look as if it were one to keep.
-    monitor::check(&settings.monitors).await?;
     let checked = match connect::check(settings, &following, patience).await {
         Ok(()) => Order::open(&following, &settings.log, &settings.rules, patience).await,
         Err(error) => Err(error),
@@ -231,7 +229,7 @@ async fn open(settings: &OrderSettings) -> Result<Opened, OrderError> {
         }
         // Without a copy, an order that can't be reached is an error above.
         (None, None) => {
-            return Err(OrderError::Unreachable(settings.servers.join(", "), "no connection".to_owned()));
+            return Err(OrderError::Unreachable(settings.places(), "no connection".to_owned()));
         }
     };
     let log = Arc::new(log);

@@ -48,7 +48,7 @@ pub enum OrderError {
     #[error("can't read {path}: {1}", path = .0.display())]
     File(PathBuf, std::io::Error),
     /// The name of the log has characters that a stream's name can't have.
-    #[error("{0:?} can't be the name of a log; allowed are 1 to 32 characters of a-z 0-9 _ -")]
+    #[error("{0:?} can't be the name of a log; allowed are 1 to 32 characters of a-z 0-9 _ -, but not fw")]
     LogName(String),
     /// The name of the server has characters that a header or a table can't show.
     #[error("{0:?} can't be the name of a server; allowed are 1 to 64 characters of a-z A-Z 0-9 . _ -")]

@@ -273,6 +273,15 @@ async fn stream(
         let mend = format!("`nats stream edit {log} --dupe-window {}s`", DUPLICATES.as_secs());
         return bad(format!("a duplicate window of {} s", have.duplicate_window.as_secs()), &mend);
     }
+    let is_less = |have: i64, wanted: i64| have > 0 && (wanted < 0 || have < wanted);
+    if !have.max_age.is_zero() && have.max_age < longest {
+        let mend = format!("`nats stream edit {log} --max-age {}s`", wanted.max_age.as_secs());
+        return bad(format!("an age limit of {} s, less than the retention", have.max_age.as_secs()), &mend);
+    }
+    if is_less(have.max_bytes, i64::try_from(bytes).unwrap_or(-1)) {
+        let mend = format!("`nats stream edit {log} --max-bytes {}`", wanted.max_bytes);
+        return bad(format!("a limit of {} bytes, less than the retention", have.max_bytes), &mend);
+    }
     if replicas == 1 {
         tracing::warn!(
             "one NATS server keeps the log: if it is lost, so is every event; a cluster has three"

@@ -87,11 +87,14 @@ pub(super) async fn hear(peers: Arc<Peers>) {
             if is_new && others.len() >= MAX_OTHERS {
                 continue;
             }
+            // A server that has just begun does not tell its rules yet.
+            let is_known = !beat.rules.is_empty() && !own.rules.is_empty();
+            let was_known = others.get(&beat.id).is_some_and(|other| !other.beat.rules.is_empty());
             let (name, differs) = (beat.name.clone(), beat.rules != own.rules);
             let reads = beat.reads.iter().take(MAX_READS).filter_map(|filter| filter.parse().ok()).collect();
             others.insert(beat.id.clone(), Other { beat, reads, heard: Instant::now() });
             drop(others);
-            if is_new && differs {
+            if is_known && !was_known && differs {
                 tracing::warn!(server = name, "its rules of retention differ from this server's");
             }
         }

@@ -182,6 +182,41 @@ fn a_backup_that_lacks_acknowledged_events_is_another_life_of_the_log() {
 }
 
 #[test]
+fn nats_may_ask_for_a_password_over_tls() {
+    let Some(binary) = Nats::binary() else { return };
+    let folder = tempfile::tempdir().unwrap();
+    let (cert, key) = (folder.path().join("cert"), folder.path().join("key"));
+    let nats = Nats::with(&binary, |address| {
+        let certified = rcgen::generate_simple_self_signed([address.to_string()]).unwrap();
+        fs::write(&cert, certified.cert.pem()).unwrap();
+        fs::write(&key, certified.signing_key.serialize_pem()).unwrap();
+        format!(
+            "tls {{ cert_file: {cert:?}, key_file: {key:?} }}\n\
+             authorization {{ user: fourways, password: \"s3cret\" }}"
+        )
+    });
+    let nats = nats.unwrap();
+    let log = fresh_name();
+    let at = |user: &str| vec![format!("nats://{user}@{}", nats.address(0))];
+    let known = OrderSettings { servers: at("fourways:s3cret"), ca: Some(cert), ..settings(&nats, &log) };
+    let node = Node::open(&known);
+    node.ready();
+    assert_eq!(node.publish("a", &["1"], None).unwrap(), [1]);
+    drop(node);
+    let stranger = OrderSettings { servers: at("fourways:guess"), ..known.clone() };
+    let distrusting = OrderSettings { ca: None, ..known };
+    std::thread::scope(|scope| {
+        for settings in [&stranger, &distrusting] {
+            scope.spawn(|| {
+                let error = Node::try_open(settings).err().unwrap().to_string();
+                let told = format!("no NATS server answers at {}", nats.address(0));
+                assert!(error.contains(&told), "no password is told: {error}");
+            });
+        }
+    });
+}
+
+#[test]
 fn a_start_says_what_is_wrong_and_how_to_mend_it() {
     let Some(nats) = one_server() else { return };
     let log = fresh_name();

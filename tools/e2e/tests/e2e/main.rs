@@ -1,7 +1,7 @@
 //! The lab and its clients, from outside, in one test binary whose tests run side by side: a real server, a real
 //! Chromium, real Node clients. `lab`, `watch`, `breakage`, `compare`, `path` and `use_cases` use the lab as a person
 //! does, `access` checks that everybody can use its pages, `client_js` and `clients` read without the lab, `proxies`
-//! and `tls` put something in between, `docs` runs the commands of the documents, `api` asks everything that the
+//! and `tls` put something in between, `cluster` kills servers that share a log, `docs` runs the commands of the documents, `api` asks everything that the
 //! description allows.
 #![allow(
     clippy::unwrap_used,
@@ -16,6 +16,7 @@ mod api;
 mod breakage;
 mod client_js;
 mod clients;
+mod cluster;
 mod compare;
 mod compression;
 mod docs;

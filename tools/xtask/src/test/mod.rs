@@ -256,6 +256,7 @@ fn wasm_tests(steps: &Steps, installed: &Installed) -> anyhow::Result<Counts> {
 fn browser_tests(steps: &Steps, installed: &Installed, only: Option<&str>) -> anyhow::Result<Counts> {
     steps.step("the lab and its clients, in Chromium and Node", "5 min", |step| {
         let built = Tests::all()?.into_iter().find(Tests::is_of_browser).context("no browser tests")?;
+        let nats = tools::nats(step)?;
         let tests = |threads: usize| -> anyhow::Result<_> {
             let mut tests = built.command();
             tests
@@ -263,6 +264,7 @@ fn browser_tests(steps: &Steps, installed: &Installed, only: Option<&str>) -> an
                 .env("PATH", tools::with_engines()?)
                 .env("FOURWAYS_BINARY", root().join("target/debug/fourways"))
                 .env("FOURWAYS_APP", app::folder())
+                .env("FOURWAYS_NATS", &nats)
                 .env("FOURWAYS_AXE", &installed.axe)
                 .env("FOURWAYS_SCHEMATHESIS", &installed.schemathesis)
                 .env("NODE_PATH", &installed.node_path);

@@ -1,5 +1,7 @@
 //! The overview: one feed, four subscribers, one clock.
 
+mod servers;
+
 use fourways_model::{
     feed::{Behind, Published},
     format::{bytes, duration, duration_or_dash, duration_parts, fixed, plural},
@@ -9,6 +11,7 @@ use fourways_model::{
 use fourways_shared::{After, Technique, Topic};
 use leptos::prelude::*;
 
+use self::servers::ServersCard;
 use super::{
     budget::Budget,
     lanes::{Canvases, frames},
@@ -131,6 +134,7 @@ pub(crate) fn Overview() -> impl IntoView {
                 <span>"Behind: age of the oldest event this client does not have yet"</span>
             </div>
         </section>
+        <ServersCard streams=streams tick=tick />
         <div class="when">{cards}</div>
     }
 }
@@ -175,8 +179,9 @@ fn LaneRow(
             streams.lane(technique, read).unwrap_or_default()
         })
     };
-    // Bytes as the server counts them; without its counts, the bytes that the page can see.
-    let spent = move || match streams.counts(technique) {
+    // Bytes as the server counts them; without its counts, or if another server serves the stream, the bytes that the
+    // page can see.
+    let spent = move || match streams.counts(technique).filter(|counts| counts.total_down() > 0) {
         Some(counts) => bytes(counts.total_up() + counts.total_down()),
         None => streams
             .lane(technique, |lane| bytes(lane.counters.up.total() + lane.counters.down.total()))
