@@ -1,7 +1,8 @@
 //! Access to the server: which requests are served, and how much of the server each client may use.
 //!
 //! A request passes these checks in order: its host name ([`hosts`]), its [`origin`], its token or ticket ([`Gate`]),
-//! its rights ([`Grant`]), and the [`limits`]. Each check refuses with its own status and message; none of them waits.
+//! its rights ([`Grant`]), and the [`limits`]. Each check refuses with its own status and message; none of them waits, unless another server
+//! that shares the log issued the ticket.
 
 pub mod client;
 pub mod grant;

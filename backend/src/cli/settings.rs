@@ -11,6 +11,7 @@ use std::{
 
 use anyhow::{Context as _, bail, ensure};
 use clap::{Arg, ArgAction, ArgMatches, Args, Command, parser::ValueSource};
+use fourways_cluster::without_password;
 use toml::{Table, Value};
 
 /// Arguments of `fourways config`.
@@ -162,6 +163,11 @@ fn print(text: &str) -> anyhow::Result<()> {
     std::io::stdout().lock().write_all(text.as_bytes()).context("can't write to standard output")
 }
 
+/// Returns a value without the passwords in the addresses that it may list.
+fn shown(value: &str) -> String {
+    value.split(',').map(without_password).collect::<Vec<_>>().join(",")
+}
+
 /// Returns a line for each setting that is not at its default, with its source, and the number of the others.
 fn set_by(command: &Command, matches: &ArgMatches) -> String {
     let mut lines = String::new();
@@ -176,7 +182,7 @@ fn set_by(command: &Command, matches: &ArgMatches) -> String {
         };
         let raw: Vec<String> = matches
             .get_raw(id)
-            .map(|values| values.map(|value| value.to_string_lossy().into_owned()).collect())
+            .map(|values| values.map(|value| shown(&value.to_string_lossy())).collect())
             .unwrap_or_default();
         let defaults = defaults(arg);
         let is_of_file = matches.value_source(id) == Some(ValueSource::DefaultValue);

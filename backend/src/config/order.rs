@@ -14,7 +14,7 @@ use super::{Config, LogFlags};
 pub struct OrderFlags {
     /// NATS servers (2.15 or newer, with JetStream) that keep the order of a log which several servers share, as in
     /// nats://a:4222,nats://b:4222,nats://c:4222. --data is then this server's copy of the log.
-    #[arg(long, env = "FOURWAYS_ORDER", value_name = "NATS", value_delimiter = ',')]
+    #[arg(long, env = "FOURWAYS_ORDER", value_name = "NATS", value_delimiter = ',', hide_env_values = true)]
     pub order: Vec<String>,
 
     /// File with the credentials of this server's NATS user.

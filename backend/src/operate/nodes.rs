@@ -184,6 +184,13 @@ impl Nodes {
         others.iter().filter(|other| other.is_ready && !other.is_draining).count()
     }
 
+    /// Tells the other servers at once how this one is.
+    pub(crate) fn tell(&self) {
+        if let Some(peers) = &self.0 {
+            peers.tell();
+        }
+    }
+
     /// Asks another server; `None` if it does not answer in time.
     pub(crate) async fn ask<T: DeserializeOwned>(
         &self,

@@ -246,6 +246,7 @@ impl Ending {
         // Each of the other servers takes as many clients a second as a server that starts again.
         self.drain.begin(&self.engine.tail(), held.div_ceil(self.nodes.taking().max(1)));
         self.roster.wake_idle();
+        self.nodes.tell();
         let left = self.drain.wait_until_idle(&self.usage, began + self.within).await;
         tracing::info!(left, ms = began.elapsed().as_millis(), "connections have ended");
     }

@@ -14,5 +14,5 @@ mod bucket;
 mod order;
 mod peers;
 
-pub use self::order::{JetStreamEngine, OrderError, OrderSettings};
+pub use self::order::{JetStreamEngine, OrderError, OrderSettings, without_password};
 pub use self::peers::{Answers, Beat, Counts, Lease, Peers, Turn};

@@ -94,6 +94,9 @@ fn pass(from: TcpStream, state: &Arc<State>) -> io::Result<()> {
     }
     let target = *state.target.lock().unwrap_or_else(PoisonError::into_inner);
     let to = TcpStream::connect(target)?;
+    // Otherwise a small message waits up to 40 ms for the acknowledgement of the one before (RFC 896).
+    from.set_nodelay(true)?;
+    to.set_nodelay(true)?;
     for (mut from, mut to) in [(from.try_clone()?, to.try_clone()?), (to, from)] {
         from.set_read_timeout(Some(LOOK))?;
         let state = Arc::clone(state);

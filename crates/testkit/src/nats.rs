@@ -83,9 +83,28 @@ impl Nats {
         Self::start(binary, 3, "always", |_| String::new())
     }
 
+    /// Starts a cluster of three whose servers can't be cut from each other, because nothing is between them: for
+    /// measurements.
+    ///
+    /// # Errors
+    /// If one of the servers can't be started, or does not listen before the deadline.
+    pub fn direct(binary: &Path) -> anyhow::Result<Self> {
+        Self::launch(binary, 3, false, "always", |_| String::new())
+    }
+
     fn start(
         binary: &Path,
         count: usize,
+        sync: &'static str,
+        lines: impl Fn(Ipv4Addr) -> String,
+    ) -> anyhow::Result<Self> {
+        Self::launch(binary, count, true, sync, lines)
+    }
+
+    fn launch(
+        binary: &Path,
+        count: usize,
+        has_links: bool,
         sync: &'static str,
         lines: impl Fn(Ipv4Addr) -> String,
     ) -> anyhow::Result<Self> {
@@ -102,7 +121,7 @@ impl Nats {
         for from in 0..count {
             let to = |to: usize| {
                 let target = SocketAddr::from((servers[to].address, ROUTES));
-                (from != to).then(|| Link::to(target)).transpose()
+                (has_links && from != to).then(|| Link::to(target)).transpose()
             };
             links.push((0..count).map(to).collect::<anyhow::Result<Vec<_>>>()?);
         }
@@ -204,8 +223,12 @@ impl Nats {
     fn begin(&mut self, at: usize) -> anyhow::Result<()> {
         let Server { address, store, .. } = &self.servers[at];
         fs::create_dir_all(store)?;
-        let routes: Vec<_> =
-            self.links[at].iter().flatten().map(|link| format!("nats://{}", link.address())).collect();
+        let route = |to: usize| match &self.links[at][to] {
+            Some(link) => link.address(),
+            None => (self.servers[to].address, ROUTES).into(),
+        };
+        let others = (0..self.count()).filter(|other| *other != at);
+        let routes: Vec<_> = others.map(|other| format!("nats://{}", route(other))).collect();
         let cluster = if routes.is_empty() {
             String::new()
         } else {

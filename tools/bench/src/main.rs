@@ -10,6 +10,7 @@
 //! - `compression` measures what compressed deliveries would save and cost
 //! - `slow` measures a crowd of which many stop reading
 //! - `attack` measures what an attack on each door costs the server and its other clients
+//! - `cluster` measures three servers that share one log
 //! - `fanout` measures one delivery, beside a bare write loop (the floor) and nchan
 
 mod amount;
@@ -17,6 +18,7 @@ mod arrivals;
 mod attack;
 mod bytes;
 mod clients;
+mod cluster;
 mod compression;
 mod constants;
 mod cpu;
@@ -69,6 +71,8 @@ enum Command {
     Fanout(fanout::Flags),
     /// Attack each door of the server, and check that the cost stays within bounds.
     Attack(attack::Flags),
+    /// Measure three servers that share one log: publishes, delays, costs, a fresh server and a rolling deploy.
+    Cluster(cluster::Flags),
     /// Run clients of one technique, and print latency, requests, bytes and lost events.
     Run(run::Flags),
     /// Keep a core awake until standard input ends.
@@ -101,7 +105,10 @@ fn measure(command: Command) -> anyhow::Result<bool> {
         fanout::floor::serve()?;
         return Ok(true);
     }
-    machine::leave_a_core_to_the_server()?;
+    // Ten processes share the cores, so none gets one of its own.
+    if !matches!(command, Command::Cluster(_)) {
+        machine::leave_a_core_to_the_server()?;
+    }
     // One thread: the clients must not take the core that the server is measured on.
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
@@ -116,6 +123,7 @@ fn measure(command: Command) -> anyhow::Result<bool> {
             Command::Slow(flags) => slow::run(&flags).await,
             Command::Fanout(flags) => fanout::run(&flags).await,
             Command::Attack(flags) => attack::run(&flags).await,
+            Command::Cluster(flags) => cluster::run(&flags).await,
             Command::Run(flags) => run::run(&flags).await,
             Command::Awake | Command::Floor => Ok(true),
         }

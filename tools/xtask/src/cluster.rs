@@ -1,5 +1,7 @@
 //! `cargo xtask cluster`: three NATS servers, three Fourways servers that share one log, and a balancer, all on this
 //! machine. The lab's overview shows which server serves each stream, and a button there kills a server.
+//!
+//! `cargo xtask cluster measure` and `cargo xtask cluster faults` measure such a cluster, and break it.
 
 use std::{
     net::SocketAddr,
@@ -13,10 +15,10 @@ use anyhow::{Context as _, ensure};
 use fourways_testkit::{Balancer, Nats, Reaper, own_address};
 
 use crate::{
-    app,
-    run::{command, say},
+    app, release,
+    run::{check, command, say},
     start,
-    steps::spoken,
+    steps::{Steps, spoken},
     tools,
 };
 
@@ -31,12 +33,48 @@ const LOOK: Duration = Duration::from_millis(200);
 /// Time after which a server that ended is started again.
 const RESTART: Duration = Duration::from_secs(5);
 
+/// Runs `cargo xtask cluster`: the cluster itself, or with `measure` or `faults` first, a measurement of it.
+///
+/// # Errors
+/// If something can't be installed or built, or a server does not behave as expected.
+pub(crate) fn run(arguments: &[String]) -> anyhow::Result<()> {
+    match arguments.split_first() {
+        Some((first, rest)) if first == "measure" => measure(rest),
+        Some((first, rest)) if first == "faults" => faults(rest),
+        _ => serve(arguments),
+    }
+}
+
+/// Builds the server and the benchmark for release, and passes the flags on to `fourways-bench cluster`.
+fn measure(flags: &[String]) -> anyhow::Result<()> {
+    let steps = Steps::of(2);
+    let nats = steps.step("installing a NATS server, once", "10 s", tools::nats)?;
+    steps.step("building the server and the benchmark", "9 min the first time", |step| {
+        step.run(&mut command("cargo build --locked --release --package fourways --package fourways-bench"))
+    })?;
+    let mut bench = command("target/release/fourways-bench cluster --server");
+    check(bench.arg(release::BINARY).arg("--nats").arg(nats).args(flags))
+}
+
+/// Runs the test of the cluster with this many faults and events, on an optimised build.
+fn faults(counts: &[String]) -> anyhow::Result<()> {
+    let count = |at: usize, usual: &str| counts.get(at).cloned().unwrap_or_else(|| usual.to_owned());
+    let steps = Steps::of(1);
+    let nats = steps.step("installing a NATS server, once", "10 s", tools::nats)?;
+    let mut test = command(
+        "cargo test --locked --profile start --package fourways --test all cluster::whatever -- --nocapture",
+    );
+    test.env("FOURWAYS_NATS", nats);
+    test.env("FOURWAYS_CLUSTER_FAULTS", count(0, "110")).env("FOURWAYS_CLUSTER_EVENTS", count(1, "1000000"));
+    check(&mut test)
+}
+
 /// Builds whatever has changed, and runs the cluster until it is stopped. `--listen ADDRESS` sets the address of the
 /// balancer; all other flags go to each `fourways serve`.
 ///
 /// # Errors
 /// If something can't be installed or built, or a server can't be started.
-pub(crate) fn run(flags: &[String]) -> anyhow::Result<()> {
+fn serve(flags: &[String]) -> anyhow::Result<()> {
     let mut flags = flags.to_vec();
     let listen = match flags.iter().position(|flag| flag == "--listen") {
         Some(at) => {
@@ -47,7 +85,7 @@ pub(crate) fn run(flags: &[String]) -> anyhow::Result<()> {
     };
     let steps = start::build(1)?;
     let program = steps.step("installing a NATS server, once", "10 s", tools::nats)?;
-    let nats = Nats::cluster(&program)?;
+    let nats = Nats::direct(&program)?;
     let mut servers = Vec::new();
     for name in NAMES {
         servers.push(Server::start(name, &nats, &flags)?);

@@ -28,6 +28,8 @@ const HELP: &str = "\
 cargo xtask start [flags of `fourways serve`]   build the app and the server quickly, and serve the lab
 cargo xtask test [--quick] [section …]          run the checks; sections: format, walls, lints, native, wasm, browser, api
 cargo xtask cluster [flags]                     serve the lab from three servers of one log, behind a balancer
+cargo xtask cluster measure [what …]            measure three servers: publishes, delays, costs, a fresh one, a deploy
+cargo xtask cluster faults [110 [1000000]]      break three servers this often, over this many events, and check all
 cargo xtask release                             build the binary to deploy, target/release/fourways
 cargo xtask app                                 build only the app of a release, into dist
 cargo xtask dev [flags of `trunk serve`]        serve the app with live reload, in front of a running server

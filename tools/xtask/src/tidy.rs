@@ -78,6 +78,20 @@ fn breaches_of(name: &str, text: &str) -> Vec<String> {
     if name.starts_with("crates/log/src/engine/") {
         forbid(&["crate::subscription"], "an engine must not know its readers");
     }
+    let pure = [
+        "crates/cluster/src/order/follow/",
+        "crates/cluster/src/peers/tally.rs",
+        "crates/cluster/src/audit.rs",
+    ];
+    if pure.iter().any(|pure| name.starts_with(pure)) {
+        forbid(
+            &["async_nats", "tokio::", "Instant::now", ".await"],
+            "it decides, and neither asks nor waits",
+        );
+    }
+    if name.starts_with("backend/src/access/") {
+        forbid(&["crate::operate", "    operate::"], "access is below the operation of the server");
+    }
     let push_server = ["access", "delivery", "net", "operate", "publish", "worker"];
     if name
         .strip_prefix("backend/src/")

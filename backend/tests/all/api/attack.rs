@@ -202,6 +202,9 @@ fn the_table_of_attacks_names_tests() {
             include_str!("../../../../crates/log/tests/all/costs.rs").to_owned(),
             include_str!("../../../../crates/log/tests/all/faults.rs").to_owned(),
             include_str!("../process/pipe.rs").to_owned(),
+            include_str!("../cluster/servers.rs").to_owned(),
+            include_str!("../../../../crates/cluster/tests/all/audit.rs").to_owned(),
+            include_str!("../../../../crates/cluster/tests/all/beginnings.rs").to_owned(),
         ])
         .map(|source| source.lines().map(str::trim_start).collect::<Vec<_>>().join("\n"))
         .map(|source| source.replace("#[tokio::test]\nasync fn", "#[test]\nfn"))

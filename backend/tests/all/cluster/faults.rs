@@ -46,9 +46,9 @@ impl Fault {
         Self::PauseLeader,
     ];
 
-    /// Returns this many faults: each kind in turn.
+    /// Returns this many faults: each kind in turn, from a random one on.
     pub(super) fn sequence(count: usize) -> impl Iterator<Item = Self> {
-        Self::ALL.into_iter().cycle().take(count)
+        Self::ALL.into_iter().cycle().skip(random(Self::ALL.len() as u64)).take(count)
     }
 
     /// Injects the fault, and ends it. Returns what was done to whom.

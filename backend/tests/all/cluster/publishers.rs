@@ -25,17 +25,26 @@ pub(super) struct Publishers {
     tasks: Vec<JoinHandle<u64>>,
 }
 
+/// The load of all publishers.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Load {
+    /// Number of events in the largest publish.
+    pub(super) batch: u64,
+    /// Time between two publishes of one publisher.
+    pub(super) pause: Duration,
+}
+
 pub(super) fn topic(index: usize) -> Topic {
     format!("cluster.{index}").parse().unwrap()
 }
 
 impl Publishers {
-    pub(super) fn start(bases: &[String], facts: &Arc<Facts>) -> Self {
+    pub(super) fn start(bases: &[String], facts: &Arc<Facts>, load: Load) -> Self {
         let stops = Arc::new(AtomicBool::new(false));
         let task = |index: usize| {
             let targets = bases.iter().map(|base| Target::new(base, vec![]).unwrap());
             let publishers = targets.map(|target| Publisher::new(target, topic(index))).collect();
-            tokio::spawn(publish(publishers, index, Arc::clone(&stops), Arc::clone(facts)))
+            tokio::spawn(publish((publishers, index), load, Arc::clone(&stops), Arc::clone(facts)))
         };
         let tasks = (0..PUBLISHERS).map(task).collect();
         Self { stops, facts: Arc::clone(facts), tasks }
@@ -61,7 +70,12 @@ impl Publishers {
     }
 }
 
-async fn publish(publishers: Vec<Publisher>, index: usize, stops: Arc<AtomicBool>, facts: Arc<Facts>) -> u64 {
+async fn publish(
+    (publishers, index): (Vec<Publisher>, usize),
+    load: Load,
+    stops: Arc<AtomicBool>,
+    facts: Arc<Facts>,
+) -> u64 {
     let refused = AtomicU64::new(0);
     let mut at = index;
     let mut next = 0;
@@ -69,7 +83,7 @@ async fn publish(publishers: Vec<Publisher>, index: usize, stops: Arc<AtomicBool
         if stops.load(Ordering::SeqCst) {
             break;
         }
-        let count = if round % 3 == 0 { 2 + round % 5 } else { 1 };
+        let count = if round % 3 == 0 { 2 + round % (load.batch - 1) } else { load.batch / 7 + 1 };
         let lines: Vec<String> = (next..next + count).map(|number| number.to_string()).collect();
         let (lines, key) = (lines.join("\n"), format!("p{index}-{next}"));
         let attempt = async |at: &mut usize| {
@@ -100,7 +114,7 @@ async fn publish(publishers: Vec<Publisher>, index: usize, stops: Arc<AtomicBool
         }
         facts.acknowledge(index, next, &cursors);
         next += count;
-        tokio::time::sleep(Duration::from_millis(30)).await;
+        tokio::time::sleep(load.pause).await;
     }
     refused.into_inner()
 }

@@ -149,6 +149,12 @@ fn an_operator_sees_and_cuts_the_connections_of_all_servers() {
         for stream in streams {
             tokio::time::timeout(DEADLINE, stream.bytes()).await.expect("the stream ends").unwrap();
         }
+        // Nobody kills a server that was not started for that.
+        for node in pair.get(0, "/v1/nodes").await["nodes"].as_array().unwrap() {
+            let url = format!("{}/v1/lab/kill/{}", pair.servers[0].url(), node["id"].as_str().unwrap());
+            let killed = pair.http.post(url).bearer_auth(&pair.operator).send().await.unwrap();
+            assert_eq!(killed.status(), 404);
+        }
         let url = format!("{}/v1/connections/nobody-1", pair.servers[1].url());
         let cut = pair.http.delete(url).bearer_auth(&pair.operator).send().await.unwrap();
         assert_eq!(cut.status(), 404);

@@ -115,6 +115,18 @@ fn run(arguments: &[&str], variables: &[(&str, &str)]) -> (Option<i32>, String, 
 }
 
 #[test]
+fn no_password_in_an_address_is_shown() {
+    let order = "nats://node:s3cret@a:4222,nats://node:s3cret@b:4222";
+    let (code, said, wrong) = run(&["config", "check"], &[("FOURWAYS_ORDER", order)]);
+    assert_eq!(code, Some(0), "{wrong}");
+    assert!(said.contains("order = nats://…@a:4222, nats://…@b:4222  (FOURWAYS_ORDER)"), "{said}");
+    let (_, help, _) = run(&["serve", "--help"], &[("FOURWAYS_ORDER", order)]);
+    assert!(help.contains("FOURWAYS_ORDER") && !help.contains("s3cret"), "{help}");
+    let (_, said, wrong) = run(&["serve", "--memory", "--order", "nats://node:s3cret@:no:port"], &[]);
+    assert!(wrong.contains("is not the address") && !format!("{said}{wrong}").contains("s3cret"), "{wrong}");
+}
+
+#[test]
 fn a_file_sets_what_environment_and_flags_do_not() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("fourways.toml");

@@ -27,7 +27,7 @@ use tokio::{
     time::timeout,
 };
 
-pub use self::settings::{OrderError, OrderSettings};
+pub use self::settings::{OrderError, OrderSettings, without_password};
 use self::{
     follower::{Audited, Follower},
     publish::{PATIENCE, Publisher, Stored, hash_of},
@@ -44,6 +44,8 @@ const MAX_WAITING_KIB: u32 = 64 * 1024;
 const READABLE: Duration = Duration::from_secs(1);
 /// Time for which a start waits for NATS if there is a copy that can be read without it.
 const PATIENCE_WITH_COPY: Duration = Duration::from_secs(3);
+/// Time that the end of a server waits until the others were told of it.
+const LEAVE: Duration = Duration::from_millis(200);
 /// Time after which a server that is cut from NATS refuses events at once.
 const CUT: Duration = Duration::from_secs(30);
 
@@ -181,6 +183,9 @@ impl Engine for JetStreamEngine {
 
     fn close(&self) {
         if let Some(runtime) = self.runtime.lock().unwrap_or_else(PoisonError::into_inner).take() {
+            let leave = || drop(runtime.block_on(async { timeout(LEAVE, self.peers.leave()).await }));
+            // Another thread, because this one may run an async runtime already.
+            std::thread::scope(|scope| drop(scope.spawn(leave).join()));
             runtime.shutdown_background();
         }
         self.log.close();

@@ -42,7 +42,7 @@ pub struct OrderSettings {
 #[derive(Debug, Error)]
 pub enum OrderError {
     /// An address can't be read.
-    #[error("{0:?} is not the address of a NATS server; one looks like nats://a:4222")]
+    #[error("{:?} is not the address of a NATS server; one looks like nats://a:4222", without_password(.0))]
     Address(String),
     /// A file with credentials or certificates can't be read.
     #[error("can't read {path}: {1}", path = .0.display())]
@@ -96,9 +96,38 @@ pub enum OrderError {
     Copy(#[from] std::io::Error),
 }
 
+/// Returns an address without the name and the password in it, so that it can be shown.
+pub fn without_password(address: &str) -> String {
+    let begin = address.find("://").map_or(0, |at| at + 3);
+    let end = address[begin..].find('/').map_or(address.len(), |at| begin + at);
+    match address[begin..end].rfind('@') {
+        Some(at) => format!("{}…{}", &address[..begin], &address[begin + at..]),
+        None => address.to_owned(),
+    }
+}
+
 impl OrderError {
     /// True if the same settings may work in a moment, because nothing is wrong with them.
     pub(super) const fn is_passing(&self) -> bool {
         matches!(self, Self::Unreachable(..) | Self::Leaderless(_) | Self::Refused(..))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_password_is_shown() {
+        for (address, shown) in [
+            ("nats://node:s3cret@a:4222", "nats://…@a:4222"),
+            ("node:s3c@ret@a:4222", "…@a:4222"),
+            ("nats://a:4222", "nats://a:4222"),
+            ("http://a/b@c", "http://a/b@c"),
+        ] {
+            assert_eq!(without_password(address), shown);
+        }
+        let error = OrderError::Address("nats://node:s3cret@:no:port".to_owned());
+        assert!(!error.to_string().contains("s3cret"), "{error}");
     }
 }

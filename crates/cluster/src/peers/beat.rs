@@ -45,6 +45,9 @@ pub struct Beat {
     /// The server is stopping.
     #[serde(default)]
     pub is_draining: bool,
+    /// The server has stopped: this is its last sign.
+    #[serde(default)]
+    pub is_gone: bool,
     /// Hash of the retention rules, which should be the same everywhere.
     #[serde(default)]
     pub rules: String,
@@ -59,12 +62,31 @@ pub struct Beat {
 /// Tells the others that this server lives, for as long as the runtime does.
 pub(super) async fn tell(peers: Arc<Peers>) {
     let mut ticks = tokio::time::interval(EVERY);
-    let subject = format!("{}.beat", peers.root);
     loop {
         ticks.tick().await;
-        let Ok(beat) = serde_json::to_vec(&peers.own()) else { continue };
+        peers.send(&peers.own()).await;
+    }
+}
+
+impl Peers {
+    /// Tells the others at once how this server is, as when it begins to drain.
+    pub fn tell(self: &Arc<Self>) {
+        let peers = Arc::clone(self);
+        self.spawn(async move { peers.send(&peers.own()).await });
+    }
+
+    /// Tells the others that this server has stopped, so that none counts on it for the seconds in which it might only
+    /// have been slow.
+    pub(crate) async fn leave(&self) {
+        self.send(&Beat { is_gone: true, ..self.own() }).await;
+        // The connection closes next, with what was not sent.
+        drop(self.client.flush().await);
+    }
+
+    async fn send(&self, beat: &Beat) {
+        let Ok(beat) = serde_json::to_vec(beat) else { return };
         // A lost sign of life is followed by another.
-        drop(peers.client.publish(subject.clone(), beat.into()).await);
+        drop(self.client.publish(format!("{}.beat", self.root), beat.into()).await);
     }
 }
 
@@ -83,6 +105,10 @@ pub(super) async fn hear(peers: Arc<Peers>) {
             }
             let own = peers.own();
             let mut others = peers.others.lock().unwrap_or_else(PoisonError::into_inner);
+            if beat.is_gone {
+                others.remove(&beat.id);
+                continue;
+            }
             let is_new = !others.contains_key(&beat.id);
             if is_new && others.len() >= MAX_OTHERS {
                 continue;

@@ -88,9 +88,10 @@ const MAX_KEYS: usize = 100_000;
 /// append waits in its future. [`Engine::close`] may block.
 ///
 /// # A new engine
-/// It gets a variant of [`Storage`], which opens it (on a thread that already runs an async runtime, so that it can't
-/// block on one), a line in `tests/all/conformance.rs`, which holds every engine to this contract, and its dependencies in
-/// `crates/race` too, which compiles the same files.
+/// An engine that needs nothing but this machine gets a variant of [`Storage`], which opens it (on a thread that already
+/// runs an async runtime, so that it can't block on one); one that follows an order from elsewhere is made around a
+/// [`FollowedLog`], in a crate of its own. Either gets a line in `tests/all/conformance.rs`, which holds every engine to
+/// this contract, and its dependencies in `crates/race` too, which compiles the same files.
 pub trait Engine: Send + Sync + 'static {
     /// Returns the end of the log, where readers read. An engine that follows another server's order may replace its
     /// tail, so a caller asks anew for each request; a subscription goes on in the new tail by itself.

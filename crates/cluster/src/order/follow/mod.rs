@@ -182,12 +182,12 @@ impl<T: PartialEq> Follow<T> {
     /// leader has more, its replica lacks the end of the stream.
     pub(crate) fn end(&mut self, last: u64) -> Step<T> {
         let stood_at = self.stood_at.replace(self.head);
-        if last <= self.head || stood_at != Some(self.head) || self.newest.is_some() || self.waiting.is_some()
-        {
+        if last <= self.head || stood_at != Some(self.head) || self.waiting.is_some() {
             return Next::GoOn.into();
         }
         self.missing_through = Some(last);
-        Next::Ask { from: self.head + 1 }.into()
+        // The newest event is compared with the leader's, if the replica lacks it too.
+        Next::Ask { from: self.newest.as_ref().map_or(self.head + 1, |(offset, _)| *offset) }.into()
     }
 
     /// Takes in the leader's answer: its first message from the offset on that was asked for, if it has any.
@@ -218,6 +218,12 @@ impl<T: PartialEq> Follow<T> {
     /// Takes in an answer about the end of the stream.
     fn answer_at_end(&mut self, asked: Option<Asked<T>>) -> Step<T> {
         let Some(through) = self.missing_through.take() else { return Next::GoOn.into() };
+        if let (Some((newest, own)), Some(asked)) = (self.newest.take(), &asked)
+            && asked.offset == newest
+            && own != asked.item
+        {
+            return Next::Contradiction { offset: newest }.into();
+        }
         let Some(Asked { offset, batch, item }) = asked else {
             // The messages up to the end were deleted, and the last one of a batch may be among them.
             self.head = through;

@@ -284,3 +284,28 @@ fn a_consumer_that_knows_more_than_the_leader_is_not_believed() {
     let later = Asked { offset: 8, batch: None, item: 8 };
     assert_eq!(follow.answer(Some(later)).next, Next::Remake(Why::Leader));
 }
+
+/// The known-bad control: the same machine with the comparison taken out does not notice that a backup was restored.
+#[test]
+fn it_is_the_comparison_that_notices_a_restored_backup() {
+    let followed = |compares: bool| {
+        let mut node = Node::new();
+        node.act(&Act::Publish { count: 3, is_batch: false });
+        node.deliver(3);
+        // The backup lacked the third event, and somebody has published two others since.
+        for messages in [&mut node.stream.leader, &mut node.stream.replica] {
+            messages.insert(3, (99, None));
+            messages.insert(4, (4, None));
+        }
+        node.stream.last = 4;
+        node.remake(Why::Ended);
+        if !compares {
+            node.follow = Follow::new(3, None);
+            node.consumer.next = 4;
+        }
+        node.deliver(2);
+        (node.contradictions, node.log.concat())
+    };
+    assert_eq!(followed(true), (vec![3], vec![1, 2, 3]));
+    assert_eq!(followed(false), (vec![], vec![1, 2, 3, 4]), "an event is lost in silence");
+}
