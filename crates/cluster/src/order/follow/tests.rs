@@ -303,7 +303,7 @@ fn it_is_the_comparison_that_notices_a_restored_backup() {
             node.follow = Follow::new(3, None);
             node.consumer.next = 4;
         }
-        node.deliver(2);
+        node.deliver(1);
         (node.contradictions, node.log.concat())
     };
     assert_eq!(followed(true), (vec![3], vec![1, 2, 3]));
