@@ -76,6 +76,7 @@ fn files(use_case: &str) -> Option<Vec<File>> {
         ],
         "trade" => files![
             "frontend/src/pages/use_cases/trade.rs",
+            "frontend/src/pages/use_cases/market.rs",
             "backend/src/lab/use_cases/trade.rs",
             "shared/src/use_case/trade.rs",
         ],

@@ -1,7 +1,7 @@
 //! A chat: the log of a room is its history, so a page that was away reads the messages it missed like any other
 //! subscriber.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, time::Duration};
 
 use fourways_model::{
     format::time_of_day,
@@ -15,7 +15,7 @@ use fourways_shared::{
         chat::{Here, Message, ROOMS, messages, people},
     },
 };
-use leptos::prelude::*;
+use leptos::{ev::SubmitEvent, prelude::*};
 
 use super::{NameField, Parts, visitor};
 use crate::{
@@ -51,16 +51,21 @@ struct Line {
 
 type People = BTreeMap<Box<str>, (Here, f64)>;
 
-#[expect(clippy::too_many_lines, reason = "a page, from top to bottom: what it holds, hears, does and shows")]
-pub(super) fn open(technique: RwSignal<Technique>) -> Parts {
-    let name = visitor::name();
-    let room = RwSignal::new(0_usize);
-    let lines = RwSignal::new(Vec::<Line>::new());
-    let here = RwSignal::new(People::new());
-    let typed_at = StoredValue::new(0.0_f64);
-    let opened = StoredValue::new(None::<Live>);
-    let hear = move |events: &[Event]| {
-        let Some(live) = opened.try_get_value().flatten() else { return };
+/// The room that the page shows: its messages and its people, as far as the stream has told of them.
+#[derive(Clone, Copy)]
+struct Room {
+    /// Index of the room among all rooms.
+    at: RwSignal<usize>,
+    lines: RwSignal<Vec<Line>>,
+    here: RwSignal<People>,
+}
+
+impl Room {
+    fn new() -> Self {
+        Self { at: RwSignal::new(0), lines: RwSignal::new(Vec::new()), here: RwSignal::new(People::new()) }
+    }
+
+    fn hear(self, live: Live, events: &[Event]) {
         let (mut said, mut came) = (Vec::new(), Vec::new());
         for event in events {
             if is_live(&event.topic) {
@@ -71,84 +76,34 @@ pub(super) fn open(technique: RwSignal<Technique>) -> Parts {
             }
         }
         if !said.is_empty() {
-            lines.change(|lines| {
+            self.lines.change(|lines| {
                 lines.extend(said);
                 let over = lines.len().saturating_sub(MAX_SHOWN);
                 lines.drain(..over);
             });
         }
         if !came.is_empty() {
-            here.change(|people| came.into_iter().for_each(|(here, at_ms)| meet(people, here, at_ms)));
+            self.here.change(|people| came.into_iter().for_each(|(here, at_ms)| meet(people, here, at_ms)));
         }
-    };
-    let tell = move |is_typing: bool, is_leaving: bool| {
-        let said = || {
-            let live = opened.try_get_value().flatten()?;
-            let (name, room) = (name.try_get_untracked()?, room.try_get_untracked()?);
-            let said = Here { who: page::id().into(), name: name.into(), is_typing, is_leaving };
-            Some((live, people(ROOMS[room]), said))
-        };
-        if let Some((live, topic, said)) = said() {
-            live.outbox.send_unconfirmed(topic.as_ref(), &said);
-        }
-    };
-    // Registered before the stream's own cleanup, which takes the socket away.
-    on_cleanup(move || tell(false, true));
-    // After a break in the log, only the lost lines are missing; the messages that follow are complete.
-    let live = Live::open(technique, plan(ROOMS[0]), hear, || {});
-    opened.set_value(Some(live));
-    live.outbox.keep("fourways-chat-unsent");
+    }
 
-    let enter = move |at: usize| {
-        tell(false, true);
-        room.set(at);
-        lines.set(Vec::new());
-        here.set(People::new());
-        live.change(plan(ROOMS[at]));
-        set_timeout(move || tell(false, false), std::time::Duration::from_millis(300));
-    };
-    let beat = set_interval_with_handle(
-        move || {
-            tell(clock::now_ms() - typed_at.get_value() < TYPED_MS, false);
-            // Visitors who have been silent for too long are gone.
-            here.change(|people| people.retain(|_, (_, at_ms)| clock::now_ms() - *at_ms < GONE_MS));
-        },
-        std::time::Duration::from_millis(HERE_MS),
-    );
-    // The first announcement, once the stream has had time to open.
-    set_timeout(move || tell(false, false), std::time::Duration::from_millis(300));
-    on_cleanup(move || {
-        if let Ok(beat) = beat {
-            beat.clear();
-        }
-    });
+    /// Shows another room, of which nothing is known yet.
+    fn turn_to(self, at: usize) {
+        self.at.set(at);
+        self.lines.set(Vec::new());
+        self.here.set(People::new());
+    }
 
-    let draft = RwSignal::new(String::new());
-    let send = move |event: leptos::ev::SubmitEvent| {
-        event.prevent_default();
-        let words = draft.get_untracked().trim().to_owned();
-        if words.is_empty() {
-            return;
-        }
-        let (who, name) = (page::id().into(), name.get_untracked().into());
-        let said = Message { who, name, text: words.into() };
-        live.outbox.publish(messages(ROOMS[room.get_untracked()]), &said);
-        draft.set(String::new());
-        typed_at.set_value(0.0);
-        tell(false, false);
-    };
-    let typing = move |event| {
-        draft.set(event_target_value(&event));
-        // One announcement of typing every two seconds is enough.
-        if clock::now_ms() - typed_at.get_value() > TYPED_MS * 0.66 {
-            typed_at.set_value(clock::now_ms());
-            tell(true, false);
-        }
-    };
-    let shown = move || {
-        let mut all = lines.get();
+    /// Removes the visitors who have been silent for too long: they are gone.
+    fn forget_silent(self) {
+        self.here.change(|people| people.retain(|_, (_, at_ms)| clock::now_ms() - *at_ms < GONE_MS));
+    }
+
+    /// Returns the messages of the room; those that still wait to be sent are at the end.
+    fn messages(self, live: Live) -> Vec<Line> {
+        let mut all = self.lines.get();
         let _follow = live.outbox.unsent.get();
-        let waiting = messages(ROOMS[room.get()])
+        let waiting = messages(ROOMS[self.at.get()])
             .map(|topic| live.outbox.waiting::<Message>(&topic))
             .unwrap_or_default();
         let known: Vec<String> = all.iter().rev().take(20).map(|line| line.id.clone()).collect();
@@ -157,9 +112,160 @@ pub(super) fn open(technique: RwSignal<Technique>) -> Parts {
             .map(|(id, message)| Line { id: id.as_str().to_owned(), message, at_ms: None })
             .filter(|line| !known.contains(&line.id));
         all.extend(unsent);
+        all
+    }
+
+    /// Returns the list of the people in the room, by name.
+    fn people(self) -> AnyView {
+        let mut names: Vec<String> =
+            self.here.with(|people| people.values().map(|(here, _)| here.name.to_string()).collect());
+        names.sort_unstable();
+        names.into_iter().map(|name| view! { <li>{name}</li> }).collect_view().into_any()
+    }
+
+    /// Returns a sentence on the other visitors who are typing now; empty if nobody is.
+    fn typing(self) -> String {
+        let mut names = self.here.with(typists);
+        names.truncate(3);
+        match names.len() {
+            0 => String::new(),
+            1 => format!("{} is typing …", names[0]),
+            _ => format!("{} are typing …", names.join(" and ")),
+        }
+    }
+}
+
+/// The visitor's own presence, of which the page tells the others in the room.
+#[derive(Clone, Copy)]
+struct Presence {
+    name: RwSignal<String>,
+    room: Room,
+    /// Time at which the visitor was last announced as typing, by the page's clock, in milliseconds.
+    typed_at: StoredValue<f64>,
+    /// Stream of the page; `None` until it is open.
+    live: StoredValue<Option<Live>>,
+}
+
+impl Presence {
+    fn new(room: Room) -> Self {
+        let (typed_at, live) = (StoredValue::new(0.0), StoredValue::new(None));
+        Self { name: visitor::name(), room, typed_at, live }
+    }
+
+    /// Returns the stream; `None` before it is open and after the page is gone.
+    fn live(self) -> Option<Live> {
+        self.live.try_get_value().flatten()
+    }
+
+    fn tell(self, is_typing: bool, is_leaving: bool) {
+        let said = || {
+            let live = self.live()?;
+            let (name, room) = (self.name.try_get_untracked()?, self.room.at.try_get_untracked()?);
+            let said = Here { who: page::id().into(), name: name.into(), is_typing, is_leaving };
+            Some((live, people(ROOMS[room]), said))
+        };
+        if let Some((live, topic, said)) = said() {
+            live.outbox.send_unconfirmed(topic.as_ref(), &said);
+        }
+    }
+
+    /// Announces the visitor once the stream has had time to open.
+    fn tell_soon(self) {
+        set_timeout(move || self.tell(false, false), Duration::from_millis(300));
+    }
+
+    /// Announces the visitor in every interval until the page is left, and removes the others who are gone.
+    fn keep_telling(self) {
+        let beat = set_interval_with_handle(
+            move || {
+                self.tell(clock::now_ms() - self.typed_at.get_value() < TYPED_MS, false);
+                self.room.forget_silent();
+            },
+            Duration::from_millis(HERE_MS),
+        );
+        self.tell_soon();
+        on_cleanup(move || {
+            if let Ok(beat) = beat {
+                beat.clear();
+            }
+        });
+    }
+
+    /// Announces that the visitor is typing; one announcement every two seconds is enough.
+    fn type_on(self) {
+        if clock::now_ms() - self.typed_at.get_value() > TYPED_MS * 0.66 {
+            self.typed_at.set_value(clock::now_ms());
+            self.tell(true, false);
+        }
+    }
+
+    /// Announces that the visitor has stopped typing.
+    fn type_off(self) {
+        self.typed_at.set_value(0.0);
+        self.tell(false, false);
+    }
+}
+
+pub(super) fn open(technique: RwSignal<Technique>) -> Parts {
+    let room = Room::new();
+    let presence = Presence::new(room);
+    // Registered before the stream's own cleanup, which takes the socket away.
+    on_cleanup(move || presence.tell(false, true));
+    let hear = move |events: &[Event]| {
+        if let Some(live) = presence.live() {
+            room.hear(live, events);
+        }
+    };
+    // After a break in the log, only the lost lines are missing; the messages that follow are complete.
+    let live = Live::open(technique, plan(ROOMS[0]), hear, || {});
+    presence.live.set_value(Some(live));
+    live.outbox.keep("fourways-chat-unsent");
+    presence.keep_telling();
+    let chat = Chat { room, presence, live, draft: RwSignal::new(String::new()) };
+    Parts { live, sends: live, view: chat.view() }
+}
+
+/// The page of the chat: a room, the visitor in it, and the message that the visitor is writing.
+#[derive(Clone, Copy)]
+struct Chat {
+    room: Room,
+    presence: Presence,
+    live: Live,
+    draft: RwSignal<String>,
+}
+
+impl Chat {
+    /// Leaves the room for another one.
+    fn enter(self, at: usize) {
+        self.presence.tell(false, true);
+        self.room.turn_to(at);
+        self.live.change(plan(ROOMS[at]));
+        self.presence.tell_soon();
+    }
+
+    fn write(self, draft: String) {
+        self.draft.set(draft);
+        self.presence.type_on();
+    }
+
+    fn send(self, event: &SubmitEvent) {
+        event.prevent_default();
+        let words = self.draft.get_untracked().trim().to_owned();
+        if words.is_empty() {
+            return;
+        }
+        let (who, name) = (page::id().into(), self.presence.name.get_untracked().into());
+        let said = Message { who, name, text: words.into() };
+        self.live.outbox.publish(messages(ROOMS[self.room.at.get_untracked()]), &said);
+        self.draft.set(String::new());
+        self.presence.type_off();
+    }
+
+    fn lines(self) -> AnyView {
+        let all = self.room.messages(self.live);
         page::follow_end("chat-log");
         if all.is_empty() {
-            let hint = match live.link.get() {
+            let hint = match self.live.link.get() {
                 Link::Stopped { why } => format!("Nothing is known of this room: {}.", refusal(&why)),
                 _ => "Nobody has said anything in this room yet. Say something, or open this page in another window."
                     .to_owned(),
@@ -167,45 +273,38 @@ pub(super) fn open(technique: RwSignal<Technique>) -> Parts {
             return view! { <li class="hint">{hint}</li> }.into_any();
         }
         all.iter().map(line_view).collect_view().into_any()
-    };
-    let names = move || {
-        let mut names: Vec<String> =
-            here.with(|people| people.values().map(|(here, _)| here.name.to_string()).collect());
-        names.sort_unstable();
-        names.into_iter().map(|name| view! { <li>{name}</li> }).collect_view()
-    };
-    let typists = move || {
-        live.tick.track();
-        let mut names = here.with(typists);
-        names.truncate(3);
-        match names.len() {
-            0 => String::new(),
-            1 => format!("{} is typing …", names[0]),
-            _ => format!("{} are typing …", names.join(" and ")),
-        }
-    };
-    let view = view! {
-        <div class="chat card-b">
-            <div class="chat-side">
-                <NameField name=name />
-                <Segments label="Room" choices=ROOMS.to_vec() chosen=room.into() choose=enter />
-                <div>
-                    <h2 class="cap">"Here now"</h2>
-                    <ul class="people" data-testid="people">{part(names)}</ul>
+    }
+
+    /// Returns the sentence on who is typing, anew with each tick of the stream: typing ends by itself.
+    fn typing(self) -> String {
+        self.live.tick.track();
+        self.room.typing()
+    }
+
+    fn view(self) -> AnyView {
+        view! {
+            <div class="chat card-b">
+                <div class="chat-side">
+                    <NameField name=self.presence.name />
+                    <Segments label="Room" choices=ROOMS.to_vec() chosen=self.room.at.into() choose=move |at: usize| self.enter(at) />
+                    <div>
+                        <h2 class="cap">"Here now"</h2>
+                        <ul class="people" data-testid="people">{part(move || self.room.people())}</ul>
+                    </div>
+                </div>
+                <div class="chat-main">
+                    <div class="chat-log" id="chat-log" tabindex="0" role="log" aria-label="Messages"><ol data-testid="messages">{part(move || self.lines())}</ol></div>
+                    <p class="cap typing" data-testid="typing">{text(move || self.typing())}</p>
+                    <form class="say" on:submit=move |event| self.send(&event)>
+                        <input class="input" aria-label="Message" placeholder="Say something" maxlength="1000" autocomplete="off" data-testid="draft"
+                            prop:value=move || self.draft.get() on:input=move |event| self.write(event_target_value(&event)) />
+                        <button class="btn pri" data-testid="say">"Send"</button>
+                    </form>
                 </div>
             </div>
-            <div class="chat-main">
-                <div class="chat-log" id="chat-log" tabindex="0" role="log" aria-label="Messages"><ol data-testid="messages">{part(shown)}</ol></div>
-                <p class="cap typing" data-testid="typing">{text(typists)}</p>
-                <form class="say" on:submit=send>
-                    <input class="input" aria-label="Message" placeholder="Say something" maxlength="1000" autocomplete="off" data-testid="draft"
-                        prop:value=move || draft.get() on:input=typing />
-                    <button class="btn pri" data-testid="say">"Send"</button>
-                </form>
-            </div>
-        </div>
-    };
-    Parts { live, sends: live, view: view.into_any() }
+        }
+        .into_any()
+    }
 }
 
 fn plan(room: &str) -> Plan {

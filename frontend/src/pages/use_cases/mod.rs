@@ -6,6 +6,7 @@ mod code;
 mod dashboard;
 mod fallback;
 mod list;
+mod market;
 mod notice;
 mod order;
 mod paper;

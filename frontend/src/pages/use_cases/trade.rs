@@ -1,19 +1,23 @@
 //! Trading: prices conflated to the newest, orders complete and each ended once. Two streams by the same technique,
 //! because a stream has one policy.
 
-use std::collections::{BTreeMap, VecDeque, vec_deque::Iter};
+use std::collections::BTreeMap;
 
-use fourways_model::format::{duration, fixed};
+use fourways_model::format::duration;
 use fourways_shared::{
-    After, Event, EventId, Offset, Policy, Technique,
+    Event, EventId, Offset, Technique, Topic,
     use_case::{
         self,
-        trade::{self, Book, Quote, RATES, SYMBOLS, Side, TradeMessage},
+        trade::{self, Side, TradeMessage},
     },
 };
-use leptos::prelude::*;
+use leptos::{ev::SubmitEvent, prelude::*};
 
-use super::{Parts, visitor};
+use super::{
+    Parts,
+    market::{Markets, money},
+    visitor,
+};
 use crate::{
     browser::clock,
     components::{
@@ -21,53 +25,10 @@ use crate::{
         dynamic::{part, text},
         segments::Segments,
     },
-    streams::live::{Begin, Live, Plan},
+    streams::live::{Live, Plan},
 };
 
-/// Number of prices that a chart shows.
-const MAX_POINTS: usize = 240;
 const MAX_ORDERS: usize = 30;
-/// Number of levels of the book that are shown, each way.
-const DEPTH: usize = 8;
-const WIDTH: f64 = 400.0;
-const HEIGHT: f64 = 90.0;
-
-/// The market of one symbol, as the page knows it.
-#[derive(Clone, Default)]
-struct Market {
-    points: VecDeque<u64>,
-    /// True if the points were published while the page was open.
-    is_live: bool,
-    day: Box<str>,
-    book: Book,
-    moves: Move,
-    flash: Flash,
-}
-
-/// The flash of a price that changes, no more often than eyes should bear (WCAG 2.3.1: three a second).
-#[derive(Clone, Copy, Default)]
-struct Flash {
-    at_ms: f64,
-    /// True for every second flash: repeating the same animation would not start it again.
-    is_odd: bool,
-}
-
-impl Flash {
-    fn strike(&mut self, now_ms: f64) {
-        const LEAST_MS: f64 = 350.0;
-        if now_ms - self.at_ms > LEAST_MS {
-            *self = Self { at_ms: now_ms, is_odd: !self.is_odd };
-        }
-    }
-}
-
-#[derive(Clone, Copy, Default, PartialEq)]
-enum Move {
-    #[default]
-    None,
-    Up,
-    Down,
-}
 
 /// An order of the visitor.
 #[derive(Clone, PartialEq)]
@@ -79,107 +40,133 @@ struct Order {
     took_ms: Option<f64>,
 }
 
-#[expect(clippy::too_many_lines, reason = "a page, from top to bottom: what it holds, hears, does and shows")]
 pub(super) fn open(technique: RwSignal<Technique>) -> Parts {
-    let market = RwSignal::new(std::array::from_fn::<Market, 4, _>(|_| Market::default()));
-    let orders = RwSignal::new(BTreeMap::<Offset, Order>::new());
-    let asked = StoredValue::new(BTreeMap::<String, f64>::new());
-    let rate = RwSignal::new(1_usize);
     let own = trade::orders(&visitor::id());
-    let opened = StoredValue::new(0_u64);
-    let quotes = Live::open(
-        technique,
-        plan(RATES[1]),
-        move |events: &[Event]| {
-            market.change(|market| take(market, events, opened.get_value(), clock::now_ms()));
-        },
-        || {},
-    );
-    // Set once: the clock's offset is known better later, but a chart must not begin at another time for that.
-    opened.set_value(quotes.opened_us());
-    let hear = move |events: &[Event]| {
-        orders.change(|orders| {
+    let markets = Markets::open(technique);
+    let desk = Desk::open(technique, own);
+    let form = Form::new(markets, desk);
+    let view = view! {
+        <div class="market card-b">
+            <div class="row">
+                <span class="cap">"Prices a second"</span>
+                {markets.rates()}
+            </div>
+            <div class="tickers">{markets.tickers()}</div>
+            <div class="trade-main">
+                {markets.figure()}
+                {form.view()}
+                <div data-testid="book">{part(move || markets.book())}</div>
+            </div>
+            {desk.table()}
+            <p class="cap">"AAPL, GOOG, IBM and MSFT from 2004 to 2013, from bokeh_sampledata (Quandl WIKI Prices, public domain). The market is the record; the book is what people here wait for."</p>
+        </div>
+    };
+    Parts { live: markets.live, sends: desk.live, view: view.into_any() }
+}
+
+/// The visitor's orders, as far as their stream has told of them.
+#[derive(Clone, Copy)]
+struct Orders {
+    all: RwSignal<BTreeMap<Offset, Order>>,
+    /// Times of the clicks that placed orders on this page, in milliseconds, by the keys of the orders.
+    asked: StoredValue<BTreeMap<String, f64>>,
+}
+
+impl Orders {
+    fn new() -> Self {
+        Self { all: RwSignal::new(BTreeMap::new()), asked: StoredValue::new(BTreeMap::new()) }
+    }
+
+    fn hear(self, events: &[Event]) {
+        self.all.change(|all| {
             for event in events {
-                let Some(said) = use_case::read(event) else { continue };
+                let Some(said) = use_case::read::<TradeMessage>(event) else { continue };
                 // Anybody may publish here: only the exchange's own answers count.
                 if matches!(said, TradeMessage::Place { .. } | TradeMessage::Cancel { .. })
                     || use_case::is_from_server(event)
                 {
-                    let began = event
-                        .id
-                        .as_ref()
-                        .and_then(|id| asked.with_value(|asked| asked.get(id.as_str()).copied()));
-                    follow(orders, event.cursor.offset, said, began.map(|began| clock::now_ms() - began));
+                    follow(all, event.cursor.offset, said, self.took_ms(event));
                 }
             }
         });
-    };
-    let fills =
-        Live::open(technique, Plan { poll_ms: 1_000.0, ..Plan::all_of([own.clone()]) }, hear, move || {
-            orders.set(BTreeMap::new());
-        });
-    fills.outbox.keep("fourways-trades-unsent");
+    }
 
-    let symbol = RwSignal::new(0_usize);
-    let side = RwSignal::new(0_usize);
-    let price = RwSignal::new(String::new());
-    let quantity = RwSignal::new("1".to_owned());
-    let trouble = RwSignal::new("");
-    let newest = move |at: usize| market.with(|market| market[at].points.back().copied());
-    let place = {
-        let own = own.clone();
-        move |event: leptos::ev::SubmitEvent| {
-            event.prevent_default();
-            let typed = price.get_untracked();
-            // Only an empty field stands for the market's price; unreadable input must not.
-            let cents = if typed.trim().is_empty() { newest(symbol.get_untracked()) } else { cents(&typed) };
-            let (Some(cents), Ok(quantity)) = (cents, quantity.get_untracked().trim().parse()) else {
-                return trouble.set("A price like 80.25 and a whole quantity are needed.");
-            };
-            trouble.set("");
-            let side = if side.get_untracked() == 0 { Side::Buy } else { Side::Sell };
-            let said =
-                TradeMessage::Place { symbol: SYMBOLS[symbol.get_untracked()].into(), side, cents, quantity };
-            let id: Option<EventId> = fills.outbox.publish(own.clone(), &said);
-            if let Some(id) = id {
-                asked.update_value(|asked| _ = asked.insert(id.as_str().to_owned(), clock::now_ms()));
-            }
+    /// Returns the time since the click that placed this order, in milliseconds; `None` if it was not on this page.
+    fn took_ms(self, event: &Event) -> Option<f64> {
+        let id = event.id.as_ref()?;
+        let began_ms = self.asked.with_value(|asked| asked.get(id.as_str()).copied())?;
+        Some(clock::now_ms() - began_ms)
+    }
+
+    /// Notes the time of the click that placed an order.
+    fn ask(self, id: &EventId) {
+        self.asked.update_value(|asked| _ = asked.insert(id.as_str().to_owned(), clock::now_ms()));
+    }
+
+    /// Returns the state of the newest order, for screen readers.
+    fn latest(self) -> String {
+        self.all
+            .with(|all| all.values().next_back().map(|order| format!("{}: {}", order.words, order.state)))
+            .unwrap_or_default()
+    }
+}
+
+/// The visitor's way to the exchange and back: what is published there, and the orders that come of it.
+#[derive(Clone, Copy)]
+struct Desk {
+    /// Topic of the visitor's orders; `None` if the visitor's id can't be part of a topic.
+    topic: StoredValue<Option<Topic>>,
+    orders: Orders,
+    live: Live,
+}
+
+impl Desk {
+    /// Opens the stream of the visitor's orders.
+    fn open(technique: RwSignal<Technique>, topic: Option<Topic>) -> Self {
+        let orders = Orders::new();
+        let plan = Plan { poll_ms: 1_000.0, ..Plan::all_of([topic.clone()]) };
+        let hear = move |events: &[Event]| orders.hear(events);
+        let live = Live::open(technique, plan, hear, move || orders.all.set(BTreeMap::new()));
+        live.outbox.keep("fourways-trades-unsent");
+        Self { topic: StoredValue::new(topic), orders, live }
+    }
+
+    fn publish(self, said: &TradeMessage) -> Option<EventId> {
+        self.live.outbox.publish(self.topic.try_get_value().flatten(), said)
+    }
+
+    fn place(self, order: &TradeMessage) {
+        if let Some(id) = self.publish(order) {
+            self.orders.ask(&id);
         }
-    };
-    let cancel = move |order: Offset| {
-        fills.outbox.publish(own.clone(), &TradeMessage::Cancel { order });
-    };
-    let tickers = SYMBOLS.iter().enumerate().map(|(at, name)| {
-        let value = move || newest(at).map_or("–".to_owned(), money);
-        let class = move || {
-            market.with(|market| match (market[at].moves, market[at].flash.is_odd) {
-                (Move::None, _) => "tick",
-                (Move::Up, false) => "tick up",
-                (Move::Up, true) => "tick up odd",
-                (Move::Down, false) => "tick down",
-                (Move::Down, true) => "tick down odd",
-            })
-        };
-        let sign = move || market.with(|market| match market[at].moves {
-            Move::None => "",
-            Move::Up => "▲",
-            Move::Down => "▼",
-        });
+    }
+
+    fn cancel(self, order: Offset) {
+        self.publish(&TradeMessage::Cancel { order });
+    }
+
+    /// Returns the number of messages that wait to be sent, in words; empty if none does.
+    fn waiting(self) -> String {
+        match self.live.outbox.unsent.get() {
+            0 => String::new(),
+            count => format!("{count} waiting to be sent"),
+        }
+    }
+
+    /// Returns the table of the visitor's orders.
+    fn table(self) -> AnyView {
         view! {
-            <button type="button" class=text(class) aria-pressed=text(move || symbol.get() == at) on:click=move |_| symbol.set(at)>
-                <b>{name.to_uppercase()}</b><span class="mono" data-testid=format!("price-{name}")>{text(value)}</span><i aria-hidden="true">{text(sign)}</i>
-            </button>
+            <div class="scroll-x" tabindex="0" role="region" aria-label="Your orders">
+                <table class="tbl still"><thead><tr><th>"Your order"</th><th>"State"</th><th class="r">"Acknowledged in"</th><th><span class="vh">"Action"</span></th></tr></thead>
+                    <tbody data-testid="own-orders">{part(move || self.rows())}</tbody></table>
+            </div>
         }
-    });
-    let ends = move |of: fn(Iter<'_, u64>) -> Option<&u64>| {
-        market.with(|market| of(market[symbol.get()].points.iter()).copied().map(money)).unwrap_or_default()
-    };
-    let path = move || market.with(|market| chart(&market[symbol.get()].points));
-    let day = move || market.with(|market| market[symbol.get()].day.to_string());
-    let book = move || market.with(|market| book_view(&market[symbol.get()].book));
-    let rows = move || {
-        let cancel = cancel.clone();
-        orders.with(|orders| {
+        .into_any()
+    }
+
+    /// Returns the rows of the newest orders.
+    fn rows(self) -> AnyView {
+        self.orders.all.with(|orders| {
             if orders.is_empty() {
                 return view! { <tr><td colspan="4" class="cap">"No orders yet. Buy below the price or sell above it, and watch it wait; at the price it is filled at once."</td></tr> }.into_any();
             }
@@ -188,114 +175,81 @@ pub(super) fn open(technique: RwSignal<Technique>) -> Parts {
                 .rev()
                 .take(MAX_ORDERS)
                 .map(|(offset, order)| {
-                    let (offset, cancel) = (*offset, cancel.clone());
+                    let offset = *offset;
                     let took = order.took_ms.map_or("–".to_owned(), duration);
                     view! {
                         <tr>
                             <td>{order.words.clone()}</td><td>{order.state.clone()}</td><td class="r mono">{took}</td>
-                            <td>{order.is_open.then(|| view! { <button type="button" class="btn ghost" on:click=move |_| cancel(offset)>"Cancel"</button> })}</td>
+                            <td>{order.is_open.then(|| view! { <button type="button" class="btn ghost" on:click=move |_| self.cancel(offset)>"Cancel"</button> })}</td>
                         </tr>
                     }
                 })
                 .collect_view()
                 .into_any()
         })
-    };
-    let choose = move |at: usize| {
-        rate.set(at);
-        quotes.change(plan(RATES[at]));
-    };
-    let waiting = move || match fills.outbox.unsent.get() {
-        0 => String::new(),
-        count => format!("{count} waiting to be sent"),
-    };
-    // The state of the newest order, for screen readers.
-    let latest = move || {
-        orders
-            .with(|orders| {
-                orders.values().next_back().map(|order| format!("{}: {}", order.words, order.state))
-            })
-            .unwrap_or_default()
-    };
-    let hint = move || newest(symbol.get()).map_or(String::new(), money);
-    let view = view! {
-        <div class="market card-b">
-            <div class="row">
-                <span class="cap">"Prices a second"</span>
-                <Segments label="Prices a second" choices=vec!["4", "20", "80", "200"] chosen=rate.into() choose=choose />
-            </div>
-            <div class="tickers">{tickers.collect_view()}</div>
-            <div class="trade-main">
-                <figure>
-                    <svg viewBox=format!("0 0 {WIDTH} {HEIGHT}") preserveAspectRatio="none" role="img" aria-label="The last prices of the chosen symbol">
-                        <path d=text(path) fill="none" vector-effect="non-scaling-stroke" />
-                    </svg>
-                    <span class="mono high" data-testid="high">{text(move || ends(|points| points.max()))}</span>
-                    <span class="mono low" data-testid="low">{text(move || ends(|points| points.min()))}</span>
-                    <figcaption class="cap">"Open and close of "<span class="mono">{text(day)}</span>", played again; the line spans the last 240"</figcaption>
-                </figure>
-                <form class="order-form" on:submit=place>
-                    <Segments label="Side" choices=vec!["Buy", "Sell"] chosen=side.into() choose=move |at: usize| side.set(at) />
-                    <label class="field"><span>"Limit"</span><input class="input mono" inputmode="decimal" data-testid="limit" placeholder=text(hint)
-                        prop:value=move || price.get() on:input=move |event| price.set(event_target_value(&event)) /></label>
-                    <label class="field"><span>"Quantity"</span><input class="input mono" inputmode="numeric" data-testid="quantity"
-                        prop:value=move || quantity.get() on:input=move |event| quantity.set(event_target_value(&event)) /></label>
-                    <button class="btn pri" data-testid="place">"Place order"</button>
-                    <p class="trouble" role="alert">{text(move || trouble.get())}</p>
-                    <p class="vh" role="status">{text(latest)}</p>
-                    <p class="cap" data-testid="trade-waiting">{text(waiting)}</p>
-                </form>
-                <div data-testid="book">{part(book)}</div>
-            </div>
-            <div class="scroll-x" tabindex="0" role="region" aria-label="Your orders">
-                <table class="tbl still"><thead><tr><th>"Your order"</th><th>"State"</th><th class="r">"Acknowledged in"</th><th><span class="vh">"Action"</span></th></tr></thead>
-                    <tbody data-testid="own-orders">{part(rows)}</tbody></table>
-            </div>
-            <p class="cap">"AAPL, GOOG, IBM and MSFT from 2004 to 2013, from bokeh_sampledata (Quandl WIKI Prices, public domain). The market is the record; the book is what people here wait for."</p>
-        </div>
-    };
-    Parts { live: quotes, sends: fills, view: view.into_any() }
-}
-
-fn plan(rate: u32) -> Plan {
-    let topics = SYMBOLS.iter().flat_map(|symbol| [trade::quotes(symbol, rate), trade::book(symbol)]);
-    Plan {
-        topics: topics.flatten().collect(),
-        begin: Begin::After(After::Earliest),
-        policy: Policy::Latest,
-        poll_ms: 1_000.0,
-        is_binary: false,
     }
 }
 
-/// Adds events to the markets. A price that was published before the page opened shows where the market stands, and is
-/// no part of a chart: it may be hours old.
-fn take(market: &mut [Market; 4], events: &[Event], opened_us: u64, now_ms: f64) {
-    for event in events {
-        let symbol = event.topic.as_str().rsplit('.').next().unwrap_or_default();
-        let Some(at) = SYMBOLS.iter().position(|known| *known == symbol) else { continue };
-        let of = &mut market[at];
-        if let Some(Quote { cents, day, .. }) = use_case::read(event) {
-            of.moves = match of.points.back() {
-                Some(before) if cents > *before => Move::Up,
-                Some(before) if cents < *before => Move::Down,
-                _ => of.moves,
-            };
-            if of.points.back() != Some(&cents) {
-                of.flash.strike(now_ms);
-            }
-            of.day = day;
-            if !of.is_live {
-                of.points.clear();
-            }
-            of.is_live = event.published_at_us >= opened_us;
-            of.points.push_back(cents);
-            if of.points.len() > MAX_POINTS {
-                of.points.pop_front();
-            }
-        } else if let Some(book) = use_case::read::<Book>(event) {
-            of.book = book;
+/// The form in which the visitor writes an order.
+#[derive(Clone, Copy)]
+struct Form {
+    /// Index of the side: 0 buys and 1 sells.
+    side: RwSignal<usize>,
+    price: RwSignal<String>,
+    quantity: RwSignal<String>,
+    /// Request for better input, next to the fields; empty if there is none.
+    trouble: RwSignal<&'static str>,
+    markets: Markets,
+    desk: Desk,
+}
+
+impl Form {
+    fn new(markets: Markets, desk: Desk) -> Self {
+        Self {
+            side: RwSignal::new(0),
+            price: RwSignal::new(String::new()),
+            quantity: RwSignal::new("1".to_owned()),
+            trouble: RwSignal::new(""),
+            markets,
+            desk,
         }
+    }
+
+    /// Returns the order as it is typed; `None` if it can't be read.
+    fn read(self) -> Option<TradeMessage> {
+        let (symbol, newest) = self.markets.now();
+        let typed = self.price.get_untracked();
+        // Only an empty field stands for the market's price; unreadable input must not.
+        let cents = if typed.trim().is_empty() { newest } else { cents(&typed) };
+        let quantity = self.quantity.get_untracked().trim().parse::<u32>().ok();
+        let side = if self.side.get_untracked() == 0 { Side::Buy } else { Side::Sell };
+        Some(TradeMessage::Place { symbol: symbol.into(), side, cents: cents?, quantity: quantity? })
+    }
+
+    fn submit(self, event: &SubmitEvent) {
+        event.prevent_default();
+        let Some(order) = self.read() else {
+            return self.trouble.set("A price like 80.25 and a whole quantity are needed.");
+        };
+        self.trouble.set("");
+        self.desk.place(&order);
+    }
+
+    fn view(self) -> AnyView {
+        view! {
+            <form class="order-form" on:submit=move |event| self.submit(&event)>
+                <Segments label="Side" choices=vec!["Buy", "Sell"] chosen=self.side.into() choose=move |at: usize| self.side.set(at) />
+                <label class="field"><span>"Limit"</span><input class="input mono" inputmode="decimal" data-testid="limit" placeholder=text(move || self.markets.price())
+                    prop:value=move || self.price.get() on:input=move |event| self.price.set(event_target_value(&event)) /></label>
+                <label class="field"><span>"Quantity"</span><input class="input mono" inputmode="numeric" data-testid="quantity"
+                    prop:value=move || self.quantity.get() on:input=move |event| self.quantity.set(event_target_value(&event)) /></label>
+                <button class="btn pri" data-testid="place">"Place order"</button>
+                <p class="trouble" role="alert">{text(move || self.trouble.get())}</p>
+                <p class="vh" role="status">{text(move || self.desk.orders.latest())}</p>
+                <p class="cap" data-testid="trade-waiting">{text(move || self.desk.waiting())}</p>
+            </form>
+        }
+        .into_any()
     }
 }
 
@@ -319,44 +273,6 @@ fn follow(orders: &mut BTreeMap<Offset, Order>, offset: Offset, said: TradeMessa
         TradeMessage::Filled { order, cents } => turn(order, format!("filled at {}", money(cents)), false),
         TradeMessage::Cancelled { order } => turn(order, "cancelled".to_owned(), false),
     }
-}
-
-fn book_view(book: &Book) -> AnyView {
-    let row = |side: &'static str, (cents, quantity): &(u64, u64)| {
-        view! { <tr><td>{side}</td><td class="r mono">{money(*cents)}</td><td class="r mono">{*quantity}</td></tr> }
-    };
-    let is_empty = book.bids.is_empty() && book.asks.is_empty();
-    view! {
-        <table class="loss book"><caption class="cap">"Order book"</caption>
-            <thead><tr><th scope="col">"Side"</th><th scope="col" class="r">"Price"</th><th scope="col" class="r">"Quantity"</th></tr></thead>
-            <tbody>
-                {book.asks.iter().take(DEPTH).rev().map(|level| row("Sell", level)).collect_view()}
-                {book.bids.iter().take(DEPTH).map(|level| row("Buy", level)).collect_view()}
-                {is_empty.then(|| view! { <tr><td colspan="3" class="cap">"Nobody waits"</td></tr> })}
-            </tbody>
-        </table>
-    }
-    .into_any()
-}
-
-#[expect(clippy::cast_precision_loss, reason = "pixels of a chart")]
-fn chart(points: &VecDeque<u64>) -> String {
-    let (Some(lowest), Some(highest)) = (points.iter().min(), points.iter().max()) else {
-        return String::new();
-    };
-    let span = (highest - lowest).max(1) as f64;
-    let mut path = String::new();
-    for (at, cents) in points.iter().enumerate() {
-        let x = WIDTH * (1.0 - (points.len() - 1 - at) as f64 / (MAX_POINTS - 1) as f64);
-        let y = HEIGHT - 4.0 - (cents - lowest) as f64 / span * (HEIGHT - 8.0);
-        path.push(if at == 0 { 'M' } else { 'L' });
-        path.extend([&*fixed(x, 1), " ", &*fixed(y, 1)]);
-    }
-    path
-}
-
-fn money(cents: u64) -> String {
-    format!("{}.{:02}", cents / 100, cents % 100)
 }
 
 /// Parses a typed price into cents; `None` if it is not a price.
@@ -383,27 +299,6 @@ mod tests {
         }
         assert_eq!([cents("80.5"), cents("80,25"), cents(" 80 ")], [Some(8_050), Some(8_025), Some(8_000)]);
         assert_eq!([cents(""), cents("x"), cents("1.234"), cents("-1")], [None; 4]);
-    }
-
-    #[test]
-    fn a_chart_begins_with_its_page() {
-        let quote = |cents: u64, at_us: u64| Event {
-            topic: "trade.ibm".parse().unwrap(),
-            cursor: fourways_shared::Cursor {
-                epoch: fourways_shared::Epoch::from_bits(1),
-                offset: Offset(at_us),
-            },
-            name: fourways_shared::EventName::DEFAULT,
-            id: None,
-            published_at_us: at_us,
-            data: fourways_shared::Data::json(&Quote { cents, day: "x".into(), n: 0 }),
-        };
-        let mut market = std::array::from_fn::<Market, 4, _>(|_| Market::default());
-        let points = |market: &[Market; 4]| market[2].points.iter().copied().collect::<Vec<_>>();
-        take(&mut market, &[quote(33_956, 1), quote(3_420, 2)], 1_000, 0.0);
-        assert_eq!(points(&market), [3_420], "where it stood");
-        take(&mut market, &[quote(8_000, 1_001), quote(8_010, 1_002)], 1_000, 0.0);
-        assert_eq!(points(&market), [8_000, 8_010]);
     }
 
     #[test]
