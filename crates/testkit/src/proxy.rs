@@ -65,6 +65,14 @@ impl Proxy {
         })
     }
 
+    /// Starts `HAProxy` with TLS and HTTP/2 in front of three servers that share a log, with `deploy/cluster/haproxy.cfg`.
+    ///
+    /// # Errors
+    /// If the proxy can't be started, or does not listen before the deadline.
+    pub fn before_cluster(servers: [&str; 3]) -> anyhow::Result<Self> {
+        Self::start(Kind::Haproxy, "https", |at, address| haproxy_of_cluster(at, address, servers))
+    }
+
     /// Starts nginx as people first set it up, and with `proxy_ignore_headers X-Accel-Buffering`, so that answers can't
     /// turn buffering off.
     ///
@@ -184,6 +192,25 @@ fn caddy(at: &str, address: SocketAddr, server: &str) -> anyhow::Result<Command>
     let mut command = Command::new("caddy");
     command.args(["run", "--adapter", "caddyfile", "--config", &format!("{at}/conf")]);
     command.env("XDG_DATA_HOME", at).env("XDG_CONFIG_HOME", at).env("HOME", at);
+    Ok(command)
+}
+
+fn haproxy_of_cluster(at: &str, address: SocketAddr, servers: [&str; 3]) -> anyhow::Result<Command> {
+    let [one, two, three] = servers;
+    let conf = filled(
+        include_str!("../../../deploy/cluster/haproxy.cfg").to_owned(),
+        &[
+            ("bind :443", &format!("bind {address}")),
+            // A test process may have fewer files open.
+            ("maxconn 20000", "maxconn 400"),
+            ("node1:8080", one),
+            ("node2:8080", two),
+            ("node3:8080", three),
+        ],
+    )?;
+    fs::write(format!("{at}/conf"), conf)?;
+    let mut command = Command::new("haproxy");
+    command.args(["-db", "-f", &format!("{at}/conf")]).env("FOURWAYS_CERT", format!("{at}/both.pem"));
     Ok(command)
 }
 

@@ -34,7 +34,7 @@ const SOURCES: [&str; 10] = [
 ];
 
 /// Limit for the WebAssembly and JavaScript of a release together, gzipped, in bytes.
-const MAX_GZIPPED: u64 = 800 * 1000;
+const MAX_GZIPPED: u64 = 830 * 1000;
 /// The same limit for the quick build, which is not optimised for size.
 const MAX_LOOKING_GZIPPED: u64 = 2_000 * 1000;
 /// Limit for `client.js`, the client for other people's pages, minified and gzipped, in bytes.

@@ -49,7 +49,7 @@ fn whatever_fails_nothing_acknowledged_is_lost_repeated_or_reordered() {
         rig.ready("at the start").await;
         let facts = Arc::new(Facts::default());
         let publishers = Publishers::start(&rig.bases(), &facts, load);
-        let readers = Readers::start(&rig.bases(), &facts);
+        let readers = Readers::start(&rig.bases(), &rig.balancer(), &facts);
         let mut table = faults::Table::default();
         for fault in Fault::sequence(count) {
             // The events are spread over the faults.

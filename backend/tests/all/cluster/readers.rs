@@ -1,4 +1,5 @@
-//! Readers of all techniques: some stay with one server, others go to another server and technique again and again.
+//! Readers of all techniques: some stay with one server, some are behind a balancer, others go to another server and
+//! technique again and again.
 
 use std::{
     ops::ControlFlow,
@@ -25,7 +26,7 @@ const STAY: Duration = Duration::from_millis(1500);
 pub(super) struct Readers(Vec<JoinHandle<()>>);
 
 impl Readers {
-    pub(super) fn start(bases: &[String], facts: &Arc<Facts>) -> Self {
+    pub(super) fn start(bases: &[String], balancer: &String, facts: &Arc<Facts>) -> Self {
         let target = |base: &String| {
             let mut target = Target::new(base, (0..PUBLISHERS).map(topic).collect()).unwrap();
             target.poll_interval = Duration::from_millis(50);
@@ -45,6 +46,15 @@ impl Readers {
                     subscriber.run(technique, |arrival| take(&facts, reader, arrival)).await;
                 }));
             }
+        }
+        let balanced = target(balancer);
+        for technique in Technique::ALL {
+            let (target, facts) = (balanced.clone(), Arc::clone(facts));
+            let reader = facts.reader(format!("{technique} behind the balancer"));
+            tasks.push(tokio::spawn(async move {
+                let mut subscriber = Subscriber::new(target, After::Earliest);
+                subscriber.run(technique, |arrival| take(&facts, reader, arrival)).await;
+            }));
         }
         for start in 0..HOPPING {
             let (targets, facts) = (targets.clone(), Arc::clone(facts));

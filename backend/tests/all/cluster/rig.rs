@@ -5,7 +5,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use fourways_testkit::{Link, Nats, Process, own_address};
+use fourways_testkit::{Balancer, Link, Nats, Process, own_address};
 
 use super::PATIENCE;
 use crate::FOURWAYS;
@@ -14,6 +14,7 @@ use crate::FOURWAYS;
 pub(super) struct Rig {
     pub(super) nats: Nats,
     nodes: Vec<Node>,
+    balancer: Balancer,
     http: reqwest::Client,
     _folder: tempfile::TempDir,
 }
@@ -36,9 +37,11 @@ impl Rig {
             address: format!("{}:8080", own_address()),
             data: folder.path().join(format!("node{at}")),
         };
-        let nodes = (0..3).map(node).collect();
+        let nodes: Vec<Node> = (0..3).map(node).collect();
+        let addresses: Vec<_> = nodes.iter().map(|node| node.address.parse().unwrap()).collect();
+        let balancer = Balancer::start((own_address(), 0), &addresses).unwrap();
         let http = reqwest::Client::builder().timeout(Duration::from_secs(5)).build().unwrap();
-        let mut rig = Self { nats, nodes, http, _folder: folder };
+        let mut rig = Self { nats, nodes, balancer, http, _folder: folder };
         for at in 0..3 {
             rig.start_node(at);
         }
@@ -47,6 +50,11 @@ impl Rig {
 
     pub(super) fn bases(&self) -> Vec<String> {
         self.nodes.iter().map(|node| format!("http://{}", node.address)).collect()
+    }
+
+    /// Returns the URL of the balancer in front of all servers.
+    pub(super) fn balancer(&self) -> String {
+        format!("http://{}", self.balancer.address())
     }
 
     pub(super) fn start_node(&mut self, at: usize) {

@@ -1,10 +1,10 @@
-//! The overview on three servers of one log: a page and a client of `client.js` go on when a server is killed, and nothing
-//! is lost, repeated or reordered.
+//! The overview on three servers of one log, behind `HAProxy` as in `deploy/cluster`: a page and a client of `client.js` go
+//! on when a server is killed, and nothing is lost, repeated or reordered.
 
-use std::ops::Range;
+use std::{ops::Range, time::Duration};
 
-use fourways_e2e::{Browser, DEADLINE, Server, run};
-use fourways_testkit::{Balancer, Nats, own_address, skipped};
+use fourways_e2e::{Browser, DEADLINE, Proxy, Server, run};
+use fourways_testkit::{Nats, skipped};
 use serde_json::json;
 
 const NAMES: [&str; 3] = ["athens", "berlin", "cairo"];
@@ -37,26 +37,21 @@ async fn server_of(
     Ok(name(&text))
 }
 
-/// Publishes the numbers after each of these behind the balancer, each until a server takes it.
-async fn publish_all(base: &str, after: Range<u64>) -> anyhow::Result<()> {
-    for number in after {
-        publish(base, number + 1).await?;
-    }
-    Ok(())
-}
-
-async fn publish(base: &str, number: u64) -> anyhow::Result<()> {
-    loop {
-        // Another connection each time, which may be to another server.
-        let http = reqwest::Client::builder().timeout(DEADLINE).build()?;
-        let request = http.post(format!("{base}/v1/topics/counted/events"));
-        let request = request.header("Idempotency-Key", format!("n{number}")).body(number.to_string());
-        match request.send().await {
-            Ok(answer) if answer.status().is_success() => return Ok(()),
-            // The server was killed, or is not to be reached yet.
-            _ => tokio::time::sleep(std::time::Duration::from_millis(50)).await,
+/// Publishes the numbers after each of these, each to one server after another until one takes it.
+async fn publish_all(servers: &[Server], after: Range<u64>) -> anyhow::Result<()> {
+    let http = reqwest::Client::builder().timeout(DEADLINE).build()?;
+    for number in after.map(|before| before + 1) {
+        for server in servers.iter().cycle() {
+            let request = http.post(format!("{}/v1/topics/counted/events", server.url()));
+            let request = request.header("Idempotency-Key", format!("n{number}")).body(number.to_string());
+            match request.send().await {
+                Ok(answer) if answer.status().is_success() => break,
+                // The server was killed.
+                _ => tokio::time::sleep(Duration::from_millis(20)).await,
+            }
         }
     }
+    Ok(())
 }
 
 #[test]
@@ -68,11 +63,12 @@ fn a_page_goes_on_when_any_of_three_servers_is_killed() {
         };
         let nats = Nats::cluster(&binary)?;
         let urls = nats.urls();
-        let start = |name: &&str| Server::with(&["--order", &urls, "--node", name, "--lab-kill"]);
+        // Visitors come through a proxy, so none of them is on this machine.
+        let flags = ["--order", &urls, "--lab-kill", "--open-operator", "--trusted-hops", "1"];
+        let start = |name: &&str| Server::with(&[&flags[..], &["--node", name]].concat());
         let servers = NAMES.iter().map(start).collect::<anyhow::Result<Vec<_>>>()?;
-        let addresses = servers.iter().map(|server| server.address.parse()).collect::<Result<Vec<_>, _>>()?;
-        let balancer = Balancer::start((own_address(), 0), &addresses)?;
-        let base = format!("http://{}", balancer.address());
+        let proxy = Proxy::before_cluster([0, 1, 2].map(|at| servers[at].address.as_str()))?;
+        let base = proxy.url.clone();
         let browser = Browser::open(&base, 1440).await?;
         browser.go("/").await?;
         let all_ready =
@@ -84,11 +80,11 @@ fn a_page_goes_on_when_any_of_three_servers_is_killed() {
         // Two of the three are killed, the one that serves the socket first.
         for _ in 0..2 {
             let victim = server_of(&browser, "websocket", |name| !killed.contains(&name.to_owned())).await?;
-            publish_all(&base, published..published + EVENTS / 2).await?;
+            publish_all(&servers, published..published + EVENTS / 2).await?;
             published += EVENTS / 2;
             browser.click(&format!("[aria-label='Kill the server {victim}']")).await?;
             killed.push(victim);
-            publish_all(&base, published..published + EVENTS / 2).await?;
+            publish_all(&servers, published..published + EVENTS / 2).await?;
             published += EVENTS / 2;
             for technique in ["short_poll", "long_poll", "sse", "websocket"] {
                 let now = server_of(&browser, technique, |name| !killed.contains(&name.to_owned())).await?;
