@@ -12,5 +12,6 @@ pub mod roster;
 pub mod topics;
 pub mod traces;
 
+pub(crate) mod cut_off;
 pub(crate) mod drain;
 pub(crate) mod interest;

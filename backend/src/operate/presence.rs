@@ -16,8 +16,11 @@ use std::{
 
 use actix_web::{HttpResponse, http::header, web};
 use fourways_cluster::{Counts, Lease, Peers, Turn};
-use fourways_log::engine::{Append, Draft, Engine, Key};
-use fourways_shared::{Code, Data, EventId, Filter, Topic};
+use fourways_log::{
+    engine::{Append, Draft, Engine, Key},
+    subscription::Reader,
+};
+use fourways_shared::{After, Code, Data, Event, EventId, Filter, Topic};
 use serde::{Deserialize, Serialize};
 use tokio::{
     sync::mpsc,
@@ -41,7 +44,12 @@ const MAX_UNTOLD: usize = 4096;
 /// another takes its place within this time.
 const HANDOVER: Duration = Duration::from_secs(12);
 /// Time that a leave waits before it is published: a subject that goes from one server to another does not leave.
-const SETTLE: Duration = Duration::from_millis(500);
+const SETTLE_LEAVE: Duration = Duration::from_millis(500);
+/// Time that a join waits before it is published, so that another server knows of it and can publish the leave, should
+/// this one die.
+const SETTLE_JOIN: Duration = Duration::from_millis(100);
+/// Number of events that are read at once.
+const BATCH: usize = 256;
 /// Name of the lease, and kinds of messages between servers.
 const PRESENCE: &str = "presence";
 const SUBJECTS: &str = "presence-subjects";
@@ -62,7 +70,12 @@ struct News {
     engine: Arc<dyn Engine>,
     peers: Option<Arc<Peers>>,
     queue: mpsc::Sender<Told>,
+    known: Known,
 }
+
+/// The state that subscribers know of each subject on a topic, and since when. The lock is held for a look-up, or while
+/// entries are cleared.
+type Known = Arc<Mutex<HashMap<Box<str>, (bool, Instant)>>>;
 
 /// A join or leave that is to be published.
 struct Told {
@@ -105,6 +118,10 @@ impl News {
         let is_read = self.engine.tail().is_read(&topic)
             || self.peers.as_ref().is_some_and(|peers| peers.is_read(&topic));
         if !is_read {
+            if let Some(turn) = turn {
+                // Nobody learns of it, so what was known of the subject is no longer true.
+                self.known.lock().unwrap_or_else(PoisonError::into_inner).remove(&turn.key);
+            }
             return;
         }
         let what = if is_join { "join" } else { "leave" };
@@ -130,42 +147,80 @@ impl News {
     }
 }
 
-/// Publishes joins and leaves in their order, if this server holds the lease.
-async fn publish(
+/// Publishes joins and leaves of a server alone, in their order.
+async fn publish(engine: Arc<dyn Engine>, mut queue: mpsc::Receiver<Told>) {
+    while let Some(Told { append, .. }) = queue.recv().await {
+        append_to(&engine, append).await;
+    }
+}
+
+async fn append_to(engine: &Arc<dyn Engine>, append: Append) {
+    if let Err(error) = engine.append(append).await {
+        tracing::warn!(%error, "a join or leave could not be published");
+    }
+}
+
+/// Publishes joins and leaves of all servers, while this one holds the lease.
+///
+/// The log says what was published, so a server that takes the lease over repeats nothing, and tells what the one before
+/// it could not.
+async fn publish_for_all(
     engine: Arc<dyn Engine>,
-    everywhere: Option<Arc<Counts>>,
-    mut lease: Option<Lease>,
+    (counts, known): (Arc<Counts>, Known),
+    mut lease: Lease,
     mut queue: mpsc::Receiver<Told>,
 ) {
-    // Leaves that were not published, because the subject had gone from one server to another, and their times.
-    let mut moved: HashMap<Box<str>, Instant> = HashMap::new();
+    let tail = engine.tail();
+    let all: Vec<Filter> = format!("{PREFIX}>").parse().into_iter().collect();
+    let (mut log, mut cleared) = (Reader::of_server(&tail).read(&all, After::Head), Instant::now());
     while let Some(Told { since, is_join, key, append }) = queue.recv().await {
-        if let (Some(counts), Some(key)) = (&everywhere, key) {
-            if is_join {
-                if moved.remove(&key).is_some_and(|left| since.duration_since(left) < SETTLE) {
-                    continue;
-                }
-            } else {
-                sleep(SETTLE.saturating_sub(since.elapsed())).await;
-                if counts.is_some(&key) {
-                    // The join that made it so is in the queue, unless that was full.
-                    moved.retain(|_, left| left.elapsed() < HANDOVER);
-                    moved.insert(key, since);
-                    continue;
-                }
-            }
-        }
-        if let Some(lease) = lease.as_mut().filter(|lease| !lease.is_held()) {
+        let Some(key) = key else { continue };
+        let settle = if is_join { SETTLE_JOIN } else { SETTLE_LEAVE };
+        sleep(settle.saturating_sub(since.elapsed())).await;
+        if !lease.is_held() {
             let rest = HANDOVER.saturating_sub(since.elapsed());
             if timeout(rest, lease.becomes(true)).await.is_err() {
                 // The server that holds the lease has published it.
                 continue;
             }
         }
-        if let Err(error) = engine.append(append).await {
-            tracing::warn!(%error, "a join or leave could not be published");
+        while log.has_more() {
+            let Some(batch) = log.now(BATCH).await else { continue };
+            let told = batch.events.iter().filter_map(|event| told_by(event.event()));
+            known.lock().unwrap_or_else(PoisonError::into_inner).extend(told);
+        }
+        let is_there = counts.is_some(&key);
+        let is_due = {
+            let mut known = known.lock().unwrap_or_else(PoisonError::into_inner);
+            if cleared.elapsed() > HANDOVER {
+                known.retain(|_, (is_there, since)| *is_there || since.elapsed() < HANDOVER);
+                cleared = Instant::now();
+            }
+            let is_known = known.get(&key).map(|(is_there, _)| *is_there);
+            let is_due = is_there == is_join && is_known != Some(is_join);
+            if !is_due && is_known.is_none() {
+                // The subject came and went, or went and came, before anybody was told.
+                known.insert(key, (is_there, Instant::now()));
+            }
+            is_due
+        };
+        if is_due {
+            append_to(&engine, append).await;
         }
     }
+}
+
+/// Returns the key of the subject that a server's join or leave is about, and the state that the event told.
+fn told_by(event: &Event) -> Option<(Box<str>, (bool, Instant))> {
+    #[derive(Deserialize)]
+    struct Who {
+        subject: Box<str>,
+    }
+    let topic = event.topic.as_str().strip_prefix(PREFIX)?;
+    event.id.as_ref().filter(|id| id.is_from_server())?;
+    let Data::Json(raw) = &event.data else { return None };
+    let Who { subject } = serde_json::from_str(raw.get()).ok()?;
+    Some((format!("{topic}\n{subject}").into(), (event.name.as_str() == "join", Instant::now())))
 }
 
 /// Returns the key of a subject on a topic among the counts of all servers. No topic contains a line break.
@@ -178,11 +233,20 @@ impl Presence {
     pub fn new(engine: Arc<dyn Engine>, nodes: &Nodes) -> (Arc<Self>, impl Future<Output = ()> + use<>) {
         let (queue, queued) = mpsc::channel(MAX_UNTOLD);
         let peers = nodes.peers().cloned();
-        let news = News { engine: Arc::clone(&engine), peers: peers.clone(), queue };
+        let known = Known::default();
+        let news =
+            News { engine: Arc::clone(&engine), peers: peers.clone(), queue, known: Arc::clone(&known) };
         let turns = news.clone();
         let everywhere =
             peers.as_ref().map(|peers| Counts::begin(peers, PRESENCE, move |turn| turns.turned(&turn)));
-        let told = publish(engine, everywhere.clone(), peers.map(|peers| peers.lease(PRESENCE)), queued);
+        let lease = peers.map(|peers| peers.lease(PRESENCE));
+        let shared = everywhere.clone().zip(lease);
+        let told = async move {
+            match shared {
+                Some((counts, lease)) => publish_for_all(engine, (counts, known), lease, queued).await,
+                None => publish(engine, queued).await,
+            }
+        };
         let presence = Arc::new(Self { news, everywhere, here: Mutex::default() });
         let asked = Arc::downgrade(&presence);
         nodes.answers(SUBJECTS, move |topic: Topic| {

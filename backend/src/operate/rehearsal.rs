@@ -115,6 +115,7 @@ async fn rehearse(worker: &Worker) -> Rehearsal {
 type Opened = (u64, u64);
 
 /// One server's part in a rehearsal.
+#[derive(Clone)]
 pub(crate) struct Share {
     pub(crate) engine: Arc<dyn Engine>,
     pub(crate) roster: Arc<Roster>,
@@ -131,7 +132,7 @@ impl Share {
     }
 
     /// Tells every stream and socket of this server to reconnect. Returns how many there are; 0 while the server drains.
-    fn begin(&self) -> usize {
+    pub(super) fn begin(&self) -> usize {
         if self.drain.is_on() {
             return 0;
         }

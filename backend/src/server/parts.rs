@@ -39,6 +39,7 @@ use crate::{
     lab::{self, app::Files, feed::Feeds, use_cases, visitors::Visitors},
     net::{connection, listen::Listen},
     operate::{
+        cut_off::CutOff,
         drain::Drain,
         interest::Told,
         ledger::Ledger,
@@ -191,8 +192,14 @@ impl Parts {
     /// Drops what has expired, once a second, until the future is dropped.
     pub(super) async fn sweep(self) {
         let mut ticks = tokio::time::interval(Duration::from_secs(1));
+        let mut cut_off = CutOff::new(Share {
+            engine: Arc::clone(&self.engine),
+            roster: Arc::clone(&self.roster),
+            drain: Arc::clone(&self.drain),
+        });
         loop {
             ticks.tick().await;
+            cut_off.look();
             self.engine.tail().sweep();
             self.visitors.sweep();
             self.gate.sweep();

@@ -3,7 +3,7 @@
 
 use std::{path::Path, time::Duration};
 
-use fourways_testkit::{DEADLINE, Nats, Process, own_address, skipped};
+use fourways_testkit::{DEADLINE, Link, Nats, Process, own_address, skipped};
 use serde_json::{Value, json};
 
 use crate::{
@@ -328,6 +328,44 @@ fn a_reader_has_one_book_wherever_it_reports() {
             assert_eq!(all["readers"].as_array().unwrap().len(), 1, "one book: {all}");
             assert_eq!(all["readers"][0]["held"], 4);
         }
+    });
+}
+
+#[test]
+fn a_server_that_is_cut_off_sends_its_clients_away_and_serves_what_it_has() {
+    let Some(binary) = Nats::binary() else { return };
+    drop(tokio_rustls::rustls::crypto::ring::default_provider().install_default());
+    let nats = Nats::alone(&binary).unwrap();
+    let (link, folder) = (Link::to(nats.address(0)).unwrap(), tempfile::tempdir().unwrap());
+    let (order, data) = (format!("nats://{}", link.address()), folder.path().join("data"));
+    let flags = ["--order", &order, "--node", "cut", "--source", "none", "--data", data.to_str().unwrap()];
+    let server = Process::serve_on(FOURWAYS, &format!("{}:8080", own_address()), &flags).unwrap();
+    let http = reqwest::Client::builder().timeout(DEADLINE).build().unwrap();
+    run(async {
+        let at = |path: &str| format!("{}{path}", server.url());
+        let published = http.post(at("/v1/topics/a/events")).body("1").send().await.unwrap();
+        assert_eq!(published.status(), 201);
+        let stream = http.get(at("/v1/stream?topic=a&after=earliest")).send().await.unwrap();
+        link.cut(true);
+        let read = stream.text().await.expect("the stream ends in order");
+        let end = read.rsplit("\n\n").nth(1).unwrap();
+        assert!(end.contains("retry: ") && end.contains("\"behind_s\":3"), "{end}");
+        // Whoever stays gets what there is, and is told that there may be more.
+        let again = http.get(at("/v1/events?topic=a&after=earliest")).send().await.unwrap();
+        assert!(again.headers().contains_key("fourways-behind"));
+        assert!(again.text().await.unwrap().contains("\"data\":1"));
+        let ready = http.get(at("/readyz")).send().await.unwrap();
+        assert_eq!(ready.status(), 503);
+        let refused = http.post(at("/v1/topics/a/events")).body("2").send().await.unwrap();
+        assert_eq!((refused.status().as_u16(), refused.headers().contains_key("retry-after")), (503, true));
+        link.cut(false);
+        let began = std::time::Instant::now();
+        while http.get(at("/readyz")).send().await.unwrap().status() != 200 {
+            assert!(began.elapsed() < DEADLINE, "it does not come back");
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+        let published = http.post(at("/v1/topics/a/events")).body("2").send().await.unwrap();
+        assert_eq!(published.status(), 201);
     });
 }
 

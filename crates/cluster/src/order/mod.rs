@@ -170,6 +170,7 @@ impl Engine for JetStreamEngine {
         Some(OrderFigures {
             missing: self.state.missing(),
             behind: self.state.behind(),
+            is_cut: self.peers.is_cut(),
             followed: follow.events.load(Relaxed),
             remade: follow.remade(),
             holes: follow.holes.load(Relaxed),

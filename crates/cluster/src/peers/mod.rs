@@ -17,7 +17,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use async_nats::Client;
+use async_nats::{Client, connection::State};
 use bytes::Bytes;
 use fourways_log::engine::FollowedLog;
 use fourways_shared::{Filter, Topic};
@@ -112,6 +112,11 @@ impl Peers {
         let differs = live
             .filter_map(|other| Some((self.audit.differs(&other.beat.audit, settled)?, &other.beat.name)));
         differs.min().map(|(block, name)| (block, name.clone()))
+    }
+
+    /// True if no NATS server can be reached.
+    pub(crate) fn is_cut(&self) -> bool {
+        self.client.connection_state() != State::Connected
     }
 
     /// Returns the id of this server, which no other has, and which ends with the process.

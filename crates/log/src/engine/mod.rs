@@ -143,6 +143,8 @@ pub struct OrderFigures {
     pub missing: u64,
     /// Time since everything could last be read here.
     pub behind: Duration,
+    /// True if none of those who decide the order can be reached.
+    pub is_cut: bool,
     /// Number of events that were followed.
     pub followed: u64,
     /// Number of times that following began again, for each reason.

@@ -87,32 +87,7 @@ pub(super) fn open(technique: RwSignal<Technique>) -> Parts {
             note.set(String::new());
         }
     };
-    let rows = move || {
-        let mark = mark.clone();
-        feed.with(|feed| {
-            if feed.notices.is_empty() {
-                return view! { <li class="blank"><b>"Nothing yet"</b><p>"Order something, upload a file, trade, or write yourself a note: it is told here, in every tab."</p></li> }.into_any();
-            }
-            feed.notices
-                .iter()
-                .rev()
-                .take(MAX_SHOWN)
-                .map(|(offset, (about, text, at_us))| {
-                    let (offset, mark) = (*offset, mark.clone());
-                    let is_unread = offset > feed.read;
-                    view! {
-                        <li class="notice" class:unread=is_unread>
-                            <span class="tag">{about.clone()}</span>
-                            <span>{text.clone()}</span>
-                            <span class="cap mono">{time(*at_us)}</span>
-                            {is_unread.then(|| view! { <button type="button" class="btn ghost" on:click=move |_| mark(offset)>"Read up to here"</button> })}
-                        </li>
-                    }
-                })
-                .collect_view()
-                .into_any()
-        })
-    };
+    let rows = move || feed.with(|feed| rows(feed, &mark));
     let count = move || feed.with(Feed::unread);
     let newest = move || {
         let newest = feed.with(|feed| feed.notices.values().next_back().map(|(_, text, _)| text.clone()));
@@ -141,6 +116,26 @@ pub(super) fn open(technique: RwSignal<Technique>) -> Parts {
         </div>
     };
     Parts { live, sends: live, view: view.into_any() }
+}
+
+/// Draws the newest notices; `mark` marks those up to an offset as read.
+fn rows(feed: &Feed, mark: &(impl Fn(Offset) + Clone + Send + Sync + 'static)) -> AnyView {
+    if feed.notices.is_empty() {
+        return view! { <li class="blank"><b>"Nothing yet"</b><p>"Order something, upload a file, trade, or write yourself a note: it is told here, in every tab."</p></li> }.into_any();
+    }
+    let row = |(offset, (about, text, at_us)): (&Offset, &(String, String, u64))| {
+        let (offset, mark) = (*offset, mark.clone());
+        let is_unread = offset > feed.read;
+        view! {
+            <li class="notice" class:unread=is_unread>
+                <span class="tag">{about.clone()}</span>
+                <span>{text.clone()}</span>
+                <span class="cap mono">{time(*at_us)}</span>
+                {is_unread.then(|| view! { <button type="button" class="btn ghost" on:click=move |_| mark(offset)>"Read up to here"</button> })}
+            </li>
+        }
+    };
+    feed.notices.iter().rev().take(MAX_SHOWN).map(row).collect_view().into_any()
 }
 
 fn time(at_us: u64) -> String {

@@ -85,21 +85,7 @@ pub(super) fn open(technique: RwSignal<Technique>) -> Parts {
         let place = place.clone();
         view! { <button type="button" class="btn" data-testid=format!("buy-{}", item.replace(' ', "-")) on:click=move |_| place(item)>{format!("Order {}", with_article(item))}</button> }
     });
-    let rows = move || {
-        let row = |(_, (item, step)): (&Offset, &(Box<str>, Option<Step>))| {
-            let steps = Step::ALL.map(|one| {
-                let is_done = step.is_some_and(|step| step >= one);
-                view! { <li class:done=is_done>{is_done.then(|| view! { <Icon name="check" /> })}{one.words()}</li> }
-            });
-            view! { <li class="order"><b>{item.to_string()}</b><ol class="steps">{steps}</ol></li> }
-        };
-        orders.with(|orders| {
-            if orders.is_empty() {
-                return view! { <li class="blank"><b>"Nothing ordered yet"</b><p>"Order something, and open this page in another window: both are told when it ships."</p></li> }.into_any();
-            }
-            orders.iter().rev().take(MAX_SHOWN).map(row).collect_view().into_any()
-        })
-    };
+    let rows = move || orders.with(rows);
     let popped = move || {
         let toast = |(_, words): &(Offset, String)| view! { <li class="toast"><Icon name="check" /><span>{words.clone()}</span></li> };
         toasts.with(|toasts| toasts.iter().map(toast).collect_view())
@@ -119,6 +105,21 @@ pub(super) fn open(technique: RwSignal<Technique>) -> Parts {
         </div>
     };
     Parts { live, sends: live, view: view.into_any() }
+}
+
+/// Draws the newest orders, each with its steps.
+fn rows(orders: &Orders) -> AnyView {
+    if orders.is_empty() {
+        return view! { <li class="blank"><b>"Nothing ordered yet"</b><p>"Order something, and open this page in another window: both are told when it ships."</p></li> }.into_any();
+    }
+    let row = |(_, (item, step)): (&Offset, &(Box<str>, Option<Step>))| {
+        let steps = Step::ALL.map(|one| {
+            let is_done = step.is_some_and(|step| step >= one);
+            view! { <li class:done=is_done>{is_done.then(|| view! { <Icon name="check" /> })}{one.words()}</li> }
+        });
+        view! { <li class="order"><b>{item.to_string()}</b><ol class="steps">{steps}</ol></li> }
+    };
+    orders.iter().rev().take(MAX_SHOWN).map(row).collect_view().into_any()
 }
 
 fn with_article(item: &str) -> String {

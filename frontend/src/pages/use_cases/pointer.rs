@@ -74,80 +74,58 @@ struct Field {
     said_ms: f64,
 }
 
-#[expect(clippy::too_many_lines, reason = "a page, from top to bottom: what it holds, hears, does and shows")]
+/// The balls that were caught, and whose pointers are here, each with its lateness in milliseconds.
+#[derive(Clone, Copy)]
+struct Game {
+    caught: RwSignal<Vec<Caught>>,
+    people: RwSignal<Vec<(String, f64)>>,
+}
+
+impl Game {
+    /// Returns the number of the ball that is on the field.
+    fn ball(self) -> u32 {
+        let next = |caught: &Vec<Caught>| caught.last().map_or(1, |one| one.n.saturating_add(1));
+        self.caught.try_with_untracked(next).unwrap_or(1)
+    }
+
+    /// Draws the best scores.
+    fn scores(self) -> AnyView {
+        let mut scores: BTreeMap<Box<str>, (Box<str>, u32)> = BTreeMap::new();
+        self.caught.with(|caught| {
+            for one in caught {
+                let own = scores.entry(one.who.clone()).or_insert((one.name.clone(), 0));
+                *own = (one.name.clone(), own.1 + 1);
+            }
+        });
+        let mut scores: Vec<_> = scores.into_values().collect();
+        scores.sort_by_key(|(_, count)| std::cmp::Reverse(*count));
+        let row = |(name, count): (Box<str>, u32)| view! { <li><b class="mono">{count}</b>" "{name.to_string()}</li> };
+        scores.into_iter().take(6).map(row).collect_view().into_any()
+    }
+
+    /// Draws the list of those who are here.
+    fn here(self) -> AnyView {
+        let row = |(name, lag_ms): (String, f64)| view! { <li>{name}<span class="cap mono">{duration(lag_ms)}</span></li> };
+        self.people.get().into_iter().map(row).collect_view().into_any()
+    }
+
+    /// Returns a sentence about the last ball that was caught.
+    fn last(self) -> String {
+        self.caught.with(|caught| {
+            caught.last().map_or("Nobody has caught a ball yet.".to_owned(), |one| {
+                format!("{} caught ball {}.", one.name, one.n)
+            })
+        })
+    }
+}
+
 pub(super) fn open(technique: RwSignal<Technique>) -> Parts {
     let name = visitor::name();
     let field = Rc::new(RefCell::new(Field { behind_ms: 100.0, ..Field::default() }));
-    let caught = RwSignal::new(Vec::<Caught>::new());
-    let people = RwSignal::new(Vec::<(String, f64)>::new());
-    let own_live = Rc::new(RefCell::new(None::<Live>));
-    let hear = {
-        let (field, own_live) = (Rc::clone(&field), Rc::clone(&own_live));
-        move |events: &[Event]| {
-            let Some(live) = *own_live.borrow() else { return };
-            for event in events {
-                if use_case::rest(&event.topic, "live").is_some() {
-                    if let Some(pointer) = use_case::read::<Pointer>(event) {
-                        field.borrow_mut().heard(pointer, event, age_ms(live, event));
-                    }
-                } else if let Some(one) = use_case::read_if_from_server::<Caught>(event) {
-                    caught.change(|caught| caught.push(one));
-                }
-            }
-        }
-    };
-    let topics: Vec<_> = [pointer::pointers(), pointer::game()].into_iter().flatten().collect();
-    let begin =
-        pointer::game().map_or(Begin::After(fourways_shared::After::Head), |game| Begin::Last(game, HISTORY));
-    let plan = Plan { topics, begin, policy: Policy::All, poll_ms: 1_000.0, is_binary: true };
-    let live = Live::open(technique, plan, hear, || {});
-    *own_live.borrow_mut() = Some(live);
-
-    let topic = pointer::pointers();
-    let beat = set_interval_with_handle(
-        {
-            let field = StoredValue::new_local(Rc::clone(&field));
-            move || {
-                let said = field.try_with_value(|field| field.borrow_mut().due()).flatten();
-                if let Some((x, y)) = said {
-                    let (who, name) = (page::id().into(), name.get_untracked().into());
-                    live.outbox.send_unconfirmed(topic.as_ref(), &Pointer { who, name, x, y });
-                }
-            }
-        },
-        std::time::Duration::from_millis(1_000 / u64::from(RATE)),
-    );
+    let game = Game { caught: RwSignal::new(Vec::new()), people: RwSignal::new(Vec::new()) };
+    let live = follow(technique, &field, game);
     let canvas = NodeRef::<html::Canvas>::new();
-    let frames = {
-        let field = Rc::clone(&field);
-        let mut n = 0_u32;
-        Frames::start(move || {
-            let Some(canvas) = canvas.try_get_untracked().flatten() else { return };
-            let now_ms = clock::now_ms() + live.offset_ms();
-            let ball_n = caught
-                .try_with_untracked(|caught| caught.last().map_or(1, |one| one.n.saturating_add(1)))
-                .unwrap_or(1);
-            let mut field = field.borrow_mut();
-            let behind_ms = field.behind_ms;
-            field.trails.retain(|_, trail| {
-                trail.places.back().is_some_and(|(at_ms, ..)| now_ms - at_ms < GONE_MS + behind_ms)
-            });
-            draw(&canvas, &field, ball_n, now_ms);
-            n += 1;
-            if n.is_multiple_of(20) {
-                let now: Vec<_> =
-                    field.trails.values().map(|trail| (trail.name.to_string(), trail.lag_ms)).collect();
-                let _gone = people.try_set(now);
-            }
-        })
-    };
-    let frames = StoredValue::new_local(Some(frames));
-    on_cleanup(move || {
-        if let Ok(beat) = beat {
-            beat.clear();
-        }
-        frames.try_update_value(Option::take);
-    });
+    keep_moving(live, &field, name, keep_drawn(live, &field, game, canvas));
     let moved = {
         let field = StoredValue::new_local(Rc::clone(&field));
         move |event: leptos::ev::PointerEvent| {
@@ -159,44 +137,10 @@ pub(super) fn open(technique: RwSignal<Technique>) -> Parts {
     let pressed = {
         let field = StoredValue::new_local(field);
         move |event: leptos::ev::KeyboardEvent| {
-            let (x, y) = match event.key().as_str() {
-                "ArrowLeft" => (-STEP, 0.0),
-                "ArrowRight" => (STEP, 0.0),
-                "ArrowUp" => (0.0, -STEP),
-                "ArrowDown" => (0.0, STEP),
-                _ => return,
-            };
+            let Some(step) = step_of(&event.key()) else { return };
             event.prevent_default();
-            field.with_value(|field| {
-                let mut field = field.borrow_mut();
-                let (old_x, old_y) = field.own.unwrap_or((0.5, 0.5));
-                field.own = Some(((old_x + x).clamp(0.0, 1.0), (old_y + y).clamp(0.0, 1.0)));
-            });
+            field.with_value(|field| field.borrow_mut().step(step));
         }
-    };
-    let scores = move || {
-        let mut scores: BTreeMap<Box<str>, (Box<str>, u32)> = BTreeMap::new();
-        caught.with(|caught| {
-            for one in caught {
-                let own = scores.entry(one.who.clone()).or_insert((one.name.clone(), 0));
-                *own = (one.name.clone(), own.1 + 1);
-            }
-        });
-        let mut scores: Vec<_> = scores.into_values().collect();
-        scores.sort_by_key(|(_, count)| std::cmp::Reverse(*count));
-        let row = |(name, count): (Box<str>, u32)| view! { <li><b class="mono">{count}</b>" "{name.to_string()}</li> };
-        scores.into_iter().take(6).map(row).collect_view()
-    };
-    let here = move || {
-        let row = |(name, lag_ms): (String, f64)| view! { <li>{name}<span class="cap mono">{duration(lag_ms)}</span></li> };
-        people.get().into_iter().map(row).collect_view()
-    };
-    let last = move || {
-        caught.with(|caught| {
-            caught.last().map_or("Nobody has caught a ball yet.".to_owned(), |one| {
-                format!("{} caught ball {}.", one.name, one.n)
-            })
-        })
     };
     let view = view! {
         <div class="field-wrap card-b">
@@ -207,15 +151,109 @@ pub(super) fn open(technique: RwSignal<Technique>) -> Parts {
             <canvas class="playfield" node_ref=canvas tabindex="0" role="img" aria-label="The field, with everybody's pointers and the ball" data-testid="field"
                 on:pointermove=moved on:keydown=pressed></canvas>
             <div class="row two-lists">
-                <div><h2 class="cap">"Here, and how late"</h2><ul class="people" data-testid="pointers">{part(here)}</ul></div>
-                <div><h2 class="cap">"Caught"</h2><ul class="people" data-testid="scores">{part(scores)}</ul><p class="cap" role="status" data-testid="caught">{text(last)}</p></div>
+                <div><h2 class="cap">"Here, and how late"</h2><ul class="people" data-testid="pointers">{part(move || game.here())}</ul></div>
+                <div><h2 class="cap">"Caught"</h2><ul class="people" data-testid="scores">{part(move || game.scores())}</ul><p class="cap" role="status" data-testid="caught">{text(move || game.last())}</p></div>
             </div>
         </div>
     };
     Parts { live, sends: live, view: view.into_any() }
 }
 
+/// Opens the stream of the pointers and the game, and keeps what comes.
+fn follow(technique: RwSignal<Technique>, field: &Rc<RefCell<Field>>, game: Game) -> Live {
+    let own_live = Rc::new(RefCell::new(None::<Live>));
+    let hear = {
+        let (field, own_live) = (Rc::clone(field), Rc::clone(&own_live));
+        move |events: &[Event]| {
+            let Some(live) = *own_live.borrow() else { return };
+            for event in events {
+                if use_case::rest(&event.topic, "live").is_some() {
+                    if let Some(pointer) = use_case::read::<Pointer>(event) {
+                        field.borrow_mut().heard(pointer, event, age_ms(live, event));
+                    }
+                } else if let Some(one) = use_case::read_if_from_server::<Caught>(event) {
+                    game.caught.change(|caught| caught.push(one));
+                }
+            }
+        }
+    };
+    let topics: Vec<_> = [pointer::pointers(), pointer::game()].into_iter().flatten().collect();
+    let begin =
+        pointer::game().map_or(Begin::After(fourways_shared::After::Head), |game| Begin::Last(game, HISTORY));
+    let plan = Plan { topics, begin, policy: Policy::All, poll_ms: 1_000.0, is_binary: true };
+    let live = Live::open(technique, plan, hear, || {});
+    *own_live.borrow_mut() = Some(live);
+    live
+}
+
+/// Draws the field on every frame, until dropped, and lists now and then who is here.
+fn keep_drawn(live: Live, field: &Rc<RefCell<Field>>, game: Game, canvas: NodeRef<html::Canvas>) -> Frames {
+    let field = Rc::clone(field);
+    let mut n = 0_u32;
+    Frames::start(move || {
+        let Some(canvas) = canvas.try_get_untracked().flatten() else { return };
+        let now_ms = clock::now_ms() + live.offset_ms();
+        let mut field = field.borrow_mut();
+        field.forget(now_ms);
+        draw(&canvas, &field, game.ball(), now_ms);
+        n += 1;
+        if n.is_multiple_of(20) {
+            let now: Vec<_> =
+                field.trails.values().map(|trail| (trail.name.to_string(), trail.lag_ms)).collect();
+            let _gone = game.people.try_set(now);
+        }
+    })
+}
+
+/// Publishes the own pointer while the page is there, and draws for as long.
+fn keep_moving(live: Live, field: &Rc<RefCell<Field>>, name: RwSignal<String>, frames: Frames) {
+    let topic = pointer::pointers();
+    let field = StoredValue::new_local(Rc::clone(field));
+    let beat = set_interval_with_handle(
+        move || {
+            let said = field.try_with_value(|field| field.borrow_mut().due()).flatten();
+            if let Some((x, y)) = said {
+                let (who, name) = (page::id().into(), name.get_untracked().into());
+                live.outbox.send_unconfirmed(topic.as_ref(), &Pointer { who, name, x, y });
+            }
+        },
+        std::time::Duration::from_millis(1_000 / u64::from(RATE)),
+    );
+    let frames = StoredValue::new_local(Some(frames));
+    on_cleanup(move || {
+        if let Ok(beat) = beat {
+            beat.clear();
+        }
+        frames.try_update_value(Option::take);
+    });
+}
+
+/// Returns the step of an arrow key, as shares of the field's width and height; `None` for any other key.
+fn step_of(key: &str) -> Option<(f64, f64)> {
+    Some(match key {
+        "ArrowLeft" => (-STEP, 0.0),
+        "ArrowRight" => (STEP, 0.0),
+        "ArrowUp" => (0.0, -STEP),
+        "ArrowDown" => (0.0, STEP),
+        _ => return None,
+    })
+}
+
 impl Field {
+    /// Moves the own pointer by a step, from the middle if it is nowhere yet.
+    fn step(&mut self, (x, y): (f64, f64)) {
+        let (old_x, old_y) = self.own.unwrap_or((0.5, 0.5));
+        self.own = Some(((old_x + x).clamp(0.0, 1.0), (old_y + y).clamp(0.0, 1.0)));
+    }
+
+    /// Forgets the pointers that are gone at this time.
+    fn forget(&mut self, now_ms: f64) {
+        let behind_ms = self.behind_ms;
+        self.trails.retain(|_, trail| {
+            trail.places.back().is_some_and(|(at_ms, ..)| now_ms - at_ms < GONE_MS + behind_ms)
+        });
+    }
+
     fn heard(&mut self, pointer: Pointer, event: &Event, age_ms: f64) {
         let Pointer { who, name, x, y } = pointer;
         let trail = self.trails.entry(who).or_insert(Trail {

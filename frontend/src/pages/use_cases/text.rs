@@ -41,20 +41,7 @@ pub(super) fn open(technique: RwSignal<Technique>) -> Parts {
         let paper = Rc::clone(&paper);
         move |events: &[Event]| {
             let held = area.get_untracked().and_then(|area| hold(&paper, &area));
-            let mut is_changed = false;
-            for event in events {
-                if use_case::rest(&event.topic, "live").is_some() {
-                    if let Some(caret) =
-                        use_case::read::<Caret>(event).filter(|caret| *caret.who != *page::id())
-                    {
-                        others
-                            .change(|others| _ = others.insert(caret.who.clone(), (caret, clock::now_ms())));
-                    }
-                } else if let Some(update) = update_of(event) {
-                    is_changed |= paper.merge(&update);
-                }
-            }
-            if is_changed {
+            if merge(&paper, events, others) {
                 show(&paper, content, area, held);
             }
         }
@@ -128,6 +115,21 @@ pub(super) fn open(technique: RwSignal<Technique>) -> Parts {
         </div>
     };
     Parts { live, sends: live, view: view.into_any() }
+}
+
+/// Merges edits into the text, and moves the others' carets. True if the text has changed.
+fn merge(paper: &Paper, events: &[Event], others: RwSignal<Carets>) -> bool {
+    let mut is_changed = false;
+    for event in events {
+        if use_case::rest(&event.topic, "live").is_some() {
+            if let Some(caret) = use_case::read::<Caret>(event).filter(|caret| *caret.who != *page::id()) {
+                others.change(|others| _ = others.insert(caret.who.clone(), (caret, clock::now_ms())));
+            }
+        } else if let Some(update) = update_of(event) {
+            is_changed |= paper.merge(&update);
+        }
+    }
+    is_changed
 }
 
 /// Returns the cursor after which the edits follow that a whole text does not contain; `None` if the text is not the

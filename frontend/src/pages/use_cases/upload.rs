@@ -102,15 +102,10 @@ pub(super) fn open(technique: RwSignal<Technique>) -> Parts {
         move |event: leptos::ev::Event| {
             let input: web_sys::HtmlInputElement = event_target(&event);
             let Some(file) = input.files().and_then(|files| files.get(0)) else { return };
-            #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a file's size")]
-            let size = file.size() as u64;
-            if size > MAX_BYTES {
-                return trouble.set(format!(
-                    "{} is too large; up to {} can be sent.",
-                    file.name(),
-                    bytes(MAX_BYTES)
-                ));
-            }
+            let size = match size_of(&file) {
+                Ok(size) => size,
+                Err(why) => return trouble.set(why),
+            };
             trouble.set(String::new());
             let known = job.get_untracked();
             // Choosing the same file again resumes where the pieces stopped coming.
@@ -125,10 +120,7 @@ pub(super) fn open(technique: RwSignal<Technique>) -> Parts {
             let from = if goes_on { known.received() } else { 0 };
             let (visitor, name) = (visitor.clone(), name.get_untracked());
             task::spawn(async move {
-                let buffer = JsFuture::from(file.array_buffer()).await;
-                let Ok(buffer) = buffer else { return trouble.set("The file can't be read.".to_owned()) };
-                let content = js_sys::Uint8Array::new(&buffer).to_vec();
-                if let Some(why) = send(&visitor, &name, &file.name(), &content, from, job).await {
+                if let Some(why) = read_and_send(&visitor, &name, &file, from, job).await {
                     let _gone = trouble.try_set(why);
                 }
             });
@@ -171,6 +163,34 @@ pub(super) fn open(technique: RwSignal<Technique>) -> Parts {
         </div>
     };
     Parts { live, sends: live, view: view.into_any() }
+}
+
+/// Returns the size of a file in bytes.
+///
+/// # Errors
+/// If the file is too large; the text says so.
+fn size_of(file: &web_sys::File) -> Result<u64, String> {
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a file's size")]
+    let size = file.size() as u64;
+    if size > MAX_BYTES {
+        return Err(format!("{} is too large; up to {} can be sent.", file.name(), bytes(MAX_BYTES)));
+    }
+    Ok(size)
+}
+
+/// Sends the pieces of a file from an offset on; returns what is in the way.
+async fn read_and_send(
+    visitor: &str,
+    name: &str,
+    file: &web_sys::File,
+    from: u64,
+    job: RwSignal<Job>,
+) -> Option<String> {
+    let Ok(buffer) = JsFuture::from(file.array_buffer()).await else {
+        return Some("The file can't be read.".to_owned());
+    };
+    let content = js_sys::Uint8Array::new(&buffer).to_vec();
+    send(visitor, name, &file.name(), &content, from, job).await
 }
 
 /// Sends the missing pieces one by one. Each has a key, so a piece whose answer was lost is stored once. Returns the
