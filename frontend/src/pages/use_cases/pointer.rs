@@ -159,7 +159,7 @@ pub(super) fn open(technique: RwSignal<Technique>) -> Parts {
     Parts { live, sends: live, view: view.into_any() }
 }
 
-/// Opens the stream of the pointers and the game, and keeps what comes.
+/// Opens the stream of the pointers and the game, and keeps the events.
 fn follow(technique: RwSignal<Technique>, field: &Rc<RefCell<Field>>, game: Game) -> Live {
     let own_live = Rc::new(RefCell::new(None::<Live>));
     let hear = {
