@@ -31,6 +31,45 @@ const ALIVE_MS: u64 = 4_000;
 /// Carets of the other writers, with the time at which each was last heard of.
 type Carets = BTreeMap<Box<str>, (Caret, f64)>;
 
+/// The visitor's own caret, of which the other writers are told.
+#[derive(Clone, Copy)]
+struct OwnCaret {
+    live: Live,
+    area: NodeRef<html::Textarea>,
+    name: RwSignal<String>,
+}
+
+impl OwnCaret {
+    /// Tells the others where the caret is now.
+    fn tell(self) {
+        let Some(area) = self.area.try_get_untracked().flatten() else { return };
+        let at = area.selection_end().ok().flatten().unwrap_or_default();
+        let said = Caret { who: page::id().into(), name: self.name.get_untracked().into(), at };
+        self.live.outbox.send_unconfirmed(carets(DOCUMENT).as_ref(), &said);
+    }
+
+    /// Tells the others of the caret while the text has the focus, and forgets writers who are gone, until the page is
+    /// left.
+    fn keep_told(self, others: RwSignal<Carets>) {
+        let beat = set_interval_with_handle(
+            move || {
+                let is_here =
+                    self.area.try_get_untracked().flatten().is_some_and(|area| page::has_focus(&area));
+                if is_here {
+                    self.tell();
+                }
+                others.change(|others| others.retain(|_, (_, at_ms)| clock::now_ms() - *at_ms < GONE_MS));
+            },
+            std::time::Duration::from_millis(ALIVE_MS),
+        );
+        on_cleanup(move || {
+            if let Ok(beat) = beat {
+                beat.clear();
+            }
+        });
+    }
+}
+
 pub(super) fn open(technique: RwSignal<Technique>) -> Parts {
     let name = visitor::name();
     let paper = Rc::new(Paper::new(page::random_seed()));
@@ -60,12 +99,8 @@ pub(super) fn open(technique: RwSignal<Technique>) -> Parts {
         }
         content.set(paper.content());
     }
-    let tell = move || {
-        let Some(area) = area.try_get_untracked().flatten() else { return };
-        let at = area.selection_end().ok().flatten().unwrap_or_default();
-        let said = Caret { who: page::id().into(), name: name.get_untracked().into(), at };
-        live.outbox.send_unconfirmed(carets(DOCUMENT).as_ref(), &said);
-    };
+    let own = OwnCaret { live, area, name };
+    own.keep_told(others);
     let typed = {
         let paper = StoredValue::new_local(Rc::clone(&paper));
         move |event| {
@@ -74,24 +109,9 @@ pub(super) fn open(technique: RwSignal<Technique>) -> Parts {
                 live.outbox.publish(edits(DOCUMENT), &Edit { update });
             }
             content.set(now);
-            tell();
+            own.tell();
         }
     };
-    let beat = set_interval_with_handle(
-        move || {
-            let is_here = area.try_get_untracked().flatten().is_some_and(|area| page::has_focus(&area));
-            if is_here {
-                tell();
-            }
-            others.change(|others| others.retain(|_, (_, at_ms)| clock::now_ms() - *at_ms < GONE_MS));
-        },
-        std::time::Duration::from_millis(ALIVE_MS),
-    );
-    on_cleanup(move || {
-        if let Ok(beat) = beat {
-            beat.clear();
-        }
-    });
     // Beneath the text lies the same text, invisible, with the others' carets in it.
     let mirror = move || content.with(|content| others.with(|others| mirror(content, others)));
     let writers = move || {
@@ -109,7 +129,7 @@ pub(super) fn open(technique: RwSignal<Technique>) -> Parts {
             <div class="paper">
                 <div class="mirror" aria-hidden="true">{part(mirror)}</div>
                 <textarea node_ref=area aria-label="The text" spellcheck="false" rows="10" maxlength="100000" data-testid="paper"
-                    prop:value=move || content.get() on:input=typed on:keyup=move |_| tell() on:pointerup=move |_| tell()></textarea>
+                    prop:value=move || content.get() on:input=typed on:keyup=move |_| own.tell() on:pointerup=move |_| own.tell()></textarea>
             </div>
             <p class="cap">"Minutes that everybody on this server writes. Go offline, write on, come back: nothing is lost and nothing is asked."</p>
         </div>

@@ -81,6 +81,12 @@ impl Job {
     fn received(&self) -> u64 {
         self.step.map_or(0, |(step, done, of)| if step == Step::Receive { done } else { of })
     }
+
+    /// Returns the label of the button that chooses a file.
+    fn label(&self) -> &'static str {
+        let is_half = self.is_receiving() && self.received() > 0;
+        if is_half { "Choose the same file again to go on" } else { "Choose a file" }
+    }
 }
 
 pub(super) fn open(technique: RwSignal<Technique>) -> Parts {
@@ -144,10 +150,7 @@ pub(super) fn open(technique: RwSignal<Technique>) -> Parts {
             input.click();
         }
     };
-    let label = move || {
-        let is_half = job.with(|job| job.is_receiving() && job.received() > 0);
-        if is_half { "Choose the same file again to go on" } else { "Choose a file" }
-    };
+    let label = move || job.with(Job::label);
     let view = view! {
         <div class="job card-b">
             <div class="row">
