@@ -252,6 +252,10 @@ impl Ledger {
                     answered += 1;
                     break;
                 };
+                // A server whose pages do not go on is not asked for ever.
+                if after.as_ref().is_some_and(|after| last.reader <= *after) {
+                    break;
+                }
                 after = Some(last.reader.clone());
                 rows.extend(page);
             }

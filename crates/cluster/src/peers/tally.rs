@@ -189,8 +189,11 @@ impl Tally {
         };
         let since = *taking.since.get_or_insert(page.version);
         let last = page.counts.last().map(|(key, _)| key.clone());
+        let known = taking.counts.len();
         taking.counts.extend(page.counts);
-        if !page.is_last && last.is_some() && taking.counts.len() < MAX_COUNTS {
+        // A server that sends the same page again and again is not asked for ever.
+        let has_grown = taking.counts.len() > known;
+        if !page.is_last && has_grown && taking.counts.len() < MAX_COUNTS {
             return (Vec::new(), Then::Ask { after: last });
         }
         let Some(Taking { mut counts, waiting, .. }) = other.taking.take() else {
@@ -297,7 +300,7 @@ mod tests {
         nodes: Vec<Tally>,
         questions: Vec<Question>,
         lives: u32,
-        /// Whether each key is somewhere, as one server was told by turns.
+        /// The keys of each server, with true for those that turns have told it are somewhere.
         told: Vec<HashMap<Box<str>, bool>>,
     }
 
@@ -402,6 +405,17 @@ mod tests {
                 }
             }
         }
+    }
+
+    #[test]
+    fn a_server_that_sends_the_same_page_for_ever_is_asked_twice() {
+        let mut tally = Tally::new("one");
+        let delta = Delta { node: "other".to_owned(), from: 5, to: 5, counts: Vec::new() };
+        assert_eq!(tally.delta(delta).1, Then::Ask { after: None });
+        let page = || Some(Page { version: 5, counts: vec![("a".into(), 1)], is_last: false });
+        assert_eq!(tally.paged("other", page()).1, Then::Ask { after: Some("a".into()) });
+        assert_eq!(tally.paged("other", page()).1, Then::Nothing);
+        assert_eq!(tally.elsewhere("a"), 1);
     }
 
     #[test]
